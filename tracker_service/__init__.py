@@ -1,0 +1,1 @@
+"""Follow Oozie jobs through Knox and save the logs of those that failed."""
