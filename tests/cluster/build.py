@@ -1,0 +1,88 @@
+"""Fetches the jars with Maven and compiles the few Java sources, where that is not yet done."""
+
+import hashlib
+import os
+import pathlib
+import shutil
+import zipfile
+from collections.abc import Iterable
+
+from .layout import HERE
+from .machine import Failure, attempt, run, say
+
+COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy"
+SOURCES = (  # sources, directory of the classes, jars on the class path
+    (("Core", "Kdc"), "hadoop", "hadoop"),
+    (("Gateway",), "knox", "knox"),
+    (("secure/SecureIOUtils",), "secure", "hadoop"),
+)
+
+
+def build(home: pathlib.Path, java: pathlib.Path) -> None:
+    """Makes `jars`, `classes` and Knox's service definitions below the cluster's directory."""
+    for name in ("hadoop", "oozie", "knox"):
+        fetch(home, java, name)
+    for names, target, jars in SOURCES:
+        compile_sources(home, java, [HERE / f"src/{name}.java" for name in names], target, jars)
+    # Hadoop's web servers want these resource directories, which only the jars of its tests have
+    for name in ("hdfs", "datanode"):
+        (home / "classes/hadoop/webapps" / name).mkdir(parents=True, exist_ok=True)
+    unpack_service_definitions(home)
+
+
+def digest(sources: Iterable[pathlib.Path]) -> str:
+    """Tells whether something was made of these very sources."""
+    return hashlib.sha256(b"\0".join(source.read_bytes() for source in sources)).hexdigest()
+
+
+def is_made_of(mark: pathlib.Path, made_of: str) -> bool:
+    """Whether the mark, written when all was made, names these sources."""
+    return mark.exists() and mark.read_text() == made_of
+
+
+def fetch(home: pathlib.Path, java: pathlib.Path, name: str) -> None:
+    """Copies the jars of a pom out of Maven's local repository, which Maven fills when needed."""
+    pom, target = HERE / name / "pom.xml", home / "jars" / name
+    mark, made_of = target / ".made-of", digest([pom])
+    if is_made_of(mark, made_of):
+        return
+    if not shutil.which("mvn"):
+        raise Failure("no mvn: install Maven (Debian: maven)")
+    say(f"fetching the jars of {name}")
+    shutil.rmtree(target, ignore_errors=True)
+    environment = os.environ | {"JAVA_HOME": str(java)}
+    command = ["mvn", "-B", "-q", "-f", pom, COPY, f"-DoutputDirectory={target}"]
+    # A jar in the local repository is good whichever repository or mirror it once came from:
+    # without this property Maven refuses one that came from another than it would ask now.
+    if attempt([*command, "-o", "-Dmaven.legacyLocalRepo=true"], environment).returncode:
+        shutil.rmtree(target, ignore_errors=True)
+        failure = f"Maven could not fetch the jars of {name}"
+        run(command, failure, home, environment)
+    mark.write_text(made_of)
+
+
+def compile_sources(
+    home: pathlib.Path, java: pathlib.Path, files: list[pathlib.Path], target: str, jars: str
+) -> None:
+    """Compiles files into `classes/<target>`, with `jars/<jars>` on the class path."""
+    directory = home / "classes" / target
+    mark, made_of = directory / ".made-of", digest(files)
+    if is_made_of(mark, made_of):
+        return
+    directory.mkdir(parents=True, exist_ok=True)
+    command = [java / "bin/javac", "-nowarn", "-cp", f"{home}/jars/{jars}/*", "-d", directory]
+    run([*command, *files], f"javac failed for {target}", home, dict(os.environ))
+    mark.write_text(made_of)
+
+
+def unpack_service_definitions(home: pathlib.Path) -> None:
+    """Knox reads how to rewrite each service from files, not from the jar that has them."""
+    data = home / "knox/data"
+    mark = data / "services/.made-of"
+    source = next((home / "jars/knox").glob("gateway-service-definitions-*.jar"))
+    if is_made_of(mark, source.name):
+        return
+    shutil.rmtree(data / "services", ignore_errors=True)
+    with zipfile.ZipFile(source) as jar:
+        jar.extractall(data, [name for name in jar.namelist() if name.startswith("services/")])
+    mark.write_text(source.name)

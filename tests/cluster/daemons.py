@@ -1,0 +1,122 @@
+"""Starts the daemons of one cluster in the order in which they need each other."""
+
+import pathlib
+from collections.abc import Sequence
+
+from . import gateway, kerberos, probes
+from .layout import USERS, Layout
+from .machine import Failure, clean_environment
+from .processes import STARTS, Processes
+
+YARN = "org.apache.hadoop.yarn.server"
+SHARED = ("oozie-sharelib-oozie-5.2.1", "json-simple-1.1.1", "commons-lang3-3.12.0")
+BEHIND = {"job history": "jhs", "oozie": "oozie"}  # the process behind a part; of others, core
+
+
+class Daemons:
+    """The daemons of one cluster."""
+
+    def __init__(self, at: Layout, java: pathlib.Path) -> None:
+        self.at, self.java = at, java
+        self.processes = Processes(at.home)
+        self.jars = f"{at.home}/jars/hadoop/*"
+
+    def start(self) -> None:
+        """Starts all and waits until all answer. The slow ones start beside each other."""
+        if self.at.kerberos:
+            self.kdc()
+        self.core()
+        if self.at.knox:
+            self.gateway()
+        self.processes.wait_line("core", "CORE READY")
+        for node in range(self.at.nodes):
+            self.node_manager(node)
+        self.history()
+        self.oozie()
+        for node in range(self.at.nodes):
+            self.processes.wait_line(f"nm{node + 1}", "Registered with ResourceManager")
+        for part, url in probes.direct(self.at).items():
+            self.wait_answer(url, BEHIND.get(part, "core"))
+        if self.at.knox:
+            for url in probes.through_gateway(self.at).values():
+                self.wait_answer(url, "knox")
+
+    def spawn(
+        self,
+        name: str,
+        user: str,
+        memory: int,
+        classpath: str,
+        main: str,
+        *arguments: object,
+        properties: Sequence[str] = (),
+    ) -> None:
+        """Starts a Java program as a Hadoop user."""
+        java = [self.java / "bin/java", f"-Xmx{memory}m", *properties]
+        environment = clean_environment(
+            self.at.home, self.java, JDK_JAVA_OPTIONS=self.at.java_options, HADOOP_USER_NAME=user
+        )
+        command = [*java, "-cp", classpath, main, *arguments]
+        self.processes.spawn(name, command, environment)
+
+    def kdc(self) -> None:
+        """The KDC, and the ResourceManager apart: in one process both would log in as one."""
+        at = self.at
+        classpath = f"{at.home}/classes/hadoop:{at.conf()}:{self.jars}"
+        arguments = [at.home / "run/kdc", at.port("kdc"), *kerberos.principals()]
+        self.spawn("kdc", "root", 128, classpath, "Kdc", *arguments)
+        self.processes.wait_line("kdc", "KDC READY")
+        main = f"{YARN}.resourcemanager.ResourceManager"
+        self.spawn("rm", "yarn", 384, f"{at.conf()}:{self.jars}", main)
+
+    def core(self) -> None:
+        """NameNode, DataNode and, without Kerberos, ResourceManager."""
+        at = self.at
+        classpath = f"{at.conf()}:{at.home}/classes/hadoop:{self.jars}"
+        share = [at.home / f"jars/oozie/{name}.jar" for name in SHARED]
+        separate = ["-Dseparate.rm=true"] if at.kerberos else []
+        people = ",".join(USERS)
+        self.spawn("core", "hdfs", 640, classpath, "Core", people, *share, properties=separate)
+
+    def node_manager(self, node: int) -> None:
+        """One NodeManager."""
+        shadow = f"{self.at.home}/classes/secure:" if self.at.kerberos else ""
+        classpath = f"{self.at.conf(node)}:{shadow}{self.jars}"
+        main = f"{YARN}.nodemanager.NodeManager"
+        self.spawn(f"nm{node + 1}", "yarn", 384, classpath, main)
+
+    def history(self) -> None:
+        """The JobHistoryServer, which also serves aggregated logs."""
+        main = "org.apache.hadoop.mapreduce.v2.hs.JobHistoryServer"
+        self.spawn("jhs", "mapred", 256, f"{self.at.conf()}:{self.jars}", main)
+
+    def oozie(self) -> None:
+        """Oozie in its own web server."""
+        home, oozie = self.at.home, self.at.home / "oozie"
+        (home / "run/oozie").mkdir()
+        properties = {
+            "home.dir": oozie,
+            "config.dir": oozie / "conf",
+            "data.dir": home / "run/oozie",
+            "log.dir": home / "logs",
+            "instance.id": "test",
+            "config.file": "oozie-site.xml",
+            "log4j.file": "oozie-log4j.properties",
+            "log4j.reload": 10,
+        }
+        given = [f"-Doozie.{name}={value}" for name, value in properties.items()]
+        given.append(f"-Dderby.stream.error.file={home}/logs/derby.log")
+        classpath = f"{oozie}/conf:{oozie}/webroot:{home}/jars/oozie/*"
+        main = "org.apache.oozie.server.EmbeddedOozieServer"
+        self.spawn("oozie", "oozie", 512, classpath, main, properties=given)
+
+    def gateway(self) -> None:
+        """Knox and its LDAP server."""
+        gateway.make_certificate(self.at, self.java)
+        environment = clean_environment(self.at.home, self.java)
+        self.processes.spawn("knox", gateway.command(self.at, self.java), environment)
+
+    def wait_answer(self, url: str, name: str) -> None:
+        """Waits until a part answers, as long as the process behind it lives."""
+        if not probes.wait(self.at, url, STARTS, lambda: self.processes.check(name)):
+            raise Failure(f"no answer in {STARTS} s from {url} (see {self.processes.output(name)})")

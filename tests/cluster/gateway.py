@@ -1,0 +1,104 @@
+"""Configures Knox, makes its certificate and says how it is started."""
+
+import pathlib
+from string import Template
+
+from . import kerberos
+from .config import put, site_text
+from .layout import HERE, Layout
+from .machine import clean_environment, run
+from .sites import given
+
+MASTER = "test-cluster-master"  # of Knox's keystore
+DIRECTORIES = (
+    *("conf/topologies", "conf/descriptors", "conf/shared-providers", "data/services"),
+    *("data/applications", "data/deployments", "data/security/keystores", "logs", "tmp"),
+)
+
+
+def write(at: Layout) -> None:
+    """Writes the gateway's site file, its topologies and its users."""
+    home = at.home / "knox"
+    for name in DIRECTORIES:
+        (home / name).mkdir(parents=True, exist_ok=True)
+    properties = {
+        "gateway.host": "127.0.0.1",
+        "gateway.port": at.port("knox"),
+        "gateway.path": "gateway",
+        "gateway.hadoop.kerberos.secured": str(at.kerberos).lower(),
+        "gateway.remote.alias.service.enabled": "false",  # the default of 2.0.0 wants ZooKeeper
+        "gateway.websocket.feature.enabled": "false",
+        "gateway.webshell.feature.enabled": "false",
+        "gateway.dispatch.whitelist.services": "DATANODE,JOBHISTORYUI,NODEUI,YARNUI",
+        "gateway.dispatch.whitelist": r"^https?:\/\/(localhost|127\.0\.0\.1):[0-9]+.*$",
+    }
+    put(home / "conf/gateway-site.xml", site_text(properties | given(at, "gateway-site.xml")))
+    if at.kerberos:
+        put(home / "conf/jaas.conf", kerberos.gateway_login(at))
+    values = {"services": services(at), "ldap": at.port("ldap")}
+    for source, target in (
+        ("sandbox.xml", "topologies/sandbox.xml"),
+        ("tokens.xml", "topologies/tokens.xml"),
+        ("log4j2.xml", "log4j2.xml"),
+    ):
+        template = Template((HERE / "knox" / source).read_text())
+        put(home / "conf" / target, template.substitute(values))
+    put(home / "conf/users.ldif", (HERE / "knox/users.ldif").read_text())
+
+
+def services(at: Layout) -> str:
+    """The services of a topology, as XML."""
+    roles = {
+        "NAMENODE": at.namenode,
+        "JOBTRACKER": f"rpc://localhost:{at.port('rm')}",
+        "RESOURCEMANAGERAPI": f"rpc://localhost:{at.port('rm')}",
+        "WEBHDFS": at.url("namenode_http") + "/webhdfs",
+        "OOZIE": at.url("oozie") + "/oozie",
+        "RESOURCEMANAGER": at.url("rm_http") + "/ws",
+        "YARNUI": at.url("rm_http"),
+        "JOBHISTORYUI": at.url("jhs_http"),
+        "NODEUI": at.url("nm_http"),
+    }
+    return "\n  ".join(
+        f"<service><role>{role}</role><url>{url}</url></service>" for role, url in roles.items()
+    )
+
+
+def make_certificate(at: Layout, java: pathlib.Path) -> None:
+    """Makes the gateway's key and certificate: Knox 2.0 cannot do it itself on Java 17.
+
+    The certificate is its own authority, so a client that trusts it trusts the gateway.
+    """
+    environment = clean_environment(at.home, java)
+    store = at.home / "knox/data/security/keystores/gateway.jks"
+    tool = [java / "bin/keytool", "-alias", "gateway-identity", "-storetype", "jks"]
+    tool += ["-keystore", store, "-storepass", MASTER]
+    names = "SAN=dns:localhost,ip:127.0.0.1"
+    make = ["-genkeypair", "-keyalg", "RSA", "-keysize", "2048", "-validity", "3650"]
+    make += ["-dname", "CN=localhost, O=Test cluster", "-ext", names, "-ext", "BC:c=ca:true"]
+    run([*tool, *make, "-keypass", MASTER], "no certificate", at.home, environment)
+    told = run([*tool, "-exportcert", "-rfc"], "no certificate", at.home, environment)
+    at.ca_file.write_text(told)
+
+
+def command(at: Layout, java: pathlib.Path) -> list[object]:
+    """The command line of the gateway, in one process with its LDAP server."""
+    home = at.home / "knox"
+    properties: dict[str, object] = {
+        "GATEWAY_HOME": home,
+        "java.io.tmpdir": home / "tmp",
+        "ldap.port": at.port("ldap"),
+        "master.secret": MASTER,
+        "log4j2.configurationFile": home / "conf/log4j2.xml",
+        "com.sun.xml.bind.v2.bytecode.ClassTailor.noOptimize": "true",
+    }
+    if at.kerberos:  # Knox's own start script does the same with what gateway-site.xml says
+        properties |= {
+            "gateway.hadoop.kerberos.secured": "true",
+            "javax.security.auth.useSubjectCredsOnly": "false",
+            "java.security.krb5.conf": at.krb5_conf,
+            "java.security.auth.login.config": home / "conf/jaas.conf",
+        }
+    classpath = f"{at.home}/classes/knox:{at.home}/jars/knox/*"
+    given_to_java = [f"-D{name}={value}" for name, value in properties.items()]
+    return [java / "bin/java", "-Xmx320m", *given_to_java, "-cp", classpath, "Gateway"]
