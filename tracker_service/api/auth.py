@@ -1,0 +1,37 @@
+"""Find out who calls: HTTP Basic with the credentials of the gateway."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from flask import Request, g, request
+
+from tracker_service.errors import BadInput, NotAuthenticated
+from tracker_service.identities import Caller, Identities
+from tracker_service.sources.gateway import BasicCredential
+
+
+def require_caller(identities: Identities) -> None:
+    """Let only verified users of the gateway pass, and no page of another site on their behalf.
+
+    Raises:
+        NotAuthenticated: no or wrong credentials.
+        GatewayUnavailable: the gateway cannot say.
+        BadInput: a browser sends this for a page of another site.
+    """
+    # A text/plain body needs no preflight, and browsers add stored Basic credentials by themselves.
+    if request.method != "GET" and request.headers.get("Sec-Fetch-Site") == "cross-site":
+        raise BadInput("Requests from pages of other sites are refused.", status=403)
+    g.caller = identities.verify(_credential(request))
+
+
+def current_caller() -> Caller:
+    """Return the verified user of this request."""
+    return cast(Caller, g.caller)
+
+
+def _credential(sent: Request) -> BasicCredential:
+    given = sent.authorization
+    if given is None or given.type != "basic" or not given.username or not given.password:
+        raise NotAuthenticated
+    return BasicCredential(given.username, given.password)

@@ -1,0 +1,67 @@
+"""Give saved logs back: `/api/job/<id>/logs…`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from flask import Blueprint, Response, jsonify, request
+from flask.typing import ResponseReturnValue
+
+from tracker_service.api import schemas
+from tracker_service.api.auth import current_caller
+from tracker_service.archive.reader import open_logs
+from tracker_service.domain.applications import ApplicationId, short
+from tracker_service.domain.jobs import JobId
+from tracker_service.domain.tasks import Copy
+from tracker_service.errors import LogNotSaved
+from tracker_service.identities import Identities
+from tracker_service.tracking.lookup import Lookup
+
+
+def blueprint(lookup: Lookup, identities: Identities) -> Blueprint:
+    """Return the calls that give logs back, with the rights of the caller in HDFS."""
+    bp = Blueprint("logs", __name__, url_prefix="/api/job/<job_id>/logs")
+
+    def stream(job_id: JobId, wanted: Sequence[ApplicationId]) -> Response:
+        caller = current_caller()
+        copies = _chosen(lookup.copies(caller, job_id), wanted)
+        body = open_logs(identities.access(caller).hdfs, copies)
+        return Response(body, content_type="text/plain; charset=utf-8")
+
+    @bp.get("")
+    def logs(job_id: str) -> ResponseReturnValue:
+        """Give the saved logs of all applications, or of those that `id` names."""
+        [checked] = schemas.checked_ids([job_id])
+        return stream(checked, schemas.named_applications(request.args.getlist("id")))
+
+    @bp.get("/status")
+    def status(job_id: str) -> ResponseReturnValue:
+        """Tell how far the copying is."""
+        [checked] = schemas.checked_ids([job_id])
+        return jsonify(schemas.copy_status(lookup.copies(current_caller(), checked)))
+
+    @bp.get("/<application>")
+    def log(job_id: str, application: str) -> ResponseReturnValue:
+        """Give the saved log of one application."""
+        [checked] = schemas.checked_ids([job_id])
+        return stream(checked, schemas.named_applications([application]))
+
+    return bp
+
+
+def _chosen(copies: Sequence[Copy], wanted: Sequence[ApplicationId]) -> list[Copy]:
+    """Return the copies of the wanted applications, or all.
+
+    Raises:
+        LogNotSaved: one of them is no known application of the job.
+    """
+    if not wanted:
+        return list(copies)
+    found = {copy.application: copy for copy in copies}
+    missing = [short(application) for application in wanted if application not in found]
+    if missing:
+        raise LogNotSaved(
+            f"There is no copy of {', '.join(missing)} for you: track the job first; its logs are "
+            "copied when it has ended without success."
+        )
+    return [found[application] for application in wanted]

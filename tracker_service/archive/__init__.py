@@ -1,0 +1,1 @@
+"""Save the logs of jobs that did not succeed, and give them back."""

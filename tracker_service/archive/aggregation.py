@@ -1,0 +1,116 @@
+"""Tell whether YARN has collected the whole log of an application, so that it can be copied."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from tracker_service.domain.tasks import Copy
+from tracker_service.errors import (
+    AccessDenied,
+    ApplicationNotFound,
+    PathNotFound,
+    RequestRefused,
+)
+from tracker_service.sources.access import ClusterAccess
+from tracker_service.sources.webhdfs import FileStatus, WebHdfs
+from tracker_service.sources.yarn import LogAggregation
+
+_STABLE_FOR = timedelta(seconds=10)
+
+#: Hadoop 3.3 and later sorts applications into buckets, earlier releases do not.
+_LAYOUTS = (
+    "{root}/{user}/bucket-logs-tfile/{bucket}/{application}",
+    "{root}/{user}/bucket-logs-ifile/{bucket}/{application}",
+    "{root}/{user}/logs/{application}",
+    "{root}/{user}/logs-ifile/{application}",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The log can be copied now; `owner` is whom it belongs to."""
+
+    owner: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotReady:
+    """The log cannot be copied now, or never; the reason is for its reader."""
+
+    reason: str
+    is_final: bool = False
+
+
+Files = frozenset[tuple[str, int, int]]  #: name, length and time of change of each node's file
+
+
+class Aggregation:
+    """Watches applications until their logs are complete."""
+
+    def __init__(
+        self, log_roots: Sequence[str], deadline_s: float, clock: Callable[[], datetime]
+    ) -> None:
+        self._log_roots, self._deadline = log_roots, timedelta(seconds=deadline_s)
+        self._clock = clock
+        self._seen: dict[str, tuple[Files, datetime]] = {}  # of applications that RM has forgotten
+
+    def look(self, access: ClusterAccess, copy: Copy) -> Ready | NotReady:
+        """Look once whether an application's log is complete.
+
+        The resource manager knows; one that has forgotten the application leaves the files
+        themselves, which are complete once they no longer change. After the deadline the log is
+        ready as far as it is there.
+
+        Raises:
+            GatewayUnavailable, CredentialsRefused: nobody can say.
+        """
+        try:
+            report = access.yarn.application(copy.application)
+        except (ApplicationNotFound, AccessDenied, RequestRefused):
+            return self._look_at_files(access.hdfs, copy)
+        aggregation = report.log_aggregation
+        if aggregation == LogAggregation.DISABLED:
+            return NotReady("log aggregation is off in this cluster", is_final=True)
+        if aggregation.has_ended or self._is_late(copy):
+            return Ready(report.user)
+        return NotReady(f"waits until YARN has collected the log (now {aggregation})")
+
+    def _look_at_files(self, hdfs: WebHdfs, copy: Copy) -> Ready | NotReady:
+        owner = copy.job_user or copy.owner
+        files = self._files(hdfs, copy, owner)
+        now = self._clock()
+        before, since = self._seen.setdefault(copy.id, (files, now))
+        if files != before:
+            self._seen[copy.id] = files, now
+        elif now - since >= _STABLE_FOR or self._is_late(copy):
+            # No files at all: they lie where we do not look, or are gone. `yarn logs` will say.
+            del self._seen[copy.id]
+            return Ready(owner)
+        return NotReady("YARN has forgotten the application; waits until its files are stable")
+
+    def _files(self, hdfs: WebHdfs, copy: Copy, owner: str) -> Files:
+        for directory in self._directories(copy, owner):
+            try:
+                found = hdfs.list(directory)
+            except (PathNotFound, AccessDenied, RequestRefused):
+                continue
+            return frozenset(_facts(found))
+        return frozenset()
+
+    def _directories(self, copy: Copy, owner: str) -> Iterator[str]:
+        bucket = f"{int(copy.application.rpartition('_')[2]) % 10000:04d}"
+        for root in self._log_roots:
+            for layout in _LAYOUTS:
+                yield layout.format(
+                    root=root, user=owner, bucket=bucket, application=copy.application
+                )
+
+    def _is_late(self, copy: Copy) -> bool:
+        return self._clock() - copy.created_at > self._deadline
+
+
+def _facts(files: Sequence[FileStatus]) -> Iterator[tuple[str, int, int]]:
+    for file in files:
+        yield file.name, file.length, file.modified_ms

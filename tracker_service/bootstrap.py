@@ -1,0 +1,127 @@
+"""Build everything from the settings, in one place; the rest gets what it needs by constructor."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import structlog
+
+from tracker_service.archive.aggregation import Aggregation
+from tracker_service.archive.copier import Copier, CopyLimits
+from tracker_service.archive.workflow_copy import WorkflowOptions
+from tracker_service.identities import Identities
+from tracker_service.settings import CopySettings, Settings
+from tracker_service.sources.access import ClusterAccess
+from tracker_service.sources.gateway import AccessPool, BasicCredential, Gateway, checked_gateway
+from tracker_service.store.credentials import Seal
+from tracker_service.store.engine import Store
+from tracker_service.tracking.intake import Intake
+from tracker_service.tracking.lookup import Lookup
+from tracker_service.tracking.poller import Poller
+from tracker_service.tracking.schedule import Schedule
+from tracker_service.worker import Worker
+
+log = structlog.get_logger()
+
+Clock = Callable[[], datetime]
+
+
+def utc_now() -> datetime:
+    """Return the present instant."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """What the API is made of."""
+
+    settings: Settings
+    store: Store
+    identities: Identities
+    intake: Intake
+    lookup: Lookup
+
+
+def build_service(settings: Settings, clock: Clock = utc_now) -> Service:
+    """Build what the API needs.
+
+    Raises:
+        ConfigError: a setting cannot be used.
+    """
+    store = Store(settings.store_url)
+    identities = _identities(settings, store, clock)
+    return Service(
+        settings=settings,
+        store=store,
+        identities=identities,
+        intake=Intake(store, identities, settings.gateway.base, clock),
+        lookup=Lookup(store, identities, timedelta(hours=settings.polling.listed_h), clock),
+    )
+
+
+def build_worker(settings: Settings, clock: Clock = utc_now) -> Worker:
+    """Build a worker.
+
+    Raises:
+        ConfigError: a setting cannot be used.
+    """
+    store = Store(settings.store_url)
+    identities = _identities(settings, store, clock)
+    polling, copying = settings.polling, settings.copying
+    schedule = Schedule(polling.interval_s, polling.max_interval_s, random.Random())  # noqa: S311
+    # Polls and copies have threads of their own: long copies are not to make states old.
+    pollers = ThreadPoolExecutor(settings.worker.threads, "poll")
+    copiers = ThreadPoolExecutor(settings.worker.threads, "copy")
+    copier = Copier(
+        store,
+        identities,
+        copiers,
+        Aggregation(copying.log_roots, copying.aggregation_deadline_s, clock),
+        _limits(copying),
+        _workflow_options(copying),
+        clock,
+    )
+    poller = Poller(store, identities, schedule, pollers, clock)
+    return Worker(
+        store, schedule, poller, copier, [pollers, copiers], settings.worker.lease_s, clock
+    )
+
+
+def _identities(settings: Settings, store: Store, clock: Clock) -> Identities:
+    if settings.gateway.is_plain_http_over_a_network:
+        log.warning("gateway_without_tls", url=settings.gateway.base, risk="passwords can be read")
+    gateway = checked_gateway(
+        Gateway(
+            url=settings.gateway.base,
+            ca_file=settings.gateway.ca_file,
+            connect_timeout_s=settings.gateway.connect_timeout_s,
+            read_timeout_s=settings.gateway.read_timeout_s,
+        )
+    )
+
+    def open_access(credential: BasicCredential) -> ClusterAccess:
+        return ClusterAccess(gateway, credential, settings.polling.ids_per_request)
+
+    return Identities(store, Seal(settings.key_file), AccessPool(open_access), clock)
+
+
+def _limits(copying: CopySettings) -> CopyLimits:
+    return CopyLimits(
+        per_user=copying.per_user,
+        per_gateway=copying.per_gateway,
+        tries=copying.tries,
+        retry_after=timedelta(seconds=copying.retry_after_s),
+    )
+
+
+def _workflow_options(copying: CopySettings) -> WorkflowOptions:
+    return WorkflowOptions(
+        name_node=copying.name_node,
+        resource_manager=copying.resource_manager,
+        queue=copying.queue,
+        properties=copying.properties,
+    )

@@ -1,0 +1,1 @@
+"""States, transitions and ids; standard library only."""

@@ -1,0 +1,147 @@
+"""Jobs of Oozie: their ids, their states, and what one answer of the cluster said about them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import NewType
+
+JobId = NewType("JobId", str)  #: as Oozie writes it: `0000042-261122041514971-oozie-prod-W`
+
+# UUIDService of Oozie 3.3 to 5.2: sequence, boot time, system id, type.
+_JOB_ID = re.compile(r"\d{7,10}-\d{15}-[A-Za-z0-9_.-]{1,60}-[WCB]")
+
+
+class JobType(StrEnum):
+    """The three kinds of Oozie job, spelled as in the `jobtype` parameter of `GET /jobs`."""
+
+    WORKFLOW = "wf"  #: id ends with -W
+    COORDINATOR = "coord"  #: id ends with -C
+    BUNDLE = "bundle"  #: id ends with -B
+
+
+class JobStatus(StrEnum):
+    """The states of workflows, coordinators and bundles (`Job.Status` of Oozie), and two of ours."""
+
+    PREP = "PREP"  #: accepted, not started
+    RUNNING = "RUNNING"
+    SUSPENDED = "SUSPENDED"  #: stays so until somebody resumes or kills it
+    SUCCEEDED = "SUCCEEDED"
+    KILLED = "KILLED"  #: stopped by an operator, or an action failed and led to a kill node
+    FAILED = "FAILED"  #: Oozie itself could not go on
+    PREMATER = "PREMATER"
+    PAUSED = "PAUSED"
+    PREPPAUSED = "PREPPAUSED"
+    PREPSUSPENDED = "PREPSUSPENDED"
+    RUNNINGWITHERROR = "RUNNINGWITHERROR"
+    SUSPENDEDWITHERROR = "SUSPENDEDWITHERROR"
+    PAUSEDWITHERROR = "PAUSEDWITHERROR"
+    DONEWITHERROR = "DONEWITHERROR"  #: coordinator or bundle: ended, and part of it failed
+    IGNORED = "IGNORED"
+    UNKNOWN = "UNKNOWN"  #: ours: not asked yet, or Oozie said a word that we do not know
+    NOT_FOUND = "NOT_FOUND"  #: ours: Oozie says that there is no such job
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether the job has ended; only a rerun (a higher `run`) leaves such a state."""
+        return self in _TERMINAL
+
+    @classmethod
+    def from_oozie(cls, word: object) -> JobStatus:
+        """Return the state for Oozie's word, UNKNOWN for a word that this list lacks."""
+        try:
+            return cls(str(word))
+        except ValueError:
+            return cls.UNKNOWN
+
+
+_TERMINAL = frozenset(
+    {
+        JobStatus.SUCCEEDED,
+        JobStatus.KILLED,
+        JobStatus.FAILED,
+        JobStatus.DONEWITHERROR,
+        JobStatus.IGNORED,
+        JobStatus.NOT_FOUND,
+    }
+)
+
+
+def is_job_id(text: str) -> bool:
+    """Tell whether this is shaped like an id of an Oozie workflow, coordinator or bundle."""
+    return len(text) <= 100 and _JOB_ID.fullmatch(text) is not None
+
+
+def type_of(job_id: JobId) -> JobType:
+    """Return what kind of job an id names, by its last letter."""
+    return {"W": JobType.WORKFLOW, "C": JobType.COORDINATOR, "B": JobType.BUNDLE}[job_id[-1]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """What one answer of Oozie said about one job."""
+
+    id: JobId
+    status: JobStatus
+    run: int = 0  #: how often the job was rerun; a job is identified by (id, run)
+    name: str | None = None
+    user: str | None = None  #: owner of the job in the cluster
+    parent_id: str | None = None
+    created_at: datetime | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    observed_at: datetime  #: when the answer came, by this machine's clock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Action:
+    """One action of a workflow, as `GET /job/ID?show=info` tells it."""
+
+    id: str  #: `<workflow id>@<name>`
+    name: str
+    type: str  #: `shell`, `map-reduce`, `sub-workflow`, `:START:` …
+    status: str
+    external_id: str | None = None  #: application, job or sub-workflow; `-` where there is none
+    child_ids: str | None = None  #: comma list of what the launcher started
+    external_status: str | None = None
+    error_code: str | None = None
+    error_message: str | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+
+    @property
+    def sub_workflow(self) -> JobId | None:
+        """Return the id of the workflow that this action runs, if it runs one."""
+        external = self.external_id or ""
+        is_one = self.type == "sub-workflow" and external.endswith("-W") and is_job_id(external)
+        return JobId(external) if is_one else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobDetails:
+    """A job with its actions."""
+
+    observation: Observation
+    actions: tuple[Action, ...] = ()
+
+
+def supersedes(new: Observation, run: int, status: JobStatus) -> bool:
+    """Tell whether an observation is news for a job known to be in this run and state.
+
+    Answers of two observers may arrive in the wrong order: a job that has ended stays so unless
+    its `run` is higher, and an earlier run is never news. Of a job that nobody has seen yet,
+    everything is.
+    """
+    if new.status in (JobStatus.UNKNOWN, status) and new.run == run:
+        return False
+    if status in (JobStatus.UNKNOWN, JobStatus.NOT_FOUND):
+        return True
+    return new.run > run or (new.run == run and not status.is_terminal)
+
+
+def unique(ids: Iterable[str]) -> list[str]:
+    """Return each id once, in the order of its first appearance."""
+    return list(dict.fromkeys(ids))

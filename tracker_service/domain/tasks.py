@@ -1,0 +1,102 @@
+"""What the service does itself for one user: tasks, the jobsets they belong to, and log copies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from tracker_service.domain.applications import ApplicationId
+from tracker_service.domain.jobs import JobId, JobStatus
+
+
+class TaskState(StrEnum):
+    """Where a task stands."""
+
+    WATCHING = "watching"  #: the job has not ended; -> COPYING | ENDED
+    COPYING = "copying"  #: the job ended without success, its logs are being saved; -> ENDED
+    ENDED = "ended"  #: nothing is left to do
+
+
+class CopyStatus(StrEnum):
+    """Where the copy of one application's log stands."""
+
+    WAITING = "WAITING"  #: log not aggregated yet, or queued, or before another try; -> RUNNING
+    RUNNING = "RUNNING"  #: -> SUCCEEDED | WAITING | FAILED | KILLED
+    SUCCEEDED = "SUCCEEDED"  #: the whole log lies under its name in HDFS
+    FAILED = "FAILED"  #: all tries are used up
+    KILLED = "KILLED"  #: somebody killed the copy
+    UNKNOWN = "UNKNOWN"  #: nobody can say
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether nothing more will be done for this copy."""
+        return self in (CopyStatus.SUCCEEDED, CopyStatus.FAILED, CopyStatus.KILLED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """The right of one worker to write on behalf of a jobset, as long as the epoch is this one."""
+
+    jobset_id: int
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackTask:
+    """One user's wish to have one job followed, as a worker holds it in memory."""
+
+    id: int
+    owner: str  #: the user who asked
+    lease: Lease
+    state: TaskState
+    job_key: int  #: row of the job and run
+    job_id: JobId
+    run: int
+    status: JobStatus
+    began_at: datetime  #: when the job was submitted, as far as known
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Copy:
+    """The saved, or yet to be saved, log of one application for one user."""
+
+    id: str
+    task_id: int
+    owner: str  #: the user who asked
+    job_id: JobId
+    job_user: str | None  #: the user who owns the job in the cluster
+    job_ended_at: datetime | None
+    application: ApplicationId
+    status: CopyStatus
+    strategy: str  #: `workflow`
+    job: str | None  #: id of the copy job: its Oozie id
+    path: str  #: where the log will lie in HDFS
+    bytes: int | None
+    attempt: int  #: number of the try that runs or ran last
+    failures: int  #: tries that failed; an outage of the cluster is none
+    reason: str | None  #: why the status is not SUCCEEDED
+    created_at: datetime
+
+
+def log_directory(owner: str, job_id: str) -> str:
+    """Return where the logs of a job lie in HDFS for the user who asked for them."""
+    return f"/user/{owner}/WORK/logs/{job_id}"
+
+
+def log_path(owner: str, job_id: str, application: str) -> str:
+    """Return where the log of one application lies in HDFS."""
+    return f"{log_directory(owner, job_id)}/{application}.log"
+
+
+def working_directory(owner: str, copy_id: str) -> str:
+    """Return where the files of a copy in progress lie in HDFS."""
+    return f"/user/{owner}/WORK/logs/.tracker/{copy_id}"
+
+
+COPY_JOB_NAME = "tracker-copy-"  #: how the names of our own Oozie workflows begin
+
+
+def affinity(owner: str, gateway_url: str) -> str:
+    """Return what the tasks of one jobset have in common: who is asked, and as whom."""
+    return f"{owner} {gateway_url}"[:255]

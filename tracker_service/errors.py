@@ -1,0 +1,92 @@
+"""Say what went wrong and what its reader can do.
+
+TrackerError
+├── ConfigError               a setting is wrong: correct the file or the variable that it names
+├── BadInput                  a request is wrong: correct it
+├── NotAuthenticated          no or wrong credentials: log in
+├── GatewayError
+│   ├── GatewayUnavailable    nobody can say right now: try again later
+│   ├── CredentialsRefused    the gateway does not know these credentials: bring others
+│   ├── AccessDenied          known, but not allowed: ask the owner
+│   ├── RequestRefused        the cluster does not take this request: do not repeat it as it is
+│   └── NotFound
+│       ├── JobNotFound       Oozie has no such job
+│       ├── ApplicationNotFound   the resource manager has forgotten it, or never knew it
+│       └── PathNotFound      there is no such file or directory in HDFS
+├── StoreUnavailable          the database does not answer: try again later
+├── LogNotSaved               there is no saved log yet, with the reason
+└── LeaseLost                 another worker holds this jobset now: drop it
+"""
+
+from __future__ import annotations
+
+
+class TrackerError(Exception):
+    """Something went wrong in the tracker; this text is the message where none is given."""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or (self.__doc__ or "").splitlines()[0])
+
+
+class ConfigError(TrackerError):
+    """The configuration is wrong: correct the setting that is named."""
+
+
+class BadInput(TrackerError):
+    """The request is wrong: correct it and send it again."""
+
+    def __init__(self, message: str, *, status: int = 400) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class NotAuthenticated(TrackerError):
+    """Send the user name and password that you use at the gateway (HTTP Basic)."""
+
+
+class GatewayError(TrackerError):
+    """The cluster behind the gateway did not do what was asked."""
+
+
+class GatewayUnavailable(GatewayError):
+    """The gateway or the service behind it cannot answer right now; try again later."""
+
+
+class CredentialsRefused(GatewayError):
+    """The gateway refuses these credentials; check user name and password."""
+
+
+class AccessDenied(GatewayError):
+    """The cluster does not allow this user to do this; ask the owner for access."""
+
+
+class RequestRefused(GatewayError):
+    """The cluster refuses this request; repeating it will not help."""
+
+
+class NotFound(GatewayError):
+    """The cluster has no such thing."""
+
+
+class JobNotFound(NotFound):
+    """Oozie does not know this job; it was never submitted here, or it was purged."""
+
+
+class ApplicationNotFound(NotFound):
+    """The resource manager does not know this application (any more)."""
+
+
+class PathNotFound(NotFound):
+    """There is no such file or directory in HDFS."""
+
+
+class StoreUnavailable(TrackerError):
+    """The database of the tracker cannot be used right now; try again later."""
+
+
+class LogNotSaved(TrackerError):
+    """No log of this job is saved yet."""
+
+
+class LeaseLost(TrackerError):
+    """Another worker holds this jobset now; whatever was about to be written is its work."""

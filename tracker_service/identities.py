@@ -1,0 +1,112 @@
+"""Who asks, and as whom the cluster is asked on their behalf."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+
+from tracker_service.errors import CredentialsRefused, NotAuthenticated
+from tracker_service.sources.access import ClusterAccess
+from tracker_service.sources.gateway import AccessPool, BasicCredential
+from tracker_service.store import credentials, tasks
+from tracker_service.store.engine import Connection, Store
+
+log = structlog.get_logger()
+
+VERDICT_LIFE = timedelta(seconds=60)
+_NO_CREDENTIAL = "there is no stored credential; post the job again to go on"
+_REFUSED = "the gateway refused the stored credential; post the job again with the right one"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """A verified user of the gateway, with the credential that proved it."""
+
+    name: str  #: as the gateway's answer shows it, not as the caller wrote it
+    credential: BasicCredential
+
+
+class Identities:
+    """Verifies callers at the gateway, and opens the cluster as them or, later, for them."""
+
+    def __init__(
+        self,
+        store: Store,
+        seal: credentials.Seal,
+        pool: AccessPool[ClusterAccess],
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._store, self._seal, self._pool, self._clock = store, seal, pool, clock
+
+    def verify(self, credential: BasicCredential) -> Caller:
+        """Find out whose credential this is; an answer of the gateway holds for a minute.
+
+        Raises:
+            NotAuthenticated: the gateway refuses it.
+            GatewayUnavailable: the gateway cannot say, so nobody gets in.
+        """
+        now = self._clock()
+        fingerprint = self._seal.fingerprint(credential.user, credential.password)
+        with self._store.read() as connection:
+            known = credentials.verdict(connection, fingerprint, now)
+        if known is None:
+            known = self._ask_who(credential)
+            with self._store.begin() as connection:
+                credentials.keep_verdict(connection, fingerprint, known, now + VERDICT_LIFE)
+        return Caller(name=known, credential=credential)
+
+    def _ask_who(self, credential: BasicCredential) -> str:
+        # A session that has a cookie would still be let in after the password was changed.
+        self._pool.forget(credential)
+        try:
+            return self._pool.of(credential).hdfs.user()
+        except CredentialsRefused as error:
+            self._pool.forget(credential)
+            raise NotAuthenticated(str(error)) from error
+
+    def access(self, caller: Caller) -> ClusterAccess:
+        """Open the cluster as the caller."""
+        return self._pool.of(caller.credential)
+
+    def keep(self, connection: Connection, caller: Caller, now: datetime) -> None:
+        """Keep a caller's credential, sealed, for work that goes on after the answer."""
+        sealed = self._seal.close(caller.credential.user, caller.credential.password)
+        credentials.keep(connection, caller.name, sealed, now)
+        tasks.explain(connection, caller.name, None)
+
+    @contextmanager
+    def acting_for(self, owner: str) -> Iterator[ClusterAccess]:
+        """Open the cluster with the credential that a user left, for the length of the block.
+
+        Raises:
+            CredentialsRefused: there is none, or the gateway refuses it. The user's tasks then say
+                so, and the credential rests (see `credentials.RETRY_AFTER`).
+        """
+        now = self._clock()
+        with self._store.read() as connection:
+            kept = credentials.find(connection, [owner]).get(owner)
+        if kept is None or not kept.may_be_used(now):
+            self._explain(owner, _NO_CREDENTIAL if kept is None else _REFUSED)
+            raise CredentialsRefused(_NO_CREDENTIAL if kept is None else _REFUSED)
+        credential = BasicCredential(*self._seal.open(kept.sealed))
+        try:
+            yield self._pool.of(credential)
+        except CredentialsRefused:
+            self._pool.forget(credential)
+            log.warning("credential_refused", user=owner, refusals=kept.refusals + 1)
+            with self._store.begin() as connection:
+                credentials.refuse(connection, kept, now)
+                tasks.explain(connection, owner, _REFUSED)
+            raise
+        if kept.refusals:
+            with self._store.begin() as connection:
+                credentials.accept(connection, kept)
+                tasks.explain(connection, owner, None)
+
+    def _explain(self, owner: str, reason: str) -> None:
+        with self._store.begin() as connection:
+            tasks.explain(connection, owner, reason)

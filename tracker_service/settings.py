@@ -1,0 +1,207 @@
+"""All settings: defaults, then a YAML file, then `TRACKER_<SECTION>__<NAME>` of the environment."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, HttpUrl, ValidationError, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from tracker_service.errors import ConfigError
+
+PREFIX = "TRACKER_"
+DEFAULT_FILE = Path("config/tracker.yml")
+SANDBOX_BIND = "127.0.0.1:8099"
+
+Seconds = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(gt=0)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class GatewaySettings(_Section):
+    """The Knox topology that everything is asked through."""
+
+    url: HttpUrl = HttpUrl(f"http://{SANDBOX_BIND}/gateway/sandbox")  #: up to and with the topology
+    ca_file: Path | None = None  #: PEM with the authority of the gateway's certificate
+    connect_timeout_s: Seconds = 3.05
+    read_timeout_s: Seconds = 25  #: Knox itself gives up after 20 s
+
+    @field_validator("ca_file")
+    @classmethod
+    def _readable(cls, path: Path | None) -> Path | None:
+        if path is not None and not os.access(path, os.R_OK):
+            raise ValueError(f"cannot read {path}")
+        return path
+
+    @property
+    def base(self) -> str:
+        """Return the URL without a slash at its end."""
+        return str(self.url).rstrip("/")
+
+    @property
+    def is_plain_http_over_a_network(self) -> bool:
+        """Tell whether passwords travel unencrypted to another machine."""
+        parts = urlsplit(self.base)
+        return parts.scheme == "http" and parts.hostname not in ("localhost", "127.0.0.1", "::1")
+
+
+class StoreSettings(_Section):
+    """The database."""
+
+    url: str = ""  #: SQLAlchemy URL; without one: SQLite in the state directory
+
+
+class ServeSettings(_Section):
+    """The API."""
+
+    bind: str = "127.0.0.1:8080"
+    threads: Count = 32  #: a log that is being read holds one
+
+
+class PollingSettings(_Section):
+    """How often Oozie is asked."""
+
+    interval_s: Seconds = 5  #: longest time between two looks at a job younger than an hour
+    max_interval_s: Seconds = 60  #: the same for old jobs
+    ids_per_request: Count = 100  #: 140 fill the 8 KB that Knox takes as a request line
+    listed_h: Seconds = 24  #: how long an ended job stays in the list of tracked jobs
+
+
+class WorkerSettings(_Section):
+    """The background process."""
+
+    lease_s: Seconds = 30  #: after this time without a word, others take a worker's jobsets
+    threads: Count = 8  #: requests to the gateway at the same time
+
+
+class CopySettings(_Section):
+    """How the logs of failed jobs are saved."""
+
+    per_user: Count = 4  #: copy workflows of one user at the same time
+    per_gateway: Count = 20  #: and of all users
+    tries: Count = 3
+    retry_after_s: Seconds = 10  #: before the second try; three times as long before each further
+    aggregation_deadline_s: Seconds = 3600  #: then the log is copied as far as it is there
+    log_roots: tuple[str, ...] = ("/app-logs", "/tmp/logs")  #: remote-app-log-dir of the cluster
+    queue: str | None = None  #: YARN queue of the copy workflows
+    name_node: str = "hdfs://namenode"  #: Knox puts the true one in its place
+    resource_manager: str = "resourcemanager"  #: likewise
+    properties: dict[str, str] = {}  #: more configuration of the copy's shell action
+
+
+class CredentialSettings(_Section):
+    """How stored credentials are sealed."""
+
+    key_file: Path | None = None  #: without one: `credentials.key` in the state directory
+
+
+class Settings(BaseSettings):
+    """Everything that can be set; unknown names are errors."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True
+    )
+
+    state_dir: Path = Path(".tracker")  #: keys, the SQLite file, and the lock of `tracker run`
+    log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
+    gateway: GatewaySettings = GatewaySettings()
+    store: StoreSettings = StoreSettings()
+    serve: ServeSettings = ServeSettings()
+    polling: PollingSettings = PollingSettings()
+    worker: WorkerSettings = WorkerSettings()
+    copying: CopySettings = CopySettings()
+    credentials: CredentialSettings = CredentialSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Let the environment win over the file."""
+        return env_settings, init_settings
+
+    @property
+    def store_url(self) -> str:
+        """Return the database's URL."""
+        return self.store.url or f"sqlite:///{self.state_dir.absolute()}/tracker.db"
+
+    @property
+    def key_file(self) -> Path:
+        """Return the file of the key that seals credentials."""
+        return self.credentials.key_file or self.state_dir / "credentials.key"
+
+
+def load(file: Path | None = None) -> Settings:
+    """Read the settings from a YAML file and the environment.
+
+    Args:
+        file: the YAML file; without one `config/tracker.yml` of the working directory, if it is there.
+
+    Raises:
+        ConfigError: an unknown name or a wrong value; says where it stands.
+    """
+    path = file or (DEFAULT_FILE if DEFAULT_FILE.exists() else None)
+    root = _parse(path) if path else None
+    _refuse_unknown_variables()
+    try:
+        return Settings(**_values(root, path))
+    except ValidationError as error:
+        told = "\n".join(_explain(e["loc"], e["msg"], root, path) for e in error.errors())
+        raise ConfigError(told) from error
+
+
+def _parse(path: Path) -> yaml.Node | None:
+    try:
+        return yaml.compose(path.read_text(), Loader=yaml.SafeLoader)
+    except (OSError, yaml.YAMLError) as error:
+        raise ConfigError(f"cannot read the settings: {error}") from error
+
+
+def _values(root: yaml.Node | None, path: Path | None) -> dict[str, Any]:
+    if root is None:
+        return {}
+    values = yaml.SafeLoader("").construct_document(root)
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: expected sections like `gateway:`, found {type(values).__name__}")
+    return {str(name): value for name, value in values.items()}
+
+
+def _refuse_unknown_variables() -> None:
+    for variable in os.environ:
+        name = variable.removeprefix(PREFIX).split("__")[0].lower()
+        if variable.startswith(PREFIX) and name not in {*Settings.model_fields, "config"}:
+            raise ConfigError(f"{variable}: there is no setting of this name")
+
+
+def _explain(
+    location: tuple[int | str, ...], message: str, root: yaml.Node | None, path: Path | None
+) -> str:
+    """Say where a wrong value stands: the line of the file, or the variable."""
+    names = [str(part) for part in location]
+    variable = PREFIX + "__".join(names[:2]).upper()
+    line = _line_of(root, names)
+    place = f"{path}, line {line}" if line and variable not in os.environ else variable
+    return f"{place}: {'.'.join(names)}: {message}"
+
+
+def _line_of(node: yaml.Node | None, names: list[str]) -> int | None:
+    line = None
+    for name in names:
+        if not isinstance(node, yaml.MappingNode):
+            break
+        found = [(key, value) for key, value in node.value if key.value == name]
+        if not found:
+            break
+        line, node = found[0][0].start_mark.line + 1, found[0][1]
+    return line

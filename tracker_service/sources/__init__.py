@@ -1,0 +1,1 @@
+"""What the cluster says: Oozie, YARN and WebHDFS, asked through one gateway."""

@@ -1,0 +1,18 @@
+"""What one identity sees of the cluster."""
+
+from __future__ import annotations
+
+from tracker_service.sources.gateway import BasicCredential, Gateway
+from tracker_service.sources.oozie import Oozie
+from tracker_service.sources.webhdfs import WebHdfs
+from tracker_service.sources.yarn import Yarn
+
+
+class ClusterAccess:
+    """Oozie, YARN and HDFS through one session of one identity."""
+
+    def __init__(self, gateway: Gateway, credential: BasicCredential, ids_per_request: int) -> None:
+        session = gateway.session(credential)
+        self.oozie = Oozie(session, ids_per_request)
+        self.yarn = Yarn(session)
+        self.hdfs = WebHdfs(session)

@@ -1,0 +1,192 @@
+"""Ask Oozie about jobs: many at once, or one with its actions; submit a workflow.
+
+Follows the Oozie Web Services API, https://oozie.apache.org/docs/5.2.1/WebServicesAPI.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import structlog
+
+from tracker_service.domain.jobs import (
+    Action,
+    JobDetails,
+    JobId,
+    JobStatus,
+    JobType,
+    Observation,
+    type_of,
+)
+from tracker_service.errors import GatewayUnavailable, JobNotFound
+from tracker_service.sources.gateway import Answer, GatewaySession
+
+log = structlog.get_logger()
+
+_GONE = ("E0604", "E0605")  #: the only codes that mean "there is no such job"
+
+
+@dataclass(frozen=True, slots=True)
+class _Spelling:
+    """The names that one kind of job has in Oozie's JSON."""
+
+    list: str
+    id: str
+    name: str
+    parent: str
+
+
+_SPELLING = {
+    JobType.WORKFLOW: _Spelling("workflows", "id", "appName", "parentId"),
+    JobType.COORDINATOR: _Spelling("coordinatorjobs", "coordJobId", "coordJobName", "bundleId"),
+    JobType.BUNDLE: _Spelling("bundlejobs", "bundleJobId", "bundleJobName", ""),
+}
+
+
+class Oozie:
+    """Oozie behind the gateway, as one identity."""
+
+    def __init__(self, session: GatewaySession, ids_per_request: int = 100) -> None:
+        self._session = session
+        self._ids_per_request = ids_per_request
+
+    def jobs(self, ids: Sequence[JobId]) -> dict[JobId, Observation]:
+        """Ask about many jobs, about 100 with one request.
+
+        Returns:
+            what Oozie said about each job that it knows. An id that is missing here is not
+            proved to be unknown: ask `details` about it.
+
+        Raises:
+            GatewayUnavailable, CredentialsRefused: nothing is known about any of them.
+        """
+        seen: dict[JobId, Observation] = {}
+        for chunk in self.requests_for(ids):
+            seen |= self.chunk(chunk)
+        return seen
+
+    def requests_for(self, ids: Iterable[JobId]) -> Iterator[list[JobId]]:
+        """Yield the ids in the groups that one request each can ask about."""
+        for job_type in JobType:
+            same = [job_id for job_id in ids if type_of(job_id) == job_type]
+            for start in range(0, len(same), self._ids_per_request):
+                yield same[start : start + self._ids_per_request]
+
+    def chunk(self, ids: Sequence[JobId]) -> dict[JobId, Observation]:
+        """Ask about one group of `requests_for` with one request."""
+        spelling = _SPELLING[job_type := type_of(ids[0])]
+        found = self._list(
+            {
+                "jobtype": job_type,
+                "filter": ";".join(f"id={job_id}" for job_id in ids),
+                "len": str(len(ids)),
+            },
+            spelling.list,
+        )
+        now = datetime.now(UTC)
+        seen = (_observation(job, spelling, now) for job in found)
+        return {observation.id: observation for observation in seen}
+
+    def named(self, name: str, user: str) -> JobId | None:
+        """Return the newest workflow of a user with this name, None if Oozie has none."""
+        found = self._list({"jobtype": "wf", "filter": f"name={name};user={user}"}, "workflows")
+        return JobId(str(found[0]["id"])) if found else None
+
+    def details(self, job_id: JobId) -> JobDetails:
+        """Ask about one job and its actions.
+
+        Raises:
+            JobNotFound: Oozie says that it does not exist (E0604, E0605), and nothing else.
+            GatewayUnavailable, CredentialsRefused, AccessDenied: nothing is known.
+        """
+        answer = self._session.ask("GET", f"oozie/v2/job/{job_id}", params={"show": "info"})
+        body = _checked(answer, job_id)
+        job_type = type_of(job_id)
+        actions = body.get("actions") if job_type == JobType.WORKFLOW else None
+        return JobDetails(
+            observation=_observation(body, _SPELLING[job_type], datetime.now(UTC)),
+            actions=tuple(_action(action) for action in actions or ()),
+        )
+
+    def submit(self, configuration: bytes) -> JobId:
+        """Submit and start a workflow.
+
+        Args:
+            configuration: a Hadoop configuration document with `oozie.wf.application.path`.
+
+        Raises:
+            RequestRefused: Oozie does not take it, with its words.
+            GatewayUnavailable: nobody knows whether it was started; look for it by its name.
+        """
+        answer = self._session.ask(
+            "POST",
+            "oozie/v2/jobs",
+            params={"action": "start"},
+            data=configuration,
+            headers={"Content-Type": "application/xml;charset=UTF-8"},
+        )
+        job_id = answer.json().get("id")
+        if not job_id:
+            raise GatewayUnavailable("oozie/v2/jobs: the answer to a submission has no id")
+        return JobId(str(job_id))
+
+    def _list(self, params: dict[str, str], key: str) -> list[dict[str, Any]]:
+        found = self._session.ask("GET", "oozie/v2/jobs", params=params).json().get(key)
+        if not isinstance(found, list):
+            raise GatewayUnavailable(f"oozie/v2/jobs: the answer has no {key}")
+        return found
+
+
+def _checked(answer: Answer, job_id: JobId) -> dict[str, Any]:
+    """Return the body of an answer about one job, or raise what its error code means."""
+    code = answer.headers.get("oozie-error-code")
+    if answer.status == 400 and code in _GONE:
+        raise JobNotFound(f"Oozie does not know the job {job_id}")
+    if answer.status in (400, 404):
+        # Each trouble of Oozie's database is a 400 as well, so this is not "no such job".
+        raise GatewayUnavailable(f"{job_id}: {answer.explanation()}")
+    return answer.json()
+
+
+def _observation(job: dict[str, Any], spelling: _Spelling, now: datetime) -> Observation:
+    job_id = JobId(str(job[spelling.id]))
+    status = JobStatus.from_oozie(job.get("status"))
+    if status == JobStatus.UNKNOWN:
+        log.warning("unknown_job_status", job=job_id, word=job.get("status"))
+    return Observation(
+        id=job_id,
+        status=status,
+        run=int(job.get("run") or 0),
+        name=job.get(spelling.name),
+        user=job.get("user"),
+        parent_id=job.get(spelling.parent) or None,
+        created_at=_time(job.get("createdTime")),
+        started_at=_time(job.get("startTime")),
+        ended_at=_time(job.get("endTime")),
+        observed_at=now,
+    )
+
+
+def _action(action: dict[str, Any]) -> Action:
+    return Action(
+        id=str(action["id"]),
+        name=str(action["name"]),
+        type=str(action.get("type") or ""),
+        status=str(action.get("status") or ""),
+        external_id=action.get("externalId"),
+        child_ids=action.get("externalChildIDs"),
+        external_status=action.get("externalStatus"),
+        error_code=action.get("errorCode"),
+        error_message=action.get("errorMessage"),
+        started_at=_time(action.get("startTime")),
+        ended_at=_time(action.get("endTime")),
+    )
+
+
+def _time(text: str | None) -> datetime | None:
+    """Return the instant of `Sun, 22 Nov 2026 04:12:45 GMT`, the one form that Oozie sends."""
+    return parsedate_to_datetime(text).astimezone(UTC) if text else None

@@ -1,0 +1,172 @@
+"""Read and write files in HDFS through WebHDFS, with the `hdfs` package.
+
+Follows https://hadoop.apache.org/docs/r3.3.6/hadoop-project-dist/hadoop-hdfs/WebHDFS.html
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import requests
+from hdfs import Client, HdfsError
+
+from tracker_service.errors import (
+    AccessDenied,
+    CredentialsRefused,
+    GatewayError,
+    GatewayUnavailable,
+    PathNotFound,
+    RequestRefused,
+)
+from tracker_service.sources.gateway import CHUNK_BYTES, GatewaySession
+
+_USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
+_MEANINGS: dict[str, type[GatewayError]] = {
+    "FileNotFoundException": PathNotFound,
+    "AccessControlException": AccessDenied,
+    "SecurityException": AccessDenied,
+    "AuthorizationException": AccessDenied,
+    "StandbyException": GatewayUnavailable,
+    "RetriableException": GatewayUnavailable,
+    "SafeModeException": GatewayUnavailable,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileStatus:
+    """One file or directory."""
+
+    name: str
+    is_directory: bool
+    length: int  #: bytes; of a file being written, those of its complete blocks
+    owner: str
+    permission: str  #: octal, for example `600`
+    modified_ms: int
+
+
+class WebHdfs:
+    """HDFS behind the gateway, as one identity."""
+
+    def __init__(self, session: GatewaySession) -> None:
+        self._session = session
+        gateway = session.gateway
+        timeout = (gateway.connect_timeout_s, gateway.read_timeout_s)
+        self._client = Client(gateway.url, session=session, timeout=timeout)
+
+    def user(self) -> str:
+        """Return the user that the gateway takes this session for: one cheap call.
+
+        Raises:
+            CredentialsRefused: not a user of the gateway, or a name that is no user name.
+            GatewayUnavailable: the gateway cannot say.
+        """
+        answer = self._session.ask("GET", "webhdfs/v1/", params={"op": "GETHOMEDIRECTORY"}).json()
+        path = answer.get("Path")
+        if not isinstance(path, str):
+            raise GatewayUnavailable("GETHOMEDIRECTORY: the answer has no Path")
+        name = path.rstrip("/").rpartition("/")[2]
+        if not _USER.fullmatch(name):
+            raise CredentialsRefused(f"the gateway names a user that no Hadoop user can be: {name!r}")
+        return name
+
+    def status(self, path: str) -> FileStatus:
+        """Return what there is at a path.
+
+        Raises:
+            PathNotFound: nothing. AccessDenied: the identity may not look.
+        """
+        with _meanings(path):
+            return _file_status(path.rpartition("/")[2], self._client.status(path))
+
+    def list(self, path: str) -> list[FileStatus]:
+        """Return what a directory holds."""
+        with _meanings(path):
+            return [_file_status(name, told) for name, told in self._client.list(path, status=True)]
+
+    def make_directory(self, path: str, permission: str = "700") -> None:
+        """Make a directory and its missing parents; the permission is that of all of them."""
+        with _meanings(path):
+            if not self._client._mkdirs(path, permission=permission).json()["boolean"]:
+                raise RequestRefused(f"HDFS did not make the directory {path}")
+
+    def write(self, path: str, content: bytes, permission: str = "600") -> None:
+        """Write a small file, in place of one that is there."""
+        with _meanings(path):
+            self._client.write(path, data=content, overwrite=True, permission=permission)
+
+    def read(self, path: str) -> Iterator[bytes]:
+        """Open a file now and return its bytes in pieces; nothing is held in memory.
+
+        Raises:
+            PathNotFound, AccessDenied: before the first piece.
+            GatewayUnavailable: at the end, if fewer bytes came than the file has: the gateway
+                cuts streams silently.
+        """
+        length = self.status(path).length
+        with _meanings(path):
+            response = self._client._open(path)
+        return _whole(path, response, length)
+
+    def head(self, path: str, length: int) -> bytes:
+        """Return the first bytes of a file."""
+        with _meanings(path), self._client.read(path, length=length) as stream:
+            return bytes(stream.read())
+
+    def rename(self, source: str, target: str) -> None:
+        """Give a file its name in one step, in place of a file that has it.
+
+        The NameNode answers 200 with an empty body, so only the status can be judged: look at the
+        target afterwards.
+        """
+        with _meanings(source):
+            self._client._rename(source, destination=target, renameoptions="OVERWRITE")
+
+    def delete(self, path: str) -> bool:
+        """Remove a file or a directory with all that it holds; False if there was none."""
+        with _meanings(path):
+            return bool(self._client.delete(path, recursive=True))
+
+
+def _whole(path: str, response: requests.Response, length: int) -> Iterator[bytes]:
+    received = 0
+    try:
+        for chunk in response.iter_content(CHUNK_BYTES):
+            received += len(chunk)
+            yield chunk
+    except requests.RequestException as error:
+        raise GatewayUnavailable(f"{path}: the stream broke off after {received} bytes") from error
+    finally:
+        response.close()
+    if received != length:
+        raise GatewayUnavailable(f"{path}: {received} bytes came of {length}")
+
+
+def _file_status(name: str, told: dict[str, Any]) -> FileStatus:
+    return FileStatus(
+        name=name,
+        is_directory=told["type"] == "DIRECTORY",
+        length=int(told["length"]),
+        owner=str(told["owner"]),
+        permission=str(told["permission"]),
+        modified_ms=int(told["modificationTime"]),
+    )
+
+
+@contextmanager
+def _meanings(path: str) -> Iterator[None]:
+    """Turn the package's one error into ours, by the name of the Java exception in it."""
+    try:
+        yield
+    except HdfsError as error:
+        meaning = _MEANINGS.get(error.exception or "", RequestRefused)
+        first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise meaning(f"{path}: {first_line}") from error
+    except requests.RequestException as error:
+        raise GatewayUnavailable(f"{path}: no answer of WebHDFS") from error
+    except (KeyError, ValueError) as error:
+        # The package trusts the gateway's bodies and headers; a broken one ends here.
+        raise GatewayUnavailable(f"{path}: an incomplete answer of WebHDFS") from error

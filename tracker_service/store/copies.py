@@ -1,0 +1,156 @@
+"""Keep the copies of logs: one for each application and user, from its decision to its end."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, Select, exists, func, select, update
+
+from tracker_service.domain.applications import ApplicationId
+from tracker_service.domain.jobs import JobId
+from tracker_service.domain.tasks import Copy, CopyStatus, Lease, TaskState, TrackTask, log_path
+from tracker_service.store.engine import Connection, insert_new
+from tracker_service.store.tables import copies, jobs, tasks
+
+UNFINISHED = (CopyStatus.WAITING, CopyStatus.RUNNING, CopyStatus.UNKNOWN)
+
+
+def decide(
+    connection: Connection, task: TrackTask, found: Sequence[ApplicationId], now: datetime
+) -> int:
+    """Decide to copy the log of each of these applications that has no copy yet.
+
+    Returns:
+        how many were new.
+    """
+    there = set(
+        connection.scalars(select(copies.c.application_id).where(copies.c.task_id == task.id))
+    )
+    new = [application for application in dict.fromkeys(found) if application not in there]
+    rows = [
+        {
+            "id": secrets.token_hex(8),
+            "task_id": task.id,
+            "application_id": application,
+            "status": CopyStatus.WAITING,
+            "strategy": "workflow",
+            "path": log_path(task.owner, task.job_id, application),
+            "reason": "waits until YARN has collected the log",
+            "attempt": 0,
+            "failures": 0,
+            "due_at": now,
+            "created_at": now,
+        }
+        for application in new
+    ]
+    insert_new(connection, copies, rows)
+    return len(new)
+
+
+def _copies() -> Select[Any]:
+    return (
+        select(
+            copies,
+            tasks.c.owner,
+            jobs.c.external_id,
+            jobs.c.owner.label("job_user"),
+            jobs.c.ended_at.label("job_ended_at"),
+            tasks.c.jobset_id,
+        )
+        .join(tasks, tasks.c.id == copies.c.task_id)
+        .join(jobs, jobs.c.id == tasks.c.job_id)
+    )
+
+
+def _copy(row: Row[Any]) -> Copy:
+    return Copy(
+        id=row.id,
+        task_id=row.task_id,
+        owner=row.owner,
+        job_id=JobId(row.external_id),
+        job_user=row.job_user,
+        job_ended_at=row.job_ended_at,
+        application=ApplicationId(row.application_id),
+        status=CopyStatus(row.status),
+        strategy=row.strategy,
+        job=row.job,
+        path=row.path,
+        bytes=row.bytes,
+        attempt=row.attempt,
+        failures=row.failures,
+        reason=row.reason,
+        created_at=row.created_at,
+    )
+
+
+def due(
+    connection: Connection, leases: Mapping[int, Lease], now: datetime, limit: int
+) -> list[tuple[Copy, Lease]]:
+    """Return the copies in these jobsets (by id) that want a look now, the longest due first."""
+    rows = connection.execute(
+        _copies()
+        .where(tasks.c.jobset_id.in_(list(leases)), tasks.c.state != TaskState.ENDED)
+        .where(copies.c.status.in_(UNFINISHED), copies.c.due_at <= now)
+        .order_by(copies.c.due_at)
+        .limit(limit)
+    )
+    return [(_copy(row), leases[row.jobset_id]) for row in rows]
+
+
+def running(connection: Connection) -> Mapping[str, int]:
+    """Return how many copies run now, for each user that has any."""
+    rows = connection.execute(
+        select(tasks.c.owner, func.count().label("number"))
+        .join(tasks, tasks.c.id == copies.c.task_id)
+        .where(copies.c.status == CopyStatus.RUNNING)
+        .group_by(tasks.c.owner)
+    )
+    return {row.owner: row.number for row in rows}
+
+
+def change(connection: Connection, copy: Copy, **values: Any) -> bool:
+    """Change a copy if it still is in the state and the try in which the caller saw it."""
+    changed = connection.execute(
+        update(copies)
+        .where(copies.c.id == copy.id, copies.c.status == copy.status)
+        .where(copies.c.attempt == copy.attempt)
+        .values(**values)
+    )
+    return changed.rowcount == 1
+
+
+def of_tasks(connection: Connection, task_ids: Iterable[int]) -> Mapping[int, list[Copy]]:
+    """Return the copies of each of these tasks, in the order of their applications."""
+    found: dict[int, list[Copy]] = {task_id: [] for task_id in task_ids}
+    wanted = list(found)
+    for start in range(0, len(wanted), 500):
+        rows = connection.execute(
+            _copies()
+            .where(copies.c.task_id.in_(wanted[start : start + 500]))
+            .order_by(copies.c.application_id)
+        )
+        for row in rows:
+            found[row.task_id].append(_copy(row))
+    return found
+
+
+def all_finished(connection: Connection, leases: Iterable[Lease]) -> set[int]:
+    """Return the tasks in these jobsets whose copies all have ended."""
+    unfinished = exists().where(
+        copies.c.task_id == tasks.c.id, copies.c.status.in_(UNFINISHED)
+    )
+    return set(
+        connection.scalars(
+            select(tasks.c.id)
+            .where(tasks.c.jobset_id.in_([lease.jobset_id for lease in leases]))
+            .where(tasks.c.state == TaskState.COPYING, ~unfinished)
+        )
+    )
+
+
+def is_copy_job(connection: Connection, job_id: JobId) -> bool:
+    """Tell whether an Oozie job is one of our own copy workflows."""
+    return connection.scalar(select(copies.c.id).where(copies.c.job == job_id)) is not None

@@ -1,0 +1,163 @@
+"""Keep credentials sealed for background work, and for a minute who a caller was found to be."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from sqlalchemy import delete, exists, select, update
+
+from tracker_service.domain.tasks import TaskState
+from tracker_service.errors import ConfigError
+from tracker_service.store.engine import Connection, upsert
+from tracker_service.store.tables import credentials, tasks, verdicts
+
+#: Knox says 401 for a wrong password and while its LDAP is down. So a refused credential is tried
+#: again, so seldom that no directory locks the user out, and then not before a fresh one arrives.
+RETRY_AFTER = (timedelta(minutes=1), timedelta(minutes=10), timedelta(hours=1))
+
+
+class Seal:
+    """Encrypts credentials with the first key of a file; older keys in it still open them."""
+
+    def __init__(self, key_file: Path) -> None:
+        keys = _read_or_create(key_file)
+        try:
+            self._fernet = MultiFernet([Fernet(key) for key in keys])
+        except ValueError as error:
+            raise ConfigError(f"{key_file} holds no Fernet key: {error}") from error
+        self._pepper = hashlib.sha256(b"verdicts" + keys[0]).digest()
+
+    def close(self, user: str, password: str) -> bytes:
+        """Return a credential that only the key can read."""
+        return self._fernet.encrypt(json.dumps([user, password]).encode())
+
+    def open(self, sealed: bytes) -> tuple[str, str]:
+        """Return user name and password.
+
+        Raises:
+            ConfigError: it was sealed with another key.
+        """
+        try:
+            user, password = json.loads(self._fernet.decrypt(sealed))
+        except InvalidToken as error:
+            raise ConfigError("a stored credential was sealed with another key") from error
+        return user, password
+
+    def fingerprint(self, user: str, password: str) -> str:
+        """Return a name for a credential that tells nothing about it."""
+        return hmac.new(
+            self._pepper, json.dumps([user, password]).encode(), hashlib.sha256
+        ).hexdigest()
+
+
+def _read_or_create(key_file: Path) -> list[bytes]:
+    try:
+        if not key_file.exists():
+            _create(key_file)
+        return key_file.read_bytes().split()
+    except OSError as error:
+        raise ConfigError(f"cannot use the key file: {error}") from error
+
+
+def _create(key_file: Path) -> None:
+    """Write a new key; of several processes that try at once, one wins and no half is seen."""
+    key_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with NamedTemporaryFile(dir=key_file.parent) as new:  # 0600 from the start
+        new.write(Fernet.generate_key() + b"\n")
+        new.flush()
+        os.fsync(new.fileno())
+        with suppress(FileExistsError):
+            os.link(new.name, key_file)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptCredential:
+    """A user's sealed credential, and whether it may be used now."""
+
+    owner: str
+    sealed: bytes
+    kept_at: datetime
+    refusals: int
+    retry_at: datetime | None
+
+    def may_be_used(self, now: datetime) -> bool:
+        """Tell whether the gateway has not refused it, or its next try has come."""
+        return self.refusals == 0 or (self.retry_at is not None and self.retry_at <= now)
+
+
+def keep(connection: Connection, owner: str, sealed: bytes, now: datetime) -> None:
+    """Keep a fresh credential in place of an older one."""
+    fresh = {"owner": owner, "sealed": sealed, "kept_at": now, "refusals": 0, "retry_at": None}
+    upsert(connection, credentials, fresh)
+
+
+def find(connection: Connection, owners: Iterable[str]) -> dict[str, KeptCredential]:
+    """Return the credentials of these users that are kept."""
+    rows = connection.execute(select(credentials).where(credentials.c.owner.in_(list(owners))))
+    return {row.owner: KeptCredential(**row._mapping) for row in rows}
+
+
+def refuse(connection: Connection, credential: KeptCredential, now: datetime) -> None:
+    """Note that the gateway refused a credential; a fresh one that came meanwhile is unharmed."""
+    pause = dict(enumerate(RETRY_AFTER)).get(credential.refusals)
+    connection.execute(
+        update(credentials)
+        .where(credentials.c.owner == credential.owner)
+        .where(credentials.c.kept_at == credential.kept_at)
+        .values(refusals=credential.refusals + 1, retry_at=now + pause if pause else None)
+    )
+
+
+def accept(connection: Connection, credential: KeptCredential) -> None:
+    """Note that the gateway takes a credential again."""
+    connection.execute(
+        update(credentials)
+        .where(credentials.c.owner == credential.owner)
+        .where(credentials.c.kept_at == credential.kept_at)
+        .values(refusals=0, retry_at=None)
+    )
+
+
+def erase_unneeded(connection: Connection, credential: KeptCredential) -> bool:
+    """Erase a credential whose user has no live task, unless it was kept anew meanwhile."""
+    needed = exists().where(
+        tasks.c.owner == credential.owner, tasks.c.state != TaskState.ENDED
+    )
+    erased = connection.execute(
+        delete(credentials)
+        .where(credentials.c.owner == credential.owner, ~needed)
+        .where(credentials.c.kept_at == credential.kept_at)
+    )
+    return erased.rowcount == 1
+
+
+def keep_verdict(
+    connection: Connection, fingerprint: str, owner: str, expires_at: datetime
+) -> None:
+    """Keep which user a credential was found to be, until an instant."""
+    row = {"fingerprint": fingerprint, "owner": owner, "expires_at": expires_at}
+    upsert(connection, verdicts, row)
+
+
+def verdict(connection: Connection, fingerprint: str, now: datetime) -> str | None:
+    """Return the user that a credential was lately found to be."""
+    return connection.scalar(
+        select(verdicts.c.owner)
+        .where(verdicts.c.fingerprint == fingerprint)
+        .where(verdicts.c.expires_at > now)
+    )
+
+
+def forget_verdicts(connection: Connection, now: datetime) -> None:
+    """Remove the verdicts that have expired."""
+    connection.execute(delete(verdicts).where(verdicts.c.expires_at <= now))

@@ -1,0 +1,234 @@
+"""Keep jobs: the newest state of each, and every change of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, and_, func, insert, select, update
+
+from tracker_service.domain.applications import Application, ApplicationId
+from tracker_service.domain.jobs import (
+    Action,
+    JobDetails,
+    JobId,
+    JobStatus,
+    Observation,
+    supersedes,
+)
+from tracker_service.store.engine import Connection, insert_new
+from tracker_service.store.tables import applications, job_state_changes, jobs
+
+OOZIE = "oozie"
+_CHUNK = 500  #: ids in one statement
+_SUMMARY = [column for column in jobs.c if column.name != "actions"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptJob:
+    """A job and run as the store knows it."""
+
+    key: int
+    id: JobId
+    run: int
+    status: JobStatus
+    name: str | None
+    user: str | None  #: owner in the cluster
+    parent_id: str | None
+    created_at: datetime | None
+    started_at: datetime | None
+    ended_at: datetime | None
+    observed_at: datetime | None
+    details_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateChange:
+    """One accepted change of a job's state; the first has no `from_status`."""
+
+    sequence: int
+    from_status: JobStatus | None
+    to_status: JobStatus
+    changed_at: datetime
+
+
+def latest(connection: Connection, ids: Iterable[JobId]) -> dict[JobId, KeptJob]:
+    """Return the newest run of each of these jobs that is known."""
+    wanted = list(ids)
+    found: dict[JobId, KeptJob] = {}
+    for start in range(0, len(wanted), _CHUNK):
+        chunk = wanted[start : start + _CHUNK]
+        newest = (
+            select(jobs.c.external_id, func.max(jobs.c.run).label("run"))
+            .where(jobs.c.kind == OOZIE, jobs.c.external_id.in_(chunk))
+            .group_by(jobs.c.external_id)
+            .subquery()
+        )
+        same = and_(jobs.c.external_id == newest.c.external_id, jobs.c.run == newest.c.run)
+        rows = connection.execute(select(*_SUMMARY).join(newest, same).where(jobs.c.kind == OOZIE))
+        found |= {kept.id: kept for kept in map(kept_job, rows)}
+    return found
+
+
+def kept_job(row: Row[Any]) -> KeptJob:
+    """Return the job in a row that has the columns of `jobs`."""
+    return KeptJob(
+        key=row.id,
+        id=JobId(row.external_id),
+        run=row.run,
+        status=JobStatus(row.status),
+        name=row.name,
+        user=row.owner,
+        parent_id=row.parent_id,
+        created_at=row.created_at,
+        started_at=row.started_at,
+        ended_at=row.ended_at,
+        observed_at=row.observed_at,
+        details_at=row.details_at,
+    )
+
+
+def record(connection: Connection, seen: Sequence[Observation]) -> dict[JobId, KeptJob]:
+    """Keep what observations say that is news, and append each change of state to the history.
+
+    An observation of a higher run makes a new record; the old run's stays as it was.
+
+    Returns:
+        each of these jobs as it is known afterwards.
+    """
+    known = latest(connection, [observation.id for observation in seen])
+    added, changed = [], False
+    for new in seen:
+        old = known.get(new.id)
+        if old is None or (new.run > old.run and old.status != JobStatus.UNKNOWN):
+            added.append(new)
+        elif supersedes(new, old.run, old.status):
+            _change(connection, old, new)
+            changed = True
+    _add(connection, added)
+    if not (added or changed):
+        return known
+    return latest(connection, [observation.id for observation in seen])
+
+
+def _columns(seen: Observation) -> dict[str, Any]:
+    return {
+        "kind": OOZIE,
+        "external_id": seen.id,
+        "run": seen.run,
+        "status": seen.status,
+        "name": seen.name[:500] if seen.name else None,
+        "owner": seen.user,
+        "parent_id": seen.parent_id,
+        "created_at": seen.created_at,
+        "started_at": seen.started_at,
+        "ended_at": seen.ended_at,
+        "observed_at": seen.observed_at,
+    }
+
+
+def _add(connection: Connection, seen: Sequence[Observation]) -> None:
+    insert_new(connection, jobs, [_columns(observation) for observation in seen])
+    keys = latest(connection, [observation.id for observation in seen])
+    changes = [
+        {
+            "job_id": keys[observation.id].key,
+            "from_status": None,
+            "to_status": observation.status,
+            "changed_at": observation.observed_at,
+        }
+        for observation in seen
+    ]
+    if changes:
+        connection.execute(insert(job_state_changes), changes)
+
+
+def _change(connection: Connection, old: KeptJob, new: Observation) -> None:
+    changed = connection.execute(
+        update(jobs)
+        .where(jobs.c.id == old.key, jobs.c.status == old.status, jobs.c.run == old.run)
+        .values(_columns(new))
+    )
+    # Another observer has written its news meanwhile: ours was asked for before that, and loses.
+    if changed.rowcount == 1:
+        connection.execute(
+            insert(job_state_changes).values(
+                job_id=old.key,
+                from_status=old.status,
+                to_status=new.status,
+                changed_at=new.observed_at,
+            )
+        )
+
+
+def record_details(
+    connection: Connection, key: int, details: JobDetails, found: Sequence[Application]
+) -> None:
+    """Keep the actions of a job and the applications that were found for it."""
+    seen_at = details.observation.observed_at
+    actions = [action_values(action) for action in details.actions]
+    connection.execute(
+        update(jobs).where(jobs.c.id == key).values(details_at=seen_at, actions=actions)
+    )
+    rows = [
+        {
+            "job_id": key,
+            "application_id": application.id,
+            "action": application.action[:255],
+            "workflow_id": application.workflow_id,
+            "role": application.role,
+            "seen_at": seen_at,
+        }
+        for application in found
+    ]
+    insert_new(connection, applications, rows)
+
+
+def action_values(action: Action) -> dict[str, Any]:
+    """Return the fields of an action as JSON has them, times as text (RFC 3339)."""
+    return {
+        name: value.isoformat() if isinstance(value, datetime) else value
+        for name, value in asdict(action).items()
+    }
+
+
+def actions_of(connection: Connection, key: int) -> list[dict[str, Any]]:
+    """Return a job's actions as they were last seen: the fields of `Action`, times as text."""
+    return connection.scalar(select(jobs.c.actions).where(jobs.c.id == key)) or []
+
+
+def applications_of(
+    connection: Connection, keys: Iterable[int]
+) -> Mapping[int, list[ApplicationId]]:
+    """Return the known applications of each job (by its key), in the order of their finding."""
+    found: dict[int, list[ApplicationId]] = {key: [] for key in keys}
+    wanted = list(found)
+    for start in range(0, len(wanted), _CHUNK):
+        rows = connection.execute(
+            select(applications.c.job_id, applications.c.application_id)
+            .where(applications.c.job_id.in_(wanted[start : start + _CHUNK]))
+            .order_by(applications.c.id)
+        )
+        for row in rows:
+            found[row.job_id].append(ApplicationId(row.application_id))
+    return found
+
+
+def history(connection: Connection, key: int) -> list[StateChange]:
+    """Return every change of a job's state, oldest first."""
+    rows = connection.execute(
+        select(job_state_changes)
+        .where(job_state_changes.c.job_id == key)
+        .order_by(job_state_changes.c.sequence)
+    )
+    return [
+        StateChange(
+            sequence=row.sequence,
+            from_status=JobStatus(row.from_status) if row.from_status else None,
+            to_status=JobStatus(row.to_status),
+            changed_at=row.changed_at,
+        )
+        for row in rows
+    ]

@@ -1,0 +1,190 @@
+"""The tables. Instants are milliseconds since 1970, so that each database keeps them alike."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.types import TypeDecorator
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+class Instant(TypeDecorator[datetime]):
+    """An aware datetime, kept as milliseconds since 1970-01-01T00:00Z."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
+        """Refuse a naive datetime: nobody knows which instant it means."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"{value!r} has no time zone")
+        return round(value.timestamp() * 1000)
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
+        """Return the instant in UTC."""
+        return None if value is None else datetime.fromtimestamp(value / 1000, UTC)
+
+
+# SQLite counts up only what is exactly INTEGER.
+_Key = BigInteger().with_variant(Integer, "sqlite")
+
+
+def _key(name: str = "id") -> Column[int]:
+    return Column(name, _Key, primary_key=True, autoincrement=True)
+
+
+def _reference(name: str, target: str, *, nullable: bool = False) -> Column[int]:
+    return Column(name, _Key, ForeignKey(target, ondelete="CASCADE"), nullable=nullable)
+
+
+jobs = Table(
+    "jobs",
+    metadata,
+    _key(),
+    Column("kind", String(16), nullable=False),  # `oozie`; decides the states
+    Column("external_id", String(100), nullable=False),
+    Column("run", Integer, nullable=False),
+    Column("status", String(32), nullable=False),
+    Column("name", String(500)),
+    Column("owner", String(64)),  # in the cluster
+    Column("parent_id", String(100)),
+    Column("created_at", Instant),
+    Column("started_at", Instant),
+    Column("ended_at", Instant),
+    Column("observed_at", Instant),  # of the last answer that was news; see jobsets.polled_at
+    Column("details_at", Instant),  # when the actions were asked for
+    Column("actions", JSON),
+    UniqueConstraint("kind", "external_id", "run"),
+)
+
+job_state_changes = Table(
+    "job_state_changes",
+    metadata,
+    _key("sequence"),  # grows, so that readers can ask for what came after
+    _reference("job_id", "jobs.id"),
+    Column("from_status", String(32)),
+    Column("to_status", String(32), nullable=False),
+    Column("changed_at", Instant, nullable=False),
+    Index(None, "job_id"),
+)
+
+applications = Table(
+    "applications",
+    metadata,
+    _key(),
+    _reference("job_id", "jobs.id"),
+    Column("application_id", String(64), nullable=False),
+    Column("action", String(255), nullable=False),
+    Column("workflow_id", String(100), nullable=False),
+    Column("role", String(16), nullable=False),
+    Column("seen_at", Instant, nullable=False),
+    UniqueConstraint("job_id", "application_id"),
+)
+
+jobsets = Table(
+    "jobsets",
+    metadata,
+    _key(),
+    Column("kind", String(16), nullable=False),
+    Column("affinity", String(255), nullable=False),  # who is asked, and as whom
+    Column("size", Integer, nullable=False),  # tasks that have not ended
+    Column("owner", String(64)),  # the worker that holds it
+    Column("epoch", Integer, nullable=False),  # raised by each change of owner
+    Column("version", Integer, nullable=False),  # raised by each change of content or owner
+    Column("lease_until", Instant, nullable=False),  # by the database's clock
+    Column("polled_at", Instant),  # all its tasks were looked at since
+    Index(None, "kind", "affinity"),
+    Index(None, "owner"),
+)
+
+tasks = Table(
+    "tasks",
+    metadata,
+    _key(),
+    Column("kind", String(16), nullable=False),  # `track`
+    Column("owner", String(64), nullable=False),  # the user who asked
+    _reference("job_id", "jobs.id"),
+    _reference("jobset_id", "jobsets.id", nullable=True),  # null once it has ended
+    Column("state", String(32), nullable=False),
+    Column("reason", Text),  # why it waits or ended, where that is not plain
+    Column("created_at", Instant, nullable=False),
+    Column("ended_at", Instant),
+    UniqueConstraint("kind", "owner", "job_id"),
+    Index(None, "jobset_id"),
+    Index(None, "owner", "state"),
+    Index(None, "job_id"),
+)
+
+copies = Table(
+    "copies",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    _reference("task_id", "tasks.id"),
+    Column("application_id", String(64), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("strategy", String(16), nullable=False),
+    Column("job", String(100)),  # id of the copy job
+    Column("path", Text, nullable=False),
+    Column("bytes", BigInteger),
+    Column("sha256", String(64)),
+    Column("reason", Text),
+    Column("attempt", Integer, nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("due_at", Instant, nullable=False),  # when to look at it again
+    Column("created_at", Instant, nullable=False),
+    Column("started_at", Instant),
+    Column("ended_at", Instant),
+    UniqueConstraint("task_id", "application_id"),
+    Index(None, "status", "due_at"),
+)
+
+credentials = Table(
+    "credentials",
+    metadata,
+    Column("owner", String(64), primary_key=True),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("kept_at", Instant, nullable=False),
+    Column("refusals", Integer, nullable=False),  # in a row
+    Column("retry_at", Instant),  # null after a refusal: not before a fresh one arrives
+)
+
+verdicts = Table(
+    "verdicts",
+    metadata,
+    Column("fingerprint", String(64), primary_key=True),  # keyed hash of a caller's credential
+    Column("owner", String(64), nullable=False),
+    Column("expires_at", Instant, nullable=False),
+)
+
+workers = Table(
+    "workers",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("started_at", Instant, nullable=False),
+    Column("seen_at", Instant, nullable=False),  # by the database's clock
+)

@@ -1,0 +1,197 @@
+"""Keep tasks: what this service does for whom, from the wish until it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, func, insert, or_, select, update
+
+from tracker_service.domain.jobs import JobId, JobStatus
+from tracker_service.domain.tasks import Lease, TaskState, TrackTask
+from tracker_service.store import jobsets
+from tracker_service.store.engine import Connection
+from tracker_service.store.jobs import OOZIE, KeptJob, kept_job
+from tracker_service.store.tables import jobs
+from tracker_service.store.tables import jobsets as jobset_table
+from tracker_service.store.tables import tasks
+
+TRACK = "track"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackedJob:
+    """A task of one user and the job that it follows."""
+
+    task_id: int
+    state: TaskState
+    reason: str | None
+    ended_at: datetime | None
+    job: KeptJob
+    polled_at: datetime | None  #: of its jobset
+
+    @property
+    def checked_at(self) -> datetime | None:
+        """Return when the cluster was last asked about the job."""
+        known = (self.job.observed_at, self.job.details_at, self.polled_at)
+        return max((instant for instant in known if instant), default=None)
+
+
+def track(
+    connection: Connection,
+    owner: str,
+    affinity: str,
+    wanted: Sequence[KeptJob],
+    now: datetime,
+) -> None:
+    """Make sure that a user has one live task for each of these jobs that has not ended yet.
+
+    A job that has a task already keeps it. A task that ended while the job did not (Oozie had lost
+    sight of it) lives again.
+    """
+    keys = [job.key for job in wanted]
+    there = {
+        row.job_id: row
+        for start in range(0, len(keys), 500)
+        for row in connection.execute(
+            select(tasks.c.id, tasks.c.job_id, tasks.c.state)
+            .where(tasks.c.kind == TRACK, tasks.c.owner == owner)
+            .where(tasks.c.job_id.in_(keys[start : start + 500]))
+        )
+    }
+    new = [job.key for job in wanted if job.key not in there]
+    again = [
+        there[job.key].id
+        for job in wanted
+        if job.key in there
+        and there[job.key].state == TaskState.ENDED
+        and not job.status.is_terminal
+    ]
+    room = iter(jobsets.place(connection, TRACK, affinity, len(new) + len(again)))
+    if new:
+        common = {"kind": TRACK, "owner": owner, "state": TaskState.WATCHING, "created_at": now}
+        rows = [common | {"job_id": key, "jobset_id": next(room)} for key in new]
+        connection.execute(insert(tasks), rows)
+    for task_id in again:
+        connection.execute(
+            update(tasks)
+            .where(tasks.c.id == task_id)
+            .values(state=TaskState.WATCHING, jobset_id=next(room), ended_at=None, reason=None)
+        )
+
+
+def live(connection: Connection, lease: Lease) -> list[TrackTask]:
+    """Return the tasks of a jobset that have not ended."""
+    rows = connection.execute(
+        select(
+            tasks.c.id.label("task_id"),
+            tasks.c.owner.label("asked_by"),
+            tasks.c.state,
+            func.coalesce(jobs.c.created_at, tasks.c.created_at).label("began_at"),
+            jobs.c.id,
+            jobs.c.external_id,
+            jobs.c.run,
+            jobs.c.status,
+        )
+        .join(jobs, jobs.c.id == tasks.c.job_id)
+        .where(tasks.c.jobset_id == lease.jobset_id, tasks.c.state != TaskState.ENDED)
+    )
+    return [_track_task(row, lease) for row in rows]
+
+
+def _track_task(row: Row[*tuple[Any, ...]], lease: Lease) -> TrackTask:
+    return TrackTask(
+        id=row.task_id,
+        owner=row.asked_by,
+        lease=lease,
+        state=TaskState(row.state),
+        job_key=row.id,
+        job_id=JobId(row.external_id),
+        run=row.run,
+        status=JobStatus(row.status),
+        began_at=row.began_at,
+    )
+
+
+def follow_run(connection: Connection, task: TrackTask, job_key: int, now: datetime) -> None:
+    """Let a task follow the next run of its job; its copies of the earlier run stay."""
+    same = (tasks.c.kind == TRACK, tasks.c.owner == task.owner, tasks.c.job_id == job_key)
+    if connection.scalar(select(tasks.c.id).where(*same)) is not None:
+        end(connection, task, now, "the job was run again, and that run is tracked too")
+        return
+    connection.execute(
+        update(tasks)
+        .where(tasks.c.id == task.id)
+        .values(job_id=job_key, state=TaskState.WATCHING, reason=None)
+    )
+
+
+def start_copying(connection: Connection, task: TrackTask) -> None:
+    """Note that the job has ended without success and that its logs are being saved."""
+    connection.execute(
+        update(tasks).where(tasks.c.id == task.id).values(state=TaskState.COPYING, reason=None)
+    )
+
+
+def end(connection: Connection, task: TrackTask, now: datetime, reason: str | None = None) -> None:
+    """Note that nothing is left to do, and give back the room in the jobset."""
+    ended = connection.execute(
+        update(tasks)
+        .where(tasks.c.id == task.id, tasks.c.state != TaskState.ENDED)
+        .values(state=TaskState.ENDED, jobset_id=None, ended_at=now, reason=reason)
+    )
+    if ended.rowcount:
+        jobsets.shrink(connection, task.lease.jobset_id, 1)
+
+
+def explain(connection: Connection, owner: str, reason: str | None) -> None:
+    """Say why the live tasks of a user do not go on, or that they do (None)."""
+    connection.execute(
+        update(tasks)
+        .where(tasks.c.owner == owner, tasks.c.state != TaskState.ENDED)
+        .values(reason=reason)
+    )
+
+
+def listed(connection: Connection, owner: str, since: datetime) -> list[TrackedJob]:
+    """Return a user's jobs that have not ended, or whose task ended since an instant."""
+    recent = or_(tasks.c.state != TaskState.ENDED, tasks.c.ended_at >= since)
+    return _tracked_jobs(connection, tasks.c.owner == owner, recent)
+
+
+def of_job(connection: Connection, owner: str, job_id: JobId) -> TrackedJob | None:
+    """Return a user's task for the newest run of a job that they track."""
+    found = _tracked_jobs(connection, tasks.c.owner == owner, jobs.c.external_id == job_id)
+    return max(found, key=lambda tracked: tracked.job.run, default=None)
+
+
+def _tracked_jobs(connection: Connection, *conditions: ColumnElement[bool]) -> list[TrackedJob]:
+    rows = connection.execute(
+        select(
+            tasks.c.id.label("task_id"),
+            tasks.c.state,
+            tasks.c.reason,
+            tasks.c.ended_at.label("task_ended_at"),
+            jobset_table.c.polled_at,
+            *(column for column in jobs.c if column.name != "actions"),
+        )
+        .join(jobs, jobs.c.id == tasks.c.job_id)
+        .outerjoin(jobset_table, jobset_table.c.id == tasks.c.jobset_id)
+        .where(tasks.c.kind == TRACK, jobs.c.kind == OOZIE, *conditions)
+        .order_by(tasks.c.id)
+    )
+    return [
+        TrackedJob(
+            task_id=row.task_id,
+            state=TaskState(row.state),
+            reason=row.reason,
+            ended_at=row.task_ended_at,
+            job=kept_job(row),
+            polled_at=row.polled_at,
+        )
+        for row in rows
+    ]
+
+

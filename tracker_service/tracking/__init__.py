@@ -1,0 +1,1 @@
+"""Follow jobs: take them in, ask about them in bulk, record what changed."""

@@ -1,0 +1,96 @@
+"""Find every application of a job, down through its sub-workflows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import structlog
+
+from tracker_service.domain.applications import Application, applications_of, yarn_tags
+from tracker_service.domain.jobs import JobDetails, JobId
+from tracker_service.errors import AccessDenied, GatewayUnavailable, JobNotFound, RequestRefused
+from tracker_service.sources.access import ClusterAccess
+from tracker_service.sources.yarn import Yarn
+
+log = structlog.get_logger()
+
+MAX_WORKFLOWS = 200  #: sub-workflows of one job; Oozie itself nests at most 50 deep
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exploration:
+    """A job with its actions, and the applications of it and of its sub-workflows."""
+
+    details: JobDetails
+    applications: tuple[Application, ...]
+    is_complete: bool  #: False if the resource manager could not be asked
+
+
+def explore(access: ClusterAccess, job_id: JobId) -> Exploration:
+    """Ask for a job's details, and where it failed for those of all that it started.
+
+    Raises:
+        JobNotFound, GatewayUnavailable, CredentialsRefused, AccessDenied: about the job itself.
+    """
+    details = access.oozie.details(job_id)
+    found = {app.id: app for app in applications_of(job_id, details.actions)}
+    if not _is_worth_a_search(details):
+        return Exploration(
+            details=details, applications=tuple(found.values()), is_complete=True
+        )
+    family = [details, *_sub_workflows(access, details)]
+    for member in family[1:]:
+        for app in applications_of(member.observation.id, member.actions):
+            found.setdefault(app.id, app)
+    is_complete = True
+    try:
+        for app in _never_recorded(access.yarn, family):
+            found.setdefault(app.id, app)
+    except (AccessDenied, RequestRefused) as error:
+        log.info("tag_search_refused", job=job_id, reason=str(error))
+    except GatewayUnavailable:
+        is_complete = False
+    return Exploration(
+        details=details, applications=tuple(found.values()), is_complete=is_complete
+    )
+
+
+def _is_worth_a_search(details: JobDetails) -> bool:
+    """Tell whether the job has ended badly, so that each of its applications is wanted."""
+    status = details.observation.status
+    return status.is_terminal and status != "SUCCEEDED"
+
+
+def _sub_workflows(access: ClusterAccess, top: JobDetails) -> Iterator[JobDetails]:
+    """Yield the details of each workflow below a workflow, once each."""
+    seen, waiting = {top.observation.id}, [top]
+    while waiting and len(seen) <= MAX_WORKFLOWS:
+        for action in waiting.pop().actions:
+            child = action.sub_workflow
+            if child is None or child in seen:
+                continue
+            seen.add(child)
+            try:
+                details = access.oozie.details(child)
+            except JobNotFound:  # purged, or it lives on another Oozie
+                continue
+            waiting.append(details)
+            yield details
+
+
+def _never_recorded(yarn: Yarn, family: list[JobDetails]) -> Iterator[Application]:
+    """Yield the children that YARN knows by their tag.
+
+    Oozie writes a child's id down when its launcher ends; a launcher that was killed never says.
+    """
+    by_tag = {
+        tag: (member.observation.id, action.name)
+        for member in family
+        for action in member.actions
+        if (action.external_id or "-") != "-" and action.sub_workflow is None
+        for tag in yarn_tags(member.observation, action)
+    }
+    for app, tag in yarn.tagged(by_tag) if by_tag else ():
+        workflow_id, action_name = by_tag[tag]
+        yield Application(id=app, action=action_name, workflow_id=workflow_id, role="child")

@@ -1,0 +1,152 @@
+"""Take in the ids that a caller posts, so that none answered with 200 is ever lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import structlog
+
+from tracker_service.domain.applications import Application, ApplicationId, applications_of
+from tracker_service.domain.jobs import JobDetails, JobId, JobStatus, Observation, unique
+from tracker_service.domain.tasks import COPY_JOB_NAME, affinity
+from tracker_service.errors import GatewayUnavailable, JobNotFound
+from tracker_service.identities import Caller, Identities
+from tracker_service.sources.access import ClusterAccess
+from tracker_service.sources.oozie import Oozie
+from tracker_service.store import copies, jobs, tasks
+from tracker_service.store.engine import Connection, Store
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """What a caller is told about one id."""
+
+    id: JobId
+    status: JobStatus
+    applications: tuple[ApplicationId, ...] = ()
+
+
+@dataclass(slots=True)
+class _Look:
+    """What Oozie said about the posted ids."""
+
+    seen: dict[JobId, Observation] = field(default_factory=dict)
+    unknown: set[JobId] = field(default_factory=set)
+    details: JobDetails | None = None  #: where a single id was posted
+
+
+class Intake:
+    """Starts to track jobs."""
+
+    def __init__(
+        self,
+        store: Store,
+        identities: Identities,
+        gateway_url: str,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._store, self._identities = store, identities
+        self._gateway_url, self._clock = gateway_url, clock
+
+    def track(self, caller: Caller, posted: Sequence[JobId]) -> list[Answered]:
+        """Track these jobs for the caller from now on; what is tracked already stays as it is.
+
+        1. Ask Oozie about all of them, about 100 with one request.
+        2. Keep jobs, tasks and the sealed credential in one transaction; it is durable when this
+           returns.
+
+        Returns:
+            an answer for each id, once each, in the order posted. What Oozie does not know is
+            NOT_FOUND and not tracked. What Oozie cannot be asked about is tracked, as UNKNOWN
+            unless more is known.
+
+        Raises:
+            JobNotFound: Oozie knows none of them.
+            CredentialsRefused: the gateway has changed its mind about the caller.
+        """
+        ids = [JobId(job_id) for job_id in unique(posted)]
+        look = _look(self._identities.access(caller), ids)
+        if look.unknown.issuperset(ids):
+            raise JobNotFound(f"Oozie knows none of these jobs: {', '.join(ids[:10])}")
+        now = self._clock()
+        wanted = [
+            look.seen.get(job_id) or Observation(id=job_id, status=JobStatus.UNKNOWN, observed_at=now)
+            for job_id in ids
+            if job_id not in look.unknown
+        ]
+        with self._store.begin() as connection:
+            return self._keep(connection, caller, ids, wanted, look.details)
+
+    def _keep(
+        self,
+        connection: Connection,
+        caller: Caller,
+        ids: Sequence[JobId],
+        wanted: Sequence[Observation],
+        details: JobDetails | None,
+    ) -> list[Answered]:
+        ours = [seen for seen in wanted if _is_copy_job(connection, seen)]
+        others = [seen for seen in wanted if seen not in ours]
+        kept = jobs.record(connection, others)
+        if details and details.observation.id in kept:
+            found: list[Application] = list(
+                applications_of(details.observation.id, details.actions)
+            )
+            jobs.record_details(connection, kept[details.observation.id].key, details, found)
+        if kept:
+            now = self._clock()
+            with_whom = affinity(caller.name, self._gateway_url)
+            tasks.track(connection, caller.name, with_whom, list(kept.values()), now)
+            self._identities.keep(connection, caller, now)
+        applications = jobs.applications_of(connection, [job.key for job in kept.values()])
+        statuses = {seen.id: seen.status for seen in ours}
+        log.info("tracked", user=caller.name, jobs=len(kept), not_found=len(ids) - len(wanted))
+        return [
+            Answered(
+                id=job_id,
+                status=kept[job_id].status,
+                applications=tuple(applications[kept[job_id].key]),
+            )
+            if job_id in kept
+            else Answered(id=job_id, status=statuses.get(job_id, JobStatus.NOT_FOUND))
+            for job_id in ids
+        ]
+
+
+def _is_copy_job(connection: Connection, seen: Observation) -> bool:
+    """Tell whether this is a copy workflow of ours: tracking it would never end."""
+    return (seen.name or "").startswith(COPY_JOB_NAME) or copies.is_copy_job(connection, seen.id)
+
+
+def _look(access: ClusterAccess, ids: Sequence[JobId]) -> _Look:
+    """Ask Oozie about the ids, as far as it can be asked."""
+    if len(ids) == 1:
+        return _look_at_one(access.oozie, ids[0])
+    look = _Look()
+    try:
+        for chunk in access.oozie.requests_for(ids):
+            look.seen |= access.oozie.chunk(chunk)
+            missing = [job_id for job_id in chunk if job_id not in look.seen]
+            if missing:  # a second look before "there is no such job"
+                look.seen |= access.oozie.chunk(missing)
+                look.unknown.update(job_id for job_id in missing if job_id not in look.seen)
+    except GatewayUnavailable as error:
+        # One time-out is long enough for the caller; the worker asks about the rest.
+        log.warning("oozie_not_asked", reason=str(error), jobs=len(ids) - len(look.seen))
+    return look
+
+
+def _look_at_one(oozie: Oozie, job_id: JobId) -> _Look:
+    """Ask about one id with its actions, which costs one request as well."""
+    try:
+        details = oozie.details(job_id)
+    except JobNotFound:
+        return _Look(unknown={job_id})
+    except GatewayUnavailable as error:
+        log.warning("oozie_not_asked", reason=str(error), jobs=1)
+        return _Look()
+    return _Look(seen={job_id: details.observation}, details=details)

@@ -1,0 +1,184 @@
+"""Tell a caller what is known about jobs, and ask the cluster where nothing is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+
+from tracker_service.domain.applications import ApplicationId, applications_of
+from tracker_service.domain.jobs import JobDetails, JobId, JobStatus
+from tracker_service.domain.tasks import Copy
+from tracker_service.errors import GatewayError
+from tracker_service.identities import Caller, Identities
+from tracker_service.store import copies, jobs, tasks
+from tracker_service.store.engine import Connection, Store
+from tracker_service.store.jobs import StateChange
+from tracker_service.store.tasks import TrackedJob
+
+log = structlog.get_logger()
+
+_DETAILS_LIFE = timedelta(seconds=30)  #: of a running job's actions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobView:
+    """A job as one caller sees it: what it is, and the caller's own task and copies."""
+
+    id: JobId
+    run: int
+    status: JobStatus
+    name: str | None
+    user: str | None
+    parent_id: str | None
+    created_at: datetime | None
+    started_at: datetime | None
+    ended_at: datetime | None
+    checked_at: datetime | None
+    is_tracked: bool
+    reason: str | None = None  #: why the task does not go on
+    applications: Sequence[ApplicationId] = ()
+    copies: Sequence[Copy] = ()
+    actions: Sequence[Mapping[str, Any]] = ()  #: the fields of `Action`
+    history: Sequence[StateChange] = ()
+
+
+class Lookup:
+    """Reads jobs for callers; nothing is tracked by it."""
+
+    def __init__(
+        self,
+        store: Store,
+        identities: Identities,
+        listed_for: timedelta,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._store, self._identities = store, identities
+        self._listed_for, self._clock = listed_for, clock
+
+    def status(self, caller: Caller, job_id: JobId, *, refresh: bool = False) -> JobStatus:
+        """Return a job's state: from the store if the caller tracks it, otherwise from Oozie.
+
+        Raises:
+            JobNotFound: Oozie says that there is no such job.
+            GatewayUnavailable: Oozie had to be asked, and cannot be.
+        """
+        tracked = self._tracked(caller, job_id)
+        if tracked is None:
+            return self._ask(caller, job_id).observation.status
+        if refresh:
+            self._refresh(caller, job_id)
+            tracked = self._tracked(caller, job_id) or tracked
+        return tracked.job.status
+
+    def job(self, caller: Caller, job_id: JobId, *, refresh: bool = False) -> JobView:
+        """Return all about one job; its actions are asked for where they are missing or old.
+
+        Raises:
+            JobNotFound, GatewayUnavailable: as `status`.
+        """
+        tracked = self._tracked(caller, job_id)
+        if tracked is None:
+            return _untracked(self._ask(caller, job_id))
+        if refresh:
+            self._refresh(caller, job_id)
+        elif self._wants_details(tracked):
+            try:
+                self._refresh(caller, job_id)
+            except GatewayError as error:  # what is known is an answer too
+                log.info("details_not_asked", job=job_id, reason=str(error))
+        with self._store.read() as connection:
+            tracked = tasks.of_job(connection, caller.name, job_id) or tracked
+            return replace(
+                _views(connection, [tracked])[0],
+                actions=jobs.actions_of(connection, tracked.job.key),
+                history=jobs.history(connection, tracked.job.key),
+            )
+
+    def copies(self, caller: Caller, job_id: JobId) -> Sequence[Copy]:
+        """Return the caller's copies of a job's logs; none of a job that they do not track.
+
+        Raises:
+            JobNotFound, GatewayUnavailable: as `status`.
+        """
+        tracked = self._tracked(caller, job_id)
+        if tracked is None:
+            self._ask(caller, job_id)
+            return ()
+        with self._store.read() as connection:
+            return copies.of_tasks(connection, [tracked.task_id])[tracked.task_id]
+
+    def tracking(self, caller: Caller) -> list[JobView]:
+        """Return the caller's jobs that have not ended, or have ended lately."""
+        since = self._clock() - self._listed_for
+        with self._store.read() as connection:
+            return _views(connection, tasks.listed(connection, caller.name, since))
+
+    def _tracked(self, caller: Caller, job_id: JobId) -> TrackedJob | None:
+        with self._store.read() as connection:
+            return tasks.of_job(connection, caller.name, job_id)
+
+    def _ask(self, caller: Caller, job_id: JobId) -> JobDetails:
+        return self._identities.access(caller).oozie.details(job_id)
+
+    def _refresh(self, caller: Caller, job_id: JobId) -> None:
+        """Ask Oozie now and keep what it says."""
+        details = self._ask(caller, job_id)
+        found = list(applications_of(job_id, details.actions))
+        with self._store.begin() as connection:
+            kept = jobs.record(connection, [details.observation])[job_id]
+            if kept.run == details.observation.run:
+                jobs.record_details(connection, kept.key, details, found)
+
+    def _wants_details(self, tracked: TrackedJob) -> bool:
+        job = tracked.job
+        if job.details_at is None or (job.observed_at and job.details_at < job.observed_at):
+            return True
+        return not job.status.is_terminal and self._clock() - job.details_at > _DETAILS_LIFE
+
+
+def _untracked(details: JobDetails) -> JobView:
+    seen = details.observation
+    found = applications_of(seen.id, details.actions)
+    return JobView(
+        id=seen.id,
+        run=seen.run,
+        status=seen.status,
+        name=seen.name,
+        user=seen.user,
+        parent_id=seen.parent_id,
+        created_at=seen.created_at,
+        started_at=seen.started_at,
+        ended_at=seen.ended_at,
+        checked_at=seen.observed_at,
+        is_tracked=False,
+        applications=list(dict.fromkeys(application.id for application in found)),
+        actions=[jobs.action_values(action) for action in details.actions],
+    )
+
+
+def _views(connection: Connection, tracked: Sequence[TrackedJob]) -> list[JobView]:
+    found = jobs.applications_of(connection, [each.job.key for each in tracked])
+    copied = copies.of_tasks(connection, [each.task_id for each in tracked])
+    return [
+        JobView(
+            id=each.job.id,
+            run=each.job.run,
+            status=each.job.status,
+            name=each.job.name,
+            user=each.job.user,
+            parent_id=each.job.parent_id,
+            created_at=each.job.created_at,
+            started_at=each.job.started_at,
+            ended_at=each.job.ended_at,
+            checked_at=each.checked_at,
+            is_tracked=True,
+            reason=each.reason,
+            applications=found[each.job.key],
+            copies=copied[each.task_id],
+        )
+        for each in tracked
+    ]

@@ -1,0 +1,149 @@
+"""Know in memory when each task of this worker wants its next look."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from threading import Lock
+
+from tracker_service.domain.tasks import Lease, TaskState, TrackTask
+
+_YOUNG = timedelta(hours=1)
+_NEVER = float("inf")
+
+
+@dataclass(slots=True)
+class Entry:
+    """A task and its due time, in seconds of the worker's monotonic clock."""
+
+    task: TrackTask
+    due: float
+    looked_at: datetime | None = None  #: when the answer came that told its state
+    details_at: float = 0.0  #: when its actions were asked for
+
+
+@dataclass(slots=True)
+class _Identity:
+    """The tasks that are asked about as one user."""
+
+    entries: dict[int, Entry] = field(default_factory=dict)
+    failures: int = 0  #: looks in a row that failed
+    is_busy: bool = False
+    next_due: float = _NEVER
+
+    def refresh(self) -> None:
+        self.next_due = min((entry.due for entry in self.entries.values()), default=_NEVER)
+
+
+class Schedule:
+    """The due times of all tasks in the jobsets that this worker holds."""
+
+    def __init__(self, interval_s: float, max_interval_s: float, rng: random.Random) -> None:
+        self._interval_s, self._max_interval_s, self._rng = interval_s, max_interval_s, rng
+        self._identities: dict[str, _Identity] = {}
+        self._held: dict[int, tuple[Lease, list[TrackTask]]] = {}
+        self._lock = Lock()
+
+    @property
+    def leases(self) -> dict[int, Lease]:
+        """Return the leases of all jobsets that this worker holds, by jobset."""
+        with self._lock:
+            return {jobset_id: lease for jobset_id, (lease, _) in self._held.items()}
+
+    def load(self, lease: Lease, tasks: list[TrackTask], now: float) -> None:
+        """Take the tasks of a jobset as the store has them; known due times stay."""
+        with self._lock:
+            before = self._drop(lease.jobset_id)
+            self._held[lease.jobset_id] = lease, tasks
+            for task in tasks:
+                entry = before.get(task.id) or Entry(task, due=now)
+                if entry.task.state != task.state:
+                    entry.due = now
+                entry.task = task
+                identity = self._identities.setdefault(task.owner, _Identity())
+                identity.entries[task.id] = entry
+                identity.next_due = min(identity.next_due, entry.due)
+
+    def drop(self, jobset_id: int) -> None:
+        """Forget a jobset that this worker no longer holds."""
+        with self._lock:
+            self._drop(jobset_id)
+
+    def _drop(self, jobset_id: int) -> dict[int, Entry]:
+        _, tasks = self._held.pop(jobset_id, (None, []))
+        dropped = {}
+        for task in tasks:
+            identity = self._identities.get(task.owner)
+            entry = identity.entries.pop(task.id, None) if identity else None
+            if entry:
+                dropped[task.id] = entry
+        return dropped
+
+    def take_due(self, now: float) -> dict[str, list[Entry]]:
+        """Take the tasks that are due, by user, and beside them those that soon will be.
+
+        Looking a little early fills the requests, which costs less than looking twice. A user
+        whose tasks were taken is left out until `give_back`.
+        """
+        taken: dict[str, list[Entry]] = {}
+        with self._lock:
+            for owner, identity in self._identities.items():
+                if identity.next_due <= now and not identity.is_busy:
+                    soon = now + self._interval_s / 2
+                    taken[owner] = [e for e in identity.entries.values() if e.due <= soon]
+                    identity.is_busy = True
+        return taken
+
+    def give_back(self, owner: str, now: float, *, failed: bool = False) -> None:
+        """Let a user's tasks be taken again; after a failure, all of them later and later."""
+        with self._lock:
+            identity = self._identities[owner]
+            identity.is_busy = False
+            identity.failures = identity.failures + 1 if failed else 0
+            if failed:
+                pause = min(self._interval_s * 2**identity.failures, self._max_interval_s)
+                for entry in identity.entries.values():
+                    entry.due = max(entry.due, now + pause * self._rng.uniform(0.7, 1.0))
+            identity.refresh()
+            if not identity.entries:
+                del self._identities[owner]
+
+    def looked(self, entry: Entry, at: datetime, now: float) -> None:
+        """Note an answer about a task, and when the next one is due."""
+        entry.looked_at = at
+        entry.due = now + self._interval(at - entry.task.began_at) * self._rng.uniform(0.7, 0.9)
+
+    def _interval(self, age: timedelta) -> float:
+        """Return the longest time between two looks: the older the job, the longer."""
+        longer = self._interval_s * max(1.0, age / _YOUNG)
+        return max(self._interval_s, min(longer, self._max_interval_s))
+
+    def end(self, entry: Entry) -> None:
+        """Take out a task that has ended."""
+        with self._lock:
+            identity = self._identities.get(entry.task.owner)
+            if identity:
+                identity.entries.pop(entry.task.id, None)
+
+    def looked_at_since(self, owner: str) -> dict[Lease, datetime]:
+        """Return for each of a user's jobsets the instant since which all its jobs were looked at.
+
+        Jobsets with a job that nobody has looked at yet are left out.
+        """
+        told: dict[Lease, list[datetime | None]] = {}
+        with self._lock:
+            identity = self._identities.get(owner)
+            for entry in identity.entries.values() if identity else ():
+                if entry.task.state == TaskState.WATCHING:
+                    told.setdefault(entry.task.lease, []).append(entry.looked_at)
+        return {
+            lease: min(known)
+            for lease, instants in told.items()
+            if len(known := _known(instants)) == len(instants)
+        }
+
+
+def _known(instants: Iterable[datetime | None]) -> list[datetime]:
+    return [instant for instant in instants if instant is not None]
