@@ -11,7 +11,8 @@ from datetime import UTC, datetime, timedelta
 import structlog
 
 from tracker_service.archive.aggregation import Aggregation
-from tracker_service.archive.copier import Copier, CopyLimits
+from tracker_service.archive.copier import Copier
+from tracker_service.archive.progress import CopyLimits, Progress
 from tracker_service.archive.workflow_copy import WorkflowOptions
 from tracker_service.identities import Identities
 from tracker_service.settings import CopySettings, Settings
@@ -81,7 +82,7 @@ def build_worker(settings: Settings, clock: Clock = utc_now) -> Worker:
         identities,
         copiers,
         Aggregation(copying.log_roots, copying.aggregation_deadline_s, clock),
-        _limits(copying),
+        Progress(store, _limits(copying), clock),
         _workflow_options(copying),
         clock,
     )

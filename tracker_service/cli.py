@@ -172,12 +172,13 @@ def _greeting(chosen: settings.Settings, with_sandbox: bool) -> supervisor.Greet
     told = [f"Tracker: {url}", f"Gateway: {chosen.gateway.base}"]
     if with_sandbox:
         job = next(job.job_id for job in Cluster().ready_made if job.definition.name == "fails")
+        curl = "curl -u guest:guest-password"
         told += [
             "",
             "Try it: a shell action that fails with a Python traceback",
-            f"  curl -u guest:guest-password -H 'Content-Type: text/plain' -d {job} {url}/api/task/track/",
-            f"  curl -u guest:guest-password {url}/api/job/{job}",
-            f"  curl -u guest:guest-password {url}/api/job/{job}/logs   # saved after about 10 s",
+            f"  {curl} -H 'Content-Type: text/plain' -d {job} {url}/api/task/track/",
+            f"  {curl} {url}/api/job/{job}",
+            f"  {curl} {url}/api/job/{job}/logs   # saved after about 10 s",
             "",
             f"More jobs: curl {chosen.gateway.base.partition('/gateway/')[0]}/",
         ]

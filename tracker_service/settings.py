@@ -89,7 +89,8 @@ class CopySettings(_Section):
     tries: Count = 3
     retry_after_s: Seconds = 10  #: before the second try; three times as long before each further
     aggregation_deadline_s: Seconds = 3600  #: then the log is copied as far as it is there
-    log_roots: tuple[str, ...] = ("/app-logs", "/tmp/logs")  #: remote-app-log-dir of the cluster
+    #: `yarn.nodemanager.remote-app-log-dir` of the cluster: usual places in HDFS
+    log_roots: tuple[str, ...] = ("/app-logs", "/tmp/logs")  # noqa: S108
     queue: str | None = None  #: YARN queue of the copy workflows
     name_node: str = "hdfs://namenode"  #: Knox puts the true one in its place
     resource_manager: str = "resourcemanager"  #: likewise
@@ -146,7 +147,7 @@ def load(file: Path | None = None) -> Settings:
     """Read the settings from a YAML file and the environment.
 
     Args:
-        file: the YAML file; without one `config/tracker.yml` of the working directory, if it is there.
+        file: the YAML file; without one `config/tracker.yml` of the working directory, if there.
 
     Raises:
         ConfigError: an unknown name or a wrong value; says where it stands.
@@ -173,7 +174,9 @@ def _values(root: yaml.Node | None, path: Path | None) -> dict[str, Any]:
         return {}
     values = yaml.SafeLoader("").construct_document(root)
     if not isinstance(values, dict):
-        raise ConfigError(f"{path}: expected sections like `gateway:`, found {type(values).__name__}")
+        raise ConfigError(
+            f"{path}: expected sections like `gateway:`, found {type(values).__name__}"
+        )
     return {str(name): value for name, value in values.items()}
 
 

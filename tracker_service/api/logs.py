@@ -15,7 +15,7 @@ from tracker_service.domain.jobs import JobId
 from tracker_service.domain.tasks import Copy
 from tracker_service.errors import LogNotSaved
 from tracker_service.identities import Identities
-from tracker_service.tracking.lookup import Lookup
+from tracker_service.tracking.lookup import JobCopies, Lookup
 
 
 def blueprint(lookup: Lookup, identities: Identities) -> Blueprint:
@@ -38,7 +38,7 @@ def blueprint(lookup: Lookup, identities: Identities) -> Blueprint:
     def status(job_id: str) -> ResponseReturnValue:
         """Tell how far the copying is."""
         [checked] = schemas.checked_ids([job_id])
-        return jsonify(schemas.copy_status(lookup.copies(current_caller(), checked)))
+        return jsonify(schemas.copy_status(lookup.copies(current_caller(), checked).copies))
 
     @bp.get("/<application>")
     def log(job_id: str, application: str) -> ResponseReturnValue:
@@ -49,19 +49,18 @@ def blueprint(lookup: Lookup, identities: Identities) -> Blueprint:
     return bp
 
 
-def _chosen(copies: Sequence[Copy], wanted: Sequence[ApplicationId]) -> list[Copy]:
+def _chosen(found: JobCopies, wanted: Sequence[ApplicationId]) -> list[Copy]:
     """Return the copies of the wanted applications, or all.
 
     Raises:
-        LogNotSaved: one of them is no known application of the job.
+        LogNotSaved: there is none, or one of the wanted is no known application of the job.
     """
+    if not found.copies:
+        raise LogNotSaved(f"No log is saved: {found.why_none}.")
     if not wanted:
-        return list(copies)
-    found = {copy.application: copy for copy in copies}
-    missing = [short(application) for application in wanted if application not in found]
+        return list(found.copies)
+    by_application = {copy.application: copy for copy in found.copies}
+    missing = [short(application) for application in wanted if application not in by_application]
     if missing:
-        raise LogNotSaved(
-            f"There is no copy of {', '.join(missing)} for you: track the job first; its logs are "
-            "copied when it has ended without success."
-        )
-    return [found[application] for application in wanted]
+        raise LogNotSaved(f"The job has no such application: {', '.join(missing)}.")
+    return [by_application[application] for application in wanted]

@@ -84,7 +84,7 @@ def _http_error(error: HTTPException) -> Response:
 
 
 _WHAT_TO_DO = {
-    404: "There is nothing at this path; the calls begin with /api/job/, /api/jobs/ and /api/task/.",
+    404: "There is nothing at this path: calls begin with /api/job/, /api/jobs/ or /api/task/.",
     405: "This path does not take this method; the header Allow names those that it takes.",
     413: "The body is too long: send at most 1 MiB and 10,000 ids with one request.",
 }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import chain
 
 from tracker_service.domain.applications import short
@@ -27,34 +29,36 @@ def open_logs(hdfs: WebHdfs, copies: Sequence[Copy]) -> Iterator[bytes]:
         LogNotSaved: there is none at all; says why for each.
         GatewayUnavailable: while the stream is read, if it ends too early.
     """
-    opened = [(copy, *_open(hdfs, copy)) for copy in copies[:1]]
-    rest = copies[1:]
-    while opened and opened[-1][1] is None and rest:
-        copy, *rest = rest
-        opened.append((copy, *_open(hdfs, copy)))
-    if not opened or opened[-1][1] is None:
-        reasons = [_missing(copy, reason) for copy, _, reason in opened]
-        raise LogNotSaved("; ".join(reasons) or "no application of this job is known yet")
-    first = (_body(copy, stream, reason) for copy, stream, reason in opened)
-    later = (_body(copy, *_open(hdfs, copy)) for copy in rest)
-    return chain.from_iterable(chain(first, later))
+    opened = []
+    waiting = deque(copies)
+    while waiting:
+        opened.append(_open(hdfs, waiting.popleft()))
+        if opened[-1].stream is not None:
+            break
+    else:
+        raise LogNotSaved("; ".join(log.missing for log in opened))
+    return chain.from_iterable(chain(map(_body, opened), (_body(_open(hdfs, c)) for c in waiting)))
 
 
-def _open(hdfs: WebHdfs, copy: Copy) -> tuple[Iterator[bytes] | None, str]:
-    """Open one saved log, or say why there is none."""
-    if copy.status != CopyStatus.SUCCEEDED:
-        return None, f"{copy.status}: {copy.reason}"
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A saved log, or why there is none."""
+
+    stream: Iterator[bytes] | None
+    missing: str = ""
+
+
+def _open(hdfs: WebHdfs, copy: Copy) -> _Opened:
     try:
-        return hdfs.read(copy.path), ""
+        if copy.status == CopyStatus.SUCCEEDED:
+            return _Opened(hdfs.read(copy.path))
+        reason = f"{copy.status}: {copy.reason}"
     except PathNotFound:
-        return None, f"{copy.path} was saved and is no longer there"
+        reason = f"{copy.path} was saved and is no longer there"
     except (AccessDenied, RequestRefused, GatewayUnavailable) as error:
-        return None, str(error)
+        reason = str(error)
+    return _Opened(None, f"No log of application {short(copy.application)}: {reason}")
 
 
-def _body(copy: Copy, stream: Iterator[bytes] | None, reason: str) -> Iterator[bytes]:
-    return stream if stream is not None else iter([f"{_missing(copy, reason)}\n".encode()])
-
-
-def _missing(copy: Copy, reason: str) -> str:
-    return f"No log of application {short(copy.application)}: {reason}"
+def _body(log: _Opened) -> Iterator[bytes]:
+    return iter([f"{log.missing}\n".encode()]) if log.stream is None else log.stream

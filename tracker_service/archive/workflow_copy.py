@@ -103,7 +103,8 @@ def workflow(copy: Copy, log_owner: str, options: WorkflowOptions) -> bytes:
     _child(shell, "job-tracker", "${resourceManager}")
     _child(shell, "name-node", "${nameNode}")
     queue = dict.fromkeys(_QUEUE_PROPERTIES, options.queue) if options.queue else {}
-    shell.append(_configuration({**queue, **options.properties}))
+    if properties := {**queue, **options.properties}:  # Oozie refuses an empty one
+        shell.append(_configuration(properties))
     _child(shell, "exec", _SCRIPT)
     for argument in (copy.application, log_owner, part_path(copy), _reason_path(copy)):
         _child(shell, "argument", argument)

@@ -24,7 +24,7 @@ class JobType(StrEnum):
 
 
 class JobStatus(StrEnum):
-    """The states of workflows, coordinators and bundles (`Job.Status` of Oozie), and two of ours."""
+    """The states of workflows, coordinators and bundles as Oozie spells them, and two of ours."""
 
     PREP = "PREP"  #: accepted, not started
     RUNNING = "RUNNING"

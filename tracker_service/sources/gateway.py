@@ -83,7 +83,7 @@ class GatewaySession(requests.Session):
         self.mount("https://", adapter)
         self.mount("http://", adapter)
 
-    def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
+    def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:  # noqa: ANN401
         """Send one request to the gateway and sort what went wrong by its meaning.
 
         Returns:
@@ -190,7 +190,9 @@ class Answer:
         except ValueError:
             value = None
         if not isinstance(value, dict):
-            raise GatewayUnavailable(f"{self.path}: the gateway sent {len(self.body)} bytes, no JSON")
+            raise GatewayUnavailable(
+                f"{self.path}: the gateway sent {len(self.body)} bytes, no JSON"
+            )
         return value
 
     def explanation(self) -> str:

@@ -70,7 +70,9 @@ class WebHdfs:
             raise GatewayUnavailable("GETHOMEDIRECTORY: the answer has no Path")
         name = path.rstrip("/").rpartition("/")[2]
         if not _USER.fullmatch(name):
-            raise CredentialsRefused(f"the gateway names a user that no Hadoop user can be: {name!r}")
+            raise CredentialsRefused(
+                f"the gateway names a user that no Hadoop user can be: {name!r}"
+            )
         return name
 
     def status(self, path: str) -> FileStatus:

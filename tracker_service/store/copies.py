@@ -111,7 +111,7 @@ def running(connection: Connection) -> Mapping[str, int]:
     return {row.owner: row.number for row in rows}
 
 
-def change(connection: Connection, copy: Copy, **values: Any) -> bool:
+def change(connection: Connection, copy: Copy, **values: object) -> bool:
     """Change a copy if it still is in the state and the try in which the caller saw it."""
     changed = connection.execute(
         update(copies)
@@ -139,9 +139,7 @@ def of_tasks(connection: Connection, task_ids: Iterable[int]) -> Mapping[int, li
 
 def all_finished(connection: Connection, leases: Iterable[Lease]) -> set[int]:
     """Return the tasks in these jobsets whose copies all have ended."""
-    unfinished = exists().where(
-        copies.c.task_id == tasks.c.id, copies.c.status.in_(UNFINISHED)
-    )
+    unfinished = exists().where(copies.c.task_id == tasks.c.id, copies.c.status.in_(UNFINISHED))
     return set(
         connection.scalars(
             select(tasks.c.id)

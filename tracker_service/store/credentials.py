@@ -130,9 +130,7 @@ def accept(connection: Connection, credential: KeptCredential) -> None:
 
 def erase_unneeded(connection: Connection, credential: KeptCredential) -> bool:
     """Erase a credential whose user has no live task, unless it was kept anew meanwhile."""
-    needed = exists().where(
-        tasks.c.owner == credential.owner, tasks.c.state != TaskState.ENDED
-    )
+    needed = exists().where(tasks.c.owner == credential.owner, tasks.c.state != TaskState.ENDED)
     erased = connection.execute(
         delete(credentials)
         .where(credentials.c.owner == credential.owner, ~needed)

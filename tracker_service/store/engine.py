@@ -1,4 +1,4 @@
-"""Open the database, tell its time, and hide what SQLite, PostgreSQL and MariaDB spell differently."""
+"""Open the database, tell its time, and hide what the three databases spell differently."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = ["Connection", "Store", "database_now"]
 BUSY_TIMEOUT_S = 10
 
 
-class database_now(FunctionElement[Any]):  # noqa: N801 (reads as a function of SQL)
+class database_now(FunctionElement[Any]):
     """The instant by the database's clock: the one clock that all workers share."""
 
     type = Instant()

@@ -14,9 +14,8 @@ from tracker_service.domain.tasks import Lease, TaskState, TrackTask
 from tracker_service.store import jobsets
 from tracker_service.store.engine import Connection
 from tracker_service.store.jobs import OOZIE, KeptJob, kept_job
-from tracker_service.store.tables import jobs
+from tracker_service.store.tables import jobs, tasks
 from tracker_service.store.tables import jobsets as jobset_table
-from tracker_service.store.tables import tasks
 
 TRACK = "track"
 
@@ -193,5 +192,3 @@ def _tracked_jobs(connection: Connection, *conditions: ColumnElement[bool]) -> l
         )
         for row in rows
     ]
-
-

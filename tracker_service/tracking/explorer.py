@@ -36,9 +36,7 @@ def explore(access: ClusterAccess, job_id: JobId) -> Exploration:
     details = access.oozie.details(job_id)
     found = {app.id: app for app in applications_of(job_id, details.actions)}
     if not _is_worth_a_search(details):
-        return Exploration(
-            details=details, applications=tuple(found.values()), is_complete=True
-        )
+        return Exploration(details=details, applications=tuple(found.values()), is_complete=True)
     family = [details, *_sub_workflows(access, details)]
     for member in family[1:]:
         for app in applications_of(member.observation.id, member.actions):
@@ -51,9 +49,7 @@ def explore(access: ClusterAccess, job_id: JobId) -> Exploration:
         log.info("tag_search_refused", job=job_id, reason=str(error))
     except GatewayUnavailable:
         is_complete = False
-    return Exploration(
-        details=details, applications=tuple(found.values()), is_complete=is_complete
-    )
+    return Exploration(details=details, applications=tuple(found.values()), is_complete=is_complete)
 
 
 def _is_worth_a_search(details: JobDetails) -> bool:

@@ -74,7 +74,8 @@ class Intake:
             raise JobNotFound(f"Oozie knows none of these jobs: {', '.join(ids[:10])}")
         now = self._clock()
         wanted = [
-            look.seen.get(job_id) or Observation(id=job_id, status=JobStatus.UNKNOWN, observed_at=now)
+            look.seen.get(job_id)
+            or Observation(id=job_id, status=JobStatus.UNKNOWN, observed_at=now)
             for job_id in ids
             if job_id not in look.unknown
         ]

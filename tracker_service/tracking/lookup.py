@@ -46,6 +46,26 @@ class JobView:
     history: Sequence[StateChange] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobCopies:
+    """The caller's copies of a job's logs."""
+
+    status: JobStatus  #: of the job
+    is_tracked: bool
+    copies: Sequence[Copy] = ()
+
+    @property
+    def why_none(self) -> str:
+        """Say why there is no copy at all."""
+        if not self.is_tracked:
+            return "you do not track this job: post its id to /api/task/track/"
+        if self.status == JobStatus.SUCCEEDED:
+            return "the job SUCCEEDED; logs are saved of jobs that did not"
+        if not self.status.is_terminal:
+            return f"the job is {self.status}; its logs are saved if it ends without success"
+        return f"the job is {self.status}, and no application of it is known"
+
+
 class Lookup:
     """Reads jobs for callers; nothing is tracked by it."""
 
@@ -98,7 +118,7 @@ class Lookup:
                 history=jobs.history(connection, tracked.job.key),
             )
 
-    def copies(self, caller: Caller, job_id: JobId) -> Sequence[Copy]:
+    def copies(self, caller: Caller, job_id: JobId) -> JobCopies:
         """Return the caller's copies of a job's logs; none of a job that they do not track.
 
         Raises:
@@ -106,10 +126,10 @@ class Lookup:
         """
         tracked = self._tracked(caller, job_id)
         if tracked is None:
-            self._ask(caller, job_id)
-            return ()
+            return JobCopies(status=self._ask(caller, job_id).observation.status, is_tracked=False)
         with self._store.read() as connection:
-            return copies.of_tasks(connection, [tracked.task_id])[tracked.task_id]
+            found = copies.of_tasks(connection, [tracked.task_id])[tracked.task_id]
+        return JobCopies(status=tracked.job.status, is_tracked=True, copies=found)
 
     def tracking(self, caller: Caller) -> list[JobView]:
         """Return the caller's jobs that have not ended, or have ended lately."""

@@ -108,9 +108,7 @@ class Poller:
                 self._look_closer(access, entry)
         self._look_in_the_background(access, entries)
 
-    def _record(
-        self, entries: Sequence[Entry], seen: Mapping[JobId, Observation]
-    ) -> list[Entry]:
+    def _record(self, entries: Sequence[Entry], seen: Mapping[JobId, Observation]) -> list[Entry]:
         """Record at once what a bulk answer says.
 
         Returns:
@@ -142,9 +140,7 @@ class Poller:
             log.warning("lease_lost", jobset=lease.jobset_id, reason=str(error))
             self._schedule.drop(lease.jobset_id)
 
-    def _recorded(
-        self, connection: Connection, task: TrackTask, seen: Observation
-    ) -> TrackTask:
+    def _recorded(self, connection: Connection, task: TrackTask, seen: Observation) -> TrackTask:
         kept = jobs.record(connection, [seen])[seen.id]
         if kept.key != task.job_key:
             tasks.follow_run(connection, task, kept.key, self._clock())
@@ -160,7 +156,7 @@ class Poller:
             self._lose(entry, str(error))
             return
         except GatewayUnavailable:
-            # It may be this one job that Oozie cannot tell about: the others are not to wait for it.
+            # It may be this one job that Oozie cannot tell about: the others do not wait for it.
             entry.due = time.monotonic() + _TROUBLE_S
             raise
         with self._unless_lost(entry.task.lease):
@@ -183,9 +179,7 @@ class Poller:
     def _keep(self, connection: Connection, task: TrackTask, found: Exploration) -> None:
         jobs.record_details(connection, task.job_key, found.details, found.applications)
 
-    def _next_step(
-        self, connection: Connection, task: TrackTask, found: Exploration
-    ) -> TrackTask:
+    def _next_step(self, connection: Connection, task: TrackTask, found: Exploration) -> TrackTask:
         """Decide what becomes of a task by the state of its job."""
         if not task.status.is_terminal:
             return task
@@ -205,7 +199,7 @@ class Poller:
         return replace(task, state=TaskState.ENDED)
 
     def _lose(self, entry: Entry, reason: str) -> None:
-        """End a task whose job Oozie no longer has: the bulk answer and a look of its own say so."""
+        """End a task whose job Oozie no longer has: a bulk answer and a look of its own say so."""
         now = self._clock()
         gone = Observation(
             id=entry.task.job_id,
@@ -225,7 +219,9 @@ class Poller:
 
         So the applications of actions that are retried later become known.
         """
-        running = [e for e in entries if _is(e, TaskState.WATCHING) and not e.task.status.is_terminal]
+        running = [
+            e for e in entries if _is(e, TaskState.WATCHING) and not e.task.status.is_terminal
+        ]
         for entry in sorted(running, key=lambda e: e.details_at):
             if not self._budget.spend():
                 return

@@ -1,0 +1,145 @@
+"""Write down how each copy stands, under the lease of its jobset."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+import structlog
+
+from tracker_service.domain.tasks import Copy, CopyStatus, Lease
+from tracker_service.errors import LeaseLost
+from tracker_service.store import copies, jobsets
+from tracker_service.store.engine import Store
+
+log = structlog.get_logger()
+
+LOOK = timedelta(seconds=1)  #: at a copy that runs, or that waits for a place
+TROUBLE = timedelta(seconds=10)  #: before the next look, where the cluster did not answer
+_SUBMISSION = timedelta(seconds=5)  #: until a try without a workflow is looked into
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CopyLimits:
+    """How much is copied at once, and how often it is tried."""
+
+    per_user: int
+    per_gateway: int
+    tries: int
+    retry_after: timedelta
+
+    def pause_after(self, failures: int) -> timedelta:
+        """Return how long to wait after a failed try: three times as long after each."""
+        return self.retry_after * int(3 ** (failures - 1))
+
+    def what_is_full(self, running: Mapping[str, int], owner: str) -> str | None:
+        """Say which limit leaves no room for one more copy of a user, if one does."""
+        if running.get(owner, 0) >= self.per_user:
+            return f"{self.per_user} copies of {owner} run already"
+        if sum(running.values()) >= self.per_gateway:
+            return f"{self.per_gateway} copies run already"
+        return None
+
+
+class Progress:
+    """The states of copies in the store.
+
+    Each change is made only if the lease holds and the copy still is as the caller saw it;
+    otherwise it raises LeaseLost, and the copy is somebody else's work.
+    """
+
+    def __init__(self, store: Store, limits: CopyLimits, clock: Callable[[], datetime]) -> None:
+        self._store, self._limits, self._clock = store, limits, clock
+
+    def later(self, copy: Copy, lease: Lease, pause: timedelta, reason: str | None = None) -> None:
+        """Look at a copy again after a pause."""
+        told = {"reason": reason} if reason else {}
+        self._change(copy, lease, due_at=self._clock() + pause, **told)
+
+    def start(self, copy: Copy, lease: Lease) -> Copy | None:
+        """Begin a new try if the limits leave room for it.
+
+        The try is written down before its workflow is submitted: a crash in between leaves a try
+        without a workflow, which can be looked into.
+
+        Returns:
+            the copy as it runs now; None if it has to wait for a place.
+        """
+        now = self._clock()
+        started = replace(copy, status=CopyStatus.RUNNING, attempt=copy.attempt + 1, job=None)
+        with self._store.begin() as connection:
+            jobsets.guard(connection, lease)
+            full = self._limits.what_is_full(copies.running(connection), copy.owner)
+            if full:
+                copies.change(
+                    connection, copy, due_at=now + LOOK, reason=f"waits for a place: {full}"
+                )
+                return None
+            changed = copies.change(
+                connection,
+                copy,
+                status=started.status,
+                attempt=started.attempt,
+                job=None,
+                bytes=None,
+                started_at=now,
+                reason="is being copied",
+                due_at=now + _SUBMISSION,
+            )
+        return started if changed else None
+
+    def submitted(self, copy: Copy, lease: Lease, job: str) -> None:
+        """Note the workflow of a try."""
+        self._change(copy, lease, job=job, due_at=self._clock() + LOOK)
+        log.info("copy_started", copy=copy.id, application=copy.application, job=job)
+
+    def not_submitted(self, copy: Copy, lease: Lease) -> None:
+        """Note that a try never reached Oozie; an outage is no failed try."""
+        reason = "the copy workflow did not reach Oozie; it is submitted again"
+        now = self._clock()
+        self._change(copy, lease, status=CopyStatus.WAITING, reason=reason, due_at=now)
+
+    def measured(self, copy: Copy, lease: Lease, length: int) -> None:
+        """Note how long a complete part is, before it gets the log's name."""
+        self._change(copy, lease, bytes=length)
+
+    def succeeded(self, copy: Copy, lease: Lease, length: int) -> None:
+        """Note that the whole log lies under its name."""
+        self._change(
+            copy,
+            lease,
+            status=CopyStatus.SUCCEEDED,
+            bytes=length,
+            ended_at=self._clock(),
+            reason=None,
+        )
+        log.info("copy_succeeded", copy=copy.id, path=copy.path, bytes=length)
+
+    def failed(self, copy: Copy, lease: Lease, reason: str) -> None:
+        """Note a failed try: there will be another, or it was the last."""
+        failures, tries = copy.failures + 1, self._limits.tries
+        log.warning("copy_failed", copy=copy.id, failures=failures, reason=reason)
+        if failures >= tries:
+            self.gave_up(copy, lease, reason)
+            return
+        self._change(
+            copy,
+            lease,
+            status=CopyStatus.WAITING,
+            failures=failures,
+            reason=f"try {failures} of {tries} failed: {reason}",
+            due_at=self._clock() + self._limits.pause_after(failures),
+        )
+
+    def gave_up(
+        self, copy: Copy, lease: Lease, reason: str, status: CopyStatus = CopyStatus.FAILED
+    ) -> None:
+        """Note that there will be no copy, and why."""
+        self._change(copy, lease, status=status, reason=reason, ended_at=self._clock())
+
+    def _change(self, copy: Copy, lease: Lease, **values: object) -> None:
+        with self._store.begin() as connection:
+            jobsets.guard(connection, lease)
+            if not copies.change(connection, copy, **values):
+                raise LeaseLost(f"the copy {copy.id} was changed by somebody else meanwhile")
