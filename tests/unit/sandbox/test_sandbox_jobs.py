@@ -1,0 +1,208 @@
+from __future__ import annotations
+
+import time
+
+import pytest
+
+READY = "0000002-261122041514971-oozie-sandbox-W"
+
+
+def shell(info):
+    return next(action for action in info["actions"] if action["type"] == "shell")
+
+
+def test_a_ready_made_job_begins_when_it_is_asked_about(guest, clock):
+    clock.advance(3600)
+    assert guest.ask(f"oozie/v2/job/{READY}?show=status").json == {"status": "RUNNING"}
+
+    clock.advance(5)
+
+    assert guest.ask(f"oozie/v2/job/{READY}?show=status").json == {"status": "KILLED"}
+
+
+def test_a_ready_made_job_waits_while_others_are_listed(guest):
+    jobs = guest.ask("oozie/v2/jobs?jobtype=wf").json
+
+    assert [job["status"] for job in jobs["workflows"]] == ["PREP"] * 3
+
+
+def test_a_script_that_fails_shows_in_its_action(guest, cluster, clock):
+    job_id = cluster.start("fails")
+    clock.advance(5)
+
+    info = guest.info(job_id)
+
+    assert (info["status"], shell(info)["status"]) == ("KILLED", "ERROR")
+    assert shell(info)["externalStatus"] == "FAILED/KILLED"
+    assert shell(info)["errorCode"] == "1"
+    assert shell(info)["errorMessage"].endswith("ShellMain], exit code [1]")
+    assert info["actions"][-1]["errorCode"] == "E0729"
+
+
+def test_the_log_appears_when_its_aggregation_is_over(guest, cluster, clock):
+    job_id = cluster.start("fails", runs_s=5, aggregates_s=0.5)
+    clock.advance(1)
+    application_id = shell(guest.info(job_id))["externalId"]
+    directory = f"/app-logs/guest/bucket-logs-tfile/0007/{application_id}"
+    states = []
+
+    for _ in range(3):
+        app = guest.app(application_id)
+        files = guest.hdfs(directory, "LISTSTATUS").json["FileStatuses"]["FileStatus"]
+        states.append((app["state"], app["logAggregationStatus"], len(files)))
+        clock.advance(4.1 if len(states) == 1 else 0.5)
+
+    assert states == [
+        ("RUNNING", "NOT_START", 0),
+        ("FINISHED", "RUNNING", 0),
+        ("FINISHED", "SUCCEEDED", 1),
+    ]
+    log = guest.read(f"{directory}/localhost_8041")
+    assert log.startswith(bytes.fromhex("d111d36891b5d7b639df414092bae150"))
+    assert application_id.removeprefix("application").encode() in log
+
+
+def test_the_application_has_no_id_in_the_first_half_second(guest, cluster, clock):
+    job_id = cluster.start("succeeds")
+
+    assert shell(guest.info(job_id))["externalId"] is None
+    clock.advance(0.5)
+    assert shell(guest.info(job_id))["externalId"] == "application_1795323021266_0007"
+
+
+def test_others_cannot_see_whether_there_is_a_log(sam, cluster):
+    cluster.start("fails", runs_s=0, aggregates_s=0)
+
+    answer = sam.hdfs("/app-logs/guest/bucket-logs-tfile", "LISTSTATUS")
+
+    assert answer.json["RemoteException"]["message"] == (
+        'Permission denied: user=sam, access=EXECUTE, inode="/app-logs/guest":'
+        "guest:hadoop:drwxrwx---"
+    )
+
+
+def test_a_killed_job_stays_killed(guest, cluster, clock):
+    job_id = cluster.start("never-ends")
+    clock.advance(10)
+
+    killed = guest.ask(f"oozie/v1/job/{job_id}?action=kill", "PUT")
+    clock.advance(1)
+
+    assert (killed.status_code, killed.data) == (200, b"")
+    info = guest.info(job_id)
+    assert (info["status"], shell(info)["status"]) == ("KILLED", "KILLED")
+    app = guest.app(shell(info)["externalId"])
+    assert (app["state"], app["finalStatus"]) == ("KILLED", "KILLED")
+    assert app["logAggregationStatus"] == "SUCCEEDED"
+
+
+def test_killing_what_has_ended_changes_nothing(guest, cluster):
+    job_id = cluster.start("succeeds", runs_s=0)
+
+    cluster.kill(job_id)
+
+    assert guest.info(job_id)["status"] == "SUCCEEDED"
+
+
+def test_jobs_are_found_by_id_newest_first_and_without_details(guest, cluster):
+    first, second = cluster.start("succeeds"), cluster.start("never-ends")
+
+    found = guest.ask(f"oozie/v2/jobs?jobtype=wf&filter=id={first};id={second};id=x&len=9").json
+
+    assert (found["total"], found["offset"], found["len"]) == (2, 1, 9)
+    assert [job["id"] for job in found["workflows"]] == [second, first]
+    assert found["workflows"][0]["actions"] == []
+    assert found["workflows"][0]["conf"] is None
+
+
+@pytest.mark.parametrize(
+    ("wanted", "names"),
+    [
+        ("user=sam", ["fails"]),
+        ("status=SUCCEEDED;status=KILLED", ["fails", "succeeds"]),
+        ("status=RUNNING;user=guest", ["never-ends"]),
+        ("name=nothing", []),
+    ],
+)
+def test_jobs_are_filtered(guest, cluster, wanted, names):
+    cluster.start("never-ends")
+    cluster.start("succeeds", runs_s=0)
+    cluster.start("fails", "sam", runs_s=0)
+
+    found = guest.ask(f"oozie/v2/jobs?filter={wanted}").json["workflows"]
+
+    assert [job["appName"] for job in found] == names
+
+
+def test_jobs_come_in_pages_of_fifty(guest, cluster):
+    for _ in range(60):
+        cluster.start("never-ends", "sam")
+
+    first = guest.ask("oozie/v2/jobs?filter=user=sam").json
+    last = guest.ask("oozie/v2/jobs?filter=user=sam&offset=51").json
+
+    assert (first["total"], len(first["workflows"]), len(last["workflows"])) == (60, 50, 10)
+
+
+@pytest.mark.parametrize(("kind", "key"), [("coord", "coordinatorjobs"), ("bundle", "bundlejobs")])
+def test_there_are_no_coordinators_and_no_bundles(guest, kind, key):
+    assert guest.ask(f"oozie/v2/jobs?jobtype={kind}").json[key] == []
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "code"),
+    [
+        ("job/nonsense", "GET", "E0604"),
+        (f"job/{READY}?show=nonsense", "GET", "E0303"),
+        ("jobs?filter=nonsense=1", "GET", "E0420"),
+        ("jobs?filter=id", "GET", "E0420"),
+        ("jobs?filter=status=ODD", "GET", "E0420"),
+        ("jobs?len=x", "GET", "E1603"),
+        ("job/nonsense?action=kill", "PUT", "E0605"),
+        (f"job/{READY}?action=nonsense", "PUT", "E0303"),
+        (f"job/{READY}", "PUT", "E0305"),
+    ],
+)
+def test_oozie_refuses_with_its_code(guest, path, method, code):
+    answer = guest.ask(f"oozie/v2/{path}", method)
+
+    assert (answer.status_code, answer.headers["oozie-error-code"]) == (400, code)
+    assert answer.headers["oozie-error-message"].startswith(f"{code}: ")
+    assert bool(answer.data) is (method == "GET")
+
+
+@pytest.mark.parametrize(
+    ("application", "status", "exception"),
+    [
+        ("application_1_0001", 404, "NotFoundException"),
+        ("application_1", 400, "BadRequestException"),
+        ("nonsense", 400, "BadRequestException"),
+        ("application_1795323021266_0005", 404, "NotFoundException"),
+    ],
+)
+def test_unknown_applications_are_refused(guest, application, status, exception):
+    answer = guest.ask(f"resourcemanager/v1/cluster/apps/{application}")
+
+    assert answer.status_code == status
+    assert answer.json["RemoteException"]["exception"] == exception
+
+
+def test_applications_are_listed_by_state_user_and_tag(guest, cluster, clock):
+    cluster.start("never-ends", "sam")
+    clock.advance(1)
+    apps = "resourcemanager/v1/cluster/apps"
+
+    assert len(guest.ask(f"{apps}?states=RUNNING&user=sam").json["apps"]["app"]) == 1
+    assert guest.ask(f"{apps}?applicationTags=none,nada").json == {"apps": {}}
+    assert guest.ask(f"{apps}?states=ODD").status_code == 400
+
+
+def test_ten_thousand_jobs_stay_fast(guest, cluster):
+    jobs = [cluster.start("never-ends") for _ in range(10_000)]
+    wanted = ";".join(f"id={job}" for job in jobs[::100])
+
+    began = time.perf_counter()
+    found = guest.ask(f"oozie/v2/jobs?filter={wanted}&len=100").json
+
+    assert found["total"] == 100
+    assert time.perf_counter() - began < 0.2
