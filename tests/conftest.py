@@ -1,0 +1,48 @@
+"""What all tests share: the two clusters, and an environment without settings of this machine."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests import stands
+
+LEFT_OUT: list[str] = []  #: parts that could not be tested on this machine, with the reason
+
+for variable in [name for name in os.environ if name.startswith("TRACKER_")]:
+    del os.environ[variable]
+
+
+@pytest.fixture(scope="session")
+def sandbox() -> Iterator[stands.SandboxStand]:
+    with stands.sandbox_stand() as stand:
+        yield stand
+
+
+@pytest.fixture(scope="session")
+def real(request: pytest.FixtureRequest) -> Iterator[stands.RealStand]:
+    reporter = request.config.pluginmanager.get_plugin("terminalreporter")
+    try:
+        with stands.real_stand(reporter.write_line) as stand:
+            yield stand
+    except stands.NoCluster as error:
+        LEFT_OUT.append(f"the real cluster: {error}")
+        if os.environ.get("CI"):
+            pytest.fail(f"the real cluster must not be missing in CI: {error}", pytrace=False)
+        pytest.skip(f"the real cluster: {error}")
+
+
+@pytest.fixture(
+    scope="session", params=["sandbox", pytest.param("real", marks=pytest.mark.cluster)]
+)
+def stand(request: pytest.FixtureRequest) -> stands.Stand:
+    """Each of the two clusters in turn."""
+    return request.getfixturevalue(request.param)
+
+
+def pytest_unconfigure() -> None:
+    """Name in the last line what was left out."""
+    if LEFT_OUT:
+        print(f"left out: {'; '.join(sorted(set(LEFT_OUT)))}")

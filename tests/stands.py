@@ -1,0 +1,152 @@
+"""The two clusters that the same tests run on: the sandbox and a real Hadoop, Oozie and Knox."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from tests.cluster import through
+from tracker_service.sandbox.server import SandboxServer
+from tracker_service.sources.access import ClusterAccess
+from tracker_service.sources.gateway import BasicCredential, Gateway
+
+COMMAND = Path(__file__).parent / "cluster" / "cluster"
+#: Away from the usual ports, so that a cluster started by hand is left alone.
+PORT_OFFSET = "10000"
+
+
+class NoCluster(Exception):
+    """The real cluster cannot be started here; says why."""
+
+
+class Stand(Protocol):
+    """A cluster behind a gateway, as the tests need it."""
+
+    name: str
+    url: str  #: of the topology
+    ca_file: Path | None
+
+    def start(self, workflow: str, user: str = "guest") -> str:
+        """Start a workflow of `tests/cluster/workflows` and return its id."""
+
+    def kill(self, job: str) -> None:
+        """Kill a job as guest would."""
+
+    def yarn_logs(self, application: str, owner: str) -> bytes:
+        """Return what `yarn logs` prints of an application."""
+
+    def yarn_applications(self, job: str) -> set[str]:
+        """Return every application that YARN ran for a job, however it knows them."""
+
+
+class SandboxStand:
+    """The sandbox, in this process, so that its requests can be counted."""
+
+    name = "sandbox"
+    ca_file = None
+    _SCENARIOS = {"ok": "succeeds", "fail": "fails", "sleep": "never-ends"}
+
+    def __init__(self, server: SandboxServer) -> None:
+        self.server = server
+        self.url = server.url
+
+    def start(self, workflow: str, user: str = "guest") -> str:
+        timings = {} if workflow == "sleep" else {"runs_s": 2.0}
+        return self.server.cluster.start(self._SCENARIOS[workflow], user=user, **timings)
+
+    def kill(self, job: str) -> None:
+        self.server.cluster.kill(job)
+
+    def yarn_logs(self, application: str, owner: str) -> bytes:
+        [job] = [
+            job
+            for job in self.server.cluster.jobs.values()
+            if job.application_id == application
+        ]
+        return job.scenario.recording.text_of(application)
+
+    def yarn_applications(self, job: str) -> set[str]:
+        return {self.server.cluster.jobs[job].application_id}
+
+
+class RealStand:
+    """The real cluster, through its gateway."""
+
+    name = "real"
+
+    def __init__(self, described: dict[str, Any]) -> None:
+        self._described = described
+        self.url: str = described["gateway"]
+        self.ca_file = Path(described["ca"])
+        self._uploaded: set[tuple[str, str]] = set()
+
+    def start(self, workflow: str, user: str = "guest") -> str:
+        client = through.Gateway(self._described, user)
+        for name in ("child", workflow) if workflow == "parent" else (workflow,):
+            if (user, name) not in self._uploaded:
+                client.upload(name)
+                self._uploaded.add((user, name))
+        return client.submit(workflow)
+
+    def kill(self, job: str) -> None:
+        through.Gateway(self._described).kill(job)
+
+    def yarn_logs(self, application: str, owner: str) -> bytes:
+        return through.yarn_logs(self._described, application, owner)
+
+    def yarn_applications(self, job: str) -> set[str]:
+        client = through.Gateway(self._described)
+        found, waiting = set(), [job]
+        while waiting:
+            current = waiting.pop()
+            waiting += [a["externalId"] for a in client.info(current)["actions"]
+                        if a["type"] == "sub-workflow" and a["externalId"]]
+            listed = client.get("resourcemanager/v1/cluster/apps").json["apps"]["app"]
+            found |= {app["id"] for app in listed if app["name"].endswith(f"ID={current}")}
+        return found
+
+
+@contextmanager
+def sandbox_stand(latency_s: float = 0.0) -> Iterator[SandboxStand]:
+    """Run a sandbox for the length of the block."""
+    with SandboxServer(latency_s=latency_s) as server:
+        yield SandboxStand(server)
+
+
+@contextmanager
+def real_stand(say: Callable[[str], None]) -> Iterator[RealStand]:
+    """Start the real cluster for the length of the block, or use the one that `make cluster` left.
+
+    Raises:
+        NoCluster: it cannot be started here; says why.
+    """
+    was_up = _cluster("status").returncode == 0
+    if was_up:
+        yield RealStand(through.described())
+        return
+    say("starting the real cluster (the first time its jars are fetched, which takes a minute)")
+    started = _cluster("up", "--port-offset", PORT_OFFSET)
+    if started.returncode != 0:
+        raise NoCluster(started.stderr.strip().splitlines()[-1])
+    try:
+        yield RealStand(json.loads(started.stdout))
+    finally:
+        _cluster("down")
+
+
+def _cluster(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(COMMAND), *arguments], capture_output=True, text=True, timeout=600
+    )
+
+
+def access(stand: Stand, user: str = "guest", password: str | None = None) -> ClusterAccess:
+    """Open a stand as one of its users."""
+    gateway = Gateway(url=stand.url, ca_file=stand.ca_file)
+    credential = BasicCredential(user, password or f"{user}-password")
+    return ClusterAccess(gateway, credential, ids_per_request=100)

@@ -1,0 +1,21 @@
+"""Wait for a condition instead of sleeping for a time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+Value = TypeVar("Value")
+
+
+def until(
+    look: Callable[[], Value], is_good: Callable[[Value], object] = bool, seconds: float = 60
+) -> Value:
+    """Look again and again until what is seen is good, and return it."""
+    deadline = time.monotonic() + seconds
+    while not is_good(value := look()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {seconds} s; the last that was seen: {value!r}")
+        time.sleep(0.05)
+    return value
