@@ -44,12 +44,14 @@ class Stand(Protocol):
         """Return every application that YARN ran for a job, however it knows them."""
 
 
+SCENARIOS = {"ok": "succeeds", "fail": "fails", "sleep": "never-ends"}
+
+
 class SandboxStand:
     """The sandbox, in this process, so that its requests can be counted."""
 
     name = "sandbox"
     ca_file = None
-    _SCENARIOS = {"ok": "succeeds", "fail": "fails", "sleep": "never-ends"}
 
     def __init__(self, server: SandboxServer) -> None:
         self.server = server
@@ -57,16 +59,14 @@ class SandboxStand:
 
     def start(self, workflow: str, user: str = "guest") -> str:
         timings = {} if workflow == "sleep" else {"runs_s": 2.0}
-        return self.server.cluster.start(self._SCENARIOS[workflow], user=user, **timings)
+        return self.server.cluster.start(SCENARIOS[workflow], user=user, **timings)
 
     def kill(self, job: str) -> None:
         self.server.cluster.kill(job)
 
     def yarn_logs(self, application: str, owner: str) -> bytes:
         [job] = [
-            job
-            for job in self.server.cluster.jobs.values()
-            if job.application_id == application
+            job for job in self.server.cluster.jobs.values() if job.application_id == application
         ]
         return job.scenario.recording.text_of(application)
 
@@ -104,8 +104,11 @@ class RealStand:
         found, waiting = set(), [job]
         while waiting:
             current = waiting.pop()
-            waiting += [a["externalId"] for a in client.info(current)["actions"]
-                        if a["type"] == "sub-workflow" and a["externalId"]]
+            waiting += [
+                a["externalId"]
+                for a in client.info(current)["actions"]
+                if a["type"] == "sub-workflow" and a["externalId"]
+            ]
             listed = client.get("resourcemanager/v1/cluster/apps").json["apps"]["app"]
             found |= {app["id"] for app in listed if app["name"].endswith(f"ID={current}")}
         return found
@@ -141,7 +144,11 @@ def real_stand(say: Callable[[str], None]) -> Iterator[RealStand]:
 
 def _cluster(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, str(COMMAND), *arguments], capture_output=True, text=True, timeout=600
+        [sys.executable, str(COMMAND), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
     )
 
 

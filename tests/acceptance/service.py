@@ -65,9 +65,14 @@ class RunningService:
         self.process.terminate()
         return self.process.wait(30)
 
-    def processes(self) -> set[int]:
-        """Return the process ids of the supervisor and of all below it."""
-        found = {self.process.pid}
+    def end(self) -> None:
+        """Leave nothing behind, whatever the test has done."""
+        if self.process.poll() is None:
+            self.stop()
+
+    def processes(self, below: int | None = None) -> set[int]:
+        """Return the process ids of the supervisor, or of another process, and of all below it."""
+        found = {below or self.process.pid}
         while more := {child for child, parent in _parents() if parent in found} - found:
             found |= more
         return found
@@ -96,9 +101,7 @@ class RunningService:
         )
 
     def get(self, path: str, user: str = "guest", **more: Any) -> requests.Response:
-        return requests.get(
-            f"{self.url}/api/{path}", auth=_credentials(user), timeout=60, **more
-        )
+        return requests.get(f"{self.url}/api/{path}", auth=_credentials(user), timeout=60, **more)
 
     def track(self, *jobs: str, user: str = "guest") -> None:
         """Post ids that are to be taken in."""

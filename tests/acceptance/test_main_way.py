@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import requests
 
+from tests.acceptance.conftest import Run
 from tests.acceptance.service import RunningService
 from tests.stands import RealStand, Stand, access
 from tests.waiting import until
@@ -93,15 +94,32 @@ def test_a_killed_job_has_its_log_saved(service: RunningService, stand: Stand) -
 @pytest.mark.cluster
 @pytest.mark.parametrize("workflow", ["fork", "parent"])
 def test_each_application_of_a_forked_and_of_a_nested_job_is_saved(
-    tmp_path_factory: pytest.TempPathFactory, real: RealStand, workflow: str
+    run: Run, real: RealStand, workflow: str
 ) -> None:
-    service = RunningService(real, tmp_path_factory.mktemp(workflow) / "state")
+    service = run(real)
     job = real.start(workflow)
 
     service.track(job)
 
     assert_all_logs_are_saved(service, real, job)
-    service.stop()
+
+
+@pytest.mark.cluster
+def test_a_child_that_oozie_had_no_time_to_write_down_is_saved_too(
+    run: Run, real: RealStand
+) -> None:
+    service = run(real)
+    job = real.start("count")
+    service.track(job)
+    until(lambda: len(real.yarn_applications(job)) == 2)  # launcher, and the job that it launched
+
+    real.kill(job)
+
+    assert_all_logs_are_saved(service, real, job)
+    recorded = {
+        action["external-child-ids"] for action in service.get(f"job/{job}").json()["actions"]
+    }
+    assert recorded == {None}
 
 
 def test_only_the_owner_may_look_at_the_copies_and_nothing_is_left_beside_them(
@@ -136,9 +154,7 @@ def test_another_user_reads_nothing_and_is_told_why_the_log_is_not_copied_for_th
     [application] = service.wait_saved(job)
 
     with pytest.raises(AccessDenied):
-        access(stand, "sam").hdfs.read(
-            f"/user/guest/WORK/logs/{job}/application_{application}.log"
-        )
+        access(stand, "sam").hdfs.read(f"/user/guest/WORK/logs/{job}/application_{application}.log")
     untracked = service.get(f"job/{job}/logs", user="sam")
     assert untracked.status_code == 404
     assert b"FileNotFoundError" not in untracked.content
@@ -189,9 +205,7 @@ def test_a_client_of_the_original_tracker_still_works(
 
 
 def test_a_wrong_password_opens_nothing(service: RunningService) -> None:
-    answer = requests.get(
-        f"{service.url}/api/jobs/tracking", auth=("guest", "wrong"), timeout=30
-    )
+    answer = requests.get(f"{service.url}/api/jobs/tracking", auth=("guest", "wrong"), timeout=30)
 
     assert answer.status_code == 401
     assert answer.headers["WWW-Authenticate"] == 'Basic realm="KNOX Credentials"'
@@ -211,9 +225,7 @@ def test_an_untracked_job_is_looked_up_and_not_tracked(
     assert missing.status_code == 404
 
 
-def test_a_copy_workflow_is_never_tracked_itself(
-    service: RunningService, stand: Stand
-) -> None:
+def test_a_copy_workflow_is_never_tracked_itself(service: RunningService, stand: Stand) -> None:
     job = stand.start("fail")
     service.track(job)
     [copy] = service.wait_saved(job).values()

@@ -1,0 +1,116 @@
+"""Pull the plug at bad moments: an id that was answered with 200 is never lost."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.conftest import Run
+from tests.acceptance.service import RunningService, alive
+from tests.stands import SandboxStand, Stand, access
+from tests.waiting import until
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def own_service(stand: Stand, run: Run) -> RunningService:
+    return run(stand)
+
+
+def test_all_processes_killed_at_once_after_the_answer_lose_nothing(
+    own_service: RunningService, stand: Stand
+) -> None:
+    failing, endless = stand.start("fail"), stand.start("sleep")
+    own_service.track(failing, endless)
+
+    own_service.kill_all()
+    own_service.start()
+
+    [application] = own_service.wait_saved(failing)
+    expected = stand.yarn_logs(f"application_{application}", "guest")
+    assert own_service.get(f"job/{failing}/logs").content == expected
+    assert own_service.status(endless) == "RUNNING"
+    stand.kill(endless)
+    assert own_service.wait_saved(endless)
+
+
+def test_a_copy_is_finished_after_a_crash_in_its_middle_and_made_once(
+    own_service: RunningService, stand: Stand
+) -> None:
+    job = stand.start("fail")
+    own_service.track(job)
+    running = "SELECT job FROM copies WHERE status = 'RUNNING' AND job IS NOT NULL"
+    [[copy_job]] = until(lambda: own_service.query(running))
+
+    own_service.kill_all()
+    own_service.start()
+
+    [copy] = own_service.wait_saved(job).values()
+    assert (copy["status"], copy["job"]) == ("SUCCEEDED", copy_job)
+    assert own_service.query("SELECT attempt FROM copies") == [(1,)]
+    assert [file.name for file in access(stand).hdfs.list(f"/user/guest/WORK/logs/{job}")] == [
+        f"application_{copy['application']}.log"
+    ]
+
+
+def test_no_process_outlives_the_supervisor(sandbox: SandboxStand, run: Run) -> None:
+    service = run(sandbox)
+    pids = service.processes()
+    assert len(pids) >= 4  # supervisor, worker, gunicorn and its worker
+
+    service.kill_supervisor()
+
+    until(lambda: not alive(pids), seconds=10)
+
+
+@pytest.mark.parametrize("role", ["worker", "serve"])
+def test_a_child_that_dies_is_started_again(sandbox: SandboxStand, run: Run, role: str) -> None:
+    service = run(sandbox)
+    job = sandbox.start("fail")
+    service.track(job)
+
+    child = _pid_of(service, role)
+    family = service.processes(below=child)
+
+    os.kill(child, signal.SIGKILL)
+
+    until(lambda: not alive(family), seconds=10)
+    until(service.is_ready, seconds=30)
+    assert service.wait_saved(job)
+    assert service.stop() == 0
+
+
+def _pid_of(service: RunningService, role: str) -> int:
+    for pid in service.processes() - {service.process.pid}:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        if role.encode() in command:
+            return pid
+    raise AssertionError(f"no process of {role}")
+
+
+def test_one_state_directory_serves_one_tracker_run(sandbox: SandboxStand, run: Run) -> None:
+    service = run(sandbox)
+
+    second = service.launch()
+
+    assert second.wait(20) == 1
+    assert "another `tracker run` uses" in service.log.read_text()
+    assert service.is_ready()
+    assert service.stop() == 0
+
+
+def test_an_orderly_stop_gives_all_jobsets_back_at_once(sandbox: SandboxStand, run: Run) -> None:
+    service = run(sandbox)
+    service.track(sandbox.start("sleep"))
+    until(lambda: service.query("SELECT 1 FROM jobsets WHERE owner IS NOT NULL"))
+    pids = service.processes()
+
+    assert service.stop() == 0
+
+    assert not alive(pids)
+    assert service.query("SELECT owner FROM jobsets") == [(None,)]
+    assert service.query("SELECT count(*) FROM workers") == [(0,)]

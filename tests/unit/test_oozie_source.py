@@ -1,0 +1,261 @@
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+from conftest import Reply
+from fakes import answer, job, known_bug
+
+from tracker_service.domain.applications import applications_of
+from tracker_service.domain.jobs import JobStatus
+from tracker_service.errors import GatewayUnavailable, JobNotFound, RequestRefused
+from tracker_service.sources.oozie import Oozie
+
+
+@pytest.fixture
+def oozie(session) -> Oozie:
+    return Oozie(session)
+
+
+def listing(key: str, **fields) -> Reply:
+    return Reply(200, json.dumps({"total": 1, key: [fields]}).encode())
+
+
+def test_many_jobs_are_asked_about_100_at_a_time(loopback, oozie):
+    loopback.says(Reply(200, answer("jobs-none")))
+
+    assert oozie.jobs([job(n) for n in range(250)]) == {}
+
+    assert [asked.query["len"] for asked in loopback.asked] == ["100", "100", "50"]
+    assert loopback.asked[2].query == {
+        "jobtype": "wf",
+        "filter": ";".join(f"id={job(n)}" for n in range(200, 250)),
+        "len": "50",
+    }
+
+
+def test_each_kind_of_job_is_asked_about_by_itself(loopback, oozie):
+    asked = [job(1, "B"), job(1), job(1, "C"), job(2, "B")]
+
+    chunks = list(oozie.requests_for(asked))
+
+    assert chunks == [[job(1)], [job(1, "C")], [job(1, "B"), job(2, "B")]]
+
+
+def test_a_recorded_listing_tells_the_states(loopback, oozie):
+    loopback.says(Reply(200, answer("jobs-by-id")))
+
+    seen = oozie.jobs([job(0), job(6)])
+
+    assert {each: seen[each].status for each in seen} == {job(6): "KILLED", job(0): "SUCCEEDED"}
+    assert seen[job(6)].name == "sleep"
+    assert seen[job(6)].user == "guest"
+    assert seen[job(6)].ended_at == datetime(2026, 11, 22, 4, 56, 29, tzinfo=UTC)
+    assert seen[job(6)].observed_at.tzinfo is UTC
+
+
+def test_a_job_that_oozie_leaves_out_is_left_out(loopback, oozie):
+    loopback.says(Reply(200, answer("jobs-one-unknown")))
+
+    assert set(oozie.jobs([job(0), job(9)])) == {job(0)}
+
+
+def test_coordinators_have_key_names_of_their_own(loopback, oozie):
+    loopback.says(
+        listing(
+            "coordinatorjobs",
+            coordJobId=job(1, "C"),
+            coordJobName="daily",
+            bundleId=job(2, "B"),
+            status="RUNNINGWITHERROR",
+            user="sam",
+        )
+    )
+
+    seen = oozie.jobs([job(1, "C")])[job(1, "C")]
+
+    assert loopback.asked[0].query["jobtype"] == "coord"
+    assert (seen.name, seen.parent_id, seen.user) == ("daily", job(2, "B"), "sam")
+    assert seen.status == JobStatus.RUNNINGWITHERROR
+
+
+def test_bundles_have_key_names_of_their_own(loopback, oozie):
+    loopback.says(
+        listing("bundlejobs", bundleJobId=job(2, "B"), bundleJobName="all", status="DONEWITHERROR")
+    )
+
+    seen = oozie.jobs([job(2, "B")])[job(2, "B")]
+
+    assert loopback.asked[0].query["jobtype"] == "bundle"
+    assert (seen.name, seen.parent_id, seen.status) == ("all", None, JobStatus.DONEWITHERROR)
+
+
+def test_a_state_that_nobody_knows_is_unknown(loopback, oozie):
+    loopback.says(listing("workflows", id=job(1), status="LEVITATING"))
+
+    assert oozie.jobs([job(1)])[job(1)].status == JobStatus.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    "body",
+    [answer("jobs-by-id")[:400], b"{}", b'{"workflows": null}', b'{"workflows": {}}'],
+)
+def test_a_listing_that_is_not_whole_says_nothing_about_any_job(loopback, oozie, body):
+    loopback.says(Reply(200, body))
+
+    with pytest.raises(GatewayUnavailable):
+        oozie.jobs([job(0)])
+
+
+@known_bug("_observation trusts each entry to have an id, a run that is a number, and whole times")
+@pytest.mark.parametrize(
+    "body", [b"{}", b'{"id": 1, "run": "x"}', b'{"id": "x", "createdTime": "yesterday"}']
+)
+def test_details_that_are_not_whole_are_an_outage(loopback, oozie, body):
+    loopback.says(Reply(200, body))
+
+    with pytest.raises(GatewayUnavailable):
+        oozie.details(job(1))
+
+
+def test_truncated_details_are_an_outage(loopback, oozie):
+    loopback.says(Reply(200, answer("fail")[:1500]))
+
+    with pytest.raises(GatewayUnavailable):
+        oozie.details(job(1))
+
+
+def test_a_recorded_failure_tells_its_cause_and_its_application(loopback, oozie):
+    loopback.says(Reply(200, answer("fail")))
+
+    details = oozie.details(job(1))
+
+    [failed] = [each for each in details.actions if each.status == "ERROR"]
+    assert details.observation.status == JobStatus.KILLED
+    assert failed.error_code == "1"
+    assert failed.error_message.endswith("exit code [1]")
+    assert failed.started_at == datetime(2026, 11, 22, 4, 55, 59, tzinfo=UTC)
+    assert loopback.asked[0].query == {"show": "info"}
+
+
+@pytest.mark.parametrize(
+    ("name", "number", "applications"),
+    [
+        ("fail", 1, ["1795323341942_0002"]),
+        ("fork", 3, ["1795323341942_0005", "1795323341942_0006"]),
+        ("count", 2, ["1795323341942_0003", "1795323341942_0004"]),
+        ("parent", 4, []),
+        ("child", 5, ["1795323341942_0008"]),
+    ],
+)
+def test_recorded_jobs_name_their_applications(loopback, oozie, name, number, applications):
+    loopback.says(Reply(200, answer(name)))
+
+    details = oozie.details(job(number))
+
+    found = [app.id for app in applications_of(job(number), details.actions)]
+    assert found == [f"application_{each}" for each in applications]
+
+
+def test_a_recorded_parent_leads_to_its_child(loopback, oozie):
+    loopback.says(Reply(200, answer("parent")))
+
+    details = oozie.details(job(4))
+
+    assert [each.sub_workflow for each in details.actions if each.sub_workflow] == [job(5)]
+
+
+def test_a_recorded_child_knows_its_parent(loopback, oozie):
+    loopback.says(Reply(200, answer("child")))
+
+    assert oozie.details(job(5)).observation.parent_id == job(4)
+
+
+def test_a_recorded_rerun_is_a_higher_run(loopback, oozie):
+    loopback.says(Reply(200, answer("fail-rerun")))
+
+    seen = oozie.details(job(1)).observation
+
+    assert (seen.run, seen.status) == (1, JobStatus.SUCCEEDED)
+
+
+def test_actions_of_a_coordinator_are_no_actions_of_a_workflow(loopback, oozie):
+    body = {"coordJobId": job(1, "C"), "status": "RUNNING", "actions": [{"id": "x@1"}]}
+    loopback.says(Reply(200, json.dumps(body).encode()))
+
+    assert oozie.details(job(1, "C")).actions == ()
+
+
+def oozie_error(status: int, code: str) -> Reply:
+    headers = {"oozie-error-code": code, "oozie-error-message": f"{code}: something"}
+    return Reply(status, b'{"errorMessage": "something"}', headers)
+
+
+@pytest.mark.parametrize("code", ["E0604", "E0605"])
+def test_two_codes_mean_that_there_is_no_such_job(loopback, oozie, code):
+    loopback.says(oozie_error(400, code))
+
+    with pytest.raises(JobNotFound, match=job(1)):
+        oozie.details(job(1))
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        oozie_error(400, "E0603"),  # SQL error
+        oozie_error(400, "E0600"),
+        oozie_error(400, "E0303"),
+        oozie_error(500, "E0604"),
+        Reply(400),
+        Reply(404, b"<html>no such service</html>"),
+        Reply(404, b"", {"oozie-error-code": "E0604"}),
+    ],
+)
+def test_any_other_error_does_not_mean_that_a_job_is_gone(loopback, oozie, reply):
+    loopback.says(reply)
+
+    with pytest.raises(GatewayUnavailable):
+        oozie.details(job(1))
+
+
+def test_a_submission_is_started_at_once(loopback, oozie):
+    loopback.says(Reply(201, json.dumps({"id": job(7)}).encode()))
+
+    assert oozie.submit(b"<configuration/>") == job(7)
+
+    [asked] = loopback.asked
+    assert (asked.method, asked.query, asked.body) == (
+        "POST",
+        {"action": "start"},
+        b"<configuration/>",
+    )
+    assert asked.headers["Content-Type"] == "application/xml;charset=UTF-8"
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b'{"id": null}'])
+def test_a_submission_without_an_id_may_have_started(loopback, oozie, body):
+    loopback.says(Reply(201, body))
+
+    with pytest.raises(GatewayUnavailable):
+        oozie.submit(b"<configuration/>")
+
+
+def test_a_submission_that_oozie_does_not_take_is_refused(loopback, oozie):
+    loopback.says(oozie_error(400, "E0307"))
+
+    with pytest.raises(RequestRefused, match="E0307"):
+        oozie.submit(b"<configuration/>")
+
+
+def test_a_workflow_is_found_by_its_name_and_user(loopback, oozie):
+    loopback.says(Reply(200, answer("jobs-one-unknown")))
+
+    assert oozie.named("tracker-copy-1", "guest") == job(0)
+    assert loopback.asked[0].query["filter"] == "name=tracker-copy-1;user=guest"
+
+
+def test_a_name_that_oozie_does_not_have_finds_nothing(loopback, oozie):
+    loopback.says(Reply(200, answer("jobs-none")))
+
+    assert oozie.named("tracker-copy-1", "guest") is None
