@@ -115,9 +115,24 @@ def knox(loopback: Loopback) -> Gateway:
 
 
 @pytest.fixture
-def session(knox: Gateway) -> Iterator[GatewaySession]:
-    with knox.session(BasicCredential("guest", "guest-password")) as opened:
-        yield opened
+def open_session() -> Iterator[Callable[[Gateway, BasicCredential], GatewaySession]]:
+    """Opens sessions, and closes them and all their answers in the end."""
+    sessions, answers = [], []
+
+    def opened(gateway: Gateway, credential: BasicCredential) -> GatewaySession:
+        session = gateway.session(credential)
+        session.hooks["response"].append(lambda answer, **_: answers.append(answer))
+        sessions.append(session)
+        return session
+
+    yield opened
+    for each in [*answers, *sessions]:
+        each.close()
+
+
+@pytest.fixture
+def session(knox: Gateway, open_session) -> GatewaySession:
+    return open_session(knox, BasicCredential("guest", "guest-password"))
 
 
 @pytest.fixture(scope="session")

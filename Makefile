@@ -1,0 +1,74 @@
+# The two commands for a fresh machine are `make run` and `make test`; each does all set-up itself.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+PIP := $(BIN)/python -m pip --disable-pip-version-check -q
+COMPILE := $(BIN)/pip-compile -q --strip-extras --generate-hashes --allow-unsafe --no-header \
+	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host setup.cfg
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test unit lint types cluster cluster-down bench lock system-packages clean
+
+help: ## Show what there is to make
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
+
+install: $(INSTALLED) ## Make .venv and install the service with its development tools
+
+$(INSTALLED): setup.cfg pyproject.toml config/requirements-dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or later is needed; name it: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing into $(VENV)"
+	@$(PIP) install --require-hashes -r config/requirements-dev.txt
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+run: install ## Run the service with the sandbox cluster, and print how to try it
+	@$(BIN)/tracker run --sandbox
+
+test: install system-packages lint types ## Run all tests, those on a real cluster too
+	$(BIN)/pytest tests/unit tests/store -n 2
+	$(BIN)/pytest tests/contract tests/acceptance
+
+unit: install ## Run the fast tests alone
+	$(BIN)/pytest tests/unit tests/store -n 2
+
+lint: install ## Check style, and who may import whom
+	$(BIN)/ruff check --config config/ruff.toml .
+	$(BIN)/ruff format --config config/ruff.toml --check .
+	$(BIN)/lint-imports --config setup.cfg
+
+types: install ## Check types
+	$(BIN)/mypy
+
+cluster: system-packages ## Start a real Hadoop, Oozie and Knox, and print how to use it
+	@$(PYTHON) tests/cluster/cluster up > /dev/null
+	@$(PYTHON) tests/cluster/cluster show
+
+cluster-down: ## Stop it
+	@$(PYTHON) tests/cluster/cluster down
+
+bench: install ## Measure, side by side where there is something beside it
+	$(BIN)/python -m bench
+
+lock: install ## Write the lock files anew
+	$(COMPILE) --upgrade -o config/requirements.txt
+	$(COMPILE) --upgrade --extra dev --extra postgres --extra mysql --extra cli \
+		-o config/requirements-dev.txt
+
+# The real cluster needs a JDK and Maven. Where they cannot be installed, the tests say what they
+# leave out.
+system-packages:
+	@if ! { command -v javac && command -v mvn; } > /dev/null; then \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
+			echo "installing openjdk-17-jdk-headless and maven"; \
+			apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y \
+				--no-install-recommends openjdk-17-jdk-headless maven > /dev/null; \
+		else \
+			echo "no JDK or no Maven: apt-get install openjdk-17-jdk-headless maven"; \
+		fi; \
+	fi
+
+clean: ## Remove what was made here, except the databases in .tracker
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .cluster
