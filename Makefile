@@ -21,7 +21,7 @@ $(INSTALLED): setup.cfg pyproject.toml config/requirements-dev.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing into $(VENV)"
 	@$(PIP) install --require-hashes -r config/requirements-dev.txt
-	@$(PIP) install --no-deps --no-build-isolation -e .
+	@PYTHONWARNINGS=ignore $(PIP) install --no-deps --no-build-isolation -e .
 	@touch $@
 
 run: install ## Run the service with the sandbox cluster, and print how to try it

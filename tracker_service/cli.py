@@ -169,8 +169,10 @@ def _free_port(wanted: int) -> int:
 def _greeting(chosen: settings.Settings, with_sandbox: bool) -> supervisor.Greeting:
     """Return what to say once the service answers."""
     url = f"http://{chosen.serve.bind}"
-    told = [f"Tracker: {url}", f"Gateway: {chosen.gateway.base}"]
-    if with_sandbox:
+    told = [f"Tracker: {url}"]
+    if not with_sandbox:
+        told.append(f"Gateway: {chosen.gateway.base}")
+    else:
         job = next(job.job_id for job in Cluster().ready_made if job.definition.name == "fails")
         curl = "curl -u guest:guest-password"
         told += [
@@ -179,8 +181,6 @@ def _greeting(chosen: settings.Settings, with_sandbox: bool) -> supervisor.Greet
             f"  {curl} -H 'Content-Type: text/plain' -d {job} {url}/api/task/track/",
             f"  {curl} {url}/api/job/{job}",
             f"  {curl} {url}/api/job/{job}/logs   # saved after about 10 s",
-            "",
-            f"More jobs: curl {chosen.gateway.base.partition('/gateway/')[0]}/",
         ]
     return supervisor.Greeting(f"{url}/readyz", "\n".join(told))
 

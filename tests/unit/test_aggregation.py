@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import pytest
+from fakes import APP_1, Clock, FakeAccess, FakeHdfs, FakeOozie, FakeYarn, a_copy
+
+from tracker_service.archive.aggregation import Aggregation, NotReady, Ready
+from tracker_service.errors import AccessDenied, GatewayUnavailable
+from tracker_service.sources.webhdfs import FileStatus
+
+BUCKET = f"/app-logs/guest/bucket-logs-tfile/0002/{APP_1}"
+OLD_LAYOUT = f"/tmp/logs/guest/logs/{APP_1}"  # noqa: S108
+
+
+@pytest.fixture
+def access() -> FakeAccess:
+    return FakeAccess(FakeOozie(), FakeYarn(), FakeHdfs())
+
+
+@pytest.fixture
+def aggregation(now: Clock) -> Aggregation:
+    return Aggregation(("/app-logs", "/tmp/logs"), 3600, now)  # noqa: S108
+
+
+def node_file(length: int) -> FileStatus:
+    return FileStatus(
+        name="localhost_8041",
+        is_directory=False,
+        length=length,
+        owner="guest",
+        permission="640",
+        modified_ms=length,
+    )
+
+
+@pytest.mark.parametrize("word", ["SUCCEEDED", "FAILED", "TIME_OUT"])
+def test_a_log_is_ready_when_no_more_of_it_will_come(aggregation, access, word):
+    access.yarn.has(APP_1, word, user="hive")
+
+    assert aggregation.look(access, a_copy()) == Ready("hive")
+
+
+@pytest.mark.parametrize("word", ["NOT_START", "RUNNING", "RUNNING_WITH_FAILURE"])
+def test_a_log_that_is_still_collected_is_waited_for(aggregation, access, word):
+    access.yarn.has(APP_1, word)
+
+    waits = aggregation.look(access, a_copy())
+
+    assert isinstance(waits, NotReady)
+    assert not waits.is_final
+    assert word in waits.reason
+
+
+def test_after_the_deadline_a_log_is_taken_as_far_as_it_is_there(aggregation, access, now):
+    access.yarn.has(APP_1, "RUNNING")
+    now.advance(seconds=3601)
+
+    assert aggregation.look(access, a_copy()) == Ready("guest")
+
+
+def test_a_cluster_that_keeps_no_logs_is_not_waited_for(aggregation, access, now):
+    access.yarn.has(APP_1, "DISABLED")
+    now.advance(hours=2)
+
+    waits = aggregation.look(access, a_copy())
+
+    assert isinstance(waits, NotReady)
+    assert waits.is_final
+
+
+def test_files_of_a_forgotten_application_are_ready_once_they_are_stable(aggregation, access, now):
+    access.hdfs.directories[BUCKET] = [node_file(1)]
+
+    first = aggregation.look(access, a_copy())
+    now.advance(seconds=9)
+    second = aggregation.look(access, a_copy())
+    now.advance(seconds=1)
+    third = aggregation.look(access, a_copy())
+
+    assert isinstance(first, NotReady)
+    assert isinstance(second, NotReady)
+    assert third == Ready("guest")
+
+
+def test_a_file_that_grows_is_waited_for_again(aggregation, access, now):
+    access.hdfs.directories[BUCKET] = [node_file(1)]
+    aggregation.look(access, a_copy())
+    access.hdfs.directories[BUCKET] = [node_file(2)]
+    now.advance(seconds=9)
+    aggregation.look(access, a_copy())
+    now.advance(seconds=9)
+
+    assert isinstance(aggregation.look(access, a_copy()), NotReady)
+
+    now.advance(seconds=1)
+    assert aggregation.look(access, a_copy()) == Ready("guest")
+
+
+def test_files_of_older_releases_are_found_too(aggregation, access, now):
+    access.hdfs.directories[OLD_LAYOUT] = [node_file(1)]
+    aggregation.look(access, a_copy())
+    now.advance(seconds=10)
+    access.hdfs.directories[OLD_LAYOUT] = [node_file(2)]
+
+    assert isinstance(aggregation.look(access, a_copy()), NotReady)
+
+
+def test_files_are_looked_for_under_the_owner_of_the_job(aggregation, access):
+    aggregation.look(access, a_copy(job_user="hive"))
+
+    assert all("/hive/" in path for path in access.hdfs.listed)
+
+
+def test_the_bucket_of_an_application_is_its_number_modulo_10000(aggregation, access):
+    aggregation.look(access, a_copy(application="application_1_1230007"))
+
+    assert access.hdfs.listed[0].endswith("/0007/application_1_1230007")
+
+
+def test_without_any_files_the_command_will_say_why(aggregation, access, now):
+    aggregation.look(access, a_copy())
+    now.advance(seconds=10)
+
+    assert aggregation.look(access, a_copy()) == Ready("guest")
+
+
+def test_two_copies_are_not_mixed_up(aggregation, access, now):
+    aggregation.look(access, a_copy())
+    now.advance(seconds=10)
+
+    assert isinstance(aggregation.look(access, a_copy(id="another")), NotReady)
+
+
+def test_a_resource_manager_that_tells_nothing_leaves_the_files(aggregation, access, now):
+    access.yarn.trouble = AccessDenied()
+    access.hdfs.troubles[BUCKET] = AccessDenied()
+    aggregation.look(access, a_copy())
+    now.advance(seconds=10)
+
+    assert aggregation.look(access, a_copy()) == Ready("guest")
+
+
+def test_while_the_cluster_is_away_nobody_can_say(aggregation, access):
+    access.yarn.trouble = GatewayUnavailable()
+
+    with pytest.raises(GatewayUnavailable):
+        aggregation.look(access, a_copy())
+
+
+def test_while_hdfs_is_away_nobody_can_say(aggregation, access):
+    access.hdfs.troubles[BUCKET] = GatewayUnavailable()
+
+    with pytest.raises(GatewayUnavailable):
+        aggregation.look(access, a_copy())

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import pytest
+from conftest import Reply
+from fakes import APP_1, APP_2, FakeHdfs, a_copy, known_bug
+
+from tracker_service.archive.reader import open_logs
+from tracker_service.domain.tasks import CopyStatus
+from tracker_service.errors import AccessDenied, GatewayUnavailable, LogNotSaved
+from tracker_service.sources.webhdfs import WebHdfs
+
+FIRST = a_copy(status=CopyStatus.SUCCEEDED, path="/1.log")
+SECOND = a_copy(status=CopyStatus.SUCCEEDED, path="/2.log", application=APP_2)
+WAITING = a_copy(status=CopyStatus.WAITING, reason="waits until YARN has collected the log")
+
+
+def text(hdfs: FakeHdfs, *copies) -> str:
+    return b"".join(open_logs(hdfs, copies)).decode()
+
+
+def test_logs_come_one_after_the_other():
+    assert text(FakeHdfs(files={"/1.log": b"one\n", "/2.log": b"two\n"}), FIRST, SECOND) == (
+        "one\ntwo\n"
+    )
+
+
+def test_a_missing_log_is_a_line_with_its_reason_wherever_it_stands():
+    hdfs = FakeHdfs(files={"/1.log": b"one\n"})
+    line = f"No log of application {APP_1[12:]}: WAITING: waits until YARN has collected the log\n"
+
+    assert text(hdfs, WAITING, FIRST) == line + "one\n"
+    assert text(hdfs, FIRST, WAITING) == "one\n" + line
+
+
+def test_a_log_that_somebody_removed_says_so():
+    hdfs = FakeHdfs(files={"/1.log": b"one\n"})
+
+    assert "/2.log was saved and is no longer there" in text(hdfs, FIRST, SECOND)
+
+
+def test_a_log_that_the_reader_may_not_read_says_so():
+    hdfs = FakeHdfs(files={"/1.log": b"one\n"}, troubles={"/2.log": AccessDenied("denied")})
+
+    assert f"No log of application {APP_2[12:]}: denied\n" in text(hdfs, FIRST, SECOND)
+
+
+def test_without_any_log_the_reason_of_each_is_told():
+    with pytest.raises(LogNotSaved) as caught:
+        open_logs(FakeHdfs(), [WAITING, SECOND])
+
+    assert "waits until YARN has collected the log" in str(caught.value)
+    assert "/2.log was saved and is no longer there" in str(caught.value)
+
+
+@known_bug("open_logs turns an outage of HDFS into LogNotSaved, which is answered with 404")
+def test_while_hdfs_is_away_a_saved_log_is_not_called_missing():
+    hdfs = FakeHdfs(troubles={"/1.log": GatewayUnavailable()})
+
+    with pytest.raises(GatewayUnavailable):
+        open_logs(hdfs, [FIRST])
+
+
+def test_a_log_that_is_cut_ends_the_stream_with_an_error(loopback, session):
+    status = b"""{"FileStatus": {"type": "FILE", "length": 1000, "owner": "guest",
+                  "permission": "600", "modificationTime": 1}}"""
+    loopback.says(Reply(200, status), Reply(200, b"one\n"))
+
+    stream = open_logs(WebHdfs(session), [FIRST])
+
+    assert next(stream) == b"one\n"
+    with pytest.raises(GatewayUnavailable, match="4 bytes came of 1000"):
+        next(stream)
+
+
+def test_no_log_is_opened_before_the_reader_has_come_to_it():
+    hdfs = FakeHdfs(files={"/1.log": b"one\n"})
+    stream = open_logs(hdfs, [FIRST, SECOND])
+    hdfs.files["/2.log"] = b"two\n"
+
+    assert b"".join(stream) == b"one\ntwo\n"
