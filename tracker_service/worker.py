@@ -91,7 +91,7 @@ class Worker:
             for jobset_id, jobset in held.items():
                 if self._versions.get(jobset_id) != (jobset.lease.epoch, jobset.version):
                     live = tasks.live(connection, jobset.lease)
-                    self._schedule.load(jobset.lease, live, time.monotonic())
+                    self._schedule.load(jobset.lease, live, time.monotonic(), self._clock())
                     self._versions[jobset_id] = jobset.lease.epoch, jobset.version
         self._release_empty([h for h in held.values() if h.size == 0])
 

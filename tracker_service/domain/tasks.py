@@ -55,6 +55,7 @@ class TrackTask:
     run: int
     status: JobStatus
     began_at: datetime  #: when the job was submitted, as far as known
+    observed_at: datetime | None  #: when the answer came that told this status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -93,6 +93,7 @@ def live(connection: Connection, lease: Lease) -> list[TrackTask]:
             jobs.c.external_id,
             jobs.c.run,
             jobs.c.status,
+            jobs.c.observed_at,
         )
         .join(jobs, jobs.c.id == tasks.c.job_id)
         .where(tasks.c.jobset_id == lease.jobset_id, tasks.c.state != TaskState.ENDED)
@@ -111,6 +112,7 @@ def _track_task(row: Row[*tuple[Any, ...]], lease: Lease) -> TrackTask:
         run=row.run,
         status=JobStatus(row.status),
         began_at=row.began_at,
+        observed_at=row.observed_at,
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from threading import Lock
 
+from tracker_service.domain.jobs import JobStatus
 from tracker_service.domain.tasks import Lease, TaskState, TrackTask
 
 _YOUNG = timedelta(hours=1)
@@ -52,19 +53,29 @@ class Schedule:
         with self._lock:
             return {jobset_id: lease for jobset_id, (lease, _) in self._held.items()}
 
-    def load(self, lease: Lease, tasks: list[TrackTask], now: float) -> None:
-        """Take the tasks of a jobset as the store has them; known due times stay."""
+    def load(self, lease: Lease, tasks: list[TrackTask], now: float, clock: datetime) -> None:
+        """Take the tasks of a jobset as the store has them; known due times stay.
+
+        A job that was asked about when its id was posted is not asked about again at once.
+        """
         with self._lock:
             before = self._drop(lease.jobset_id)
             self._held[lease.jobset_id] = lease, tasks
             for task in tasks:
-                entry = before.get(task.id) or Entry(task, due=now)
+                entry = before.get(task.id) or self._new_entry(task, now, clock)
                 if entry.task.state != task.state:
                     entry.due = now
                 entry.task = task
                 identity = self._identities.setdefault(task.owner, _Identity())
                 identity.entries[task.id] = entry
                 identity.next_due = min(identity.next_due, entry.due)
+
+    def _new_entry(self, task: TrackTask, now: float, clock: datetime) -> Entry:
+        entry = Entry(task, due=now, looked_at=task.observed_at)
+        if task.observed_at and task.status in (JobStatus.RUNNING, JobStatus.PREP):
+            self.looked(entry, task.observed_at, now)
+            entry.due -= (clock - task.observed_at).total_seconds()
+        return entry
 
     def drop(self, jobset_id: int) -> None:
         """Forget a jobset that this worker no longer holds."""

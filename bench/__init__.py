@@ -1,0 +1,1 @@
+"""Speed figures, measured from outside on real processes."""
