@@ -85,8 +85,12 @@ class RealStand:
         self.ca_file = Path(described["ca"])
         self._uploaded: set[tuple[str, str]] = set()
 
+    def client(self, user: str = "guest") -> through.Gateway:
+        """Return a client of the gateway that is not the service's own."""
+        return through.Gateway(self._described, user)
+
     def start(self, workflow: str, user: str = "guest") -> str:
-        client = through.Gateway(self._described, user)
+        client = self.client(user)
         for name in ("child", workflow) if workflow == "parent" else (workflow,):
             if (user, name) not in self._uploaded:
                 client.upload(name)
@@ -94,13 +98,13 @@ class RealStand:
         return client.submit(workflow)
 
     def kill(self, job: str) -> None:
-        through.Gateway(self._described).kill(job)
+        self.client().kill(job)
 
     def yarn_logs(self, application: str, owner: str) -> bytes:
         return through.yarn_logs(self._described, application, owner)
 
     def yarn_applications(self, job: str) -> set[str]:
-        client = through.Gateway(self._described)
+        client = self.client()
         found, waiting = set(), [job]
         while waiting:
             current = waiting.pop()

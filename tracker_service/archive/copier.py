@@ -11,7 +11,7 @@ import structlog
 
 from tracker_service.archive import workflow_copy
 from tracker_service.archive.aggregation import Aggregation, NotReady
-from tracker_service.archive.progress import LOOK, TROUBLE, Progress
+from tracker_service.archive.progress import LOOK, RUNS, TROUBLE, Progress
 from tracker_service.archive.workflow_copy import WorkflowOptions
 from tracker_service.domain.jobs import JobId, JobStatus
 from tracker_service.domain.tasks import Copy, CopyStatus, Lease
@@ -82,9 +82,8 @@ class Copier:
                     self._step(access, copy, lease, stands)
         except (GatewayUnavailable, CredentialsRefused) as error:
             log.warning("copies_not_seen", user=owner, reason=str(error))
-            told = str(error) if isinstance(error, CredentialsRefused) else None
             for copy, lease in due:
-                self._postpone(copy, lease, told)
+                self._postpone(copy, lease, str(error))
         except Exception:
             # One user's trouble must not stop the others'; it is tried again, and it is seen.
             log.exception("copies_broke", user=owner)
@@ -113,7 +112,7 @@ class Copier:
         except CredentialsRefused:
             raise
         except GatewayUnavailable as error:
-            self._postpone(copy, lease, f"the cluster does not answer: {error}")
+            self._postpone(copy, lease, str(error))
         except GatewayError as error:
             self._fail(access, copy, lease, str(error))
         except LeaseLost as error:
@@ -137,7 +136,7 @@ class Copier:
             job = workflow_copy.submit(access, started, log_state.owner, self._options)
         except (GatewayUnavailable, CredentialsRefused) as error:
             # It may have been started: `_find_again` will see.
-            self._postpone(started, lease, f"the cluster does not answer: {error}")
+            self._postpone(started, lease, str(error))
         except GatewayError as error:
             self._fail(access, started, lease, str(error))
         else:
@@ -159,7 +158,7 @@ class Copier:
         elif status is None or status.is_terminal:
             self._look_why(access, copy, lease)
         else:
-            self._progress.later(copy, lease, LOOK)
+            self._progress.later(copy, lease, LOOK, RUNS)
 
     def _publish(self, access: ClusterAccess, copy: Copy, lease: Lease) -> None:
         """Give a complete part the name of the log.
@@ -221,7 +220,7 @@ class Copier:
         except GatewayError as error:
             log.info("copy_not_tidied", copy=copy.id, reason=str(error))
 
-    def _postpone(self, copy: Copy, lease: Lease, reason: str | None) -> None:
+    def _postpone(self, copy: Copy, lease: Lease, reason: str) -> None:
         try:
             self._progress.later(copy, lease, TROUBLE, reason)
         except LeaseLost as error:

@@ -17,6 +17,7 @@ log = structlog.get_logger()
 
 LOOK = timedelta(seconds=1)  #: at a copy that runs, or that waits for a place
 TROUBLE = timedelta(seconds=10)  #: before the next look, where the cluster did not answer
+RUNS = "is being copied"
 _SUBMISSION = timedelta(seconds=5)  #: until a try without a workflow is looked into
 
 
@@ -84,7 +85,7 @@ class Progress:
                 job=None,
                 bytes=None,
                 started_at=now,
-                reason="is being copied",
+                reason=RUNS,
                 due_at=now + _SUBMISSION,
             )
         return started if changed else None
