@@ -54,9 +54,7 @@ def seen(job_id: JobId, status: str = "RUNNING", run: int = 0, **more) -> Observ
 
 def action(workflow: JobId, name: str, external_id: str | None = None, **more) -> Action:
     values = {"type": "shell", "status": "OK"}
-    return Action(
-        id=f"{workflow}@{name}", name=name, external_id=external_id, **{**values, **more}
-    )
+    return Action(id=f"{workflow}@{name}", name=name, external_id=external_id, **{**values, **more})
 
 
 def sub_workflow(workflow: JobId, name: str, child: JobId) -> Action:

@@ -8,7 +8,7 @@ from tracker_service.errors import AccessDenied, GatewayUnavailable
 from tracker_service.sources.webhdfs import FileStatus
 
 BUCKET = f"/app-logs/guest/bucket-logs-tfile/0002/{APP_1}"
-OLD_LAYOUT = f"/tmp/logs/guest/logs/{APP_1}"  # noqa: S108
+OLD_LAYOUT = f"/tmp/logs/guest/logs/{APP_1}"
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def access() -> FakeAccess:
 
 @pytest.fixture
 def aggregation(now: Clock) -> Aggregation:
-    return Aggregation(("/app-logs", "/tmp/logs"), 3600, now)  # noqa: S108
+    return Aggregation(("/app-logs", "/tmp/logs"), 3600, now)
 
 
 def node_file(length: int) -> FileStatus:

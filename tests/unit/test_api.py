@@ -481,6 +481,7 @@ def save_copies(store: Store, *ends: CopyStatus) -> None:
             run=0,
             status="KILLED",
             began_at=NOW,
+            observed_at=NOW,
         )
         copies.decide(connection, task, [APP_1, APP_2][: len(ends)], NOW)
         for copy, status in zip(copies.of_tasks(connection, [1])[1], ends, strict=True):
@@ -523,9 +524,7 @@ def test_a_tracked_job_in_the_list_has_these_fields(client, oozie, store):
         ((CopyStatus.SUCCEEDED, CopyStatus.RUNNING), False, False),
     ],
 )
-def test_the_state_of_copying_sums_up_all_copies(
-    client, oozie, store, ends, finished, succeeded
-):
+def test_the_state_of_copying_sums_up_all_copies(client, oozie, store, ends, finished, succeeded):
     post(client, job(1))
     save_copies(store, *ends)
 

@@ -4,7 +4,7 @@ import threading
 from contextlib import suppress
 
 import pytest
-from conftest import Reply
+from loopback_server import Reply
 
 from tracker_service.errors import (
     AccessDenied,

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import pytest
-from conftest import Reply
 from fakes import APP_1, APP_2, FakeHdfs, a_copy, known_bug
+from loopback_server import Reply
 
 from tracker_service.archive.reader import open_logs
 from tracker_service.domain.tasks import CopyStatus

@@ -4,8 +4,8 @@ import json
 from datetime import UTC, datetime
 
 import pytest
-from conftest import Reply
 from fakes import answer, job, known_bug
+from loopback_server import Reply
 
 from tracker_service.domain.applications import applications_of
 from tracker_service.domain.jobs import JobStatus

@@ -138,8 +138,8 @@ def test_a_worker_says_that_it_lives_until_it_stops(new_worker, store):
 
 
 def test_one_state_directory_serves_one_run(tmp_path):
-    with lock_directory(tmp_path / "state"):
-        with pytest.raises(ConfigError, match="another"):
-            lock_directory(tmp_path / "state")
+    with lock_directory(tmp_path / "state"), pytest.raises(ConfigError, match="another") as caught:
+        lock_directory(tmp_path / "state")
+    caught.traceback[-1].frame.f_locals["lock"].close()  # it is left open otherwise
 
     lock_directory(tmp_path / "state").close()

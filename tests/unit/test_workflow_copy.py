@@ -16,7 +16,7 @@ OPTIONS = WorkflowOptions(
     name_node="hdfs://namenode", resource_manager="rm", queue=None, properties={}
 )
 SHELL = "{uri:oozie:shell-action:0.3}"
-HOSTILE = "</value></property>&<x a=\"'\">]]>"
+HOSTILE = '</value></property>&<x a="\'">]]>'
 
 
 def shell_of(**options) -> ET.Element:

@@ -3,8 +3,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from conftest import Reply
 from fakes import APP_1, answer, known_bug
+from loopback_server import Reply
 
 from tracker_service.errors import (
     AccessDenied,

@@ -1,0 +1,46 @@
+"""What the store's tests put into it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from sqlalchemy import select
+
+from tracker_service.domain.jobs import JobId, JobStatus, Observation
+from tracker_service.domain.tasks import Lease, TrackTask
+from tracker_service.store import jobs, jobsets, tasks
+from tracker_service.store.engine import Connection
+from tracker_service.store.tables import tasks as task_table
+
+NOW = datetime(2026, 11, 22, 5, tzinfo=UTC)
+
+
+def job(number: int) -> JobId:
+    return JobId(f"{number:07d}-261122045545966-oozie-test-W")
+
+
+def seen(number: int, status: str = "RUNNING", run: int = 0, **more) -> Observation:
+    values = {"name": "a job", "user": "guest", "created_at": NOW, "observed_at": NOW}
+    return Observation(id=job(number), status=JobStatus(status), run=run, **{**values, **more})
+
+
+def track(connection: Connection, *numbers: int, owner: str = "guest") -> list[jobs.KeptJob]:
+    """Record these jobs as running and track them."""
+    kept = list(jobs.record(connection, [seen(n) for n in numbers]).values())
+    tasks.track(connection, owner, owner, kept, NOW)
+    return kept
+
+
+def hold(connection: Connection, worker: str = "worker") -> list[Lease]:
+    """Claim all that is free, and return the leases that the worker holds."""
+    jobsets.claim(connection, worker, 3600, 100)
+    return [held.lease for held in jobsets.held(connection, worker)]
+
+
+def live_tasks(connection: Connection, worker: str = "worker") -> list[TrackTask]:
+    """Claim all that is free, and return the live tasks that the worker holds."""
+    return [task for lease in hold(connection, worker) for task in tasks.live(connection, lease)]
+
+
+def task_rows(connection: Connection, owner: str = "guest") -> list:
+    return list(connection.execute(select(task_table).where(task_table.c.owner == owner)))

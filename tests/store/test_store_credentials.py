@@ -1,0 +1,255 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from datetime import timedelta
+
+import pytest
+from cryptography.fernet import Fernet
+from rows import NOW, live_tasks, track
+
+from tracker_service.errors import ConfigError
+from tracker_service.store import credentials, tasks
+from tracker_service.store.credentials import KeptCredential, Seal
+
+SECOND = timedelta(seconds=1)
+
+
+@pytest.fixture
+def key_file(tmp_path):
+    return tmp_path / "state" / "credentials.key"
+
+
+def kept(connection, owner: str = "guest") -> KeptCredential | None:
+    return credentials.find(connection, [owner]).get(owner)
+
+
+def test_what_was_sealed_can_be_opened_by_another_process(key_file):
+    sealed = Seal(key_file).close("guest", "pässwörd")
+
+    assert Seal(key_file).open(sealed) == ("guest", "pässwörd")
+
+
+def test_a_sealed_credential_shows_nothing(key_file):
+    seal = Seal(key_file)
+
+    assert b"secret" not in seal.close("guest", "secret")
+    assert seal.close("guest", "secret") != seal.close("guest", "secret")
+
+
+def test_another_key_opens_nothing(key_file, tmp_path):
+    sealed = Seal(key_file).close("guest", "secret")
+
+    with pytest.raises(ConfigError, match="another key") as caught:
+        Seal(tmp_path / "other.key").open(sealed)
+
+    assert "secret" not in str(caught.value)
+
+
+def test_a_new_key_in_front_of_the_old_one_opens_both(key_file):
+    sealed = Seal(key_file).close("guest", "secret")
+    key_file.write_bytes(Fernet.generate_key() + b"\n" + key_file.read_bytes())
+
+    rotated = Seal(key_file)
+
+    assert rotated.open(sealed) == ("guest", "secret")
+    assert rotated.open(rotated.close("guest", "new")) == ("guest", "new")
+
+
+def test_only_its_owner_may_read_the_key(key_file):
+    Seal(key_file)
+
+    assert key_file.stat().st_mode & 0o777 == 0o600
+    assert [each.name for each in key_file.parent.iterdir()] == [key_file.name]
+
+
+def test_a_key_that_is_there_is_kept(key_file):
+    Seal(key_file)
+    before = key_file.read_bytes()
+
+    Seal(key_file)
+
+    assert key_file.read_bytes() == before
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", b"no key", b"\xff" * 44])
+def test_a_file_without_a_key_is_refused(tmp_path, content):
+    (tmp_path / "x.key").write_bytes(content)
+
+    with pytest.raises(ConfigError, match=r"x\.key"):
+        Seal(tmp_path / "x.key")
+
+
+def test_a_place_that_cannot_hold_a_key_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(ConfigError, match="key file"):
+        Seal(tmp_path / "file" / "x.key")
+
+
+def test_processes_that_make_the_key_at_once_agree(key_file):
+    code = (
+        "import sys; from pathlib import Path; from tracker_service.store.credentials import Seal\n"
+        "sys.stdin.read(1); print(Seal(Path(sys.argv[1])).fingerprint('guest', 'secret'))"
+    )
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, str(key_file)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+
+    told = []
+    for process in processes:
+        process.stdin.write(".")
+        process.stdin.flush()
+    for process in processes:
+        told.append(process.communicate()[0])
+
+    assert told[0] == told[1] == Seal(key_file).fingerprint("guest", "secret") + "\n"
+
+
+def test_a_fingerprint_tells_nothing_about_the_password(key_file, tmp_path):
+    seal = Seal(key_file)
+    fingerprint = seal.fingerprint("guest", "secret")
+
+    assert "secret" not in fingerprint
+    assert fingerprint == seal.fingerprint("guest", "secret")
+    assert fingerprint != Seal(tmp_path / "other.key").fingerprint("guest", "secret")
+
+
+def test_users_and_passwords_that_run_together_have_other_fingerprints(key_file):
+    seal = Seal(key_file)
+
+    assert seal.fingerprint("ab", "c") != seal.fingerprint("a", "bc")
+
+
+@pytest.mark.parametrize(
+    ("refusals", "retry_at", "may_be"),
+    [
+        (0, None, True),
+        (1, NOW - SECOND, True),
+        (1, NOW, True),
+        (1, NOW + SECOND, False),
+        (4, None, False),
+    ],
+)
+def test_a_credential_may_be_used_until_it_is_refused_and_when_it_has_rested(
+    refusals, retry_at, may_be
+):
+    credential = KeptCredential(
+        owner="guest", sealed=b"", kept_at=NOW, refusals=refusals, retry_at=retry_at
+    )
+
+    assert credential.may_be_used(NOW) is may_be
+
+
+def test_a_fresh_credential_replaces_the_old_one(connection):
+    credentials.keep(connection, "guest", b"old", NOW)
+    credentials.refuse(connection, kept(connection), NOW)
+
+    credentials.keep(connection, "guest", b"new", NOW + SECOND)
+
+    found = kept(connection)
+    assert (found.sealed, found.refusals, found.retry_at) == (b"new", 0, None)
+
+
+def test_a_refused_credential_rests_longer_each_time_and_then_for_good(connection):
+    credentials.keep(connection, "guest", b"x", NOW)
+    pauses = []
+    for _ in range(4):
+        credentials.refuse(connection, kept(connection), NOW)
+        pauses.append(kept(connection).retry_at)
+
+    assert pauses == [
+        NOW + timedelta(minutes=1),
+        NOW + timedelta(minutes=10),
+        NOW + timedelta(hours=1),
+        None,
+    ]
+    assert not kept(connection).may_be_used(NOW + timedelta(days=99))
+
+
+def test_the_refusal_of_an_old_credential_does_not_harm_a_fresh_one(connection):
+    credentials.keep(connection, "guest", b"old", NOW)
+    old = kept(connection)
+    credentials.keep(connection, "guest", b"new", NOW + SECOND)
+
+    credentials.refuse(connection, old, NOW + SECOND)
+
+    assert kept(connection).refusals == 0
+
+
+def test_a_credential_that_works_again_is_as_good_as_new(connection):
+    credentials.keep(connection, "guest", b"x", NOW)
+    credentials.refuse(connection, kept(connection), NOW)
+
+    credentials.accept(connection, kept(connection))
+
+    assert (kept(connection).refusals, kept(connection).retry_at) == (0, None)
+
+
+def test_a_credential_that_nobody_needs_is_erased(connection):
+    credentials.keep(connection, "guest", b"x", NOW)
+    track(connection, 1, owner="sam")
+
+    assert credentials.erase_unneeded(connection, kept(connection))
+    assert kept(connection) is None
+
+
+def test_while_a_task_lives_its_credential_stays(connection):
+    track(connection, 1)
+    credentials.keep(connection, "guest", b"x", NOW)
+    [task] = live_tasks(connection)
+
+    assert not credentials.erase_unneeded(connection, kept(connection))
+    tasks.start_copying(connection, task)
+    assert not credentials.erase_unneeded(connection, kept(connection))
+    tasks.end(connection, task, NOW)
+    assert credentials.erase_unneeded(connection, kept(connection))
+
+
+def test_a_credential_that_was_kept_anew_meanwhile_is_not_erased(connection):
+    credentials.keep(connection, "guest", b"old", NOW)
+    old = kept(connection)
+    credentials.keep(connection, "guest", b"new", NOW + SECOND)
+
+    assert not credentials.erase_unneeded(connection, old)
+    assert kept(connection).sealed == b"new"
+
+
+def test_only_the_credentials_asked_for_are_found(connection):
+    for owner in ("guest", "sam"):
+        credentials.keep(connection, owner, b"x", NOW)
+
+    assert set(credentials.find(connection, ["sam", "nobody"])) == {"sam"}
+    assert credentials.find(connection, []) == {}
+
+
+def test_a_verdict_holds_until_its_instant(connection):
+    credentials.keep_verdict(connection, "f", "guest", NOW)
+
+    assert credentials.verdict(connection, "f", NOW - SECOND) == "guest"
+    assert credentials.verdict(connection, "f", NOW) is None
+    assert credentials.verdict(connection, "g", NOW - SECOND) is None
+
+
+def test_a_verdict_may_be_renewed(connection):
+    credentials.keep_verdict(connection, "f", "guest", NOW)
+
+    credentials.keep_verdict(connection, "f", "guest", NOW + SECOND)
+
+    assert credentials.verdict(connection, "f", NOW) == "guest"
+
+
+def test_only_expired_verdicts_are_forgotten(connection):
+    credentials.keep_verdict(connection, "old", "guest", NOW)
+    credentials.keep_verdict(connection, "new", "guest", NOW + SECOND)
+
+    credentials.forget_verdicts(connection, NOW)
+
+    assert credentials.verdict(connection, "old", NOW - SECOND) is None
+    assert credentials.verdict(connection, "new", NOW) == "guest"

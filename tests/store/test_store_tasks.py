@@ -1,0 +1,278 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from rows import NOW, hold, job, live_tasks, seen, task_rows, track
+
+from tracker_service.domain.applications import ApplicationId
+from tracker_service.domain.tasks import CopyStatus, TaskState
+from tracker_service.store import copies, jobs, tasks
+
+APPS = [ApplicationId(f"application_1_{n:04d}") for n in range(1, 5)]
+LATER = NOW + timedelta(minutes=1)
+
+
+def test_a_job_is_tracked_once_for_a_user(connection):
+    track(connection, 1)
+    track(connection, 1, 2)
+
+    assert len(task_rows(connection)) == 2
+    assert {row.state for row in task_rows(connection)} == {TaskState.WATCHING}
+
+
+def test_two_users_have_two_tasks_for_one_job(connection):
+    [first] = track(connection, 1)
+    [second] = track(connection, 1, owner="sam")
+
+    assert first.key == second.key
+    assert len(task_rows(connection)) == len(task_rows(connection, "sam")) == 1
+
+
+def test_many_jobs_are_tracked_with_one_call(connection):
+    track(connection, *range(1201))
+
+    assert len(task_rows(connection)) == 1201
+
+
+def test_a_task_that_ended_while_its_job_did_not_lives_again(connection):
+    track(connection, 1)
+    [task] = live_tasks(connection)
+    tasks.end(connection, task, NOW, "lost")
+
+    track(connection, 1)
+
+    [row] = task_rows(connection)
+    assert (row.id, row.state, row.ended_at, row.reason) == (task.id, "watching", None, None)
+    assert [each.id for each in live_tasks(connection)] == [task.id]
+
+
+def test_a_task_whose_job_has_ended_does_not_live_again(connection):
+    track(connection, 1)
+    [task] = live_tasks(connection)
+    tasks.end(connection, task, NOW)
+    kept = jobs.record(connection, [seen(1, "SUCCEEDED")])
+
+    tasks.track(connection, "guest", "guest", list(kept.values()), NOW)
+
+    assert [row.state for row in task_rows(connection)] == ["ended"]
+
+
+def test_ending_twice_gives_room_back_once(connection):
+    track(connection, 1, 2)
+    task, _ = live_tasks(connection)
+
+    tasks.end(connection, task, NOW)
+    tasks.end(connection, task, LATER)
+
+    [row] = [row for row in task_rows(connection) if row.id == task.id]
+    assert row.ended_at == NOW
+    assert connection.exec_driver_sql("SELECT size FROM jobsets").scalar() == 1
+
+
+def test_a_worker_gets_all_that_it_needs_to_know_of_a_task(connection):
+    track(connection, 1)
+
+    [task] = live_tasks(connection)
+
+    assert (task.owner, task.job_id, task.run, task.status, task.began_at) == (
+        *("guest", job(1), 0, "RUNNING", NOW),
+    )
+
+
+def test_a_job_of_unknown_age_began_when_it_was_posted(connection):
+    kept = jobs.record(connection, [seen(1, "UNKNOWN", created_at=None)])
+    tasks.track(connection, "guest", "guest", list(kept.values()), LATER)
+
+    [task] = live_tasks(connection)
+
+    assert task.began_at == LATER
+
+
+def test_a_task_follows_its_job_into_the_next_run(connection):
+    track(connection, 1)
+    [task] = live_tasks(connection)
+    [again] = jobs.record(connection, [seen(1, run=1)]).values()
+
+    tasks.follow_run(connection, task, again.key, NOW)
+
+    [followed] = live_tasks(connection)
+    assert (followed.id, followed.run) == (task.id, 1)
+
+
+def test_a_task_whose_next_run_is_tracked_already_ends(connection):
+    track(connection, 1)
+    [task] = live_tasks(connection)
+    [again] = jobs.record(connection, [seen(1, run=1)]).values()
+    tasks.track(connection, "guest", "guest", [again], NOW)
+
+    tasks.follow_run(connection, task, again.key, NOW)
+
+    [left] = live_tasks(connection)
+    assert left.run == 1
+    assert tasks.of_job(connection, "guest", job(1)).task_id == left.id
+
+
+def test_only_live_tasks_of_the_user_are_explained(connection):
+    track(connection, 1, 2)
+    track(connection, 1, owner="sam")
+    ended = next(task for task in live_tasks(connection) if task.owner == "guest")
+    tasks.end(connection, ended, NOW, "done")
+
+    tasks.explain(connection, "guest", "refused")
+
+    assert sorted(row.reason for row in task_rows(connection)) == ["done", "refused"]
+    assert [row.reason for row in task_rows(connection, "sam")] == [None]
+
+
+def test_ended_jobs_are_listed_for_a_while(connection):
+    track(connection, 1, 2)
+    track(connection, 3, owner="sam")
+    ended = next(task for task in live_tasks(connection) if task.job_id == job(1))
+    tasks.end(connection, ended, NOW)
+
+    just_now = tasks.listed(connection, "guest", NOW)
+    much_later = tasks.listed(connection, "guest", LATER)
+
+    assert [each.job.id for each in just_now] == [job(1), job(2)]
+    assert [each.job.id for each in much_later] == [job(2)]
+
+
+def test_nobody_gets_the_task_of_another_user(connection):
+    track(connection, 1)
+
+    assert tasks.of_job(connection, "sam", job(1)) is None
+    assert tasks.listed(connection, "sam", NOW) == []
+
+
+@pytest.fixture
+def task(connection):
+    """A task in the store whose logs are being copied."""
+    track(connection, 1)
+    [made] = live_tasks(connection)
+    tasks.start_copying(connection, made)
+    return made
+
+
+def copies_of(connection, task) -> list:
+    return copies.of_tasks(connection, [task.id])[task.id]
+
+
+def test_the_log_of_each_application_is_copied_once(connection, task):
+    assert copies.decide(connection, task, [APPS[0], APPS[0]], NOW) == 1
+    assert copies.decide(connection, task, APPS[:2], NOW) == 1
+    assert copies.decide(connection, task, APPS[:2], NOW) == 0
+
+    first, second = copies_of(connection, task)
+    assert (first.application, second.application) == tuple(APPS[:2])
+    assert first.path == f"/user/guest/WORK/logs/{job(1)}/{APPS[0]}.log"
+    assert first.status == CopyStatus.WAITING
+    assert first.id != second.id
+
+
+def test_each_user_has_copies_of_their_own(connection, task):
+    track(connection, 1, owner="sam")
+    [sams] = [each for each in live_tasks(connection) if each.owner == "sam"]
+
+    copies.decide(connection, task, APPS[:1], NOW)
+    copies.decide(connection, sams, APPS[:1], NOW)
+
+    assert copies_of(connection, sams)[0].path.startswith("/user/sam/")
+    assert copies_of(connection, task)[0].path.startswith("/user/guest/")
+
+
+def test_a_copy_is_changed_only_as_it_was_seen(connection, task):
+    copies.decide(connection, task, APPS[:1], NOW)
+    [seen_copy] = copies_of(connection, task)
+
+    assert copies.change(connection, seen_copy, status=CopyStatus.RUNNING)
+    assert not copies.change(connection, seen_copy, status=CopyStatus.FAILED)
+
+    assert copies_of(connection, task)[0].status == CopyStatus.RUNNING
+
+
+def test_a_copy_in_another_try_is_not_changed(connection, task):
+    copies.decide(connection, task, APPS[:1], NOW)
+    [seen_copy] = copies_of(connection, task)
+    copies.change(connection, seen_copy, attempt=1)
+
+    assert not copies.change(connection, seen_copy, status=CopyStatus.FAILED)
+
+
+def due(connection, now=LATER, limit: int = 10, leases=None) -> list[str]:
+    held = {lease.jobset_id: lease for lease in hold(connection)} if leases is None else leases
+    return [copy.application for copy, _ in copies.due(connection, held, now, limit)]
+
+
+def test_the_copies_that_are_due_longest_come_first(connection, task):
+    for seconds, application in ((3, APPS[0]), (1, APPS[1]), (2, APPS[2])):
+        copies.decide(connection, task, [application], NOW + timedelta(seconds=seconds))
+
+    assert due(connection) == [APPS[1], APPS[2], APPS[0]]
+    assert due(connection, limit=2) == [APPS[1], APPS[2]]
+    assert due(connection, now=NOW + timedelta(seconds=1)) == [APPS[1]]
+    assert due(connection, now=NOW) == []
+
+
+def test_copies_of_others_and_finished_ones_are_not_due(connection, task):
+    copies.decide(connection, task, APPS, NOW)
+    ends = (CopyStatus.SUCCEEDED, CopyStatus.FAILED, CopyStatus.KILLED)
+    for copy, end in zip(copies_of(connection, task), ends, strict=False):
+        copies.change(connection, copy, status=end)
+
+    assert due(connection) == [APPS[3]]
+    assert due(connection, leases={}) == []
+
+
+def test_a_due_copy_comes_with_its_lease(connection, task):
+    copies.decide(connection, task, APPS[:1], NOW)
+
+    [(_, lease)] = copies.due(connection, {task.lease.jobset_id: task.lease}, NOW, 1)
+
+    assert lease == task.lease
+
+
+def test_copies_of_an_ended_task_are_not_due(connection, task):
+    copies.decide(connection, task, APPS[:1], NOW)
+    tasks.end(connection, task, NOW)
+
+    assert due(connection, leases={task.lease.jobset_id: task.lease}) == []
+
+
+def test_the_copies_that_run_are_counted_by_user(connection, task):
+    copies.decide(connection, task, APPS, NOW)
+    for copy in copies_of(connection, task)[:3]:
+        copies.change(connection, copy, status=CopyStatus.RUNNING)
+
+    assert copies.running(connection) == {"guest": 3}
+
+
+def test_a_task_is_done_when_all_its_copies_have_ended(connection, task):
+    copies.decide(connection, task, APPS[:2], NOW)
+    first, second = copies_of(connection, task)
+
+    copies.change(connection, first, status=CopyStatus.SUCCEEDED)
+    assert copies.all_finished(connection, [task.lease]) == set()
+
+    copies.change(connection, second, status=CopyStatus.FAILED)
+    assert copies.all_finished(connection, [task.lease]) == {task.id}
+
+
+def test_a_task_without_copies_is_done(connection, task):
+    assert copies.all_finished(connection, [task.lease]) == {task.id}
+    assert copies.all_finished(connection, []) == set()
+
+
+def test_a_task_that_still_watches_is_not_done(connection):
+    track(connection, 1)
+    [watching] = live_tasks(connection)
+
+    assert copies.all_finished(connection, [watching.lease]) == set()
+
+
+def test_our_own_workflows_are_known_by_their_id(connection, task):
+    copies.decide(connection, task, APPS[:1], NOW)
+    copies.change(connection, copies_of(connection, task)[0], job=job(70))
+
+    assert copies.is_copy_job(connection, job(70))
+    assert not copies.is_copy_job(connection, job(71))
