@@ -20,11 +20,12 @@ from tracker_service.sources.access import ClusterAccess
 from tracker_service.sources.gateway import AccessPool, BasicCredential, Gateway, checked_gateway
 from tracker_service.store.credentials import Seal
 from tracker_service.store.engine import Store
+from tracker_service.tracking.completion import Completion
 from tracker_service.tracking.intake import Intake
 from tracker_service.tracking.lookup import Lookup
 from tracker_service.tracking.poller import Poller
 from tracker_service.tracking.schedule import Schedule
-from tracker_service.worker import Worker
+from tracker_service.worker import Duties, Worker
 
 log = structlog.get_logger()
 
@@ -59,7 +60,7 @@ def build_service(settings: Settings, clock: Clock = utc_now) -> Service:
         settings=settings,
         store=store,
         identities=identities,
-        intake=Intake(store, identities, settings.gateway.base, clock),
+        intake=Intake(store, identities, clock),
         lookup=Lookup(store, identities, timedelta(hours=settings.polling.listed_h), clock),
     )
 
@@ -86,10 +87,13 @@ def build_worker(settings: Settings, clock: Clock = utc_now) -> Worker:
         _workflow_options(copying),
         clock,
     )
-    poller = Poller(store, identities, schedule, pollers, clock)
-    return Worker(
-        store, schedule, poller, copier, [pollers, copiers], settings.worker.lease_s, clock
+    duties = Duties(
+        schedule=schedule,
+        poller=Poller(store, identities, schedule, pollers, clock),
+        completion=Completion(store, identities, copiers, clock),
+        copier=copier,
     )
+    return Worker(store, duties, [pollers, copiers], settings.worker.lease_s, clock)
 
 
 def _identities(settings: Settings, store: Store, clock: Clock) -> Identities:
@@ -107,7 +111,8 @@ def _identities(settings: Settings, store: Store, clock: Clock) -> Identities:
     def open_access(credential: BasicCredential) -> ClusterAccess:
         return ClusterAccess(gateway, credential, settings.polling.ids_per_request)
 
-    return Identities(store, Seal(settings.key_file), AccessPool(open_access), clock)
+    seal = Seal(settings.key_file)
+    return Identities(store, seal, AccessPool(open_access), settings.gateway.base, clock)
 
 
 def _limits(copying: CopySettings) -> CopyLimits:

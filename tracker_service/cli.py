@@ -38,6 +38,7 @@ def main(context: click.Context, config: Path | None) -> None:
     With one:
       TRACKER_GATEWAY__URL=https://knox:8443/gateway/sandbox tracker run
     """
+    os.umask(0o077)  # whatever this makes is nobody else's to read
     try:
         context.obj = settings.load(config)
     except ConfigError as error:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
 
-from tracker_service.errors import CredentialsRefused, NotAuthenticated
+from tracker_service.domain.tasks import affinity
+from tracker_service.errors import ConfigError, CredentialsRefused, NotAuthenticated
 from tracker_service.sources.access import ClusterAccess
 from tracker_service.sources.gateway import AccessPool, BasicCredential
 from tracker_service.store import credentials, tasks
 from tracker_service.store.engine import Connection, Store
+from tracker_service.store.jobs import KeptJob
 
 log = structlog.get_logger()
 
@@ -38,9 +40,11 @@ class Identities:
         store: Store,
         seal: credentials.Seal,
         pool: AccessPool[ClusterAccess],
+        gateway_url: str,
         clock: Callable[[], datetime],
     ) -> None:
-        self._store, self._seal, self._pool, self._clock = store, seal, pool, clock
+        self._store, self._seal, self._pool = store, seal, pool
+        self._gateway_url, self._clock = gateway_url, clock
 
     def verify(self, credential: BasicCredential) -> Caller:
         """Find out whose credential this is; an answer of the gateway holds for a minute.
@@ -72,11 +76,16 @@ class Identities:
         """Open the cluster as the caller."""
         return self._pool.of(caller.credential)
 
-    def keep(self, connection: Connection, caller: Caller, now: datetime) -> None:
-        """Keep a caller's credential, sealed, for work that goes on after the answer."""
-        sealed = self._seal.close(caller.credential.user, caller.credential.password)
-        credentials.keep(connection, caller.name, sealed, now)
-        tasks.explain(connection, caller.name, None)
+    def track(
+        self, connection: Connection, caller: Caller, wanted: Sequence[KeptJob], now: datetime
+    ) -> None:
+        """Track jobs for a caller, and keep the credential, sealed, as long as there is work."""
+        asked_as = affinity(caller.name, self._gateway_url)
+        tasks.track(connection, caller.name, asked_as, wanted, now)
+        if tasks.has_live(connection, caller.name):
+            sealed = self._seal.close(caller.credential.user, caller.credential.password)
+            credentials.keep(connection, caller.name, sealed, now)
+            tasks.explain(connection, caller.name, None)
 
     @contextmanager
     def acting_for(self, owner: str) -> Iterator[ClusterAccess]:
@@ -92,9 +101,14 @@ class Identities:
         if kept is None or not kept.may_be_used(now):
             self._explain(owner, _NO_CREDENTIAL if kept is None else _REFUSED)
             raise CredentialsRefused(_NO_CREDENTIAL if kept is None else _REFUSED)
-        credential = BasicCredential(*self._seal.open(kept.sealed))
         try:
-            yield self._pool.of(credential)
+            access = self._pool.of(credential := BasicCredential(*self._seal.open(kept.sealed)))
+            if kept.refusals:
+                self._try_again(kept, access)
+            yield access
+        except ConfigError as error:
+            self._explain(owner, f"{error}; post the job again")
+            raise CredentialsRefused(str(error)) from error
         except CredentialsRefused:
             self._pool.forget(credential)
             log.warning("credential_refused", user=owner, refusals=kept.refusals + 1)
@@ -102,10 +116,13 @@ class Identities:
                 credentials.refuse(connection, kept, now)
                 tasks.explain(connection, owner, _REFUSED)
             raise
-        if kept.refusals:
-            with self._store.begin() as connection:
-                credentials.accept(connection, kept)
-                tasks.explain(connection, owner, None)
+
+    def _try_again(self, kept: credentials.KeptCredential, access: ClusterAccess) -> None:
+        """Accept a credential again that the gateway takes; one cheap call tells."""
+        access.hdfs.user()
+        with self._store.begin() as connection:
+            credentials.accept(connection, kept)
+            tasks.explain(connection, kept.owner, None)
 
     def _explain(self, owner: str, reason: str) -> None:
         with self._store.begin() as connection:

@@ -9,7 +9,12 @@ from urllib.parse import urlsplit
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, HttpUrl, ValidationError, field_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 
 from tracker_service.errors import ConfigError
 
@@ -70,7 +75,8 @@ class PollingSettings(_Section):
 
     interval_s: Seconds = 5  #: longest time between two looks at a job younger than an hour
     max_interval_s: Seconds = 60  #: the same for old jobs
-    ids_per_request: Count = 100  #: 140 fill the 8 KB that Knox takes as a request line
+    #: 140 fill the 8 KB that Knox takes as a request line
+    ids_per_request: Annotated[int, Field(gt=0, le=140)] = 100
     listed_h: Seconds = 24  #: how long an ended job stays in the list of tracked jobs
 
 
@@ -160,19 +166,24 @@ def load(file: Path | None = None) -> Settings:
     except ValidationError as error:
         told = "\n".join(_explain(e["loc"], e["msg"], root, path) for e in error.errors())
         raise ConfigError(told) from error
+    except SettingsError as error:
+        raise ConfigError(f"an environment variable cannot be read: {error}") from error
 
 
 def _parse(path: Path) -> yaml.Node | None:
     try:
         return yaml.compose(path.read_text(), Loader=yaml.SafeLoader)
-    except (OSError, yaml.YAMLError) as error:
-        raise ConfigError(f"cannot read the settings: {error}") from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path}: cannot read the settings: {error}") from error
 
 
 def _values(root: yaml.Node | None, path: Path | None) -> dict[str, Any]:
     if root is None:
         return {}
-    values = yaml.SafeLoader("").construct_document(root)
+    try:
+        values = yaml.SafeLoader("").construct_document(root)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: {error}") from error
     if not isinstance(values, dict):
         raise ConfigError(
             f"{path}: expected sections like `gateway:`, found {type(values).__name__}"
@@ -182,8 +193,8 @@ def _values(root: yaml.Node | None, path: Path | None) -> dict[str, Any]:
 
 def _refuse_unknown_variables() -> None:
     for variable in os.environ:
-        name = variable.removeprefix(PREFIX).split("__")[0].lower()
-        if variable.startswith(PREFIX) and name not in {*Settings.model_fields, "config"}:
+        name = variable.upper().removeprefix(PREFIX).split("__")[0].lower()
+        if variable.upper().startswith(PREFIX) and name not in {*Settings.model_fields, "config"}:
             raise ConfigError(f"{variable}: there is no setting of this name")
 
 

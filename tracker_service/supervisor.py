@@ -46,6 +46,7 @@ def lock_directory(state_dir: Path) -> IO[str]:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
+        lock.close()
         raise ConfigError(
             f"another `tracker run` uses {state_dir}: stop it, or set TRACKER_STATE_DIR"
         ) from error
@@ -80,7 +81,9 @@ class Greeting:
     def is_due(self) -> bool:
         """Ask the URL once."""
         try:
-            return requests.get(self.url, timeout=1).ok
+            with requests.Session() as session:
+                session.trust_env = False  # no proxy stands between us and our own children
+                return session.get(self.url, timeout=1).ok
         except requests.RequestException:
             return False
 

@@ -13,6 +13,7 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
+from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
@@ -20,9 +21,11 @@ from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from tracker_service.archive.copier import Copier
+from tracker_service.domain.tasks import TaskState, TrackTask
 from tracker_service.errors import StoreUnavailable
 from tracker_service.store import credentials, jobsets, tasks
 from tracker_service.store.engine import Store
+from tracker_service.tracking.completion import Completion
 from tracker_service.tracking.poller import Poller
 from tracker_service.tracking.schedule import Schedule
 
@@ -31,29 +34,37 @@ log = structlog.get_logger()
 _CLAIMS_AT_ONCE = 100
 _TEND_S = 0.5  #: between two looks for new work; a posted job waits this long at most
 _SWEEP_S = 0.1
-_COPY_S = 0.5
+_SAVE_S = 0.5
 _TIDY_S = 60
+_SILENT_WORKER_S = 86_400
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Duties:
+    """What a worker does for the jobsets that it holds."""
+
+    schedule: Schedule
+    poller: Poller
+    completion: Completion
+    copier: Copier
 
 
 class Worker:
-    """One background process: claims jobsets, polls their jobs, copies logs."""
+    """One background process: claims jobsets, polls their jobs, saves logs."""
 
     def __init__(
         self,
         store: Store,
-        schedule: Schedule,
-        poller: Poller,
-        copier: Copier,
+        duties: Duties,
         executors: Sequence[Executor],
         lease_s: float,
         clock: Callable[[], datetime],
     ) -> None:
-        self._store, self._schedule, self._executors = store, schedule, executors
-        self._poller, self._copier = poller, copier
+        self._store, self._duties, self._executors = store, duties, executors
         self._lease_s, self._clock = lease_s, clock
         self._started_at = clock()
         self.id = f"{socket.gethostname()[:32]}-{os.getpid()}-{secrets.token_hex(4)}"
-        self._versions: dict[int, tuple[int, int]] = {}  # epoch and version of what is loaded
+        self._held: dict[int, jobsets.HeldJobset] = {}  # as they are loaded
         self._renewed = float("-inf")
 
     def run(self) -> None:
@@ -66,8 +77,8 @@ class Worker:
         )
         for duty, seconds in (
             (self.tend, _TEND_S),
-            (self._poller.sweep, _SWEEP_S),
-            (self.copy, _COPY_S),
+            (self.sweep, _SWEEP_S),
+            (self.save, _SAVE_S),
             (self.tidy, _TIDY_S),
         ):
             scheduler.add_job(_kept_alive(duty), "interval", seconds=seconds, id=duty.__name__)
@@ -79,21 +90,31 @@ class Worker:
 
     def tend(self) -> None:
         """Renew the leases when it is time, claim what is free, and load what has changed."""
-        with self._store.begin() as connection:
-            if time.monotonic() - self._renewed >= self._lease_s / 3:
+        if time.monotonic() - self._renewed >= self._lease_s / 3:
+            with self._store.begin() as connection:
                 jobsets.renew(connection, self.id, self._lease_s, self._started_at)
-                self._renewed = time.monotonic()
-            jobsets.claim(connection, self.id, self._lease_s, _CLAIMS_AT_ONCE)
+            self._renewed = time.monotonic()
+        with self._store.read() as connection:
+            is_work_free = jobsets.any_free(connection)
+        if is_work_free:
+            with self._store.begin() as connection:
+                jobsets.claim(connection, self.id, self._lease_s, _CLAIMS_AT_ONCE)
         with self._store.read() as connection:
             held = {h.lease.jobset_id: h for h in jobsets.held(connection, self.id)}
-            for jobset_id in set(self._versions) - set(held):
+            for jobset_id in set(self._held) - set(held):
                 self._forget(jobset_id)
             for jobset_id, jobset in held.items():
-                if self._versions.get(jobset_id) != (jobset.lease.epoch, jobset.version):
-                    live = tasks.live(connection, jobset.lease)
-                    self._schedule.load(jobset.lease, live, time.monotonic(), self._clock())
-                    self._versions[jobset_id] = jobset.lease.epoch, jobset.version
+                if self._held.get(jobset_id) != jobset:
+                    self._load(jobset, tasks.live(connection, jobset.lease))
         self._release_empty([h for h in held.values() if h.size == 0])
+
+    def _load(self, jobset: jobsets.HeldJobset, live: Sequence[TrackTask]) -> None:
+        now, lease = time.monotonic(), jobset.lease
+        watching = [task for task in live if task.state == TaskState.WATCHING]
+        copying = [task for task in live if task.state == TaskState.COPYING]
+        self._duties.schedule.load(lease, watching, now, self._clock())
+        self._duties.completion.load(lease, copying, now)
+        self._held[lease.jobset_id] = jobset
 
     def _release_empty(self, empty: Sequence[jobsets.HeldJobset]) -> None:
         if empty:
@@ -103,25 +124,33 @@ class Worker:
                 self._forget(jobset.lease.jobset_id)
 
     def _forget(self, jobset_id: int) -> None:
-        self._versions.pop(jobset_id, None)
-        self._schedule.drop(jobset_id)
+        self._held.pop(jobset_id, None)
+        self._duties.schedule.drop(jobset_id)
+        self._duties.completion.drop(jobset_id)
 
-    def copy(self) -> None:
-        """Look at the copies that are due."""
-        self._copier.advance(self._schedule.leases)
+    def sweep(self) -> None:
+        """Look at the jobs that are due."""
+        self._duties.poller.sweep()
+
+    def save(self) -> None:
+        """Look at the copies that are due, and end the tasks of which nothing is left to do."""
+        leases = {jobset_id: held.lease for jobset_id, held in list(self._held.items())}
+        self._duties.copier.advance(leases)
+        self._duties.completion.advance()
 
     def tidy(self) -> None:
         """Remove what has expired."""
         with self._store.begin() as connection:
             credentials.forget_verdicts(connection, self._clock())
+            jobsets.forget_silent_workers(connection, _SILENT_WORKER_S)
 
     def stop(self) -> None:
-        """Finish what has begun, and give all jobsets back."""
-        for executor in self._executors:
-            executor.shutdown(wait=True, cancel_futures=True)
+        """Give all jobsets back at once, then finish what has begun; late writes change nothing."""
         with self._store.begin() as connection:
             jobsets.release(connection, self.id)
             jobsets.forget_worker(connection, self.id)
+        for executor in self._executors:
+            executor.shutdown(wait=True, cancel_futures=True)
         self._store.close()
         log.info("worker_stopped", worker=self.id)
 

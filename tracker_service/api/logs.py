@@ -20,7 +20,7 @@ from tracker_service.tracking.lookup import JobCopies, Lookup
 
 def blueprint(lookup: Lookup, identities: Identities) -> Blueprint:
     """Return the calls that give logs back, with the rights of the caller in HDFS."""
-    bp = Blueprint("logs", __name__, url_prefix="/api/job/<job_id>/logs")
+    bp = Blueprint("logs", __name__, url_prefix="/api/job/<job_id>")
 
     def stream(job_id: JobId, wanted: Sequence[ApplicationId]) -> Response:
         caller = current_caller()
@@ -28,19 +28,19 @@ def blueprint(lookup: Lookup, identities: Identities) -> Blueprint:
         body = open_logs(identities.access(caller).hdfs, copies)
         return Response(body, content_type="text/plain; charset=utf-8")
 
-    @bp.get("")
+    @bp.get("/logs")
     def logs(job_id: str) -> ResponseReturnValue:
         """Give the saved logs of all applications, or of those that `id` names."""
         [checked] = schemas.checked_ids([job_id])
         return stream(checked, schemas.named_applications(request.args.getlist("id")))
 
-    @bp.get("/status")
+    @bp.get("/logs/status")
     def status(job_id: str) -> ResponseReturnValue:
         """Tell how far the copying is."""
         [checked] = schemas.checked_ids([job_id])
-        return jsonify(schemas.copy_status(lookup.copies(current_caller(), checked).copies))
+        return jsonify(schemas.copy_status(lookup.copies(current_caller(), checked)))
 
-    @bp.get("/<application>")
+    @bp.get("/logs/<application>")
     def log(job_id: str, application: str) -> ResponseReturnValue:
         """Give the saved log of one application."""
         [checked] = schemas.checked_ids([job_id])

@@ -15,7 +15,7 @@ from tracker_service.domain.tasks import Copy, CopyStatus
 from tracker_service.errors import BadInput
 from tracker_service.store.jobs import StateChange
 from tracker_service.tracking.intake import Answered
-from tracker_service.tracking.lookup import JobView
+from tracker_service.tracking.lookup import JobCopies, JobView
 
 MAX_BODY_BYTES = 1024 * 1024
 MAX_IDS = 10_000
@@ -142,12 +142,13 @@ def tracked_job(view: JobView) -> dict[str, Any]:
     }
 
 
-def copy_status(copies: Sequence[Copy]) -> dict[str, Any]:
+def copy_status(found: JobCopies) -> dict[str, Any]:
     """Return how far the copying of a job's logs is."""
+    succeeded = all(copy.status == CopyStatus.SUCCEEDED for copy in found.copies)
     return {
-        "finished": all(copy.status.is_finished for copy in copies),
-        "succeeded": all(copy.status == CopyStatus.SUCCEEDED for copy in copies),
-        "jobs": copies_by_application(copies),
+        "finished": found.is_finished,
+        "succeeded": found.is_finished and succeeded,
+        "jobs": copies_by_application(found.copies),
     }
 
 

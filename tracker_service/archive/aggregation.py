@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,6 +19,8 @@ from tracker_service.sources.webhdfs import FileStatus, WebHdfs
 from tracker_service.sources.yarn import LogAggregation
 
 _STABLE_FOR = timedelta(seconds=10)
+_MISSING_FOR = timedelta(seconds=60)
+_COLLECTING = (LogAggregation.RUNNING, LogAggregation.RUNNING_WITH_FAILURE)
 
 #: Hadoop 3.3 and later sorts applications into buckets, earlier releases do not.
 _LAYOUTS = (
@@ -74,7 +77,11 @@ class Aggregation:
         if aggregation == LogAggregation.DISABLED:
             return NotReady("log aggregation is off in this cluster", is_final=True)
         if aggregation.has_ended or self._is_late(copy):
+            self._seen.pop(copy.id, None)
             return Ready(report.user)
+        if report.has_ended and aggregation not in _COLLECTING:
+            # It was killed before it had a container, or this release does not tell.
+            return self._look_at_files(access.hdfs, copy)
         return NotReady(f"waits until YARN has collected the log (now {aggregation})")
 
     def _look_at_files(self, hdfs: WebHdfs, copy: Copy) -> Ready | NotReady:
@@ -84,11 +91,11 @@ class Aggregation:
         before, since = self._seen.setdefault(copy.id, (files, now))
         if files != before:
             self._seen[copy.id] = files, now
-        elif now - since >= _STABLE_FOR or self._is_late(copy):
+        elif now - since >= (_STABLE_FOR if files else _MISSING_FOR) or self._is_late(copy):
             # No files at all: they lie where we do not look, or are gone. `yarn logs` will say.
             del self._seen[copy.id]
             return Ready(owner)
-        return NotReady("YARN has forgotten the application; waits until its files are stable")
+        return NotReady("YARN does not tell how far the log is; waits until its files are stable")
 
     def _files(self, hdfs: WebHdfs, copy: Copy, owner: str) -> Files:
         for directory in self._directories(copy, owner):
@@ -112,5 +119,7 @@ class Aggregation:
 
 
 def _facts(files: Sequence[FileStatus]) -> Iterator[tuple[str, int, int]]:
+    """Yield the files of the nodes; one that is still being uploaded changes with each look."""
     for file in files:
-        yield file.name, file.length, file.modified_ms
+        is_partial = file.name.endswith(".tmp")
+        yield file.name, file.length, time.monotonic_ns() if is_partial else file.modified_ms

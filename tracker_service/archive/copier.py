@@ -10,7 +10,7 @@ from threading import Lock
 import structlog
 
 from tracker_service.archive import workflow_copy
-from tracker_service.archive.aggregation import Aggregation, NotReady
+from tracker_service.archive.aggregation import Aggregation, Ready
 from tracker_service.archive.progress import LOOK, RUNS, TROUBLE, Progress
 from tracker_service.archive.workflow_copy import WorkflowOptions
 from tracker_service.domain.jobs import JobId, JobStatus
@@ -23,6 +23,7 @@ from tracker_service.errors import (
     LeaseLost,
     PathNotFound,
     RequestRefused,
+    StoreUnavailable,
 )
 from tracker_service.identities import Identities
 from tracker_service.sources.access import ClusterAccess
@@ -33,6 +34,8 @@ log = structlog.get_logger()
 
 _AT_ONCE = 500  #: copies in one look
 _LONGEST_LOOK = timedelta(seconds=15)  #: at an application whose log is not complete
+_LONGEST_COPY = timedelta(hours=6)  #: then the workflow is killed and the copy tried again
+_GOES_ON = (JobStatus.PREP, JobStatus.RUNNING)
 
 
 class Copier:
@@ -61,32 +64,40 @@ class Copier:
 
     def advance(self, leases: Mapping[int, Lease]) -> None:
         """Start a look at the copies that are due; each user's on a thread of their own."""
+        with self._lock:
+            busy = set(self._busy)
         with self._store.read() as connection:
-            due = copies.due(connection, leases, self._clock(), _AT_ONCE)
+            due = copies.due(connection, leases, self._clock(), busy, _AT_ONCE)
         by_owner: dict[str, list[tuple[Copy, Lease]]] = {}
         for copy, lease in due:
             by_owner.setdefault(copy.owner, []).append((copy, lease))
         for owner, theirs in by_owner.items():
             with self._lock:
-                if owner in self._busy:
-                    continue
                 self._busy.add(owner)
             self._executor.submit(self._look, owner, theirs)
 
     def _look(self, owner: str, due: Sequence[tuple[Copy, Lease]]) -> None:
-        """Look at one user's copies; while the cluster does not answer, all of them wait."""
+        """Look at one user's copies; while the cluster does not answer, all of them wait.
+
+        Those that run come first: they free places for those that wait.
+        """
+        left = sorted(due, key=lambda each: each[0].status != CopyStatus.RUNNING)
         try:
             with self._identities.acting_for(owner) as access:
                 stands = self._how_workflows_stand(access, [copy for copy, _ in due])
-                for copy, lease in due:
-                    self._step(access, copy, lease, stands)
-        except (GatewayUnavailable, CredentialsRefused) as error:
+                left = self._watch_all(access, left, stands)
+                while left:
+                    self._step(access, *left[0], stands)
+                    left = left[1:]
+        except _Full as full:
+            self._postpone(left, LOOK, str(full))
+        except GatewayError as error:
             log.warning("copies_not_seen", user=owner, reason=str(error))
-            for copy, lease in due:
-                self._postpone(copy, lease, str(error))
-        except Exception:
+            self._postpone(left, TROUBLE, str(error))
+        except Exception as error:
             # One user's trouble must not stop the others'; it is tried again, and it is seen.
             log.exception("copies_broke", user=owner)
+            self._postpone(left, TROUBLE, f"something unexpected went wrong here: {error!r}")
         finally:
             with self._lock:
                 self._busy.discard(owner)
@@ -98,45 +109,81 @@ class Copier:
         running = [JobId(c.job) for c in due if c.status == CopyStatus.RUNNING and c.job]
         return {seen.id: seen.status for seen in access.oozie.jobs(running).values()}
 
+    def _watch_all(
+        self,
+        access: ClusterAccess,
+        due: Sequence[tuple[Copy, Lease]],
+        stands: Mapping[str, JobStatus],
+    ) -> list[tuple[Copy, Lease]]:
+        """Let those that go on as they should go on; return the others."""
+        fine = [each for each in due if self._goes_on(each[0], stands)]
+        self._postpone(fine, LOOK, RUNS)
+        return [each for each in due if each not in fine]
+
+    def _goes_on(self, copy: Copy, stands: Mapping[str, JobStatus]) -> bool:
+        is_late = copy.started_at and self._clock() - copy.started_at > _LONGEST_COPY
+        return stands.get(copy.job or "") in _GOES_ON and not is_late
+
     def _step(
         self, access: ClusterAccess, copy: Copy, lease: Lease, stands: Mapping[str, JobStatus]
     ) -> None:
-        """Bring one copy a step further; trouble with one does not stop the others."""
+        """Bring one copy a step further; trouble with one does not stop the others.
+
+        Raises:
+            CredentialsRefused, _Full: it would be the same for the next.
+        """
         try:
-            if copy.status == CopyStatus.WAITING:
-                self._start(access, copy, lease)
-            elif copy.job is None:
-                self._find_again(access, copy, lease)
-            else:
-                self._watch(access, copy, lease, stands.get(copy.job))
-        except CredentialsRefused:
+            self._do_next(access, copy, lease, stands)
+        except (CredentialsRefused, StoreUnavailable, _Full):
             raise
         except GatewayUnavailable as error:
-            self._postpone(copy, lease, str(error))
+            self._postpone([(copy, lease)], TROUBLE, str(error))
         except GatewayError as error:
             self._fail(access, copy, lease, str(error))
         except LeaseLost as error:
             log.warning("lease_lost", copy=copy.id, reason=str(error))
+        except Exception as error:
+            log.exception("copy_step_broke", copy=copy.id)
+            self._fail(access, copy, lease, f"something unexpected went wrong here: {error!r}")
 
-    def _start(self, access: ClusterAccess, copy: Copy, lease: Lease) -> None:
+    def _do_next(
+        self, access: ClusterAccess, copy: Copy, lease: Lease, stands: Mapping[str, JobStatus]
+    ) -> None:
+        if copy.status == CopyStatus.WAITING:
+            self._start_if_ready(access, copy, lease)
+        elif copy.job is None:
+            self._find_again(access, copy, lease)
+        elif stands.get(copy.job) == JobStatus.SUCCEEDED:
+            self._publish(access, copy, lease)
+        else:
+            self._look_why(access, copy, lease)
+
+    def _start_if_ready(self, access: ClusterAccess, copy: Copy, lease: Lease) -> None:
         """Start a copy whose log is complete, if there is a place for it."""
+        if full := self._progress.what_is_full(copy.owner):
+            raise _Full(f"waits for a place: {full}")
         log_state = self._aggregation.look(access, copy)
-        if isinstance(log_state, NotReady):
-            if log_state.is_final:
-                self._progress.gave_up(copy, lease, log_state.reason)
-            else:
-                waited = (self._clock() - copy.created_at) / 4
-                pause = max(LOOK, min(waited, _LONGEST_LOOK))
-                self._progress.later(copy, lease, pause, log_state.reason)
-            return
+        if isinstance(log_state, Ready):
+            self._start(access, copy, lease, log_state.owner)
+        elif log_state.is_final:
+            self._progress.gave_up(copy, lease, log_state.reason)
+        else:
+            waited = (self._clock() - copy.created_at) / 4
+            pause = max(LOOK, min(waited, _LONGEST_LOOK))
+            self._postpone([(copy, lease)], pause, log_state.reason)
+
+    def _start(self, access: ClusterAccess, copy: Copy, lease: Lease, log_owner: str) -> None:
         started = self._progress.start(copy, lease)
-        if started is None:
+        if started is None:  # another worker took the last place
+            self._postpone([(copy, lease)], LOOK, "waits for a place")
             return
         try:
-            job = workflow_copy.submit(access, started, log_state.owner, self._options)
-        except (GatewayUnavailable, CredentialsRefused) as error:
+            job = workflow_copy.submit(access, started, log_owner, self._options)
+        except GatewayUnavailable as error:
             # It may have been started: `_find_again` will see.
-            self._postpone(started, lease, str(error))
+            self._postpone([(started, lease)], TROUBLE, str(error))
+        except CredentialsRefused:
+            raise
         except GatewayError as error:
             self._fail(access, started, lease, str(error))
         else:
@@ -149,16 +196,6 @@ class Copier:
             self._progress.submitted(copy, lease, job)
         else:
             self._progress.not_submitted(copy, lease)
-
-    def _watch(
-        self, access: ClusterAccess, copy: Copy, lease: Lease, status: JobStatus | None
-    ) -> None:
-        if status == JobStatus.SUCCEEDED:
-            self._publish(access, copy, lease)
-        elif status is None or status.is_terminal:
-            self._look_why(access, copy, lease)
-        else:
-            self._progress.later(copy, lease, LOOK, RUNS)
 
     def _publish(self, access: ClusterAccess, copy: Copy, lease: Lease) -> None:
         """Give a complete part the name of the log.
@@ -182,37 +219,39 @@ class Copier:
         published = access.hdfs.status(copy.path)
         if published.length != length:
             raise RequestRefused(f"{copy.path} has {published.length} bytes, not {length}")
-        self._progress.succeeded(copy, lease, length)
         self._tidy(access, copy)
+        self._progress.succeeded(copy, lease, length)
 
     def _look_why(self, access: ClusterAccess, copy: Copy, lease: Lease) -> None:
-        """Find out why a copy workflow ended badly, or that Oozie no longer has it."""
+        """Find out why a copy workflow does not go on, or that Oozie no longer has it."""
+        job = JobId(copy.job or "")
         try:
-            details = access.oozie.details(JobId(copy.job or ""))
+            details = access.oozie.details(job)
         except JobNotFound as error:
             self._fail(access, copy, lease, str(error))
             return
-        if not details.observation.status.is_terminal:
-            self._progress.later(copy, lease, LOOK)
+        status = details.observation.status
+        if not status.is_terminal:
+            # Suspended, or for hours at it: it would keep its place for ever.
+            access.oozie.kill(job)
+            self._fail(access, copy, lease, f"the copy workflow {job} was {status} and did not end")
         elif any(action.status == "KILLED" for action in details.actions):
-            told = f"somebody killed {copy.job}"
-            self._progress.gave_up(copy, lease, told, CopyStatus.KILLED)
             self._tidy(access, copy)
+            self._progress.gave_up(copy, lease, f"somebody killed {job}", CopyStatus.KILLED)
         else:
             errors = [a.error_message for a in details.actions if a.error_message]
             told = workflow_copy.reason(access, copy) or next(iter(errors), "no message")
             self._fail(access, copy, lease, told)
 
     def _fail(self, access: ClusterAccess, copy: Copy, lease: Lease, told: str) -> None:
+        self._tidy(access, copy)
         try:
             self._progress.failed(copy, lease, _explained(copy, told))
         except LeaseLost as error:
             log.warning("lease_lost", copy=copy.id, reason=str(error))
-        else:
-            self._tidy(access, copy)
 
     def _tidy(self, access: ClusterAccess, copy: Copy) -> None:
-        """Remove the working files; what is left over harms nobody, so trouble is only noted."""
+        """Remove the working files, and never mind if that fails: the copy counts."""
         try:
             workflow_copy.remove_files(access, copy)
         except CredentialsRefused:
@@ -220,11 +259,20 @@ class Copier:
         except GatewayError as error:
             log.info("copy_not_tidied", copy=copy.id, reason=str(error))
 
-    def _postpone(self, copy: Copy, lease: Lease, reason: str) -> None:
-        try:
-            self._progress.later(copy, lease, TROUBLE, reason)
-        except LeaseLost as error:
-            log.warning("lease_lost", copy=copy.id, reason=str(error))
+    def _postpone(self, due: Sequence[tuple[Copy, Lease]], pause: timedelta, reason: str) -> None:
+        """Look at copies again after a pause, and say why."""
+        by_lease: dict[Lease, list[Copy]] = {}
+        for copy, lease in due:
+            by_lease.setdefault(lease, []).append(copy)
+        for lease, theirs in by_lease.items():
+            try:
+                self._progress.later(theirs, lease, pause, reason)
+            except LeaseLost as error:
+                log.warning("lease_lost", jobset=lease.jobset_id, reason=str(error))
+
+
+class _Full(Exception):
+    """There is no place for one more copy of this user."""
 
 
 def _explained(copy: Copy, told: str) -> str:

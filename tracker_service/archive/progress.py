@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -46,17 +46,24 @@ class CopyLimits:
 class Progress:
     """The states of copies in the store.
 
-    Each change is made only if the lease holds and the copy still is as the caller saw it;
-    otherwise it raises LeaseLost, and the copy is somebody else's work.
+    Each change is made only if the lease holds and the copy still is in the state and try that the
+    caller saw; otherwise it raises LeaseLost, and the copy is somebody else's work.
     """
 
     def __init__(self, store: Store, limits: CopyLimits, clock: Callable[[], datetime]) -> None:
         self._store, self._limits, self._clock = store, limits, clock
 
-    def later(self, copy: Copy, lease: Lease, pause: timedelta, reason: str | None = None) -> None:
-        """Look at a copy again after a pause."""
-        told = {"reason": reason} if reason else {}
-        self._change(copy, lease, due_at=self._clock() + pause, **told)
+    def later(self, due: Sequence[Copy], lease: Lease, pause: timedelta, reason: str) -> None:
+        """Look at copies of one jobset again after a pause, and say why."""
+        with self._store.begin() as connection:
+            jobsets.guard(connection, lease)
+            ids = [copy.id for copy in due]
+            copies.postpone(connection, ids, self._clock() + pause, reason)
+
+    def what_is_full(self, owner: str) -> str | None:
+        """Say which limit leaves no room for one more copy of a user, if one does."""
+        with self._store.read() as connection:
+            return self._limits.what_is_full(copies.running(connection), owner)
 
     def start(self, copy: Copy, lease: Lease) -> Copy | None:
         """Begin a new try if the limits leave room for it.
@@ -68,14 +75,12 @@ class Progress:
             the copy as it runs now; None if it has to wait for a place.
         """
         now = self._clock()
-        started = replace(copy, status=CopyStatus.RUNNING, attempt=copy.attempt + 1, job=None)
+        started = replace(
+            copy, status=CopyStatus.RUNNING, attempt=copy.attempt + 1, job=None, started_at=now
+        )
         with self._store.begin() as connection:
             jobsets.guard(connection, lease)
-            full = self._limits.what_is_full(copies.running(connection), copy.owner)
-            if full:
-                copies.change(
-                    connection, copy, due_at=now + LOOK, reason=f"waits for a place: {full}"
-                )
+            if self._limits.what_is_full(copies.running(connection), copy.owner):
                 return None
             changed = copies.change(
                 connection,
@@ -88,7 +93,9 @@ class Progress:
                 reason=RUNS,
                 due_at=now + _SUBMISSION,
             )
-        return started if changed else None
+            if not changed:
+                raise LeaseLost(f"the copy {copy.id} was changed by somebody else meanwhile")
+        return started
 
     def submitted(self, copy: Copy, lease: Lease, job: str) -> None:
         """Note the workflow of a try."""

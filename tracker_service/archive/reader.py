@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain
 
@@ -11,6 +12,7 @@ from tracker_service.domain.applications import short
 from tracker_service.domain.tasks import Copy, CopyStatus
 from tracker_service.errors import (
     AccessDenied,
+    GatewayError,
     GatewayUnavailable,
     LogNotSaved,
     PathNotFound,
@@ -19,7 +21,7 @@ from tracker_service.errors import (
 from tracker_service.sources.webhdfs import WebHdfs
 
 
-def open_logs(hdfs: WebHdfs, copies: Sequence[Copy]) -> Iterator[bytes]:
+def open_logs(hdfs: WebHdfs, copies: Sequence[Copy]) -> Generator[bytes, None, None]:
     """Open the saved logs of some applications with the rights of the reader.
 
     Returns:
@@ -27,7 +29,8 @@ def open_logs(hdfs: WebHdfs, copies: Sequence[Copy]) -> Iterator[bytes]:
 
     Raises:
         LogNotSaved: there is none at all; says why for each.
-        GatewayUnavailable: while the stream is read, if it ends too early.
+        AccessDenied: the reader may not read what is saved.
+        GatewayUnavailable: HDFS does not answer; or, while the stream is read, it ends too early.
     """
     opened = []
     waiting = deque(copies)
@@ -36,19 +39,34 @@ def open_logs(hdfs: WebHdfs, copies: Sequence[Copy]) -> Iterator[bytes]:
         if opened[-1].stream is not None:
             break
     else:
-        raise LogNotSaved("; ".join(log.missing for log in opened))
-    return chain.from_iterable(chain(map(_body, opened), (_body(_open(hdfs, c)) for c in waiting)))
+        told = "; ".join(log.missing for log in opened)
+        raise next((type(o.error) for o in opened if o.error), LogNotSaved)(told)
+    return _stream(hdfs, opened, waiting)
+
+
+def _stream(
+    hdfs: WebHdfs, opened: Sequence[_Opened], waiting: Iterable[Copy]
+) -> Generator[bytes, None, None]:
+    """Yield what is open already, then the others; close each, also if nobody reads on."""
+    for log in chain(opened, (_open(hdfs, copy) for copy in waiting)):
+        if log.stream is None:
+            yield f"{log.missing}\n".encode()
+        else:
+            with closing(log.stream):
+                yield from log.stream
 
 
 @dataclass(frozen=True, slots=True)
 class _Opened:
     """A saved log, or why there is none."""
 
-    stream: Iterator[bytes] | None
+    stream: Generator[bytes, None, None] | None
     missing: str = ""
+    error: GatewayError | None = None  #: it is saved, and this keeps the reader from it
 
 
 def _open(hdfs: WebHdfs, copy: Copy) -> _Opened:
+    denied = None
     try:
         if copy.status == CopyStatus.SUCCEEDED:
             return _Opened(hdfs.read(copy.path))
@@ -56,9 +74,6 @@ def _open(hdfs: WebHdfs, copy: Copy) -> _Opened:
     except PathNotFound:
         reason = f"{copy.path} was saved and is no longer there"
     except (AccessDenied, RequestRefused, GatewayUnavailable) as error:
-        reason = str(error)
-    return _Opened(None, f"No log of application {short(copy.application)}: {reason}")
-
-
-def _body(log: _Opened) -> Iterator[bytes]:
-    return iter([f"{log.missing}\n".encode()]) if log.stream is None else log.stream
+        reason, denied = str(error), error
+    missing = f"No log of application {short(copy.application)}: {reason}"
+    return _Opened(None, missing, denied)

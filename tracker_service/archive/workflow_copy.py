@@ -8,7 +8,7 @@ from importlib.resources import files
 from xml.etree import ElementTree as ET
 
 from tracker_service.domain.jobs import JobId
-from tracker_service.domain.tasks import COPY_JOB_NAME, Copy, log_directory, working_directory
+from tracker_service.domain.tasks import Copy, copy_job_name, log_directory, working_directory
 from tracker_service.errors import PathNotFound
 from tracker_service.sources.access import ClusterAccess
 
@@ -41,7 +41,7 @@ def submit(access: ClusterAccess, copy: Copy, log_owner: str, options: WorkflowO
     Raises:
         GatewayError: also where nobody knows whether it was started: see `find`.
     """
-    directory = working_directory(copy.owner, copy.id)
+    directory = _directory(copy)
     access.hdfs.make_directory(directory)
     access.hdfs.make_directory(log_directory(copy.owner, copy.job_id))
     access.hdfs.write(f"{directory}/{_SCRIPT}", script())
@@ -60,7 +60,7 @@ def submit(access: ClusterAccess, copy: Copy, log_owner: str, options: WorkflowO
 
 def find(access: ClusterAccess, copy: Copy) -> JobId | None:
     """Return the workflow of the try that runs now, if it reached Oozie."""
-    return access.oozie.named(_name(copy), copy.owner)
+    return access.oozie.named(copy_job_name(copy), copy.owner)
 
 
 def reason(access: ClusterAccess, copy: Copy) -> str | None:
@@ -96,7 +96,7 @@ def workflow(copy: Copy, log_owner: str, options: WorkflowOptions) -> bytes:
 
     Follows https://oozie.apache.org/docs/5.2.1/DG_ShellActionExtension.html
     """
-    app = ET.Element("workflow-app", xmlns="uri:oozie:workflow:0.5", name=_name(copy))
+    app = ET.Element("workflow-app", xmlns="uri:oozie:workflow:0.5", name=copy_job_name(copy))
     ET.SubElement(app, "start", to="copy")
     action = ET.SubElement(app, "action", name="copy")
     shell = ET.SubElement(action, "shell", xmlns="uri:oozie:shell-action:0.3")
@@ -134,12 +134,13 @@ def _child(parent: ET.Element, tag: str, text: str) -> None:
     ET.SubElement(parent, tag).text = text
 
 
-def _name(copy: Copy) -> str:
-    return f"{COPY_JOB_NAME}{copy.id}-{copy.attempt}"
+def _directory(copy: Copy) -> str:
+    """Return a directory of this try's own: an earlier one may still be carried out, late."""
+    return f"{working_directory(copy.owner, copy.id)}/{copy.attempt}"
 
 
 def _reason_path(copy: Copy) -> str:
-    return f"{working_directory(copy.owner, copy.id)}/reason-{copy.attempt}"
+    return f"{_directory(copy)}/reason"
 
 
 def _document(root: ET.Element) -> bytes:

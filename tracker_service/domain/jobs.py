@@ -12,7 +12,7 @@ from typing import NewType
 JobId = NewType("JobId", str)  #: as Oozie writes it: `0000042-261122041514971-oozie-prod-W`
 
 # UUIDService of Oozie 3.3 to 5.2: sequence, boot time, system id, type.
-_JOB_ID = re.compile(r"\d{7,10}-\d{15}-[A-Za-z0-9_.-]{1,60}-[WCB]")
+_JOB_ID = re.compile(r"[0-9]{7,10}-[0-9]{15}-[A-Za-z0-9_.-]{1,60}-[WCB]")
 
 
 class JobType(StrEnum):
@@ -132,14 +132,15 @@ def supersedes(new: Observation, run: int, status: JobStatus) -> bool:
     """Tell whether an observation is news for a job known to be in this run and state.
 
     Answers of two observers may arrive in the wrong order: a job that has ended stays so unless
-    its `run` is higher, and an earlier run is never news. Of a job that nobody has seen yet,
-    everything is.
+    its `run` is higher, and an earlier run is never news. UNKNOWN, which nobody observed, is news
+    only of a job that Oozie had lost sight of.
     """
-    if new.status in (JobStatus.UNKNOWN, status) and new.run == run:
-        return False
-    if status in (JobStatus.UNKNOWN, JobStatus.NOT_FOUND):
-        return True
-    return new.run > run or (new.run == run and not status.is_terminal)
+    if new.status == JobStatus.UNKNOWN:
+        return status == JobStatus.NOT_FOUND
+    if new.run != run:
+        return new.run > run
+    is_open = not status.is_terminal or status == JobStatus.NOT_FOUND
+    return is_open and new.status != status
 
 
 def unique(ids: Iterable[str]) -> list[str]:

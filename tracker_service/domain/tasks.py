@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -67,7 +68,6 @@ class Copy:
     owner: str  #: the user who asked
     job_id: JobId
     job_user: str | None  #: the user who owns the job in the cluster
-    job_ended_at: datetime | None
     application: ApplicationId
     status: CopyStatus
     strategy: str  #: `workflow`
@@ -78,6 +78,7 @@ class Copy:
     failures: int  #: tries that failed; an outage of the cluster is none
     reason: str | None  #: why the status is not SUCCEEDED
     created_at: datetime
+    started_at: datetime | None  #: of the try that runs or ran last
 
 
 def log_directory(owner: str, job_id: str) -> str:
@@ -95,7 +96,17 @@ def working_directory(owner: str, copy_id: str) -> str:
     return f"/user/{owner}/WORK/logs/.tracker/{copy_id}"
 
 
-COPY_JOB_NAME = "tracker-copy-"  #: how the names of our own Oozie workflows begin
+_COPY_JOB_NAME = re.compile(r"tracker-copy-[0-9a-f]{16}-[0-9]+")
+
+
+def copy_job_name(copy: Copy) -> str:
+    """Return the name of the Oozie workflow of the try that runs now."""
+    return f"tracker-copy-{copy.id}-{copy.attempt}"
+
+
+def is_copy_job_name(name: str | None) -> bool:
+    """Tell whether an Oozie workflow of this name is a copy workflow of a tracker."""
+    return _COPY_JOB_NAME.fullmatch(name or "") is not None
 
 
 def affinity(owner: str, gateway_url: str) -> str:

@@ -10,12 +10,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
-from typing import Any, Generic, TypeVar
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar
 from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
 from requests.auth import HTTPBasicAuth
+from urllib3.connectionpool import ConnectionPool
+from urllib3.exceptions import TimeoutError
+from urllib3.response import BaseHTTPResponse
 from urllib3.util.retry import Retry
 
 from tracker_service.errors import (
@@ -55,6 +59,24 @@ class Gateway:
         return GatewaySession(self, credential)
 
 
+class _Retry(Retry):
+    """Tries again what failed fast; after a time-out the caller has waited long enough."""
+
+    def increment(
+        self,
+        method: str | None = None,
+        url: str | None = None,
+        response: BaseHTTPResponse | None = None,
+        error: Exception | None = None,
+        _pool: ConnectionPool | None = None,
+        _stacktrace: TracebackType | None = None,
+    ) -> Self:
+        """Return the retries that are left, or raise the error."""
+        if isinstance(error, TimeoutError):
+            raise error
+        return super().increment(method, url, response, error, _pool, _stacktrace)
+
+
 class GatewaySession(requests.Session):
     """The connections and the cookies of one identity.
 
@@ -71,7 +93,7 @@ class GatewaySession(requests.Session):
         self.verify = str(gateway.ca_file) if gateway.ca_file else True
         # Connect errors never reached the server, so each method may be tried again; the rest
         # only where a repetition changes nothing.
-        retries = Retry(
+        retries = _Retry(
             total=2,
             status_forcelist=(502, 503, 504),
             allowed_methods=("GET", "HEAD"),
@@ -82,6 +104,11 @@ class GatewaySession(requests.Session):
         adapter = HTTPAdapter(max_retries=retries, pool_maxsize=gateway.connections)
         self.mount("https://", adapter)
         self.mount("http://", adapter)
+
+    def prepare_request(self, request: requests.Request) -> requests.PreparedRequest:
+        """Prepare a request while no other thread of this identity stores a cookie."""
+        with self.cookies._cookies_lock:  # type: ignore[attr-defined]
+            return super().prepare_request(request)
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:  # noqa: ANN401
         """Send one request to the gateway and sort what went wrong by its meaning.
@@ -101,6 +128,7 @@ class GatewaySession(requests.Session):
         except (requests.RequestException, ssl.SSLError) as error:
             raise GatewayUnavailable(f"{self._place(request)}: {_cause(error)}") from error
         if response.status_code == 401 and "oozie-error-code" not in response.headers:
+            response.close()
             raise CredentialsRefused(f"the gateway refuses the credentials of {self.user}")
         # Knox has no 502 to 504 of its own: "the service is away" is a 500 with an HTML page or
         # with nothing. What Oozie, YARN or HDFS say with a 500 is nothing to act upon either.

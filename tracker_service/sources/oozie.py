@@ -6,6 +6,7 @@ Follows the Oozie Web Services API, https://oozie.apache.org/docs/5.2.1/WebServi
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -88,8 +89,15 @@ class Oozie:
             spelling.list,
         )
         now = datetime.now(UTC)
-        seen = (_observation(job, spelling, now) for job in found)
-        return {observation.id: observation for observation in seen}
+        seen = {}
+        for job in found:
+            try:
+                with _trusting_nothing("oozie/v2/jobs"):
+                    observation = _observation(job, spelling, now)
+                seen[observation.id] = observation
+            except GatewayUnavailable as error:  # the others are not to suffer for one
+                log.warning("job_not_understood", reason=str(error))
+        return seen
 
     def named(self, name: str, user: str) -> JobId | None:
         """Return the newest workflow of a user with this name, None if Oozie has none."""
@@ -107,10 +115,11 @@ class Oozie:
         body = _checked(answer, job_id)
         job_type = type_of(job_id)
         actions = body.get("actions") if job_type == JobType.WORKFLOW else None
-        return JobDetails(
-            observation=_observation(body, _SPELLING[job_type], datetime.now(UTC)),
-            actions=tuple(_action(action) for action in actions or ()),
-        )
+        with _trusting_nothing(f"oozie/v2/job/{job_id}"):
+            return JobDetails(
+                observation=_observation(body, _SPELLING[job_type], datetime.now(UTC)),
+                actions=tuple(_action(action) for action in actions or ()),
+            )
 
     def submit(self, configuration: bytes) -> JobId:
         """Submit and start a workflow.
@@ -134,11 +143,33 @@ class Oozie:
             raise GatewayUnavailable("oozie/v2/jobs: the answer to a submission has no id")
         return JobId(str(job_id))
 
+    def kill(self, job_id: JobId) -> None:
+        """Kill a job; one that has ended stays as it is.
+
+        Raises:
+            AccessDenied: it belongs to another user, and Oozie's authorisation is on.
+        """
+        answer = self._session.ask("PUT", f"oozie/v2/job/{job_id}", params={"action": "kill"})
+        if answer.status >= 400:
+            answer.json()  # raises what the status means
+
     def _list(self, params: dict[str, str], key: str) -> list[dict[str, Any]]:
-        found = self._session.ask("GET", "oozie/v2/jobs", params=params).json().get(key)
+        answer = self._session.ask("GET", "oozie/v2/jobs", params=params)
+        if answer.status == 400:  # trouble of Oozie's database, for one
+            raise GatewayUnavailable(f"oozie/v2/jobs: {answer.explanation()}")
+        found = answer.json().get(key)
         if not isinstance(found, list):
             raise GatewayUnavailable(f"oozie/v2/jobs: the answer has no {key}")
         return found
+
+
+@contextmanager
+def _trusting_nothing(path: str) -> Iterator[None]:
+    """Turn what is wrong in a body into "ask again": the gateway may have cut or mixed it."""
+    try:
+        yield
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise GatewayUnavailable(f"{path}: an answer that makes no sense ({error!r})") from error
 
 
 def _checked(answer: Answer, job_id: JobId) -> dict[str, Any]:

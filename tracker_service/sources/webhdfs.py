@@ -6,7 +6,7 @@ Follows https://hadoop.apache.org/docs/r3.3.6/hadoop-project-dist/hadoop-hdfs/We
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -100,7 +100,7 @@ class WebHdfs:
         with _meanings(path):
             self._client.write(path, data=content, overwrite=True, permission=permission)
 
-    def read(self, path: str) -> Iterator[bytes]:
+    def read(self, path: str) -> Generator[bytes, None, None]:
         """Open a file now and return its bytes in pieces; nothing is held in memory.
 
         Raises:
@@ -133,7 +133,7 @@ class WebHdfs:
             return bool(self._client.delete(path, recursive=True))
 
 
-def _whole(path: str, response: requests.Response, length: int) -> Iterator[bytes]:
+def _whole(path: str, response: requests.Response, length: int) -> Generator[bytes, None, None]:
     received = 0
     try:
         for chunk in response.iter_content(CHUNK_BYTES):
@@ -169,6 +169,6 @@ def _meanings(path: str) -> Iterator[None]:
         raise meaning(f"{path}: {first_line}") from error
     except requests.RequestException as error:
         raise GatewayUnavailable(f"{path}: no answer of WebHDFS") from error
-    except (KeyError, ValueError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         # The package trusts the gateway's bodies and headers; a broken one ends here.
         raise GatewayUnavailable(f"{path}: an incomplete answer of WebHDFS") from error

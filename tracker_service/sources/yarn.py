@@ -5,13 +5,15 @@ Follows https://hadoop.apache.org/docs/r3.3.6/hadoop-yarn/hadoop-yarn-site/Resou
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from tracker_service.domain.applications import ApplicationId, application_id
 from tracker_service.errors import ApplicationNotFound
 from tracker_service.sources.gateway import GatewaySession
+
+_TAGS_PER_REQUEST = 100  #: 41 bytes each of the 8 KB that Knox takes as a request line
 
 
 class LogAggregation(StrEnum):
@@ -38,9 +40,12 @@ class ApplicationReport:
     id: ApplicationId
     user: str  #: owner of the application and of its logs
     state: str
-    final_status: str
     log_aggregation: LogAggregation
-    diagnostics: str
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the application runs no more; its log may still be collected."""
+        return self.state in ("FINISHED", "FAILED", "KILLED")
 
 
 class Yarn:
@@ -65,25 +70,26 @@ class Yarn:
             id=application,
             user=str(app.get("user") or ""),
             state=str(app.get("state") or ""),
-            final_status=str(app.get("finalStatus") or ""),
             log_aggregation=_aggregation(app.get("logAggregationStatus")),
-            diagnostics=str(app.get("diagnostics") or ""),
         )
 
     def tagged(self, tags: Collection[str]) -> list[tuple[ApplicationId, str]]:
         """Return the applications that carry any of these tags, with the tag, oldest first."""
-        listed = self._session.ask(
-            "GET",
-            "resourcemanager/v1/cluster/apps",
-            params={"applicationTags": ",".join(sorted(tags))},
-        ).json()
         found = []
+        wanted = sorted(tags)
+        for start in range(0, len(wanted), _TAGS_PER_REQUEST):
+            chunk = wanted[start : start + _TAGS_PER_REQUEST]
+            found += list(self._tagged(chunk))
+        return sorted(found, key=lambda each: [int(number) for number in each[0].split("_")[1:]])
+
+    def _tagged(self, tags: Sequence[str]) -> Iterator[tuple[ApplicationId, str]]:
+        params = {"applicationTags": ",".join(tags)}
+        listed = self._session.ask("GET", "resourcemanager/v1/cluster/apps", params=params).json()
         for app in (listed.get("apps") or {}).get("app") or []:
             named = application_id(str(app.get("id")))
             carried = set(str(app.get("applicationTags")).split(",")).intersection(tags)
             if named and carried:
-                found.append((named, min(carried)))
-        return sorted(found)
+                yield named, min(carried)
 
 
 def _aggregation(word: object) -> LogAggregation:

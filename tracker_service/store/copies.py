@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -13,7 +13,7 @@ from tracker_service.domain.applications import ApplicationId
 from tracker_service.domain.jobs import JobId
 from tracker_service.domain.tasks import Copy, CopyStatus, Lease, TaskState, TrackTask, log_path
 from tracker_service.store.engine import Connection, insert_new
-from tracker_service.store.tables import copies, jobs, tasks
+from tracker_service.store.tables import copies, credentials, jobs, tasks
 
 UNFINISHED = (CopyStatus.WAITING, CopyStatus.RUNNING, CopyStatus.UNKNOWN)
 
@@ -57,7 +57,6 @@ def _copies() -> Select[Any]:
             tasks.c.owner,
             jobs.c.external_id,
             jobs.c.owner.label("job_user"),
-            jobs.c.ended_at.label("job_ended_at"),
             tasks.c.jobset_id,
         )
         .join(tasks, tasks.c.id == copies.c.task_id)
@@ -72,7 +71,6 @@ def _copy(row: Row[Any]) -> Copy:
         owner=row.owner,
         job_id=JobId(row.external_id),
         job_user=row.job_user,
-        job_ended_at=row.job_ended_at,
         application=ApplicationId(row.application_id),
         status=CopyStatus(row.status),
         strategy=row.strategy,
@@ -83,17 +81,27 @@ def _copy(row: Row[Any]) -> Copy:
         failures=row.failures,
         reason=row.reason,
         created_at=row.created_at,
+        started_at=row.started_at,
     )
 
 
 def due(
-    connection: Connection, leases: Mapping[int, Lease], now: datetime, limit: int
+    connection: Connection,
+    leases: Mapping[int, Lease],
+    now: datetime,
+    busy: Collection[str],
+    limit: int,
 ) -> list[tuple[Copy, Lease]]:
-    """Return the copies in these jobsets (by id) that want a look now, the longest due first."""
+    """Return the copies in these jobsets (by id) that want a look now, the longest due first.
+
+    Args:
+        busy: users whose copies are being looked at already.
+    """
     rows = connection.execute(
         _copies()
         .where(tasks.c.jobset_id.in_(list(leases)), tasks.c.state != TaskState.ENDED)
         .where(copies.c.status.in_(UNFINISHED), copies.c.due_at <= now)
+        .where(tasks.c.owner.not_in(list(busy)))
         .order_by(copies.c.due_at)
         .limit(limit)
     )
@@ -101,14 +109,29 @@ def due(
 
 
 def running(connection: Connection) -> Mapping[str, int]:
-    """Return how many copies run now, for each user that has any."""
+    """Return how many copies run now, for each user that has any.
+
+    Those of users whose credential is refused are left out: nobody can look at them, and they
+    would take the places of all others.
+    """
     rows = connection.execute(
         select(tasks.c.owner, func.count().label("number"))
         .join(tasks, tasks.c.id == copies.c.task_id)
-        .where(copies.c.status == CopyStatus.RUNNING)
+        .join(credentials, credentials.c.owner == tasks.c.owner)
+        .where(copies.c.status == CopyStatus.RUNNING, credentials.c.refusals == 0)
         .group_by(tasks.c.owner)
     )
     return {row.owner: row.number for row in rows}
+
+
+def postpone(connection: Connection, ids: Sequence[str], due_at: datetime, reason: str) -> None:
+    """Look at copies that have not ended again at an instant, and say why not earlier."""
+    for start in range(0, len(ids), 500):
+        connection.execute(
+            update(copies)
+            .where(copies.c.id.in_(ids[start : start + 500]), copies.c.status.in_(UNFINISHED))
+            .values(due_at=due_at, reason=reason)
+        )
 
 
 def change(connection: Connection, copy: Copy, **values: object) -> bool:
@@ -149,6 +172,10 @@ def all_finished(connection: Connection, leases: Iterable[Lease]) -> set[int]:
     )
 
 
-def is_copy_job(connection: Connection, job_id: JobId) -> bool:
-    """Tell whether an Oozie job is one of our own copy workflows."""
-    return connection.scalar(select(copies.c.id).where(copies.c.job == job_id)) is not None
+def copy_jobs(connection: Connection, ids: Sequence[JobId]) -> set[str]:
+    """Return which of these Oozie jobs are copy workflows of ours."""
+    found: set[str] = set()
+    for start in range(0, len(ids), 500):
+        chunk = ids[start : start + 500]
+        found.update(connection.scalars(select(copies.c.job).where(copies.c.job.in_(chunk))))
+    return found

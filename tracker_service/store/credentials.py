@@ -22,8 +22,13 @@ from tracker_service.store.engine import Connection, upsert
 from tracker_service.store.tables import credentials, tasks, verdicts
 
 #: Knox says 401 for a wrong password and while its LDAP is down. So a refused credential is tried
-#: again, so seldom that no directory locks the user out, and then not before a fresh one arrives.
-RETRY_AFTER = (timedelta(minutes=1), timedelta(minutes=10), timedelta(hours=1))
+#: again, so seldom that no directory locks the user out: the last pause repeats itself.
+RETRY_AFTER = (
+    timedelta(minutes=1),
+    timedelta(minutes=10),
+    timedelta(hours=1),
+    timedelta(hours=4),
+)
 
 
 class Seal:
@@ -109,12 +114,12 @@ def find(connection: Connection, owners: Iterable[str]) -> dict[str, KeptCredent
 
 def refuse(connection: Connection, credential: KeptCredential, now: datetime) -> None:
     """Note that the gateway refused a credential; a fresh one that came meanwhile is unharmed."""
-    pause = dict(enumerate(RETRY_AFTER)).get(credential.refusals)
+    pause = RETRY_AFTER[min(credential.refusals, len(RETRY_AFTER) - 1)]
     connection.execute(
         update(credentials)
         .where(credentials.c.owner == credential.owner)
         .where(credentials.c.kept_at == credential.kept_at)
-        .values(refusals=credential.refusals + 1, retry_at=now + pause if pause else None)
+        .values(refusals=credential.refusals + 1, retry_at=now + pause)
     )
 
 

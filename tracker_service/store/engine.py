@@ -72,7 +72,7 @@ class Store:
 
     def upgrade(self) -> None:
         """Bring the schema to this version, from any earlier one."""
-        with as_file(files("tracker_service.store") / "migrations") as migrations:
+        with _meanings(), as_file(files("tracker_service.store") / "migrations") as migrations:
             config = Config()
             config.set_main_option("script_location", str(migrations))
             with self._engine.connect() as connection:
@@ -89,7 +89,9 @@ def _meanings() -> Iterator[None]:
     try:
         yield
     except (OperationalError, InterfaceError, PoolTimeout) as error:
-        raise StoreUnavailable(f"the database does not answer: {error}") from error
+        # The driver's own words: SQLAlchemy's have the statement and its values, too.
+        told = getattr(error, "orig", None) or type(error).__name__
+        raise StoreUnavailable(f"the database does not answer: {told}") from error
 
 
 def _engine(url: str) -> Engine:

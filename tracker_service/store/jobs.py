@@ -100,7 +100,7 @@ def record(connection: Connection, seen: Sequence[Observation]) -> dict[JobId, K
     """
     known = latest(connection, [observation.id for observation in seen])
     added, changed = [], False
-    for new in seen:
+    for new in sorted(seen, key=lambda each: each.id):  # in one order: no two wait for each other
         old = known.get(new.id)
         if old is None or (new.run > old.run and old.status != JobStatus.UNKNOWN):
             added.append(new)
@@ -125,13 +125,23 @@ def _columns(seen: Observation) -> dict[str, Any]:
         "created_at": seen.created_at,
         "started_at": seen.started_at,
         "ended_at": seen.ended_at,
-        "observed_at": seen.observed_at,
+        "observed_at": None if seen.status == JobStatus.UNKNOWN else seen.observed_at,
     }
+
+
+def _changes(seen: Observation) -> dict[str, Any]:
+    """Return what an observation says; what it does not know stays as it was."""
+    known = {name: value for name, value in _columns(seen).items() if value is not None}
+    if seen.status in (JobStatus.UNKNOWN, JobStatus.NOT_FOUND):
+        del known["run"]
+    return known
 
 
 def _add(connection: Connection, seen: Sequence[Observation]) -> None:
     insert_new(connection, jobs, [_columns(observation) for observation in seen])
     keys = latest(connection, [observation.id for observation in seen])
+    # Whoever posted the same new id in the same moment has begun its history already.
+    begun = _with_history(connection, [job.key for job in keys.values()])
     changes = [
         {
             "job_id": keys[observation.id].key,
@@ -140,16 +150,26 @@ def _add(connection: Connection, seen: Sequence[Observation]) -> None:
             "changed_at": observation.observed_at,
         }
         for observation in seen
+        if keys[observation.id].key not in begun
     ]
     if changes:
         connection.execute(insert(job_state_changes), changes)
+
+
+def _with_history(connection: Connection, keys: Sequence[int]) -> set[int]:
+    found: set[int] = set()
+    for start in range(0, len(keys), _CHUNK):
+        changed = job_state_changes.c.job_id
+        chunk = keys[start : start + _CHUNK]
+        found.update(connection.scalars(select(changed).where(changed.in_(chunk)).distinct()))
+    return found
 
 
 def _change(connection: Connection, old: KeptJob, new: Observation) -> None:
     changed = connection.execute(
         update(jobs)
         .where(jobs.c.id == old.key, jobs.c.status == old.status, jobs.c.run == old.run)
-        .values(_columns(new))
+        .values(_changes(new))
     )
     # Another observer has written its news meanwhile: ours was asked for before that, and loses.
     if changed.rowcount == 1:
@@ -164,9 +184,19 @@ def _change(connection: Connection, old: KeptJob, new: Observation) -> None:
 
 
 def record_details(
-    connection: Connection, key: int, details: JobDetails, found: Sequence[Application]
+    connection: Connection,
+    key: int,
+    run: int,
+    details: JobDetails,
+    found: Sequence[Application],
 ) -> None:
-    """Keep the actions of a job and the applications that were found for it."""
+    """Keep the actions of a job and the applications that were found for it.
+
+    Args:
+        run: the run whose record `key` is; details of another run are left out.
+    """
+    if details.observation.run != run:
+        return
     seen_at = details.observation.observed_at
     actions = [action_values(action) for action in details.actions]
     connection.execute(

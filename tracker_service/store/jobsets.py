@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import BigInteger, ColumnElement, or_, select, type_coerce, update
+from sqlalchemy import BigInteger, ColumnElement, and_, bindparam, or_, select, type_coerce, update
 
 from tracker_service.domain.tasks import Lease
 from tracker_service.errors import LeaseLost
@@ -77,16 +77,31 @@ def shrink(connection: Connection, jobset_id: int, by: int) -> None:
     )
 
 
+def touch(connection: Connection, jobset_id: int) -> None:
+    """Note that the content has changed, so that the holder looks at it."""
+    shrink(connection, jobset_id, 0)
+
+
+def _is_free() -> ColumnElement[bool]:
+    has_no_holder = or_(jobsets.c.owner.is_(None), jobsets.c.lease_until < database_now())
+    return and_(jobsets.c.size > 0, has_no_holder)
+
+
+def any_free(connection: Connection) -> bool:
+    """Tell whether there is a jobset to claim, without waiting for any writer."""
+    return connection.scalar(select(jobsets.c.id).where(_is_free()).limit(1)) is not None
+
+
 def claim(connection: Connection, worker: str, lease_s: float, limit: int) -> int:
     """Take jobsets that have tasks and no holder, or one whose lease has run out.
 
     Returns:
         how many were taken, `limit` at most.
     """
-    free = or_(jobsets.c.owner.is_(None), jobsets.c.lease_until < database_now())
+    free = _is_free()
     candidates = connection.execute(
         select(jobsets.c.id, jobsets.c.version)
-        .where(jobsets.c.size > 0, free)
+        .where(free)
         .order_by(jobsets.c.lease_until)
         .limit(limit)
     ).all()
@@ -95,6 +110,7 @@ def claim(connection: Connection, worker: str, lease_s: float, limit: int) -> in
         claimed = connection.execute(
             update(jobsets)
             .where(jobsets.c.id == candidate.id, jobsets.c.version == candidate.version)
+            .where(free)  # its holder may have renewed the lease in between
             .values(
                 owner=worker,
                 epoch=jobsets.c.epoch + 1,
@@ -160,18 +176,27 @@ def guard(connection: Connection, lease: Lease) -> None:
 
 def polled(connection: Connection, looked_at: Mapping[Lease, datetime]) -> None:
     """Note that all tasks of these jobsets were looked at, at the given instant or later."""
-    for lease, instant in looked_at.items():
-        connection.execute(
-            update(jobsets)
-            .where(jobsets.c.id == lease.jobset_id, jobsets.c.epoch == lease.epoch)
-            .values(polled_at=instant)
-        )
+    rows = [
+        {"jobset": lease.jobset_id, "held_in": lease.epoch, "instant": instant}
+        for lease, instant in looked_at.items()
+    ]
+    connection.execute(
+        update(jobsets)
+        .where(jobsets.c.id == bindparam("jobset"), jobsets.c.epoch == bindparam("held_in"))
+        .values(polled_at=bindparam("instant")),
+        rows,
+    )
 
 
 def a_worker_lives(connection: Connection, within_s: float) -> bool:
     """Tell whether any worker has said so within this time."""
     alive = select(workers.c.id).where(workers.c.seen_at > _after(-within_s)).limit(1)
     return connection.scalar(alive) is not None
+
+
+def forget_silent_workers(connection: Connection, silence_s: float) -> None:
+    """Remove the records of workers that were killed long ago."""
+    connection.execute(workers.delete().where(workers.c.seen_at < _after(-silence_s)))
 
 
 def forget_worker(connection: Connection, worker: str) -> None:

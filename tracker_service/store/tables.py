@@ -161,6 +161,7 @@ copies = Table(
     Column("ended_at", Instant),
     UniqueConstraint("task_id", "application_id"),
     Index(None, "status", "due_at"),
+    Index(None, "job"),
 )
 
 credentials = Table(
@@ -170,7 +171,7 @@ credentials = Table(
     Column("sealed", LargeBinary, nullable=False),
     Column("kept_at", Instant, nullable=False),
     Column("refusals", Integer, nullable=False),  # in a row
-    Column("retry_at", Instant),  # null after a refusal: not before a fresh one arrives
+    Column("retry_at", Instant),  # not to be used before, if it was refused
 )
 
 verdicts = Table(

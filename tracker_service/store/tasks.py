@@ -47,15 +47,15 @@ def track(
 ) -> None:
     """Make sure that a user has one live task for each of these jobs that has not ended yet.
 
-    A job that has a task already keeps it. A task that ended while the job did not (Oozie had lost
-    sight of it) lives again.
+    A job that has a task already keeps it. A task that ended without a result (it has a reason:
+    Oozie had lost sight of the job) lives again.
     """
     keys = [job.key for job in wanted]
     there = {
         row.job_id: row
         for start in range(0, len(keys), 500)
         for row in connection.execute(
-            select(tasks.c.id, tasks.c.job_id, tasks.c.state)
+            select(tasks.c.id, tasks.c.job_id, tasks.c.state, tasks.c.reason)
             .where(tasks.c.kind == TRACK, tasks.c.owner == owner)
             .where(tasks.c.job_id.in_(keys[start : start + 500]))
         )
@@ -66,7 +66,7 @@ def track(
         for job in wanted
         if job.key in there
         and there[job.key].state == TaskState.ENDED
-        and not job.status.is_terminal
+        and (there[job.key].reason is not None or not job.status.is_terminal)
     ]
     room = iter(jobsets.place(connection, TRACK, affinity, len(new) + len(again)))
     if new:
@@ -116,24 +116,34 @@ def _track_task(row: Row[*tuple[Any, ...]], lease: Lease) -> TrackTask:
     )
 
 
-def follow_run(connection: Connection, task: TrackTask, job_key: int, now: datetime) -> None:
-    """Let a task follow the next run of its job; its copies of the earlier run stay."""
+def follow_run(connection: Connection, task: TrackTask, job_key: int, now: datetime) -> TaskState:
+    """Let a task follow the next run of its job; its copies of the earlier run stay.
+
+    Returns:
+        the task's state then: it ends if the user tracks that run by another task already.
+    """
     same = (tasks.c.kind == TRACK, tasks.c.owner == task.owner, tasks.c.job_id == job_key)
     if connection.scalar(select(tasks.c.id).where(*same)) is not None:
         end(connection, task, now, "the job was run again, and that run is tracked too")
-        return
+        return TaskState.ENDED
     connection.execute(
         update(tasks)
-        .where(tasks.c.id == task.id)
+        .where(tasks.c.id == task.id, tasks.c.state != TaskState.ENDED)
         .values(job_id=job_key, state=TaskState.WATCHING, reason=None)
     )
+    jobsets.touch(connection, task.lease.jobset_id)
+    return TaskState.WATCHING
 
 
-def start_copying(connection: Connection, task: TrackTask) -> None:
+def start_copying(connection: Connection, task: TrackTask) -> TaskState:
     """Note that the job has ended without success and that its logs are being saved."""
-    connection.execute(
-        update(tasks).where(tasks.c.id == task.id).values(state=TaskState.COPYING, reason=None)
+    changed = connection.execute(
+        update(tasks)
+        .where(tasks.c.id == task.id, tasks.c.state != TaskState.ENDED)
+        .values(state=TaskState.COPYING, reason=None)
     )
+    jobsets.touch(connection, task.lease.jobset_id)
+    return TaskState.COPYING if changed.rowcount else TaskState.ENDED
 
 
 def end(connection: Connection, task: TrackTask, now: datetime, reason: str | None = None) -> None:
@@ -149,11 +159,20 @@ def end(connection: Connection, task: TrackTask, now: datetime, reason: str | No
 
 def explain(connection: Connection, owner: str, reason: str | None) -> None:
     """Say why the live tasks of a user do not go on, or that they do (None)."""
+    is_news: ColumnElement[bool] = tasks.c.reason.is_not(None)
+    if reason is not None:
+        is_news = or_(tasks.c.reason.is_(None), tasks.c.reason != reason)
     connection.execute(
         update(tasks)
-        .where(tasks.c.owner == owner, tasks.c.state != TaskState.ENDED)
+        .where(tasks.c.owner == owner, tasks.c.state != TaskState.ENDED, is_news)
         .values(reason=reason)
     )
+
+
+def has_live(connection: Connection, owner: str) -> bool:
+    """Tell whether anything is left to do for a user."""
+    alive = select(tasks.c.id).where(tasks.c.owner == owner, tasks.c.state != TaskState.ENDED)
+    return connection.scalar(alive.limit(1)) is not None
 
 
 def listed(connection: Connection, owner: str, since: datetime) -> list[TrackedJob]:
@@ -162,10 +181,10 @@ def listed(connection: Connection, owner: str, since: datetime) -> list[TrackedJ
     return _tracked_jobs(connection, tasks.c.owner == owner, recent)
 
 
-def of_job(connection: Connection, owner: str, job_id: JobId) -> TrackedJob | None:
-    """Return a user's task for the newest run of a job that they track."""
+def of_job(connection: Connection, owner: str, job_id: JobId) -> list[TrackedJob]:
+    """Return a user's tasks for the runs of a job, the newest run first."""
     found = _tracked_jobs(connection, tasks.c.owner == owner, jobs.c.external_id == job_id)
-    return max(found, key=lambda tracked: tracked.job.run, default=None)
+    return sorted(found, key=lambda tracked: -tracked.job.run)
 
 
 def _tracked_jobs(connection: Connection, *conditions: ColumnElement[bool]) -> list[TrackedJob]:

@@ -24,7 +24,7 @@ class Exploration:
 
     details: JobDetails
     applications: tuple[Application, ...]
-    is_complete: bool  #: False if the resource manager could not be asked
+    is_complete: bool  #: False if part of the cluster could not be asked
 
 
 def explore(access: ClusterAccess, job_id: JobId) -> Exploration:
@@ -37,11 +37,11 @@ def explore(access: ClusterAccess, job_id: JobId) -> Exploration:
     found = {app.id: app for app in applications_of(job_id, details.actions)}
     if not _is_worth_a_search(details):
         return Exploration(details=details, applications=tuple(found.values()), is_complete=True)
-    family = [details, *_sub_workflows(access, details)]
-    for member in family[1:]:
+    below, is_complete = _sub_workflows(access, details)
+    family = [details, *below]
+    for member in below:
         for app in applications_of(member.observation.id, member.actions):
             found.setdefault(app.id, app)
-    is_complete = True
     try:
         for app in _never_recorded(access.yarn, family):
             found.setdefault(app.id, app)
@@ -58,21 +58,25 @@ def _is_worth_a_search(details: JobDetails) -> bool:
     return status.is_terminal and status != "SUCCEEDED"
 
 
-def _sub_workflows(access: ClusterAccess, top: JobDetails) -> Iterator[JobDetails]:
-    """Yield the details of each workflow below a workflow, once each."""
-    seen, waiting = {top.observation.id}, [top]
+def _sub_workflows(access: ClusterAccess, top: JobDetails) -> tuple[list[JobDetails], bool]:
+    """Return the details of each workflow below a workflow, and whether all could be had."""
+    seen, waiting, is_complete = {top.observation.id}, [top], True
+    found: list[JobDetails] = []
     while waiting and len(seen) <= MAX_WORKFLOWS:
-        for action in waiting.pop().actions:
-            child = action.sub_workflow
+        for child in [action.sub_workflow for action in waiting.pop().actions]:
             if child is None or child in seen:
                 continue
             seen.add(child)
             try:
-                details = access.oozie.details(child)
+                found.append(access.oozie.details(child))
+                waiting.append(found[-1])
             except JobNotFound:  # purged, or it lives on another Oozie
-                continue
-            waiting.append(details)
-            yield details
+                log.info("sub_workflow_not_found", job=top.observation.id, child=child)
+            except (AccessDenied, RequestRefused) as error:
+                log.warning("sub_workflow_refused", child=child, reason=str(error))
+            except GatewayUnavailable:
+                is_complete = False
+    return found, is_complete
 
 
 def _never_recorded(yarn: Yarn, family: list[JobDetails]) -> Iterator[Application]:

@@ -8,14 +8,14 @@ from datetime import datetime
 
 import structlog
 
-from tracker_service.domain.applications import Application, ApplicationId, applications_of
+from tracker_service.domain.applications import ApplicationId, applications_of
 from tracker_service.domain.jobs import JobDetails, JobId, JobStatus, Observation, unique
-from tracker_service.domain.tasks import COPY_JOB_NAME, affinity
+from tracker_service.domain.tasks import is_copy_job_name
 from tracker_service.errors import GatewayUnavailable, JobNotFound
 from tracker_service.identities import Caller, Identities
 from tracker_service.sources.access import ClusterAccess
 from tracker_service.sources.oozie import Oozie
-from tracker_service.store import copies, jobs, tasks
+from tracker_service.store import copies, jobs
 from tracker_service.store.engine import Connection, Store
 
 log = structlog.get_logger()
@@ -46,14 +46,14 @@ class Intake:
         self,
         store: Store,
         identities: Identities,
-        gateway_url: str,
         clock: Callable[[], datetime],
     ) -> None:
-        self._store, self._identities = store, identities
-        self._gateway_url, self._clock = gateway_url, clock
+        self._store, self._identities, self._clock = store, identities, clock
 
     def track(self, caller: Caller, posted: Sequence[JobId]) -> list[Answered]:
         """Track these jobs for the caller from now on; what is tracked already stays as it is.
+
+        Our own copy workflows are answered and not tracked: that would never end.
 
         1. Ask Oozie about all of them, about 100 with one request.
         2. Keep jobs, tasks and the sealed credential in one transaction; it is durable when this
@@ -90,21 +90,16 @@ class Intake:
         wanted: Sequence[Observation],
         details: JobDetails | None,
     ) -> list[Answered]:
-        ours = [seen for seen in wanted if _is_copy_job(connection, seen)]
-        others = [seen for seen in wanted if seen not in ours]
-        kept = jobs.record(connection, others)
-        if details and details.observation.id in kept:
-            found: list[Application] = list(
-                applications_of(details.observation.id, details.actions)
-            )
-            jobs.record_details(connection, kept[details.observation.id].key, details, found)
+        ours = copies.copy_jobs(connection, [seen.id for seen in wanted])
+        ours |= {seen.id for seen in wanted if is_copy_job_name(seen.name)}
+        kept = jobs.record(connection, [seen for seen in wanted if seen.id not in ours])
+        if details and (job := kept.get(details.observation.id)):
+            found = list(applications_of(job.id, details.actions))
+            jobs.record_details(connection, job.key, job.run, details, found)
         if kept:
-            now = self._clock()
-            with_whom = affinity(caller.name, self._gateway_url)
-            tasks.track(connection, caller.name, with_whom, list(kept.values()), now)
-            self._identities.keep(connection, caller, now)
+            self._identities.track(connection, caller, list(kept.values()), self._clock())
         applications = jobs.applications_of(connection, [job.key for job in kept.values()])
-        statuses = {seen.id: seen.status for seen in ours}
+        statuses = {seen.id: seen.status for seen in wanted if seen.id in ours}
         log.info("tracked", user=caller.name, jobs=len(kept), not_found=len(ids) - len(wanted))
         return [
             Answered(
@@ -116,11 +111,6 @@ class Intake:
             else Answered(id=job_id, status=statuses.get(job_id, JobStatus.NOT_FOUND))
             for job_id in ids
         ]
-
-
-def _is_copy_job(connection: Connection, seen: Observation) -> bool:
-    """Tell whether this is a copy workflow of ours: tracking it would never end."""
-    return (seen.name or "").startswith(COPY_JOB_NAME) or copies.is_copy_job(connection, seen.id)
 
 
 def _look(access: ClusterAccess, ids: Sequence[JobId]) -> _Look:

@@ -11,8 +11,8 @@ import structlog
 
 from tracker_service.domain.applications import ApplicationId, applications_of
 from tracker_service.domain.jobs import JobDetails, JobId, JobStatus
-from tracker_service.domain.tasks import Copy
-from tracker_service.errors import GatewayError
+from tracker_service.domain.tasks import Copy, TaskState
+from tracker_service.errors import GatewayError, JobNotFound
 from tracker_service.identities import Caller, Identities
 from tracker_service.store import copies, jobs, tasks
 from tracker_service.store.engine import Connection, Store
@@ -48,11 +48,17 @@ class JobView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobCopies:
-    """The caller's copies of a job's logs."""
+    """The caller's copies of a job's logs, those of its earlier runs too."""
 
     status: JobStatus  #: of the job
     is_tracked: bool
+    is_settled: bool  #: no further application will be found
     copies: Sequence[Copy] = ()
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether nothing more will be copied: each copy has ended, and no other will be made."""
+        return self.is_settled and all(copy.status.is_finished for copy in self.copies)
 
     @property
     def why_none(self) -> str:
@@ -63,6 +69,8 @@ class JobCopies:
             return "the job SUCCEEDED; logs are saved of jobs that did not"
         if not self.status.is_terminal:
             return f"the job is {self.status}; its logs are saved if it ends without success"
+        if not self.is_settled:
+            return f"the job is {self.status}; its applications are being looked for"
         return f"the job is {self.status}, and no application of it is known"
 
 
@@ -87,12 +95,12 @@ class Lookup:
             GatewayUnavailable: Oozie had to be asked, and cannot be.
         """
         tracked = self._tracked(caller, job_id)
-        if tracked is None:
+        if not tracked:
             return self._ask(caller, job_id).observation.status
         if refresh:
-            self._refresh(caller, job_id)
-            tracked = self._tracked(caller, job_id) or tracked
-        return tracked.job.status
+            self._refresh(caller, tracked[0])
+            tracked = self._tracked(caller, job_id)
+        return tracked[0].job.status
 
     def job(self, caller: Caller, job_id: JobId, *, refresh: bool = False) -> JobView:
         """Return all about one job; its actions are asked for where they are missing or old.
@@ -101,21 +109,23 @@ class Lookup:
             JobNotFound, GatewayUnavailable: as `status`.
         """
         tracked = self._tracked(caller, job_id)
-        if tracked is None:
+        if not tracked:
             return _untracked(self._ask(caller, job_id))
         if refresh:
-            self._refresh(caller, job_id)
-        elif self._wants_details(tracked):
+            self._refresh(caller, tracked[0])
+        elif self._wants_details(tracked[0]):
             try:
-                self._refresh(caller, job_id)
+                self._refresh(caller, tracked[0])
             except GatewayError as error:  # what is known is an answer too
                 log.info("details_not_asked", job=job_id, reason=str(error))
         with self._store.read() as connection:
-            tracked = tasks.of_job(connection, caller.name, job_id) or tracked
+            newest, *older = tasks.of_job(connection, caller.name, job_id)
+            copied = copies.of_tasks(connection, [each.task_id for each in (newest, *older)])
             return replace(
-                _views(connection, [tracked])[0],
-                actions=jobs.actions_of(connection, tracked.job.key),
-                history=jobs.history(connection, tracked.job.key),
+                _views(connection, [newest])[0],
+                copies=[copy for theirs in copied.values() for copy in theirs],
+                actions=jobs.actions_of(connection, newest.job.key),
+                history=jobs.history(connection, newest.job.key),
             )
 
     def copies(self, caller: Caller, job_id: JobId) -> JobCopies:
@@ -125,11 +135,20 @@ class Lookup:
             JobNotFound, GatewayUnavailable: as `status`.
         """
         tracked = self._tracked(caller, job_id)
-        if tracked is None:
-            return JobCopies(status=self._ask(caller, job_id).observation.status, is_tracked=False)
+        if not tracked:
+            status = self._ask(caller, job_id).observation.status
+            return JobCopies(status=status, is_tracked=False, is_settled=True)
+        newest = tracked[0]
         with self._store.read() as connection:
-            found = copies.of_tasks(connection, [tracked.task_id])[tracked.task_id]
-        return JobCopies(status=tracked.job.status, is_tracked=True, copies=found)
+            copied = copies.of_tasks(connection, [each.task_id for each in tracked])
+            known = jobs.applications_of(connection, [newest.job.key])[newest.job.key]
+        has_started_nothing = not known and not newest.job.status.is_terminal
+        return JobCopies(
+            status=newest.job.status,
+            is_tracked=True,
+            is_settled=newest.state == TaskState.ENDED or has_started_nothing,
+            copies=[copy for theirs in copied.values() for copy in theirs],
+        )
 
     def tracking(self, caller: Caller) -> list[JobView]:
         """Return the caller's jobs that have not ended, or have ended lately."""
@@ -137,21 +156,29 @@ class Lookup:
         with self._store.read() as connection:
             return _views(connection, tasks.listed(connection, caller.name, since))
 
-    def _tracked(self, caller: Caller, job_id: JobId) -> TrackedJob | None:
+    def _tracked(self, caller: Caller, job_id: JobId) -> list[TrackedJob]:
         with self._store.read() as connection:
             return tasks.of_job(connection, caller.name, job_id)
 
     def _ask(self, caller: Caller, job_id: JobId) -> JobDetails:
         return self._identities.access(caller).oozie.details(job_id)
 
-    def _refresh(self, caller: Caller, job_id: JobId) -> None:
-        """Ask Oozie now and keep what it says."""
-        details = self._ask(caller, job_id)
-        found = list(applications_of(job_id, details.actions))
+    def _refresh(self, caller: Caller, tracked: TrackedJob) -> None:
+        """Ask Oozie now and keep what it says; a rerun is tracked like the run before it.
+
+        A job that Oozie no longer has stays as it is known.
+        """
+        try:
+            details = self._ask(caller, tracked.job.id)
+        except JobNotFound as error:
+            log.info("tracked_job_not_found", reason=str(error))
+            return
+        found = list(applications_of(tracked.job.id, details.actions))
         with self._store.begin() as connection:
-            kept = jobs.record(connection, [details.observation])[job_id]
-            if kept.run == details.observation.run:
-                jobs.record_details(connection, kept.key, details, found)
+            kept = jobs.record(connection, [details.observation])[tracked.job.id]
+            jobs.record_details(connection, kept.key, kept.run, details, found)
+            if kept.key != tracked.job.key:
+                self._identities.track(connection, caller, [kept], self._clock())
 
     def _wants_details(self, tracked: TrackedJob) -> bool:
         job = tracked.job

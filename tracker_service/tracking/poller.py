@@ -7,34 +7,34 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
 
-from tracker_service.domain.jobs import JobId, JobStatus, Observation
-from tracker_service.domain.tasks import Lease, TaskState, TrackTask
+from tracker_service.domain.applications import applications_of
+from tracker_service.domain.jobs import JobDetails, JobId, JobStatus, Observation
+from tracker_service.domain.tasks import Lease, TaskState
 from tracker_service.errors import (
-    AccessDenied,
     CredentialsRefused,
+    GatewayError,
     GatewayUnavailable,
     JobNotFound,
     LeaseLost,
 )
 from tracker_service.identities import Identities
 from tracker_service.sources.access import ClusterAccess
-from tracker_service.store import copies, credentials, jobs, jobsets, tasks
-from tracker_service.store.engine import Connection, Store
-from tracker_service.tracking.explorer import Exploration, explore
+from tracker_service.store import jobsets
+from tracker_service.store.engine import Store
+from tracker_service.tracking import outcome
 from tracker_service.tracking.schedule import Entry, Schedule
 
 log = structlog.get_logger()
 
 _BACKGROUND_SHARE = 0.1  #: details of running jobs, as a part of the bulk requests
 _MAX_BUDGET = 10.0
-_SETTLE_S = 5.0  #: after a job's end, until YARN has heard of the last application that it started
-_COPIES_LOOK_S = 1.0
-_TROUBLE_S = 30.0
+_TROUBLES_IN_A_ROW = 3
+_GONE_FOR_S = 300.0  #: Oozie may have been started on the wrong database: no job ends before
 
 
 @dataclass(slots=True)
@@ -46,15 +46,14 @@ class _Budget:
     def earn(self, requests: int) -> None:
         self.earned = min(self.earned + requests * _BACKGROUND_SHARE, _MAX_BUDGET)
 
-    def spend(self) -> bool:
-        if self.earned < 1:
-            return False
-        self.earned -= 1
-        return True
+    def spend(self, wanted: int) -> int:
+        granted = min(int(self.earned), wanted)
+        self.earned -= granted
+        return granted
 
 
 class Poller:
-    """Follows the tasks of a schedule until each has ended."""
+    """Follows the jobs of a schedule until each has ended."""
 
     def __init__(
         self,
@@ -67,6 +66,7 @@ class Poller:
         self._store, self._identities, self._schedule = store, identities, schedule
         self._executor, self._clock = executor, clock
         self._budget = _Budget()
+        self._noted: dict[Lease, datetime] = {}
 
     def sweep(self) -> None:
         """Start a look at everything that is due; each user's tasks on a thread of their own."""
@@ -74,19 +74,18 @@ class Poller:
             self._executor.submit(self._look, owner, due)
 
     def _look(self, owner: str, due: Sequence[Entry]) -> None:
-        """Look at one user's tasks.
+        """Look at one user's jobs.
 
-        1. Ask Oozie about the jobs that run, about 100 with one request; record what changed.
-        2. Ask for the details of those that changed or ended, and of a few others.
-        3. End the tasks of which nothing is left to do.
+        1. Ask Oozie about all of them, about 100 with one request; record what changed.
+        2. Ask for the details of those that changed, ended or are missing, and of a few others.
         """
         failed = False
         try:
             with self._identities.acting_for(owner) as access:
-                self._look_at_running(access, [e for e in due if _is(e, TaskState.WATCHING)])
-                self._look_at_copying(access, [e for e in due if _is(e, TaskState.COPYING)])
+                self._look_closer_at(access, self._look_at_all(access, due))
+                self._look_in_the_background(access, due)
             self._note_sweep(owner)
-        except (GatewayUnavailable, CredentialsRefused, AccessDenied) as error:
+        except GatewayError as error:
             log.warning("look_failed", user=owner, jobs=len(due), reason=str(error))
             failed = True
         except Exception:
@@ -96,17 +95,17 @@ class Poller:
         finally:
             self._schedule.give_back(owner, time.monotonic(), failed=failed)
 
-    def _look_at_running(self, access: ClusterAccess, entries: Sequence[Entry]) -> None:
+    def _look_at_all(self, access: ClusterAccess, due: Sequence[Entry]) -> list[Entry]:
+        """Ask about all jobs; return the tasks that want a closer look."""
         by_id: dict[JobId, list[Entry]] = {}
-        for entry in entries:
+        for entry in due:
             by_id.setdefault(entry.task.job_id, []).append(entry)
+        closer = []
         for chunk in access.oozie.requests_for(list(by_id)):
             seen = access.oozie.chunk(chunk)
             self._budget.earn(1)
-            looked_at = [entry for job_id in chunk for entry in by_id[job_id]]
-            for entry in self._record(looked_at, seen):
-                self._look_closer(access, entry)
-        self._look_in_the_background(access, entries)
+            closer += self._record([e for job_id in chunk for e in by_id[job_id]], seen)
+        return closer
 
     def _record(self, entries: Sequence[Entry], seen: Mapping[JobId, Observation]) -> list[Entry]:
         """Record at once what a bulk answer says.
@@ -118,100 +117,95 @@ class Poller:
         for entry in entries:
             told, task = seen.get(entry.task.job_id), entry.task
             if told:
+                entry.gone_since = None
                 self._schedule.looked(entry, told.observed_at, time.monotonic())
             if told and (told.status, told.run) != (task.status, task.run):
                 by_lease[task.lease].append(entry)
             elif told is None or told.status.is_terminal:
+                self._schedule.postpone(entry, time.monotonic())
                 closer.append(entry)
         for lease, changed in by_lease.items():
-            with self._unless_lost(lease), self._store.begin() as connection:
-                jobsets.guard(connection, lease)
-                for entry in changed:
-                    entry.task = self._recorded(connection, entry.task, seen[entry.task.job_id])
-                closer += changed
+            with self._unless_lost(lease):
+                self._record_changes(lease, changed, seen)
+                closer += [e for e in changed if e.task.state == TaskState.WATCHING]
         return closer
 
-    @contextmanager
-    def _unless_lost(self, lease: Lease) -> Iterator[None]:
-        """Drop a jobset in which another worker's epoch has begun: its tasks are that worker's."""
-        try:
-            yield
-        except LeaseLost as error:
-            log.warning("lease_lost", jobset=lease.jobset_id, reason=str(error))
-            self._schedule.drop(lease.jobset_id)
+    def _record_changes(
+        self, lease: Lease, changed: Sequence[Entry], seen: Mapping[JobId, Observation]
+    ) -> None:
+        with self._store.begin() as connection:
+            jobsets.guard(connection, lease)
+            told = [seen[entry.task.job_id] for entry in changed]
+            tasks = [
+                outcome.observed(connection, entry.task, observation, self._clock())
+                for entry, observation in zip(changed, told, strict=True)
+            ]
+        for entry, task in zip(changed, tasks, strict=True):  # now it is durable
+            entry.task = task
+            self._leave_if_not_watched(entry)
 
-    def _recorded(self, connection: Connection, task: TrackTask, seen: Observation) -> TrackTask:
-        kept = jobs.record(connection, [seen])[seen.id]
-        if kept.key != task.job_key:
-            tasks.follow_run(connection, task, kept.key, self._clock())
-        if kept.status != task.status:
-            log.info("job_state_changed", job=kept.id, was=task.status, now=kept.status)
-        return replace(task, job_key=kept.key, run=kept.run, status=kept.status)
+    def _look_closer_at(self, access: ClusterAccess, entries: Sequence[Entry]) -> None:
+        """Look at some jobs one by one; trouble with one of them does not stop the others."""
+        in_a_row = 0
+        for entry in entries:
+            try:
+                with self._unless_lost(entry.task.lease):
+                    self._look_closer(access, entry)
+                in_a_row = 0
+            except CredentialsRefused:
+                raise
+            except GatewayError as error:
+                log.warning("details_not_seen", job=entry.task.job_id, reason=str(error))
+                self._schedule.trouble(entry, time.monotonic())
+                in_a_row += isinstance(error, GatewayUnavailable)
+            if in_a_row == _TROUBLES_IN_A_ROW:
+                return  # it is not the jobs: the rest is asked about after the next bulk answer
 
     def _look_closer(self, access: ClusterAccess, entry: Entry) -> None:
         """Ask for a job's details; if it has ended, end its task or have its logs copied."""
         try:
-            exploration = explore(access, entry.task.job_id)
+            details = access.oozie.details(entry.task.job_id)
         except JobNotFound as error:
-            self._lose(entry, str(error))
+            self._miss(entry, str(error))
             return
-        except GatewayUnavailable:
-            # It may be this one job that Oozie cannot tell about: the others do not wait for it.
-            entry.due = time.monotonic() + _TROUBLE_S
-            raise
-        with self._unless_lost(entry.task.lease):
-            self._act_on(entry, exploration)
+        now = time.monotonic()
+        entry.gone_since, entry.details_at, entry.troubles = None, now, 0
+        self._schedule.looked(entry, details.observation.observed_at, now)
+        self._act_on(entry, details)
 
-    def _act_on(self, entry: Entry, exploration: Exploration) -> None:
-        seen = exploration.details.observation
+    def _act_on(self, entry: Entry, details: JobDetails) -> None:
+        found = list(applications_of(entry.task.job_id, details.actions))
         with self._store.begin() as connection:
             jobsets.guard(connection, entry.task.lease)
-            task = self._recorded(connection, entry.task, seen)
-            self._keep(connection, task, exploration)
-            entry.task = self._next_step(connection, task, exploration)
-        entry.details_at = time.monotonic()
-        self._schedule.looked(entry, seen.observed_at, time.monotonic())
-        if entry.task.state == TaskState.COPYING:
-            entry.due = time.monotonic() + _SETTLE_S
-        elif entry.task.state == TaskState.ENDED:
-            self._schedule.end(entry)
+            now = self._clock()
+            task = outcome.explored(connection, entry.task, details, found, now)
+            task = outcome.next_step(connection, task, now)
+        entry.task = task
+        self._leave_if_not_watched(entry)
 
-    def _keep(self, connection: Connection, task: TrackTask, found: Exploration) -> None:
-        jobs.record_details(connection, task.job_key, found.details, found.applications)
-
-    def _next_step(self, connection: Connection, task: TrackTask, found: Exploration) -> TrackTask:
-        """Decide what becomes of a task by the state of its job."""
-        if not task.status.is_terminal:
-            return task
-        if task.status == JobStatus.SUCCEEDED:
-            return self._end(connection, task)
-        ids = [application.id for application in found.applications]
-        new = copies.decide(connection, task, ids, self._clock())
-        log.info("copies_decided", job=task.job_id, user=task.owner, copies=new)
-        tasks.start_copying(connection, task)
-        return replace(task, state=TaskState.COPYING)
-
-    def _end(self, connection: Connection, task: TrackTask, reason: str | None = None) -> TrackTask:
-        tasks.end(connection, task, self._clock(), reason)
-        kept = credentials.find(connection, [task.owner]).get(task.owner)
-        if kept and credentials.erase_unneeded(connection, kept):
-            log.info("credential_erased", user=task.owner)
-        return replace(task, state=TaskState.ENDED)
-
-    def _lose(self, entry: Entry, reason: str) -> None:
-        """End a task whose job Oozie no longer has: a bulk answer and a look of its own say so."""
-        now = self._clock()
+    def _miss(self, entry: Entry, reason: str) -> None:
+        """Note that Oozie has no such job; end its task only if it says so again later."""
+        now = time.monotonic()
+        if entry.gone_since is None:
+            entry.gone_since = now
+        is_certain = now - entry.gone_since >= _GONE_FOR_S
         gone = Observation(
             id=entry.task.job_id,
             status=JobStatus.NOT_FOUND,
             run=entry.task.run,
-            observed_at=now,
+            observed_at=self._clock(),
         )
-        with self._unless_lost(entry.task.lease):
-            with self._store.begin() as connection:
-                jobsets.guard(connection, entry.task.lease)
-                task = self._recorded(connection, entry.task, gone)
-                entry.task = self._end(connection, task, reason)
+        with self._store.begin() as connection:
+            jobsets.guard(connection, entry.task.lease)
+            task = outcome.observed(connection, entry.task, gone, gone.observed_at)
+            if is_certain:
+                task = outcome.lost(connection, task, reason, gone.observed_at)
+        entry.task = task
+        self._schedule.trouble(entry, now)
+        self._leave_if_not_watched(entry)
+
+    def _leave_if_not_watched(self, entry: Entry) -> None:
+        if entry.task.state != TaskState.WATCHING:
             self._schedule.end(entry)
 
     def _look_in_the_background(self, access: ClusterAccess, entries: Sequence[Entry]) -> None:
@@ -220,57 +214,33 @@ class Poller:
         So the applications of actions that are retried later become known.
         """
         running = [
-            e for e in entries if _is(e, TaskState.WATCHING) and not e.task.status.is_terminal
+            entry
+            for entry in entries
+            if entry.task.state == TaskState.WATCHING
+            and not entry.task.status.is_terminal
+            and not entry.troubles
         ]
-        for entry in sorted(running, key=lambda e: e.details_at):
-            if not self._budget.spend():
-                return
-            self._look_closer(access, entry)
-
-    def _look_at_copying(self, access: ClusterAccess, entries: Sequence[Entry]) -> None:
-        """End the tasks whose logs are saved, once no further application has turned up."""
-        if not entries:
-            return
-        with self._store.read() as connection:
-            saved = copies.all_finished(connection, {entry.task.lease for entry in entries})
-        for entry in entries:
-            entry.due = time.monotonic() + _COPIES_LOOK_S
-            if entry.task.id in saved:
-                self._list_again(access, entry)
-
-    def _list_again(self, access: ClusterAccess, entry: Entry) -> None:
-        lease = entry.task.lease
-        try:
-            found = explore(access, entry.task.job_id)
-        except JobNotFound as error:  # purged meanwhile; what was found before is saved
-            with self._unless_lost(lease), self._store.begin() as connection:
-                jobsets.guard(connection, lease)
-                entry.task = self._end(connection, entry.task, str(error))
-        else:
-            with self._unless_lost(lease), self._store.begin() as connection:
-                jobsets.guard(connection, lease)
-                self._finish(connection, entry, found)
-        if entry.task.state == TaskState.ENDED:
-            self._schedule.end(entry)
-
-    def _finish(self, connection: Connection, entry: Entry, found: Exploration) -> None:
-        task = self._recorded(connection, entry.task, found.details.observation)
-        if task.job_key != entry.task.job_key:  # somebody has run it again
-            entry.task = replace(task, state=TaskState.WATCHING)
-            return
-        self._keep(connection, task, found)
-        ids = [application.id for application in found.applications]
-        new = copies.decide(connection, task, ids, self._clock())
-        if not new and found.is_complete:
-            entry.task = self._end(connection, task)
+        longest = sorted(running, key=lambda entry: entry.details_at)
+        self._look_closer_at(access, longest[: self._budget.spend(len(longest))])
 
     def _note_sweep(self, owner: str) -> None:
         """Write once for each jobset since when all its jobs have been looked at."""
-        looked_at = self._schedule.looked_at_since(owner)
+        looked_at = {
+            lease: instant
+            for lease, instant in self._schedule.looked_at_since(owner).items()
+            if self._noted.get(lease) != instant
+        }
         if looked_at:
             with self._store.begin() as connection:
                 jobsets.polled(connection, looked_at)
+            self._noted.update(looked_at)
 
-
-def _is(entry: Entry, state: TaskState) -> bool:
-    return entry.task.state == state
+    @contextmanager
+    def _unless_lost(self, lease: Lease) -> Iterator[None]:
+        """Drop a jobset in which another worker's epoch has begun: its tasks are that worker's."""
+        try:
+            yield
+        except LeaseLost as error:
+            log.warning("lease_lost", jobset=lease.jobset_id, reason=str(error))
+            self._noted.pop(lease, None)
+            self._schedule.drop(lease.jobset_id)

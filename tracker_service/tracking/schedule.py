@@ -1,4 +1,4 @@
-"""Know in memory when each task of this worker wants its next look."""
+"""Know in memory when each watched job of this worker wants its next look."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from datetime import datetime, timedelta
 from threading import Lock
 
 from tracker_service.domain.jobs import JobStatus
-from tracker_service.domain.tasks import Lease, TaskState, TrackTask
+from tracker_service.domain.tasks import Lease, TrackTask
 
 _YOUNG = timedelta(hours=1)
 _NEVER = float("inf")
+_LONGEST_TROUBLE_S = 600.0
 
 
 @dataclass(slots=True)
@@ -23,6 +24,8 @@ class Entry:
     due: float
     looked_at: datetime | None = None  #: when the answer came that told its state
     details_at: float = 0.0  #: when its actions were asked for
+    gone_since: float | None = None  #: since when Oozie says that there is no such job
+    troubles: int = 0  #: closer looks in a row that failed
 
 
 @dataclass(slots=True)
@@ -39,32 +42,24 @@ class _Identity:
 
 
 class Schedule:
-    """The due times of all tasks in the jobsets that this worker holds."""
+    """The due times of the watched jobs in all jobsets that this worker holds."""
 
     def __init__(self, interval_s: float, max_interval_s: float, rng: random.Random) -> None:
         self._interval_s, self._max_interval_s, self._rng = interval_s, max_interval_s, rng
         self._identities: dict[str, _Identity] = {}
-        self._held: dict[int, tuple[Lease, list[TrackTask]]] = {}
+        self._held: dict[int, list[TrackTask]] = {}
         self._lock = Lock()
 
-    @property
-    def leases(self) -> dict[int, Lease]:
-        """Return the leases of all jobsets that this worker holds, by jobset."""
-        with self._lock:
-            return {jobset_id: lease for jobset_id, (lease, _) in self._held.items()}
-
     def load(self, lease: Lease, tasks: list[TrackTask], now: float, clock: datetime) -> None:
-        """Take the tasks of a jobset as the store has them; known due times stay.
+        """Take the watched tasks of a jobset as the store has them; known due times stay.
 
         A job that was asked about when its id was posted is not asked about again at once.
         """
         with self._lock:
             before = self._drop(lease.jobset_id)
-            self._held[lease.jobset_id] = lease, tasks
+            self._held[lease.jobset_id] = tasks
             for task in tasks:
                 entry = before.get(task.id) or self._new_entry(task, now, clock)
-                if entry.task.state != task.state:
-                    entry.due = now
                 entry.task = task
                 identity = self._identities.setdefault(task.owner, _Identity())
                 identity.entries[task.id] = entry
@@ -83,9 +78,8 @@ class Schedule:
             self._drop(jobset_id)
 
     def _drop(self, jobset_id: int) -> dict[int, Entry]:
-        _, tasks = self._held.pop(jobset_id, (None, []))
         dropped = {}
-        for task in tasks:
+        for task in self._held.pop(jobset_id, []):
             identity = self._identities.get(task.owner)
             entry = identity.entries.pop(task.id, None) if identity else None
             if entry:
@@ -114,9 +108,9 @@ class Schedule:
             identity.is_busy = False
             identity.failures = identity.failures + 1 if failed else 0
             if failed:
-                pause = min(self._interval_s * 2**identity.failures, self._max_interval_s)
+                pause = self._backed_off(self._interval_s, identity.failures, self._max_interval_s)
                 for entry in identity.entries.values():
-                    entry.due = max(entry.due, now + pause * self._rng.uniform(0.7, 1.0))
+                    entry.due = max(entry.due, now + pause)
             identity.refresh()
             if not identity.entries:
                 del self._identities[owner]
@@ -126,13 +120,25 @@ class Schedule:
         entry.looked_at = at
         entry.due = now + self._interval(at - entry.task.began_at) * self._rng.uniform(0.7, 0.9)
 
+    def postpone(self, entry: Entry, now: float) -> None:
+        """Look at a task again after the usual time."""
+        entry.due = now + self._interval_s
+
+    def trouble(self, entry: Entry, now: float) -> None:
+        """Look at one job later and later, about which the cluster cannot tell."""
+        entry.troubles += 1
+        entry.due = now + self._backed_off(self._interval_s, entry.troubles, _LONGEST_TROUBLE_S)
+
+    def _backed_off(self, first_s: float, failures: int, longest_s: float) -> float:
+        return min(first_s * 2.0 ** min(failures, 20), longest_s) * self._rng.uniform(0.7, 1.0)
+
     def _interval(self, age: timedelta) -> float:
         """Return the longest time between two looks: the older the job, the longer."""
         longer = self._interval_s * max(1.0, age / _YOUNG)
         return max(self._interval_s, min(longer, self._max_interval_s))
 
     def end(self, entry: Entry) -> None:
-        """Take out a task that has ended."""
+        """Take out a task that is watched no longer."""
         with self._lock:
             identity = self._identities.get(entry.task.owner)
             if identity:
@@ -147,8 +153,7 @@ class Schedule:
         with self._lock:
             identity = self._identities.get(owner)
             for entry in identity.entries.values() if identity else ():
-                if entry.task.state == TaskState.WATCHING:
-                    told.setdefault(entry.task.lease, []).append(entry.looked_at)
+                told.setdefault(entry.task.lease, []).append(entry.looked_at)
         return {
             lease: min(known)
             for lease, instants in told.items()

@@ -132,6 +132,7 @@ def upgrade() -> None:
     sa.UniqueConstraint('task_id', 'application_id', name=op.f('uq_copies_task_id_application_id'))
     )
     with op.batch_alter_table('copies', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_copies_job'), ['job'], unique=False)
         batch_op.create_index(batch_op.f('ix_copies_status_due_at'), ['status', 'due_at'], unique=False)
 
 
@@ -139,6 +140,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     with op.batch_alter_table('copies', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_copies_status_due_at'))
+        batch_op.drop_index(batch_op.f('ix_copies_job'))
 
     op.drop_table('copies')
     with op.batch_alter_table('tasks', schema=None) as batch_op:

@@ -1,0 +1,177 @@
+"""See to it that every application of a job that failed is found and saved; then end its task."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from datetime import datetime
+from threading import Lock
+
+import structlog
+
+from tracker_service.domain.tasks import Lease, TaskState, TrackTask
+from tracker_service.errors import CredentialsRefused, GatewayError, JobNotFound, LeaseLost
+from tracker_service.identities import Identities
+from tracker_service.sources.access import ClusterAccess
+from tracker_service.store import copies, jobsets
+from tracker_service.store.engine import Store
+from tracker_service.tracking import outcome
+from tracker_service.tracking.explorer import Exploration, explore
+
+log = structlog.get_logger()
+
+_SETTLE_S = 5.0  #: after a job's end, until YARN has heard of the last application that it started
+_FIRST_PAUSE_S = 5.0  #: after trouble; twice as long after each further
+_LONGEST_PAUSE_S = 300.0
+_TRIED_FOR_S = 6 * 3600.0  #: then the task ends with what was found
+
+
+@dataclass(slots=True)
+class _Item:
+    """A task whose job's logs are being saved; times of the worker's monotonic clock."""
+
+    task: TrackTask
+    since: float
+    due: float
+    troubles: int = 0
+    is_explored: bool = False  #: all that the job started was looked for once
+
+
+class Completion:
+    """The end of tasks whose jobs did not succeed.
+
+    A job is searched for applications twice: at once, so that their logs are saved, and again when
+    all known ones are, because a job that is killed may just have started another.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        identities: Identities,
+        executor: Executor,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._store, self._identities = store, identities
+        self._executor, self._clock = executor, clock
+        self._items: dict[int, _Item] = {}
+        self._busy: set[str] = set()
+        self._lock = Lock()
+
+    def load(self, lease: Lease, tasks: Sequence[TrackTask], now: float) -> None:
+        """Take the copying tasks of a jobset as the store has them."""
+        with self._lock:
+            before = self._drop(lease.jobset_id)
+            for task in tasks:
+                item = before.get(task.id) or _Item(task, since=now, due=now)
+                item.task = task
+                self._items[task.id] = item
+
+    def drop(self, jobset_id: int) -> None:
+        """Forget a jobset that this worker no longer holds."""
+        with self._lock:
+            self._drop(jobset_id)
+
+    def _drop(self, jobset_id: int) -> dict[int, _Item]:
+        gone = {k: i for k, i in self._items.items() if i.task.lease.jobset_id == jobset_id}
+        for key in gone:
+            del self._items[key]
+        return gone
+
+    def advance(self) -> None:
+        """Start a search for the jobs that want one; each user's on a thread of their own."""
+        now = time.monotonic()
+        with self._lock:
+            due = [item for item in self._items.values() if item.due <= now]
+        if not due:
+            return
+        with self._store.read() as connection:
+            saved = copies.all_finished(connection, {item.task.lease for item in due})
+        by_owner: dict[str, list[_Item]] = {}
+        for item in due:
+            is_last = item.task.id in saved and now - item.since >= _SETTLE_S
+            if is_last or not item.is_explored:
+                by_owner.setdefault(item.task.owner, []).append(item)
+        for owner, items in by_owner.items():
+            with self._lock:
+                if owner in self._busy:
+                    continue
+                self._busy.add(owner)
+            self._executor.submit(self._look, owner, items)
+
+    def _look(self, owner: str, items: Sequence[_Item]) -> None:
+        try:
+            with self._identities.acting_for(owner) as access:
+                for item in items:
+                    if not self._search(access, item):
+                        break  # part of the cluster is away: one request is enough to know
+        except GatewayError as error:
+            log.warning("search_failed", user=owner, reason=str(error))
+            for item in items:
+                self._later(item)
+        except Exception:
+            log.exception("search_broke", user=owner)
+            for item in items:
+                self._later(item)
+        finally:
+            with self._lock:
+                self._busy.discard(owner)
+
+    def _search(self, access: ClusterAccess, item: _Item) -> bool:
+        """Search one job for applications; end its task if all are saved and none is new.
+
+        Returns:
+            whether everything could be asked.
+        """
+        found, gone, trouble = None, None, None
+        try:
+            found = explore(access, item.task.job_id)
+        except JobNotFound as error:  # purged meanwhile; what was found before is saved
+            gone = str(error)
+        except CredentialsRefused:
+            raise
+        except GatewayError as error:
+            trouble = str(error)
+        if found and not found.is_complete:
+            trouble = "part of the cluster could not be asked for applications"
+        try:
+            self._act_on(item, found, gone, trouble)
+        except LeaseLost as error:
+            log.warning("lease_lost", jobset=item.task.lease.jobset_id, reason=str(error))
+            self.drop(item.task.lease.jobset_id)
+        return trouble is None
+
+    def _act_on(
+        self, item: _Item, found: Exploration | None, gone: str | None, trouble: str | None
+    ) -> None:
+        is_given_up = bool(trouble) and time.monotonic() - item.since > _TRIED_FOR_S
+        with self._store.begin() as connection:
+            jobsets.guard(connection, item.task.lease)
+            now, task = self._clock(), item.task
+            if found:
+                task = outcome.explored(connection, task, found.details, found.applications, now)
+            if task.state == TaskState.COPYING:
+                outcome.decide_copies(connection, task, now)
+                is_saved = task.id in copies.all_finished(connection, [task.lease])
+                is_last = time.monotonic() - item.since >= _SETTLE_S
+                if is_saved and is_last and (is_given_up or not trouble):
+                    task = outcome.ended(connection, task, now, trouble or gone)
+        self._note(item, task, trouble)
+
+    def _note(self, item: _Item, task: TrackTask, trouble: str | None) -> None:
+        """Remember what is durable now."""
+        item.task = task
+        if trouble:
+            log.info("search_incomplete", job=task.job_id, reason=trouble)
+            self._later(item)
+        else:
+            item.is_explored, item.troubles = True, 0
+        if task.state != TaskState.COPYING:
+            with self._lock:
+                self._items.pop(task.id, None)
+
+    def _later(self, item: _Item) -> None:
+        pause = min(_FIRST_PAUSE_S * 2.0 ** min(item.troubles, 20), _LONGEST_PAUSE_S)
+        item.troubles += 1
+        item.due = time.monotonic() + pause

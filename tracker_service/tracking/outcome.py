@@ -1,0 +1,90 @@
+"""Decide what becomes of a task by what was seen of its job, within one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+import structlog
+
+from tracker_service.domain.applications import Application
+from tracker_service.domain.jobs import JobDetails, JobStatus, Observation
+from tracker_service.domain.tasks import TaskState, TrackTask
+from tracker_service.store import copies, credentials, jobs, tasks
+from tracker_service.store.engine import Connection
+
+log = structlog.get_logger()
+
+
+def observed(
+    connection: Connection, task: TrackTask, seen: Observation, now: datetime
+) -> TrackTask:
+    """Record an observation; return the task as it goes on with what is known of its job now."""
+    kept, state = jobs.record(connection, [seen])[seen.id], task.state
+    if kept.key != task.job_key:
+        state = tasks.follow_run(connection, task, kept.key, now)
+    if kept.status != task.status:
+        log.info("job_state_changed", job=kept.id, was=task.status, now=kept.status)
+    return replace(
+        task,
+        job_key=kept.key,
+        run=kept.run,
+        status=kept.status,
+        state=state,
+        observed_at=kept.observed_at,
+    )
+
+
+def explored(
+    connection: Connection,
+    task: TrackTask,
+    details: JobDetails,
+    found: Sequence[Application],
+    now: datetime,
+) -> TrackTask:
+    """Record a job's details and applications; return the task as it goes on."""
+    task = observed(connection, task, details.observation, now)
+    jobs.record_details(connection, task.job_key, task.run, details, found)
+    return task
+
+
+def next_step(connection: Connection, task: TrackTask, now: datetime) -> TrackTask:
+    """End the task of a job that succeeded; decide to copy the logs of one that did not."""
+    if task.state != TaskState.WATCHING or not task.status.is_terminal:
+        return task
+    if task.status == JobStatus.SUCCEEDED:
+        return ended(connection, task, now)
+    decide_copies(connection, task, now)
+    return replace(task, state=tasks.start_copying(connection, task))
+
+
+def decide_copies(connection: Connection, task: TrackTask, now: datetime) -> int:
+    """Decide to copy the log of every application that was ever seen of the job.
+
+    Returns:
+        how many were new.
+    """
+    known = jobs.applications_of(connection, [task.job_key])[task.job_key]
+    new = copies.decide(connection, task, known, now)
+    if new:
+        log.info("copies_decided", job=task.job_id, user=task.owner, copies=new)
+    return new
+
+
+def lost(connection: Connection, task: TrackTask, reason: str, now: datetime) -> TrackTask:
+    """Let go of a job that Oozie no longer has; one known to have failed is saved all the same."""
+    if task.status == JobStatus.NOT_FOUND:
+        return ended(connection, task, now, reason)
+    return next_step(connection, task, now)
+
+
+def ended(
+    connection: Connection, task: TrackTask, now: datetime, reason: str | None = None
+) -> TrackTask:
+    """End a task; erase its user's credential if it was the last."""
+    tasks.end(connection, task, now, reason)
+    kept = credentials.find(connection, [task.owner]).get(task.owner)
+    if kept and credentials.erase_unneeded(connection, kept):
+        log.info("credential_erased", user=task.owner)
+    return replace(task, state=TaskState.ENDED)
