@@ -9,6 +9,7 @@ from tests.acceptance.conftest import Run
 from tests.acceptance.service import RunningService
 from tests.stands import RealStand, Stand, access
 from tests.waiting import until
+from tracker_service.domain.applications import ApplicationId
 from tracker_service.errors import AccessDenied, PathNotFound
 
 pytestmark = pytest.mark.slow
@@ -84,7 +85,9 @@ def test_a_job_tells_why_it_failed_and_how_it_came_to_that(
 def test_a_killed_job_has_its_log_saved(service: RunningService, stand: Stand) -> None:
     job = stand.start("sleep")
     service.track(job)
-    until(lambda: service.get(f"job/{job}?refresh=true").json()["application-ids"])
+    ids = until(lambda: service.get(f"job/{job}?refresh=true").json()["application-ids"])
+    yarn = access(stand).yarn
+    until(lambda: yarn.application(ApplicationId(f"application_{ids[0]}")).state == "RUNNING")
 
     stand.kill(job)
 

@@ -115,7 +115,7 @@ def test_yarn_says_when_the_log_of_an_ended_application_is_complete(
         lambda report: report.log_aggregation == LogAggregation.SUCCEEDED,
     )
 
-    assert (report.user, report.state, report.final_status) == ("guest", "FINISHED", "FAILED")
+    assert (report.user, report.state, report.has_ended) == ("guest", "FINISHED", True)
 
 
 def test_yarn_says_that_the_log_of_a_running_application_is_not_there(
@@ -127,7 +127,7 @@ def test_yarn_says_that_the_log_of_a_running_application_is_not_there(
     report = until(lambda: guest.yarn.application(application.id), lambda r: r.state == "RUNNING")
 
     assert not report.log_aggregation.has_ended
-    assert report.final_status == "UNDEFINED"
+    assert not report.has_ended
     stand.kill(job)
 
 
