@@ -22,10 +22,9 @@ def sandbox() -> Iterator[stands.SandboxStand]:
 
 
 @pytest.fixture(scope="session")
-def real(request: pytest.FixtureRequest) -> Iterator[stands.RealStand]:
-    reporter = request.config.pluginmanager.get_plugin("terminalreporter")
+def real() -> Iterator[stands.RealStand]:
     try:
-        with stands.real_stand(reporter.write_line) as stand:
+        with stands.real_stand() as stand:
             yield stand
     except stands.NoCluster as error:
         LEFT_OUT.append(f"the real cluster: {error}")
@@ -42,7 +41,25 @@ def stand(request: pytest.FixtureRequest) -> stands.Stand:
     return request.getfixturevalue(request.param)
 
 
-def pytest_unconfigure() -> None:
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep all tests of the real cluster in one process, so that it is started once."""
+    for item in items:
+        if item.get_closest_marker("cluster"):
+            item.add_marker(pytest.mark.xdist_group("real"))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Tell the process that prints what this one has left out."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["left_out"] = LEFT_OUT
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: object) -> None:
+    LEFT_OUT.extend(getattr(node, "workeroutput", {}).get("left_out", []))
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
     """Name in the last line what was left out."""
-    if LEFT_OUT:
+    if LEFT_OUT and not hasattr(config, "workeroutput"):
         print(f"left out: {'; '.join(sorted(set(LEFT_OUT)))}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -126,7 +126,7 @@ def sandbox_stand(latency_s: float = 0.0) -> Iterator[SandboxStand]:
 
 
 @contextmanager
-def real_stand(say: Callable[[str], None]) -> Iterator[RealStand]:
+def real_stand() -> Iterator[RealStand]:
     """Start the real cluster for the length of the block, or use the one that `make cluster` left.
 
     Raises:
@@ -136,7 +136,6 @@ def real_stand(say: Callable[[str], None]) -> Iterator[RealStand]:
     if was_up:
         yield RealStand(through.described())
         return
-    say("starting the real cluster (the first time its jars are fetched, which takes a minute)")
     started = _cluster("up", "--port-offset", PORT_OFFSET)
     if started.returncode != 0:
         raise NoCluster(started.stderr.strip().splitlines()[-1])
