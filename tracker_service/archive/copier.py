@@ -35,7 +35,7 @@ log = structlog.get_logger()
 _AT_ONCE = 500  #: copies in one look
 _LONGEST_LOOK = timedelta(seconds=15)  #: at an application whose log is not complete
 _LONGEST_COPY = timedelta(hours=6)  #: then the workflow is killed and the copy tried again
-_GOES_ON = (JobStatus.PREP, JobStatus.RUNNING)
+_GOES_ON = (JobStatus.PREP, JobStatus.RUNNING, JobStatus.UNKNOWN)
 
 
 class Copier:
@@ -116,13 +116,13 @@ class Copier:
         stands: Mapping[str, JobStatus],
     ) -> list[tuple[Copy, Lease]]:
         """Let those that go on as they should go on; return the others."""
-        fine = [each for each in due if self._goes_on(each[0], stands)]
+        fine = [each for each in due if self._goes_on(each[0], stands.get(each[0].job or ""))]
         self._postpone(fine, LOOK, RUNS)
         return [each for each in due if each not in fine]
 
-    def _goes_on(self, copy: Copy, stands: Mapping[str, JobStatus]) -> bool:
+    def _goes_on(self, copy: Copy, status: JobStatus | None) -> bool:
         is_late = copy.started_at and self._clock() - copy.started_at > _LONGEST_COPY
-        return stands.get(copy.job or "") in _GOES_ON and not is_late
+        return status in _GOES_ON and not is_late
 
     def _step(
         self, access: ClusterAccess, copy: Copy, lease: Lease, stands: Mapping[str, JobStatus]
@@ -231,7 +231,9 @@ class Copier:
             self._fail(access, copy, lease, str(error))
             return
         status = details.observation.status
-        if not status.is_terminal:
+        if self._goes_on(copy, status):
+            self._postpone([(copy, lease)], LOOK, RUNS)
+        elif not status.is_terminal:
             # Suspended, or for hours at it: it would keep its place for ever.
             access.oozie.kill(job)
             self._fail(access, copy, lease, f"the copy workflow {job} was {status} and did not end")
