@@ -157,10 +157,10 @@ def test_a_fresh_credential_replaces_the_old_one(connection):
     assert (found.sealed, found.refusals, found.retry_at) == (b"new", 0, None)
 
 
-def test_a_refused_credential_rests_longer_each_time_and_then_for_good(connection):
+def test_a_refused_credential_rests_longer_each_time_up_to_four_hours(connection):
     credentials.keep(connection, "guest", b"x", NOW)
     pauses = []
-    for _ in range(4):
+    for _ in range(6):
         credentials.refuse(connection, kept(connection), NOW)
         pauses.append(kept(connection).retry_at)
 
@@ -168,9 +168,10 @@ def test_a_refused_credential_rests_longer_each_time_and_then_for_good(connectio
         NOW + timedelta(minutes=1),
         NOW + timedelta(minutes=10),
         NOW + timedelta(hours=1),
-        None,
+        *[NOW + timedelta(hours=4)] * 3,
     ]
-    assert not kept(connection).may_be_used(NOW + timedelta(days=99))
+    assert not kept(connection).may_be_used(NOW + timedelta(hours=3))
+    assert kept(connection).may_be_used(NOW + timedelta(hours=4))
 
 
 def test_the_refusal_of_an_old_credential_does_not_harm_a_fresh_one(connection):

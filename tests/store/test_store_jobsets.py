@@ -287,10 +287,10 @@ def test_a_stale_worker_does_not_say_when_jobs_were_looked_at(connection):
     [lease] = hold(connection, "second")
 
     jobsets.polled(connection, {stale: NOW})
-    assert tasks.of_job(connection, "guest", kept.id).polled_at is None
+    assert tasks.of_job(connection, "guest", kept.id)[0].polled_at is None
 
     jobsets.polled(connection, {lease: NOW})
-    assert tasks.of_job(connection, "guest", kept.id).polled_at == NOW
+    assert tasks.of_job(connection, "guest", kept.id)[0].polled_at == NOW
 
 
 def test_a_worker_lives_as_long_as_it_says_so(connection):

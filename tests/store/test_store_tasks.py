@@ -7,7 +7,7 @@ from rows import NOW, hold, job, live_tasks, seen, task_rows, track
 
 from tracker_service.domain.applications import ApplicationId
 from tracker_service.domain.tasks import CopyStatus, TaskState
-from tracker_service.store import copies, jobs, tasks
+from tracker_service.store import copies, credentials, jobs, tasks
 
 APPS = [ApplicationId(f"application_1_{n:04d}") for n in range(1, 5)]
 LATER = NOW + timedelta(minutes=1)
@@ -110,7 +110,9 @@ def test_a_task_whose_next_run_is_tracked_already_ends(connection):
 
     [left] = live_tasks(connection)
     assert left.run == 1
-    assert tasks.of_job(connection, "guest", job(1)).task_id == left.id
+    newest, earlier = tasks.of_job(connection, "guest", job(1))
+    assert (newest.task_id, earlier.task_id) == (left.id, task.id)
+    assert earlier.state == "ended"
 
 
 def test_only_live_tasks_of_the_user_are_explained(connection):
@@ -141,7 +143,7 @@ def test_ended_jobs_are_listed_for_a_while(connection):
 def test_nobody_gets_the_task_of_another_user(connection):
     track(connection, 1)
 
-    assert tasks.of_job(connection, "sam", job(1)) is None
+    assert tasks.of_job(connection, "sam", job(1)) == []
     assert tasks.listed(connection, "sam", NOW) == []
 
 
@@ -199,9 +201,9 @@ def test_a_copy_in_another_try_is_not_changed(connection, task):
     assert not copies.change(connection, seen_copy, status=CopyStatus.FAILED)
 
 
-def due(connection, now=LATER, limit: int = 10, leases=None) -> list[str]:
+def due(connection, now=LATER, limit: int = 10, leases=None, busy=()) -> list[str]:
     held = {lease.jobset_id: lease for lease in hold(connection)} if leases is None else leases
-    return [copy.application for copy, _ in copies.due(connection, held, now, limit)]
+    return [copy.application for copy, _ in copies.due(connection, held, now, busy, limit)]
 
 
 def test_the_copies_that_are_due_longest_come_first(connection, task):
@@ -227,7 +229,7 @@ def test_copies_of_others_and_finished_ones_are_not_due(connection, task):
 def test_a_due_copy_comes_with_its_lease(connection, task):
     copies.decide(connection, task, APPS[:1], NOW)
 
-    [(_, lease)] = copies.due(connection, {task.lease.jobset_id: task.lease}, NOW, 1)
+    [(_, lease)] = copies.due(connection, {task.lease.jobset_id: task.lease}, NOW, (), 1)
 
     assert lease == task.lease
 
@@ -240,11 +242,44 @@ def test_copies_of_an_ended_task_are_not_due(connection, task):
 
 
 def test_the_copies_that_run_are_counted_by_user(connection, task):
+    credentials.keep(connection, "guest", b"sealed", NOW)
     copies.decide(connection, task, APPS, NOW)
     for copy in copies_of(connection, task)[:3]:
         copies.change(connection, copy, status=CopyStatus.RUNNING)
 
     assert copies.running(connection) == {"guest": 3}
+
+
+def test_copies_at_which_nobody_can_look_take_no_place(connection, task):
+    credentials.keep(connection, "guest", b"sealed", NOW)
+    copies.decide(connection, task, APPS[:1], NOW)
+    copies.change(connection, copies_of(connection, task)[0], status=CopyStatus.RUNNING)
+    kept = credentials.find(connection, ["guest"])["guest"]
+
+    credentials.refuse(connection, kept, NOW)
+    assert copies.running(connection) == {}
+
+    credentials.accept(connection, kept)
+    assert copies.running(connection) == {"guest": 1}
+
+
+def test_copies_of_a_user_who_is_looked_at_are_left_out(connection, task):
+    copies.decide(connection, task, APPS[:1], NOW)
+
+    assert due(connection, busy={"guest"}) == []
+    assert due(connection, busy={"sam"}) == APPS[:1]
+
+
+def test_copies_are_postponed_with_the_reason_and_ended_ones_are_left_alone(connection, task):
+    copies.decide(connection, task, APPS[:2], NOW)
+    first, second = copies_of(connection, task)
+    copies.change(connection, second, status=CopyStatus.SUCCEEDED, reason=None)
+
+    copies.postpone(connection, [first.id, second.id], LATER, "is being copied")
+
+    assert [each.reason for each in copies_of(connection, task)] == ["is being copied", None]
+    assert due(connection, now=LATER - timedelta(seconds=1)) == []
+    assert due(connection, now=LATER) == APPS[:1]
 
 
 def test_a_task_is_done_when_all_its_copies_have_ended(connection, task):
@@ -274,5 +309,6 @@ def test_our_own_workflows_are_known_by_their_id(connection, task):
     copies.decide(connection, task, APPS[:1], NOW)
     copies.change(connection, copies_of(connection, task)[0], job=job(70))
 
-    assert copies.is_copy_job(connection, job(70))
-    assert not copies.is_copy_job(connection, job(71))
+    assert copies.copy_jobs(connection, [job(70), job(71)]) == {job(70)}
+    assert copies.copy_jobs(connection, [job(n) for n in range(1200)]) == {job(70)}
+    assert copies.copy_jobs(connection, []) == set()

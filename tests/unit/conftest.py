@@ -6,13 +6,15 @@ from pathlib import Path
 
 import pytest
 import structlog
-from fakes import Clock, FakeCluster
+from fakes import Clock, FakeCluster, FragileStore, Ticks
 from loopback_server import Loopback
+from sqlalchemy import event
 
 from tracker_service.identities import Identities
 from tracker_service.sources.gateway import AccessPool, BasicCredential, Gateway, GatewaySession
 from tracker_service.store.credentials import Seal
 from tracker_service.store.engine import Store
+from tracker_service.tracking import completion, poller
 
 # Tracebacks with all local variables take half a second each.
 structlog.configure(
@@ -72,9 +74,11 @@ def empty_database(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def store(empty_database: Path, tmp_path: Path) -> Iterator[Store]:
+def store(empty_database: Path, tmp_path: Path) -> Iterator[FragileStore]:
     shutil.copy(empty_database, tmp_path / "tracker.db")
-    opened = Store(f"sqlite:///{tmp_path}/tracker.db")
+    opened = FragileStore(f"sqlite:///{tmp_path}/tracker.db")
+    # No test outlives a power failure; waiting for the disk takes most of the time.
+    event.listen(opened._engine, "connect", lambda db, _: db.execute("PRAGMA synchronous=OFF"))
     yield opened
     opened.close()
 
@@ -82,6 +86,15 @@ def store(empty_database: Path, tmp_path: Path) -> Iterator[Store]:
 @pytest.fixture
 def now() -> Clock:
     return Clock()
+
+
+@pytest.fixture
+def ticks(monkeypatch: pytest.MonkeyPatch) -> Ticks:
+    """The monotonic clock of the poller and of the search for applications."""
+    ticks = Ticks()
+    for module in (poller, completion):
+        monkeypatch.setattr(module, "time", ticks)
+    return ticks
 
 
 @pytest.fixture
@@ -96,4 +109,4 @@ def seal(tmp_path: Path) -> Seal:
 
 @pytest.fixture
 def identities(store: Store, seal: Seal, fake_cluster: FakeCluster, now: Clock) -> Identities:
-    return Identities(store, seal, AccessPool(fake_cluster.access), now)
+    return Identities(store, seal, AccessPool(fake_cluster.access), "http://knox", now)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Executor, Future
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-
-import pytest
 
 from tracker_service.domain.applications import ApplicationId
 from tracker_service.domain.jobs import Action, JobDetails, JobId, JobStatus, Observation
@@ -19,11 +18,13 @@ from tracker_service.errors import (
     GatewayUnavailable,
     JobNotFound,
     PathNotFound,
+    StoreUnavailable,
 )
 from tracker_service.sources.gateway import BasicCredential
 from tracker_service.sources.oozie import Oozie
 from tracker_service.sources.webhdfs import FileStatus
 from tracker_service.sources.yarn import ApplicationReport, LogAggregation
+from tracker_service.store.engine import Connection, Store
 
 NOW = datetime(2026, 11, 22, 5, tzinfo=UTC)
 ANSWERS = Path(__file__).parent / "answers"
@@ -31,11 +32,6 @@ ANSWERS = Path(__file__).parent / "answers"
 APP_1 = ApplicationId("application_1795323341942_0002")
 APP_2 = ApplicationId("application_1795323341942_0005")
 APP_3 = ApplicationId("application_1795323341942_0006")
-
-
-def known_bug(what: str) -> pytest.MarkDecorator:
-    """Mark a test of behaviour that is not there yet; the mark has to go with the bug."""
-    return pytest.mark.xfail(strict=True, reason=what)
 
 
 def answer(name: str) -> bytes:
@@ -72,7 +68,6 @@ def a_copy(**values) -> Copy:
         "owner": "guest",
         "job_id": job(1),
         "job_user": "guest",
-        "job_ended_at": NOW,
         "application": APP_1,
         "status": CopyStatus.WAITING,
         "strategy": "workflow",
@@ -83,6 +78,7 @@ def a_copy(**values) -> Copy:
         "failures": 0,
         "reason": "waits",
         "created_at": NOW,
+        "started_at": None,
     }
     return Copy(**{**usual, **values})
 
@@ -98,6 +94,29 @@ class Clock:
 
     def advance(self, **how_far: float) -> None:
         self.now += timedelta(**how_far)
+
+
+@dataclass
+class Ticks:
+    """The seconds of a worker's monotonic clock; stands in for the module `time`."""
+
+    now: float = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+class FragileStore(Store):
+    """A database whose transactions are lost, from the first one that writes on, when it breaks."""
+
+    is_broken = False
+
+    @contextmanager
+    def begin(self) -> Generator[Connection, None, None]:
+        with super().begin() as connection:
+            yield connection
+            if self.is_broken:
+                raise StoreUnavailable
 
 
 class AtOnce(Executor):
@@ -116,17 +135,22 @@ class FakeOozie(Oozie):
         self._ids_per_request = ids_per_request
         self.known: dict[JobId, JobDetails] = {}
         self.is_down = False
+        self.answers_bulks = False  #: also while it is down
         self.left_out: set[JobId] = set()  #: of bulk answers
         self.troubles: dict[JobId, Exception] = {}  #: raised where details are asked for
         self.bulks: list[list[JobId]] = []
         self.asked: list[JobId] = []
+        self.submitted: list[bytes] = []
+        self.killed: list[JobId] = []
+        self.refusal: Exception | None = None  #: raised where a workflow is submitted
+        self.loses_answers = False  #: a submitted workflow is started, and the answer gets lost
 
     def has(self, *jobs: JobDetails) -> None:
         self.known |= {each.observation.id: each for each in jobs}
 
     def chunk(self, ids: Sequence[JobId]) -> dict[JobId, Observation]:
         self.bulks.append(list(ids))
-        if self.is_down:
+        if self.is_down and not self.answers_bulks:
             raise GatewayUnavailable
         there = [each for each in ids if each in self.known and each not in self.left_out]
         return {each: self.known[each].observation for each in there}
@@ -138,8 +162,27 @@ class FakeOozie(Oozie):
         if job_id in self.troubles:
             raise self.troubles[job_id]
         if job_id not in self.known:
-            raise JobNotFound
+            raise JobNotFound(f"Oozie has no job {job_id}")
         return self.known[job_id]
+
+    def submit(self, configuration: bytes) -> JobId:
+        self.submitted.append(configuration)
+        if self.refusal:
+            raise self.refusal
+        new = job(700 + len(self.submitted))
+        directory = configuration.decode().partition("<name>oozie.wf.application.path</name>")[2]
+        copy, attempt = directory.partition("</value>")[0].split("/")[-2:]
+        self.has(details(new, "RUNNING", name=f"tracker-copy-{copy}-{attempt}"))
+        if self.loses_answers:
+            raise GatewayUnavailable("no answer in time")
+        return new
+
+    def named(self, name: str, user: str) -> JobId | None:
+        named = (each.observation for each in self.known.values())
+        return next((seen.id for seen in named if (seen.name, seen.user) == (name, user)), None)
+
+    def kill(self, job_id: JobId) -> None:
+        self.killed.append(job_id)
 
 
 @dataclass
@@ -151,14 +194,18 @@ class FakeYarn:
     trouble: Exception | None = None
     asked_tags: set[str] = field(default_factory=set)
 
-    def has(self, application: ApplicationId, aggregation: str, user: str = "guest") -> None:
+    def has(
+        self,
+        application: ApplicationId,
+        aggregation: str,
+        user: str = "guest",
+        state: str = "FINISHED",
+    ) -> None:
         self.reports[application] = ApplicationReport(
             id=application,
             user=user,
-            state="FINISHED",
-            final_status="FAILED",
+            state=state,
             log_aggregation=LogAggregation(aggregation),
-            diagnostics="",
         )
 
     def application(self, application: ApplicationId) -> ApplicationReport:
@@ -184,24 +231,78 @@ class FakeHdfs:
     directories: dict[str, list[FileStatus]] = field(default_factory=dict)
     troubles: dict[str, Exception] = field(default_factory=dict)
     listed: list[str] = field(default_factory=list)
+    opened: list[str] = field(default_factory=list)
+    closed: list[str] = field(default_factory=list)
+    streams: list[Generator] = field(default_factory=list)  #: kept, so that none closes by itself
 
     def user(self) -> str:
         return self.name
 
-    def read(self, path: str) -> Iterator[bytes]:
+    def read(self, path: str) -> Generator[bytes, None, None]:
         if path in self.troubles:
             raise self.troubles[path]
         if path not in self.files:
             raise PathNotFound(f"{path}: there is no such file")
-        return iter([self.files[path]])
+        self.streams.append(self._pieces(path))
+        return self.streams[-1]
+
+    def _pieces(self, path: str) -> Generator[bytes, None, None]:
+        try:
+            self.opened.append(path)
+            yield self.files[path]
+        finally:
+            self.closed.append(path)
 
     def list(self, path: str) -> list[FileStatus]:
         self.listed.append(path)
         if path in self.troubles:
             raise self.troubles[path]
-        if path not in self.directories:
+        if path in self.directories:
+            return self.directories[path]
+        inside = [file for file in self.files if file.rpartition("/")[0] == path]
+        if not inside:
             raise PathNotFound
-        return self.directories[path]
+        return [self.status(file) for file in inside]
+
+    def status(self, path: str) -> FileStatus:
+        self._trouble_of(path)
+        if path not in self.files:
+            raise PathNotFound(f"{path}: there is no such file")
+        name, length = path.rpartition("/")[2], len(self.files[path])
+        return FileStatus(
+            name=name,
+            is_directory=False,
+            length=length,
+            owner=self.name,
+            permission="600",
+            modified_ms=1,
+        )
+
+    def head(self, path: str, length: int) -> bytes:
+        if path not in self.files:
+            raise PathNotFound
+        return self.files[path][:length]
+
+    def make_directory(self, path: str) -> None:
+        self._trouble_of(path)
+
+    def write(self, path: str, content: bytes) -> None:
+        self.files[path] = content
+
+    def rename(self, source: str, target: str) -> None:
+        self._trouble_of(source)
+        self.files[target] = self.files.pop(source)
+
+    def delete(self, path: str) -> bool:
+        self._trouble_of(path)
+        gone = [file for file in self.files if file == path or file.startswith(f"{path}/")]
+        for file in gone:
+            del self.files[file]
+        return bool(gone)
+
+    def _trouble_of(self, path: str) -> None:
+        if path in self.troubles:
+            raise self.troubles[path]
 
 
 @dataclass

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from fakes import APP_1, Clock, FakeAccess, FakeHdfs, FakeOozie, FakeYarn, a_copy
 
@@ -39,7 +41,7 @@ def test_a_log_is_ready_when_no_more_of_it_will_come(aggregation, access, word):
     assert aggregation.look(access, a_copy()) == Ready("hive")
 
 
-@pytest.mark.parametrize("word", ["NOT_START", "RUNNING", "RUNNING_WITH_FAILURE"])
+@pytest.mark.parametrize("word", ["RUNNING", "RUNNING_WITH_FAILURE"])
 def test_a_log_that_is_still_collected_is_waited_for(aggregation, access, word):
     access.yarn.has(APP_1, word)
 
@@ -118,9 +120,57 @@ def test_the_bucket_of_an_application_is_its_number_modulo_10000(aggregation, ac
 
 def test_without_any_files_the_command_will_say_why(aggregation, access, now):
     aggregation.look(access, a_copy())
-    now.advance(seconds=10)
+    now.advance(seconds=59)
+    assert isinstance(aggregation.look(access, a_copy()), NotReady)
 
+    now.advance(seconds=1)
     assert aggregation.look(access, a_copy()) == Ready("guest")
+
+
+def test_the_log_of_an_application_that_runs_is_waited_for(aggregation, access, now):
+    access.yarn.has(APP_1, "NOT_START", state="RUNNING")
+    aggregation.look(access, a_copy())
+    now.advance(minutes=5)
+
+    waits = aggregation.look(access, a_copy())
+
+    assert isinstance(waits, NotReady)
+    assert "NOT_START" in waits.reason
+
+
+@pytest.mark.parametrize("state", ["FINISHED", "FAILED", "KILLED"])
+def test_an_ended_application_whose_collection_is_not_told_is_judged_by_its_files(
+    aggregation, access, now, state
+):
+    access.yarn.has(APP_1, "NOT_START", state=state)
+    access.hdfs.directories[BUCKET] = [node_file(1)]
+
+    assert isinstance(aggregation.look(access, a_copy()), NotReady)
+
+    now.advance(seconds=10)
+    assert aggregation.look(access, a_copy()) == Ready("guest")
+
+
+def test_an_application_killed_before_it_had_a_container_is_given_a_minute(
+    aggregation, access, now
+):
+    access.yarn.has(APP_1, "NOT_START", state="KILLED")
+    aggregation.look(access, a_copy())
+    now.advance(seconds=59)
+    assert isinstance(aggregation.look(access, a_copy()), NotReady)
+
+    now.advance(seconds=1)
+    assert aggregation.look(access, a_copy()) == Ready("guest")
+
+
+def test_a_file_that_is_still_uploaded_is_never_stable(aggregation, access, now):
+    half = replace(node_file(1), name="node_1.tmp")
+    access.hdfs.directories[BUCKET] = [half]
+    for _ in range(5):
+        aggregation.look(access, a_copy())
+        now.advance(seconds=20)
+
+    assert isinstance(aggregation.look(access, a_copy()), NotReady)
 
 
 def test_two_copies_are_not_mixed_up(aggregation, access, now):
@@ -134,7 +184,7 @@ def test_a_resource_manager_that_tells_nothing_leaves_the_files(aggregation, acc
     access.yarn.trouble = AccessDenied()
     access.hdfs.troubles[BUCKET] = AccessDenied()
     aggregation.look(access, a_copy())
-    now.advance(seconds=10)
+    now.advance(seconds=60)
 
     assert aggregation.look(access, a_copy()) == Ready("guest")
 

@@ -4,7 +4,7 @@ import json
 from datetime import timedelta
 
 import pytest
-from fakes import APP_1, APP_2, NOW, Clock, FakeCluster, action, details, job, known_bug
+from fakes import APP_1, APP_2, NOW, Clock, FakeCluster, action, details, job
 from flask.testing import FlaskClient
 from sqlalchemy import text
 
@@ -29,7 +29,7 @@ def client(store: Store, identities: Identities, now: Clock) -> FlaskClient:
         settings=Settings(),
         store=store,
         identities=identities,
-        intake=Intake(store, identities, "http://knox", now),
+        intake=Intake(store, identities, now),
         lookup=Lookup(store, identities, timedelta(hours=24), now),
     )
     return create_app(service).test_client()
@@ -149,7 +149,6 @@ def test_while_oozie_is_away_what_is_known_is_told(client, oozie):
     assert posted_states(post(client, job(1))) == {job(1): "RUNNING"}
 
 
-@known_bug("record() of UNKNOWN, run 0, over NOT_FOUND, run 1, breaks the unique key: 500")
 def test_a_job_that_was_run_again_and_lost_may_be_posted_while_oozie_is_away(client, oozie, store):
     for status, run in (("KILLED", 0), ("RUNNING", 1)):
         oozie.has(details(job(1), status, run=run))
@@ -161,7 +160,6 @@ def test_a_job_that_was_run_again_and_lost_may_be_posted_while_oozie_is_away(cli
     assert post(client, job(1)).status_code == 200
 
 
-@known_bug("a job known as NOT_FOUND stays so and gets no live task, though Oozie was not asked")
 def test_a_lost_job_that_is_posted_while_oozie_is_away_is_tracked(client, oozie, store):
     post(client, job(1))
     with store.begin() as connection:
@@ -175,7 +173,7 @@ def test_a_lost_job_that_is_posted_while_oozie_is_away_is_tracked(client, oozie,
 
 
 def test_a_copy_workflow_of_the_tracker_itself_is_not_tracked(client, oozie, store):
-    oozie.has(details(job(7), "RUNNING", name="tracker-copy-c0ffee-1"))
+    oozie.has(details(job(7), "RUNNING", name="tracker-copy-0123456789abcdef-1"))
 
     assert posted_states(post(client, job(7))) == {job(7): "RUNNING"}
     assert tracked(store) == set()
@@ -375,7 +373,6 @@ def test_something_unexpected_tells_no_secret(client, oozie):
     assert "secret" not in told
 
 
-@known_bug("StoreUnavailable carries str() of SQLAlchemy's error: statement and parameters")
 def test_trouble_with_the_database_tells_no_statement(client, store):
     with store.begin() as connection:
         connection.execute(text("DROP TABLE verdicts"))
@@ -488,6 +485,11 @@ def save_copies(store: Store, *ends: CopyStatus) -> None:
             copies.change(connection, copy, status=status, job=job(70), bytes=4, reason="because")
 
 
+def end_the_task(store: Store) -> None:
+    with store.begin() as connection:
+        connection.execute(text("UPDATE tasks SET state = 'ended', jobset_id = NULL, ended_at = 0"))
+
+
 def test_a_tracked_job_in_the_list_has_these_fields(client, oozie, store):
     post(client, job(1))
     save_copies(store, CopyStatus.RUNNING)
@@ -527,6 +529,7 @@ def test_a_tracked_job_in_the_list_has_these_fields(client, oozie, store):
 def test_the_state_of_copying_sums_up_all_copies(client, oozie, store, ends, finished, succeeded):
     post(client, job(1))
     save_copies(store, *ends)
+    end_the_task(store)
 
     told = get(client, f"/api/job/{job(1)}/logs/status").json
 
@@ -535,13 +538,35 @@ def test_the_state_of_copying_sums_up_all_copies(client, oozie, store, ends, fin
     assert "reason" not in told["jobs"][APP_1[12:]]
 
 
-@known_bug("copy_status() of no copies is finished and succeeded, also while the job runs")
-def test_copying_has_not_succeeded_before_it_began(client, oozie):
+def copying_of(client: FlaskClient, number: int) -> tuple[bool, bool]:
+    told = get(client, f"/api/job/{job(number)}/logs/status").json
+    return told["finished"], told["succeeded"]
+
+
+@pytest.mark.parametrize("ends", [(), (CopyStatus.SUCCEEDED, CopyStatus.SUCCEEDED)])
+def test_copying_is_not_finished_before_the_applications_were_listed_again(
+    client, oozie, store, ends
+):
     post(client, job(1))
+    save_copies(store, *ends)
 
-    told = get(client, f"/api/job/{job(1)}/logs/status").json
+    assert copying_of(client, 1) == (False, False)
 
-    assert (told["finished"], told["succeeded"]) == (False, False)
+    end_the_task(store)
+    assert copying_of(client, 1) == (True, True)
+
+
+def test_of_a_job_that_has_started_nothing_nothing_is_left_to_copy(client, oozie):
+    oozie.has(details(job(4), "RUNNING"))
+    post(client, job(4))
+
+    assert copying_of(client, 4) == (True, True)
+
+
+def test_of_a_job_that_just_failed_applications_are_looked_for_first(client, oozie):
+    post(client, job(3))
+
+    assert copying_of(client, 3) == (False, False)
 
 
 def test_saved_logs_are_given_back_as_text(client, oozie, store, fake_cluster):
@@ -567,7 +592,7 @@ def test_saved_logs_are_given_back_as_text(client, oozie, store, fake_cluster):
         (1, False, "you do not track this job"),
         (1, True, "the job is RUNNING"),
         (2, True, "the job SUCCEEDED"),
-        (3, True, "no application of it is known"),
+        (3, True, "its applications are being looked for"),
     ],
 )
 def test_without_a_saved_log_the_reason_is_told(client, oozie, number, is_posted, why):
@@ -575,6 +600,15 @@ def test_without_a_saved_log_the_reason_is_told(client, oozie, number, is_posted
         post(client, job(number))
 
     assert why in assert_problem(get(client, f"/api/job/{job(number)}/logs"), 404)
+
+
+def test_of_a_failed_job_without_applications_that_is_told(client, oozie, store):
+    post(client, job(3))
+    end_the_task(store)
+
+    told = assert_problem(get(client, f"/api/job/{job(3)}/logs"), 404)
+
+    assert "no application of it is known" in told
 
 
 def test_nobody_sees_the_task_of_another_user(client, oozie, store, fake_cluster):

@@ -12,7 +12,6 @@ from fakes import (
     action,
     details,
     job,
-    known_bug,
     sub_workflow,
 )
 
@@ -154,7 +153,6 @@ def test_trouble_with_the_job_itself_is_told(access, trouble):
         explore(access, job(1))
 
 
-@known_bug("_sub_workflows survives JobNotFound only: one unreadable child hides the whole job")
 @pytest.mark.parametrize("trouble", [AccessDenied(), RequestRefused()])
 def test_a_sub_workflow_that_may_not_be_seen_hides_no_other(access, trouble):
     access.oozie.has(failed(1, action(job(1), "a", APP_1), sub_workflow(job(1), "call", job(2))))

@@ -3,7 +3,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from fakes import NOW, job, known_bug, seen
+from fakes import NOW, job, seen
 
 from tracker_service.domain.tasks import TaskState
 from tracker_service.errors import CredentialsRefused, GatewayUnavailable, NotAuthenticated
@@ -32,7 +32,7 @@ def kept(store, seal):
 def reason(store):
     def look() -> str | None:
         with store.read() as connection:
-            return tasks.of_job(connection, "guest", job(1)).reason
+            return tasks.of_job(connection, "guest", job(1))[0].reason
 
     return look
 
@@ -85,17 +85,47 @@ def test_without_a_credential_nobody_acts(identities):
         pytest.fail("the block was entered")
 
 
-def test_a_refused_credential_rests_longer_and_longer_and_then_for_good(identities, kept, now):
+def test_a_refused_credential_rests_longer_and_longer_up_to_four_hours(identities, kept, now):
     pauses = []
-    for _ in range(3):
+    for _ in range(5):
         be_refused(identities)
         pauses.append(kept().retry_at - now())
         now.now = kept().retry_at
 
-    be_refused(identities)
+    assert pauses[:3] == [timedelta(minutes=1), timedelta(minutes=10), timedelta(hours=1)]
+    assert pauses[3:] == [timedelta(hours=4)] * 2
 
-    assert pauses == [timedelta(minutes=1), timedelta(minutes=10), timedelta(hours=1)]
-    assert kept().retry_at is None
+
+def test_one_cheap_call_tells_whether_a_refused_credential_is_taken_again(
+    identities, kept, now, fake_cluster
+):
+    be_refused(identities)
+    now.advance(minutes=1)
+    fake_cluster.passwords["guest"] = "changed"
+
+    with pytest.raises(CredentialsRefused), identities.acting_for("guest"):
+        pytest.fail("the block was entered")
+
+    assert kept().refusals == 2
+    assert fake_cluster.verified == ["guest"]
+
+
+def test_a_credential_that_was_never_refused_is_not_tried_first(identities, kept, fake_cluster):
+    with identities.acting_for("guest"):
+        pass
+
+    assert fake_cluster.verified == []
+
+
+def test_a_credential_of_another_key_counts_as_none(identities, kept, store, reason):
+    with store.begin() as connection:
+        credentials.keep(connection, "guest", b"sealed elsewhere", NOW)
+
+    with pytest.raises(CredentialsRefused), identities.acting_for("guest"):
+        pytest.fail("the block was entered")
+
+    assert "sealed with another key" in reason()
+    assert "post the job again" in reason()
 
 
 def test_while_it_rests_a_credential_is_not_used(identities, kept, now, reason):
@@ -113,29 +143,19 @@ def test_a_credential_that_works_again_is_as_good_as_new(identities, kept, now, 
     be_refused(identities)
     now.advance(minutes=1)
 
-    with identities.acting_for("guest") as access:
-        access.hdfs.user()
+    with identities.acting_for("guest"):
+        pass  # as a look does at copies that still run
 
     assert (kept().refusals, kept().retry_at, reason()) == (0, None, None)
 
 
-def test_an_outage_says_nothing_about_a_credential(identities, kept, now):
+def test_an_outage_says_nothing_about_a_credential(identities, kept, now, fake_cluster):
     be_refused(identities)
     now.advance(minutes=1)
+    fake_cluster.is_away = True
 
     with pytest.raises(GatewayUnavailable), identities.acting_for("guest"):
-        raise GatewayUnavailable
-
-    assert kept().refusals == 1
-
-
-@known_bug("acting_for accepts a credential although its block has asked the gateway nothing")
-def test_a_credential_that_nobody_tried_is_not_accepted(identities, kept, now):
-    be_refused(identities)
-    now.advance(minutes=1)
-
-    with identities.acting_for("guest"):
-        pass  # as a look does at copies that still run
+        pytest.fail("the block was entered")
 
     assert kept().refusals == 1
 
@@ -145,14 +165,25 @@ def test_a_fresh_credential_ends_the_rest(identities, store, kept, reason):
     caller = identities.verify(GUEST)
 
     with store.begin() as connection:
-        identities.keep(connection, caller, NOW + timedelta(seconds=1))
+        wanted = list(jobs.latest(connection, [job(1)]).values())
+        identities.track(connection, caller, wanted, NOW + timedelta(seconds=1))
 
     assert kept().may_be_used(NOW)
     assert reason() is None
+
+
+def test_a_credential_is_kept_only_as_long_as_there_is_work(identities, store):
+    caller = identities.verify(GUEST)
+
+    with store.begin() as connection:
+        identities.track(connection, caller, [], NOW)
+
+    with store.read() as connection:
+        assert credentials.find(connection, ["guest"]) == {}
 
 
 def test_a_task_with_a_rested_credential_stays_alive(identities, store, kept):
     be_refused(identities)
 
     with store.read() as connection:
-        assert tasks.of_job(connection, "guest", job(1)).state == TaskState.WATCHING
+        assert tasks.of_job(connection, "guest", job(1))[0].state == TaskState.WATCHING

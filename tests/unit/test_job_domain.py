@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from fakes import known_bug, seen, sub_workflow
+from fakes import seen, sub_workflow
 
 from tracker_service.domain.jobs import (
     Action,
@@ -65,7 +65,6 @@ def test_anything_else_is_no_job_id(text):
     assert not is_job_id(text)
 
 
-@known_bug("`\\d` in _JOB_ID also takes the digits of other scripts")
 def test_digits_of_other_scripts_make_no_job_id():
     assert not is_job_id("٠٠٠٠٠٤٢-261122041514971-oozie-prod-W")
 
@@ -134,15 +133,19 @@ def test_an_earlier_run_is_never_news(known):
     assert not is_news("SUCCEEDED", known=known, run=0, known_run=1)
 
 
-@known_bug("supersedes() lets any run pass where the known state is UNKNOWN or NOT_FOUND")
 @pytest.mark.parametrize("known", ["UNKNOWN", "NOT_FOUND"])
 def test_an_earlier_run_is_never_news_not_even_of_a_job_out_of_sight(known):
     assert not is_news("SUCCEEDED", known=known, run=0, known_run=1)
 
 
-@pytest.mark.parametrize("known", ["PREP", "RUNNING", "KILLED", "NOT_FOUND"])
+@pytest.mark.parametrize("known", ["PREP", "RUNNING", "KILLED", "UNKNOWN"])
 def test_an_answer_that_says_nothing_replaces_nothing(known):
     assert not is_news("UNKNOWN", known=known)
+
+
+def test_a_job_that_was_lost_may_be_wanted_again():
+    assert is_news("UNKNOWN", known="NOT_FOUND")
+    assert is_news("UNKNOWN", known="NOT_FOUND", run=0, known_run=2)
 
 
 @pytest.mark.parametrize("new", ["RUNNING", "KILLED", "NOT_FOUND"])

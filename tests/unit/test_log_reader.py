@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from fakes import APP_1, APP_2, FakeHdfs, a_copy, known_bug
+from fakes import APP_1, APP_2, FakeHdfs, a_copy
 from loopback_server import Reply
 
 from tracker_service.archive.reader import open_logs
@@ -52,7 +52,6 @@ def test_without_any_log_the_reason_of_each_is_told():
     assert "/2.log was saved and is no longer there" in str(caught.value)
 
 
-@known_bug("open_logs turns an outage of HDFS into LogNotSaved, which is answered with 404")
 def test_while_hdfs_is_away_a_saved_log_is_not_called_missing():
     hdfs = FakeHdfs(troubles={"/1.log": GatewayUnavailable()})
 
@@ -70,6 +69,23 @@ def test_a_log_that_is_cut_ends_the_stream_with_an_error(loopback, session):
     assert next(stream) == b"one\n"
     with pytest.raises(GatewayUnavailable, match="4 bytes came of 1000"):
         next(stream)
+
+
+def test_a_reader_who_may_read_nothing_is_told_so():
+    hdfs = FakeHdfs(troubles={"/1.log": AccessDenied("denied")})
+
+    with pytest.raises(AccessDenied, match="denied"):
+        open_logs(hdfs, [FIRST, WAITING])
+
+
+def test_what_was_opened_is_closed_also_if_nobody_reads_on():
+    hdfs = FakeHdfs(files={"/1.log": b"one\n", "/2.log": b"two\n"})
+    stream = open_logs(hdfs, [FIRST, SECOND])
+    next(stream)
+
+    stream.close()
+
+    assert hdfs.opened == hdfs.closed == ["/1.log"]
 
 
 def test_no_log_is_opened_before_the_reader_has_come_to_it():

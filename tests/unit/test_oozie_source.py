@@ -4,7 +4,7 @@ import json
 from datetime import UTC, datetime
 
 import pytest
-from fakes import answer, job, known_bug
+from fakes import answer, job
 from loopback_server import Reply
 
 from tracker_service.domain.applications import applications_of
@@ -108,7 +108,6 @@ def test_a_listing_that_is_not_whole_says_nothing_about_any_job(loopback, oozie,
         oozie.jobs([job(0)])
 
 
-@known_bug("_observation trusts each entry to have an id, a run that is a number, and whole times")
 @pytest.mark.parametrize(
     "body", [b"{}", b'{"id": 1, "run": "x"}', b'{"id": "x", "createdTime": "yesterday"}']
 )

@@ -1,11 +1,8 @@
 from __future__ import annotations
 
-import itertools
 import random
-import time
 from dataclasses import dataclass
 from datetime import timedelta
-from types import SimpleNamespace
 
 import pytest
 from fakes import (
@@ -15,21 +12,19 @@ from fakes import (
     AtOnce,
     Clock,
     FakeCluster,
+    FragileStore,
+    Ticks,
     action,
     details,
     job,
-    known_bug,
     seen,
 )
+from held import Held
 
-from tracker_service.domain.jobs import JobId
-from tracker_service.domain.tasks import CopyStatus
 from tracker_service.errors import AccessDenied, GatewayUnavailable, RequestRefused
 from tracker_service.identities import Identities
-from tracker_service.store import copies, credentials, jobs, jobsets, tasks
+from tracker_service.store import jobs, tasks
 from tracker_service.store.credentials import Seal
-from tracker_service.store.engine import Store
-from tracker_service.tracking import poller as poller_module
 from tracker_service.tracking.poller import Poller
 from tracker_service.tracking.schedule import Schedule
 
@@ -37,68 +32,50 @@ FAILED = details(job(1), "KILLED", action(job(1), "work", APP_1))
 
 
 @dataclass
-class Following:
+class Following(Held):
     """A poller of one worker, and what the tests ask about it."""
 
-    store: Store
-    cluster: FakeCluster
     poller: Poller
     schedule: Schedule
-    seal: Seal
 
     def track(self, *numbers: int, owner: str = "guest", password: str = "guest-password") -> None:
-        with self.store.begin() as connection:
-            kept = jobs.record(connection, [seen(job(n), "UNKNOWN") for n in numbers])
-            tasks.track(connection, owner, owner, list(kept.values()), NOW)
-            credentials.keep(connection, owner, self.seal.close(owner, password), NOW)
-            jobsets.claim(connection, "worker", 3600, 10)
+        super().track(*numbers, owner=owner, password=password)
         self.load()
 
     def load(self) -> None:
         """Load all anew, which makes all due."""
-        with self.store.read() as connection:
-            for held in jobsets.held(connection, "worker"):
-                self.schedule.drop(held.lease.jobset_id)
-                live = tasks.live(connection, held.lease)
-                self.schedule.load(held.lease, live, time.monotonic(), NOW + timedelta(hours=1))
+        by_lease: dict = {}
+        for task in self.tasks():
+            by_lease.setdefault(task.lease, []).append(task)
+        for lease, live in by_lease.items():
+            self.schedule.drop(lease.jobset_id)
+            watched = [task for task in live if task.state == "watching"]
+            self.schedule.load(lease, watched, self.ticks.now, NOW + timedelta(hours=1))
 
     def look(self) -> None:
         self.load()
         self.poller.sweep()
 
-    def state(self, number: int) -> str:
-        with self.store.read() as connection:
-            return jobs.latest(connection, [job(number)])[job(number)].status
-
-    def task(self, number: int, owner: str = "guest") -> tasks.TrackedJob:
-        with self.store.read() as connection:
-            found = tasks.of_job(connection, owner, JobId(job(number)))
-        assert found
-        return found
-
-    def copies(self, number: int) -> list[str]:
-        task_id = self.task(number).task_id
-        with self.store.read() as connection:
-            return [copy.application for copy in copies.of_tasks(connection, [task_id])[task_id]]
-
-    def save_all(self, number: int) -> None:
-        task_id = self.task(number).task_id
-        with self.store.begin() as connection:
-            for copy in copies.of_tasks(connection, [task_id])[task_id]:
-                copies.change(connection, copy, status=CopyStatus.SUCCEEDED)
-
-    def kept(self, owner: str = "guest"):
-        with self.store.read() as connection:
-            return credentials.find(connection, [owner]).get(owner)
+    def go_on(self, seconds: float) -> None:
+        """Sweep until this time has passed."""
+        end = self.ticks.now + seconds
+        while self.ticks.now < end:
+            self.ticks.now += 1
+            self.poller.sweep()
 
 
 @pytest.fixture
 def following(
-    store: Store, identities: Identities, fake_cluster: FakeCluster, seal: Seal, now: Clock
+    store: FragileStore,
+    identities: Identities,
+    fake_cluster: FakeCluster,
+    seal: Seal,
+    now: Clock,
+    ticks: Ticks,
 ) -> Following:
     schedule = Schedule(5, 60, random.Random(7))
     poller = Poller(store, identities, schedule, AtOnce(), now)
-    return Following(store, fake_cluster, poller, schedule, seal)
+    return Following(store, fake_cluster, seal, ticks, poller, schedule)
 
 
 @pytest.fixture
@@ -134,7 +111,7 @@ def test_a_job_that_succeeded_ends_its_task(following, oozie):
     following.look()
 
     assert following.task(1).state == "ended"
-    assert following.copies(1) == []
+    assert following.copied(1) == []
 
 
 def test_a_job_that_failed_has_its_logs_copied(following, oozie):
@@ -144,7 +121,29 @@ def test_a_job_that_failed_has_its_logs_copied(following, oozie):
     following.look()
 
     assert following.task(1).state == "copying"
-    assert following.copies(1) == [APP_1]
+    assert following.copied(1) == [APP_1]
+
+
+def test_the_log_of_every_attempt_of_an_action_is_copied(following, oozie):
+    following.track(1)
+    oozie.has(details(job(1), "RUNNING", action(job(1), "work", APP_1)))
+    following.look()
+    oozie.has(details(job(1), "KILLED", action(job(1), "work", APP_2)))
+
+    following.look()
+
+    assert following.copied(1) == [APP_1, APP_2]
+
+
+def test_a_job_whose_logs_are_saved_is_watched_no_longer(following, oozie):
+    following.track(1)
+    oozie.has(FAILED)
+    following.look()
+    oozie.bulks.clear()
+
+    following.go_on(120)
+
+    assert oozie.bulks == []
 
 
 def test_with_the_last_task_the_credential_is_erased(following, oozie):
@@ -164,57 +163,74 @@ def test_while_logs_are_copied_the_credential_stays(following, oozie):
     oozie.has(FAILED)
 
     following.look()
-    following.look()
 
     assert following.kept()
 
 
-def test_when_all_logs_are_saved_the_task_ends(following, oozie):
-    following.track(1)
-    oozie.has(FAILED)
-    following.look()
-    following.save_all(1)
-
-    following.look()
-
-    assert following.task(1).state == "ended"
-
-
-def test_an_application_that_turns_up_late_is_copied_too(following, oozie):
-    following.track(1)
-    oozie.has(FAILED)
-    following.look()
-    following.save_all(1)
-    more = [action(job(1), "work", APP_1), action(job(1), "more", APP_2)]
-    oozie.has(details(job(1), "KILLED", *more))
-
-    following.look()
-
-    assert following.task(1).state == "copying"
-    assert following.copies(1) == [APP_1, APP_2]
-
-
-def test_while_the_resource_manager_is_away_no_task_ends_for_good(following, oozie, fake_cluster):
-    following.track(1)
-    oozie.has(FAILED)
-    following.look()
-    following.save_all(1)
-    fake_cluster.yarn.trouble = GatewayUnavailable()
-
-    following.look()
-
-    assert following.task(1).state == "copying"
-
-
-def test_a_job_that_oozie_no_longer_has_ends_its_task(following, oozie):
+def test_a_job_that_oozie_does_not_have_is_called_so_at_once_and_let_go_after_a_while(
+    following, oozie
+):
     following.track(1)
 
     following.look()
-
-    assert oozie.asked == [job(1)]
     assert following.state(1) == "NOT_FOUND"
-    assert following.task(1).state == "ended"
-    assert following.task(1).reason
+    assert following.is_live(1)
+
+    following.go_on(299)
+    assert following.is_live(1)
+
+    following.go_on(320)  # it is looked at later and later
+    assert not following.is_live(1)
+    assert job(1) in following.task(1).reason
+
+
+def test_a_job_that_comes_back_lives_on(following, oozie):
+    following.track(1)
+    following.look()
+    oozie.has(details(job(1), "RUNNING"))
+    following.go_on(290)
+    assert following.state(1) == "RUNNING"
+    del oozie.known[job(1)]
+
+    following.go_on(290)
+
+    assert following.state(1) == "NOT_FOUND"
+    assert following.is_live(1)
+
+
+def test_a_job_that_came_back_without_details_lives_on_too(following, oozie):
+    following.track(1)
+    following.look()
+    following.go_on(200)
+    oozie.has(details(job(1), "RUNNING"))
+    oozie.troubles[job(1)] = GatewayUnavailable()
+    following.go_on(150)
+    assert following.state(1) == "RUNNING"
+    del oozie.known[job(1)]
+    oozie.troubles.clear()
+
+    following.go_on(290)
+
+    assert following.is_live(1)
+
+
+def test_a_failed_job_that_is_gone_before_its_details_were_seen_is_saved_all_the_same(
+    following, oozie
+):
+    following.track(1)
+    oozie.has(details(job(1), "RUNNING", action(job(1), "work", APP_1)))
+    following.look()
+    oozie.has(details(job(1), "KILLED"))
+    oozie.troubles[job(1)] = GatewayUnavailable()
+    following.go_on(10)
+    del oozie.known[job(1)]
+    oozie.troubles.clear()
+
+    following.go_on(700)
+
+    assert following.state(1) == "KILLED"
+    assert following.task(1).state == "copying"
+    assert following.copied(1) == [APP_1]
 
 
 def test_a_job_that_is_only_missing_in_the_bulk_answer_is_not_lost(following, oozie):
@@ -232,24 +248,12 @@ def test_while_oozie_is_away_no_job_is_lost(following, oozie):
     following.track(1)
     oozie.is_down = True
 
-    following.look()
+    following.go_on(1000)
 
     assert following.state(1) == "UNKNOWN"
     assert following.task(1).state == "watching"
 
 
-def test_what_is_known_of_a_job_outlives_its_loss(following, oozie):
-    following.track(1)
-    oozie.has(details(job(1), "KILLED"))
-    following.look()
-    del oozie.known[job(1)]
-
-    following.look()
-
-    assert following.state(1) == "KILLED"
-
-
-@known_bug("_change() writes all columns of an observation, and NOT_FOUND has none of them")
 def test_a_lost_job_keeps_its_name_and_its_owner(following, oozie):
     following.track(1)
     oozie.has(details(job(1), "RUNNING", name="daily"))
@@ -258,37 +262,45 @@ def test_a_lost_job_keeps_its_name_and_its_owner(following, oozie):
 
     following.look()
 
+    assert following.state(1) == "NOT_FOUND"
     assert (following.task(1).job.name, following.task(1).job.user) == ("daily", "guest")
 
 
-@pytest.mark.parametrize(
-    "trouble",
-    [
-        GatewayUnavailable(),
-        *(
-            pytest.param(error, marks=known_bug("only GatewayUnavailable puts one job off"))
-            for error in (AccessDenied(), RequestRefused(), KeyError("id"))
-        ),
-    ],
-)
-def test_a_job_whose_details_cannot_be_had_does_not_block_others(
-    following, oozie, trouble, monkeypatch
-):
-    seconds = itertools.count(time.monotonic())
-    monkeypatch.setattr(poller_module, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
-    following.track(1, 2, 3)
-    oozie.has(FAILED, details(job(2), "SUCCEEDED"), details(job(3), "SUCCEEDED"))
-    oozie.troubles[job(1)] = trouble
+@pytest.mark.parametrize("trouble", [GatewayUnavailable(), AccessDenied(), RequestRefused()])
+def test_jobs_whose_details_cannot_be_had_do_not_block_others(following, oozie, trouble):
+    following.track(*range(1, 51))
+    oozie.has(*(details(job(n), "SUCCEEDED") for n in range(1, 51)))
+    oozie.troubles = dict.fromkeys([job(1), job(2), job(3)], trouble)
 
-    for _ in range(30):
-        following.poller.sweep()
+    following.go_on(20)
 
-    assert (following.task(2).state, following.task(3).state) == ("ended", "ended")
-    assert following.task(1).state == "watching"
+    assert [n for n in range(1, 51) if following.is_live(n)] == [1, 2, 3]
+
+
+def test_an_outage_is_noticed_by_three_requests(following, oozie):
+    following.track(*range(1, 51))
+    oozie.has(*(details(job(n), "SUCCEEDED") for n in range(1, 51)))
+    oozie.is_down = oozie.answers_bulks = True
+
+    following.look()
+
+    assert len(oozie.asked) == 3
+
+
+def test_after_an_outage_of_the_details_all_jobs_end(following, oozie):
+    following.track(*range(1, 21))
+    oozie.has(*(details(job(n), "SUCCEEDED") for n in range(1, 21)))
+    oozie.is_down = oozie.answers_bulks = True
+    following.go_on(60)
+    oozie.is_down = False
+
+    following.go_on(700)
+
+    assert [n for n in range(1, 21) if following.is_live(n)] == []
 
 
 def test_trouble_of_one_user_does_not_stop_another(following, oozie):
-    following.track(1, password="wrong")
+    following.track(1)
     following.track(2, owner="sam", password="sam-password")
     oozie.has(FAILED, details(job(2), "SUCCEEDED"))
     oozie.troubles[job(1)] = RuntimeError("broken")
@@ -298,19 +310,49 @@ def test_trouble_of_one_user_does_not_stop_another(following, oozie):
     assert following.task(2, "sam").state == "ended"
 
 
-def test_after_its_lease_is_lost_a_worker_writes_nothing(following, oozie, store):
+def test_after_its_lease_is_lost_a_worker_writes_nothing(following, oozie):
     following.track(1, 2, 3)
     oozie.has(FAILED, details(job(2), "SUCCEEDED"))
-    following.load()
-    with store.begin() as connection:
-        jobsets.release(connection, "worker")
-        jobsets.claim(connection, "another", 3600, 10)
+    following.lose_lease()
 
     following.poller.sweep()
+    oozie.bulks.clear()
+    following.go_on(600)
 
     assert [following.state(n) for n in (1, 2, 3)] == ["UNKNOWN"] * 3
     assert [following.task(n).state for n in (1, 2, 3)] == ["watching"] * 3
-    assert following.schedule.leases == {}
+    assert oozie.bulks == []
+
+
+@pytest.mark.parametrize("status", ["SUCCEEDED", "KILLED"])
+def test_an_end_that_was_not_committed_is_decided_again(following, oozie, store, status):
+    following.track(1)
+    oozie.has(details(job(1), status, action(job(1), "work", APP_1)))
+    oozie.troubles[job(1)] = GatewayUnavailable()
+    following.go_on(1)
+    oozie.troubles.clear()
+    store.is_broken = True
+    following.go_on(30)
+    store.is_broken = False
+    assert (following.state(1), following.task(1).state) == (status, "watching")
+
+    following.go_on(120)
+
+    assert following.task(1).state == {"SUCCEEDED": "ended", "KILLED": "copying"}[status]
+
+
+@pytest.mark.parametrize("status", ["SUCCEEDED", "KILLED"])
+def test_what_was_not_committed_is_tried_again(following, oozie, store, status):
+    following.track(1)
+    oozie.has(details(job(1), status, action(job(1), "work", APP_1)))
+    store.is_broken = True
+    following.poller.sweep()
+    store.is_broken = False
+    assert following.task(1).state == "watching"
+
+    following.go_on(20)
+
+    assert following.task(1).state == {"SUCCEEDED": "ended", "KILLED": "copying"}[status]
 
 
 def test_a_sweep_is_noted_once_all_jobs_were_looked_at(following, oozie):
@@ -322,12 +364,24 @@ def test_a_sweep_is_noted_once_all_jobs_were_looked_at(following, oozie):
     assert following.task(1).polled_at == NOW
 
 
-def test_a_task_follows_its_job_into_the_next_run(following, oozie):
+def test_applications_of_running_jobs_become_known_in_the_background(following, oozie):
     following.track(1)
-    oozie.has(FAILED)
+    oozie.has(details(job(1), "RUNNING"))
+    following.look()
+    oozie.has(details(job(1), "RUNNING", action(job(1), "work", APP_1)))
+
+    following.go_on(300)
+
+    with following.store.read() as connection:
+        key = following.task(1).job.key
+        assert jobs.applications_of(connection, [key])[key] == [APP_1]
+
+
+def test_the_next_run_of_a_job_that_is_watched_is_watched(following, oozie):
+    following.track(1)
+    oozie.has(details(job(1), "RUNNING"))
     following.look()
     oozie.has(details(job(1), "RUNNING", run=1))
-    following.save_all(1)
 
     following.look()
 
@@ -335,7 +389,6 @@ def test_a_task_follows_its_job_into_the_next_run(following, oozie):
     assert following.task(1).job.run == 1
 
 
-@known_bug("after follow_run() has ended a task, _next_step() wakes it as COPYING, without jobset")
 def test_a_task_whose_next_run_is_tracked_too_ends_for_good(following, oozie, store):
     following.track(1)
     oozie.has(details(job(1), "RUNNING"))

@@ -4,7 +4,6 @@ import os
 from pathlib import Path
 
 import pytest
-from fakes import known_bug
 
 from tracker_service.errors import ConfigError
 from tracker_service.settings import load
@@ -120,25 +119,24 @@ def test_the_variable_with_the_name_of_the_file_is_no_setting(monkeypatch):
     assert load().log_level == "INFO"
 
 
-@known_bug("SettingsError of pydantic-settings is not turned into ConfigError")
 @pytest.mark.parametrize(
     ("variable", "value"),
     [("TRACKER_GATEWAY", "http://localhost"), ("TRACKER_COPYING__LOG_ROOTS", "/app-logs,/tmp")],
 )
-def test_a_variable_that_should_be_json_and_is_not_is_named(monkeypatch, variable, value):
+def test_a_variable_that_should_be_json_and_is_not_is_named_by_its_section(
+    monkeypatch, variable, value
+):
     monkeypatch.setenv(variable, value)
 
-    assert variable in refusal()
+    assert f'"{variable.split("_")[1].lower()}"' in refusal()
 
 
-@known_bug("construct_document raises yaml's ConstructorError past _parse")
 def test_a_tag_of_yaml_that_is_not_known_is_a_mistake_of_the_file(file):
     file.write_text("gateway:\n  url: !secret knox\n")
 
     assert "tracker.yml" in refusal(file)
 
 
-@known_bug("a file that is not UTF-8 raises UnicodeDecodeError")
 def test_a_file_that_is_no_text_is_a_mistake_of_the_file(file):
     file.write_bytes(b"log_level: \xff\xfe\n")
 
@@ -158,7 +156,6 @@ def test_broken_yaml_is_refused_with_its_line(file):
     assert "line 3" in refusal(file)
 
 
-@known_bug("the file is parsed as text without its name: yaml says `<unicode string>`")
 def test_broken_yaml_is_refused_with_the_name_of_its_file(file):
     file.write_text("gateway:\n  url: [\n")
 

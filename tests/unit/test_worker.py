@@ -9,12 +9,13 @@ from tracker_service.archive.aggregation import Aggregation
 from tracker_service.archive.copier import Copier
 from tracker_service.archive.progress import CopyLimits, Progress
 from tracker_service.archive.workflow_copy import WorkflowOptions
-from tracker_service.errors import ConfigError
-from tracker_service.store import jobs, jobsets, tasks
+from tracker_service.errors import ConfigError, StoreUnavailable
+from tracker_service.store import credentials, jobs, jobsets, tasks
 from tracker_service.supervisor import lock_directory
+from tracker_service.tracking.completion import Completion
 from tracker_service.tracking.poller import Poller
 from tracker_service.tracking.schedule import Schedule
-from tracker_service.worker import Worker
+from tracker_service.worker import Duties, Worker, _kept_alive
 
 
 @pytest.fixture
@@ -33,7 +34,13 @@ def new_worker(store, identities, now):
             options,
             now,
         )
-        return Worker(store, schedule, poller, copier, [], 3600, now)
+        duties = Duties(
+            schedule=schedule,
+            poller=poller,
+            completion=Completion(store, identities, AtOnce(), now),
+            copier=copier,
+        )
+        return Worker(store, duties, [], 3600, now)
 
     return make
 
@@ -49,9 +56,9 @@ def track(store, identities, fake_cluster):
 
 
 def due(worker: Worker) -> set[str]:
-    taken = worker._schedule.take_due(float("inf"))
+    taken = worker._duties.schedule.take_due(float("inf"))
     for owner in taken:
-        worker._schedule.give_back(owner, 0)
+        worker._duties.schedule.give_back(owner, 0)
     return {entry.task.job_id for entries in taken.values() for entry in entries}
 
 
@@ -96,7 +103,88 @@ def test_what_another_worker_has_taken_is_dropped(new_worker, track, store):
     worker.tend()
 
     assert due(worker) == set()
-    assert worker._schedule.leases == {}
+
+
+def copying(worker: Worker) -> set[str]:
+    return {item.task.job_id for item in worker._duties.completion._items.values()}
+
+
+def start_copying(store, worker: Worker, number: int) -> None:
+    with store.begin() as connection:
+        [held] = jobsets.held(connection, worker.id)
+        live = tasks.live(connection, held.lease)
+        tasks.start_copying(connection, next(t for t in live if t.job_id == job(number)))
+
+
+def test_a_task_changes_hands_when_its_logs_are_to_be_saved(new_worker, track, store):
+    worker = new_worker()
+    track(1, 2)
+    worker.tend()
+
+    start_copying(store, worker, 1)
+    worker.tend()
+
+    assert (due(worker), copying(worker)) == ({job(2)}, {job(1)})
+
+
+def test_another_worker_goes_on_where_the_first_was(new_worker, track, store):
+    first, second = new_worker(), new_worker()
+    track(1, 2)
+    first.tend()
+    start_copying(store, first, 1)
+    first.tend()
+
+    first.stop()
+    second.tend()
+
+    assert (due(second), copying(second)) == ({job(2)}, {job(1)})
+
+
+def test_what_has_not_changed_is_not_loaded_again(new_worker, track, monkeypatch):
+    worker = new_worker()
+    track(1)
+    worker.tend()
+    monkeypatch.setattr(tasks, "live", lambda *_: pytest.fail("it was loaded again"))
+
+    worker.tend()
+
+
+def test_logs_that_are_saved_of_a_lost_jobset_are_dropped_too(new_worker, track, store):
+    worker = new_worker()
+    track(1)
+    worker.tend()
+    start_copying(store, worker, 1)
+    worker.tend()
+    with store.begin() as connection:
+        jobsets.release(connection, worker.id)
+        jobsets.claim(connection, "another", 3600, 1)
+
+    worker.tend()
+
+    assert copying(worker) == set()
+
+
+@pytest.mark.parametrize("trouble", [StoreUnavailable(), KeyError("x")])
+def test_a_duty_outlives_its_failures(trouble):
+    def duty() -> None:
+        raise trouble
+
+    _kept_alive(duty)()
+
+
+def test_what_has_expired_is_tidied_away(new_worker, store, now):
+    worker = new_worker()
+    with store.begin() as connection:
+        credentials.keep_verdict(connection, "print", "guest", NOW)
+        jobsets.renew(connection, "killed", 30, NOW)
+        long_ago = "UPDATE workers SET seen_at = seen_at - 90000000"
+        connection.exec_driver_sql(long_ago)
+
+    worker.tidy()
+
+    with store.read() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM verdicts").scalar() == 0
+        assert connection.exec_driver_sql("SELECT count(*) FROM workers").scalar() == 0
 
 
 def test_a_jobset_without_tasks_is_given_back(new_worker, track, store):

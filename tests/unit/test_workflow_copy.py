@@ -38,7 +38,7 @@ def test_the_workflow_runs_the_script_on_the_application():
         APP_1,
         "guest",
         part_path(a_copy(attempt=1)),
-        "/user/guest/WORK/logs/.tracker/c0ffee/reason-1",
+        "/user/guest/WORK/logs/.tracker/c0ffee/1/reason",
     ]
 
 
