@@ -167,7 +167,10 @@ def load(file: Path | None = None) -> Settings:
         told = "\n".join(_explain(e["loc"], e["msg"], root, path) for e in error.errors())
         raise ConfigError(told) from error
     except SettingsError as error:
-        raise ConfigError(f"an environment variable cannot be read: {error}") from error
+        section = str(error).partition('field "')[2].partition('"')[0]
+        start = f"{PREFIX}{section}".upper()
+        suspects = [name for name in os.environ if name.upper().startswith(start)]
+        raise ConfigError(f"{', '.join(suspects)}: {error.__cause__ or error}") from error
 
 
 def _parse(path: Path) -> yaml.Node | None:

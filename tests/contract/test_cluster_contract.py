@@ -161,7 +161,7 @@ def test_a_workflow_without_a_definition_is_refused_with_oozies_words(
         }
     )
 
-    with pytest.raises(RequestRefused, match="E0307|E0504|does not exist"):
+    with pytest.raises(RequestRefused, match=r"E0307|E0504|does not exist"):
         guest.oozie.submit(document)
 
 

@@ -94,7 +94,7 @@ def test_a_task_follows_its_job_into_the_next_run(connection):
     [task] = live_tasks(connection)
     [again] = jobs.record(connection, [seen(1, run=1)]).values()
 
-    tasks.follow_run(connection, task, again.key, NOW)
+    tasks.follow_run(connection, task, again, NOW)
 
     [followed] = live_tasks(connection)
     assert (followed.id, followed.run) == (task.id, 1)
@@ -106,7 +106,7 @@ def test_a_task_whose_next_run_is_tracked_already_ends(connection):
     [again] = jobs.record(connection, [seen(1, run=1)]).values()
     tasks.track(connection, "guest", "guest", [again], NOW)
 
-    tasks.follow_run(connection, task, again.key, NOW)
+    tasks.follow_run(connection, task, again, NOW)
 
     [left] = live_tasks(connection)
     assert left.run == 1

@@ -372,3 +372,13 @@ def test_logs_that_could_not_be_saved_end_a_task_too(completing, store):
     completing.go_on(1)
 
     assert not completing.is_live(1)
+
+
+def test_what_is_unexpected_at_one_job_stops_no_other(completing, oozie):
+    oozie.has(*(details(job(number), "KILLED") for number in range(1, 6)))
+    completing.track(*range(1, 6))
+    oozie.troubles[job(1)] = RuntimeError("nobody thought of this")
+
+    completing.go_on(600)
+
+    assert [number for number in range(1, 6) if completing.is_live(number)] == [1]

@@ -628,7 +628,7 @@ def test_copies_go_on_after_the_next_run_began(copying, oozie):
     [task] = copying.tasks()
     with copying.store.begin() as connection:
         again = jobs.record(connection, [seen(job(1), run=1)])
-        tasks.follow_run(connection, task, again[job(1)].key, NOW)
+        tasks.follow_run(connection, task, again[job(1)], NOW)
     copying.says("SUCCEEDED")
     copying.wrote()
 
@@ -636,3 +636,55 @@ def test_copies_go_on_after_the_next_run_began(copying, oozie):
 
     assert copying.copy().status == CopyStatus.SUCCEEDED
     assert started.path in copying.home.files
+
+
+def test_a_workflow_that_succeeded_and_is_left_out_of_the_bulk_answer_is_published(copying, oozie):
+    started = copying.start()
+    copying.says("SUCCEEDED")
+    copying.wrote()
+    oozie.left_out = {started.job}
+
+    copying.advance(1)
+
+    assert (copying.copy().status, copying.copy().failures) == (CopyStatus.SUCCEEDED, 0)
+
+
+def test_our_own_kill_is_not_taken_for_somebody_elses(copying, oozie):
+    copying.start()
+    copying.says("SUSPENDED")
+
+    def kill(killed):
+        oozie.has(details(killed, "KILLED", action(killed, "copy", status="KILLED")))
+        raise GatewayUnavailable("no answer in time")
+
+    oozie.kill = kill
+
+    copying.advance(1)
+
+    assert (copying.copy().status, copying.copy().failures) == (CopyStatus.WAITING, 1)
+
+
+def test_what_is_unexpected_in_a_submission_uses_up_the_tries(copying, oozie):
+    oozie.refusal = RuntimeError("nobody thought of this")
+    copying.want(APP_1)
+
+    for _ in range(10):
+        copying.advance(3600)
+
+    assert copying.copy().status == CopyStatus.FAILED
+    assert "nobody thought of this" in copying.copy().reason
+
+
+def test_a_task_does_not_end_before_the_copies_of_an_earlier_run(copying, oozie):
+    copying.start()
+    for status in ("RUNNING", "SUCCEEDED"):
+        [task] = copying.tasks()
+        with copying.store.begin() as connection:
+            task = outcome.observed(connection, task, seen(job(1), status, run=1), NOW)
+            outcome.next_step(connection, task, NOW)
+    copying.says("SUCCEEDED")
+    copying.wrote()
+
+    copying.advance(1)
+
+    assert copying.copy().status == CopyStatus.SUCCEEDED

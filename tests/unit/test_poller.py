@@ -414,3 +414,13 @@ def test_a_user_without_a_credential_is_told_so(following, oozie, store):
 
     assert "post the job again" in following.task(1).reason
     assert oozie.bulks == []
+
+
+def test_what_is_unexpected_at_one_job_stops_no_other(following, oozie):
+    following.track(*range(1, 6))
+    oozie.has(*(details(job(number), "SUCCEEDED") for number in range(1, 6)))
+    oozie.troubles[job(1)] = RuntimeError("nobody thought of this")
+
+    following.go_on(600)
+
+    assert [number for number in range(1, 6) if following.is_live(number)] == [1]

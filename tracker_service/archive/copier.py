@@ -97,7 +97,7 @@ class Copier:
         except Exception as error:
             # One user's trouble must not stop the others'; it is tried again, and it is seen.
             log.exception("copies_broke", user=owner)
-            self._postpone(left, TROUBLE, f"something unexpected went wrong here: {error!r}")
+            self._postpone(left, TROUBLE, _unexpected(error))
         finally:
             with self._lock:
                 self._busy.discard(owner)
@@ -144,7 +144,7 @@ class Copier:
             log.warning("lease_lost", copy=copy.id, reason=str(error))
         except Exception as error:
             log.exception("copy_step_broke", copy=copy.id)
-            self._fail(access, copy, lease, f"something unexpected went wrong here: {error!r}")
+            self._fail(access, copy, lease, _unexpected(error))
 
     def _do_next(
         self, access: ClusterAccess, copy: Copy, lease: Lease, stands: Mapping[str, JobStatus]
@@ -182,10 +182,13 @@ class Copier:
         except GatewayUnavailable as error:
             # It may have been started: `_find_again` will see.
             self._postpone([(started, lease)], TROUBLE, str(error))
-        except CredentialsRefused:
+        except (CredentialsRefused, StoreUnavailable):
             raise
         except GatewayError as error:
             self._fail(access, started, lease, str(error))
+        except Exception as error:
+            log.exception("submission_broke", copy=copy.id)
+            self._fail(access, started, lease, _unexpected(error))
         else:
             self._progress.submitted(started, lease, job)
 
@@ -233,10 +236,13 @@ class Copier:
         status = details.observation.status
         if self._goes_on(copy, status):
             self._postpone([(copy, lease)], LOOK, RUNS)
+        elif status == JobStatus.SUCCEEDED:
+            self._publish(access, copy, lease)
         elif not status.is_terminal:
-            # Suspended, or for hours at it: it would keep its place for ever.
-            access.oozie.kill(job)
+            # Suspended, or for hours at it: it would keep its place for ever. It is killed after
+            # the try has failed, so that its end is not taken for somebody else's deed.
             self._fail(access, copy, lease, f"the copy workflow {job} was {status} and did not end")
+            access.oozie.kill(job)
         elif any(action.status == "KILLED" for action in details.actions):
             self._tidy(access, copy)
             self._progress.gave_up(copy, lease, f"somebody killed {job}", CopyStatus.KILLED)
@@ -275,6 +281,10 @@ class Copier:
 
 class _Full(Exception):
     """There is no place for one more copy of this user."""
+
+
+def _unexpected(error: Exception) -> str:
+    return f"something unexpected went wrong in the tracker: {error!r}"
 
 
 def _explained(copy: Copy, told: str) -> str:

@@ -41,13 +41,19 @@ def open_logs(hdfs: WebHdfs, copies: Sequence[Copy]) -> Generator[bytes, None, N
     else:
         told = "; ".join(log.missing for log in opened)
         raise next((type(o.error) for o in opened if o.error), LogNotSaved)(told)
-    return _stream(hdfs, opened, waiting)
+    stream = _stream(hdfs, opened, waiting)
+    next(stream)
+    return stream
 
 
 def _stream(
     hdfs: WebHdfs, opened: Sequence[_Opened], waiting: Iterable[Copy]
 ) -> Generator[bytes, None, None]:
-    """Yield what is open already, then the others; close each, also if nobody reads on."""
+    """Yield what is open already, then the others; close each, also if nobody reads on.
+
+    The first piece is empty: only a generator that has begun closes what it holds.
+    """
+    yield b""
     for log in chain(opened, (_open(hdfs, copy) for copy in waiting)):
         if log.stream is None:
             yield f"{log.missing}\n".encode()

@@ -18,7 +18,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from requests.auth import HTTPBasicAuth
 from urllib3.connectionpool import ConnectionPool
-from urllib3.exceptions import TimeoutError
+from urllib3.exceptions import ReadTimeoutError
 from urllib3.response import BaseHTTPResponse
 from urllib3.util.retry import Retry
 
@@ -60,7 +60,7 @@ class Gateway:
 
 
 class _Retry(Retry):
-    """Tries again what failed fast; after a time-out the caller has waited long enough."""
+    """Tries again what failed; but who has waited for an answer has waited long enough."""
 
     def increment(
         self,
@@ -72,7 +72,7 @@ class _Retry(Retry):
         _stacktrace: TracebackType | None = None,
     ) -> Self:
         """Return the retries that are left, or raise the error."""
-        if isinstance(error, TimeoutError):
+        if isinstance(error, ReadTimeoutError):
             raise error
         return super().increment(method, url, response, error, _pool, _stacktrace)
 

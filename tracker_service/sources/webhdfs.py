@@ -111,7 +111,9 @@ class WebHdfs:
         length = self.status(path).length
         with _meanings(path):
             response = self._client._open(path)
-        return _whole(path, response, length)
+        stream = _whole(path, response, length)
+        next(stream)
+        return stream
 
     def head(self, path: str, length: int) -> bytes:
         """Return the first bytes of a file."""
@@ -134,8 +136,10 @@ class WebHdfs:
 
 
 def _whole(path: str, response: requests.Response, length: int) -> Generator[bytes, None, None]:
+    """Yield an empty piece, so that closing the generator closes the response, then the rest."""
     received = 0
     try:
+        yield b""
         for chunk in response.iter_content(CHUNK_BYTES):
             received += len(chunk)
             yield chunk

@@ -172,6 +172,14 @@ def all_finished(connection: Connection, leases: Iterable[Lease]) -> set[int]:
     )
 
 
+def has_unfinished(connection: Connection, task_id: int) -> bool:
+    """Tell whether a task has copies that have not ended."""
+    unfinished = select(copies.c.id).where(
+        copies.c.task_id == task_id, copies.c.status.in_(UNFINISHED)
+    )
+    return connection.scalar(unfinished.limit(1)) is not None
+
+
 def copy_jobs(connection: Connection, ids: Sequence[JobId]) -> set[str]:
     """Return which of these Oozie jobs are copy workflows of ours."""
     found: set[str] = set()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -116,23 +116,34 @@ def _track_task(row: Row[*tuple[Any, ...]], lease: Lease) -> TrackTask:
     )
 
 
-def follow_run(connection: Connection, task: TrackTask, job_key: int, now: datetime) -> TaskState:
-    """Let a task follow the next run of its job; its copies of the earlier run stay.
+def follow_run(connection: Connection, task: TrackTask, kept: KeptJob, now: datetime) -> TrackTask:
+    """Let a task follow the next run of its job; its copies of the earlier run go on.
 
     Returns:
-        the task's state then: it ends if the user tracks that run by another task already.
+        the task as it goes on. If the user tracks that run by another task already, this one ends,
+        or stays with its run as long as logs of it are being saved.
     """
-    same = (tasks.c.kind == TRACK, tasks.c.owner == task.owner, tasks.c.job_id == job_key)
+    same = (tasks.c.kind == TRACK, tasks.c.owner == task.owner, tasks.c.job_id == kept.key)
     if connection.scalar(select(tasks.c.id).where(*same)) is not None:
+        if task.state == TaskState.COPYING:
+            return task
         end(connection, task, now, "the job was run again, and that run is tracked too")
-        return TaskState.ENDED
+        return replace(task, state=TaskState.ENDED)
     connection.execute(
         update(tasks)
         .where(tasks.c.id == task.id, tasks.c.state != TaskState.ENDED)
-        .values(job_id=job_key, state=TaskState.WATCHING, reason=None)
+        .values(job_id=kept.key, state=TaskState.WATCHING, reason=None)
     )
     jobsets.touch(connection, task.lease.jobset_id)
-    return TaskState.WATCHING
+    return replace(
+        task, job_key=kept.key, run=kept.run, status=kept.status, state=TaskState.WATCHING
+    )
+
+
+def state_of(connection: Connection, task_id: int) -> TaskState:
+    """Return where a task stands now; one that is gone has ended."""
+    state = connection.scalar(select(tasks.c.state).where(tasks.c.id == task_id))
+    return TaskState(state or TaskState.ENDED)
 
 
 def start_copying(connection: Connection, task: TrackTask) -> TaskState:

@@ -5,17 +5,23 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from threading import Lock
 
 import structlog
 
 from tracker_service.domain.tasks import Lease, TaskState, TrackTask
-from tracker_service.errors import CredentialsRefused, GatewayError, JobNotFound, LeaseLost
+from tracker_service.errors import (
+    CredentialsRefused,
+    GatewayError,
+    JobNotFound,
+    LeaseLost,
+    StoreUnavailable,
+)
 from tracker_service.identities import Identities
 from tracker_service.sources.access import ClusterAccess
-from tracker_service.store import copies, jobsets
+from tracker_service.store import copies, jobsets, tasks
 from tracker_service.store.engine import Store
 from tracker_service.tracking import outcome
 from tracker_service.tracking.explorer import Exploration, explore
@@ -59,11 +65,11 @@ class Completion:
         self._busy: set[str] = set()
         self._lock = Lock()
 
-    def load(self, lease: Lease, tasks: Sequence[TrackTask], now: float) -> None:
+    def load(self, lease: Lease, copying: Sequence[TrackTask], now: float) -> None:
         """Take the copying tasks of a jobset as the store has them."""
         with self._lock:
             before = self._drop(lease.jobset_id)
-            for task in tasks:
+            for task in copying:
                 item = before.get(task.id) or _Item(task, since=now, due=now)
                 item.task = task
                 self._items[task.id] = item
@@ -104,7 +110,7 @@ class Completion:
         try:
             with self._identities.acting_for(owner) as access:
                 for item in items:
-                    if not self._search(access, item):
+                    if not self._search_safely(access, item):
                         break  # part of the cluster is away: one request is enough to know
         except GatewayError as error:
             log.warning("search_failed", user=owner, reason=str(error))
@@ -117,6 +123,17 @@ class Completion:
         finally:
             with self._lock:
                 self._busy.discard(owner)
+
+    def _search_safely(self, access: ClusterAccess, item: _Item) -> bool:
+        """Search one job; what is unexpected there does not stop the others."""
+        try:
+            return self._search(access, item)
+        except (GatewayError, StoreUnavailable):
+            raise
+        except Exception:
+            log.exception("search_broke", job=item.task.job_id)
+            self._later(item)
+            return True
 
     def _search(self, access: ClusterAccess, item: _Item) -> bool:
         """Search one job for applications; end its task if all are saved and none is new.
@@ -148,8 +165,10 @@ class Completion:
         is_given_up = bool(trouble) and time.monotonic() - item.since > _TRIED_FOR_S
         with self._store.begin() as connection:
             jobsets.guard(connection, item.task.lease)
-            now, task = self._clock(), item.task
-            if found:
+            now = self._clock()
+            # What was loaded may be older than the last commit of this very task.
+            task = replace(item.task, state=tasks.state_of(connection, item.task.id))
+            if found and task.state != TaskState.ENDED:
                 task = outcome.explored(connection, task, found.details, found.applications, now)
             if task.state == TaskState.COPYING:
                 outcome.decide_copies(connection, task, now)

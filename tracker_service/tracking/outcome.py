@@ -21,19 +21,12 @@ def observed(
     connection: Connection, task: TrackTask, seen: Observation, now: datetime
 ) -> TrackTask:
     """Record an observation; return the task as it goes on with what is known of its job now."""
-    kept, state = jobs.record(connection, [seen])[seen.id], task.state
+    kept = jobs.record(connection, [seen])[seen.id]
     if kept.key != task.job_key:
-        state = tasks.follow_run(connection, task, kept.key, now)
+        return tasks.follow_run(connection, task, kept, now)
     if kept.status != task.status:
         log.info("job_state_changed", job=kept.id, was=task.status, now=kept.status)
-    return replace(
-        task,
-        job_key=kept.key,
-        run=kept.run,
-        status=kept.status,
-        state=state,
-        observed_at=kept.observed_at,
-    )
+    return replace(task, run=kept.run, status=kept.status, observed_at=kept.observed_at)
 
 
 def explored(
@@ -82,7 +75,9 @@ def lost(connection: Connection, task: TrackTask, reason: str, now: datetime) ->
 def ended(
     connection: Connection, task: TrackTask, now: datetime, reason: str | None = None
 ) -> TrackTask:
-    """End a task; erase its user's credential if it was the last."""
+    """End a task, once its copies have ended; erase its user's credential if it was the last."""
+    if copies.has_unfinished(connection, task.id):  # of an earlier run
+        return replace(task, state=tasks.start_copying(connection, task))
     tasks.end(connection, task, now, reason)
     kept = credentials.find(connection, [task.owner]).get(task.owner)
     if kept and credentials.erase_unneeded(connection, kept):

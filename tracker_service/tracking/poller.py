@@ -21,6 +21,7 @@ from tracker_service.errors import (
     GatewayUnavailable,
     JobNotFound,
     LeaseLost,
+    StoreUnavailable,
 )
 from tracker_service.identities import Identities
 from tracker_service.sources.access import ClusterAccess
@@ -152,12 +153,15 @@ class Poller:
                 with self._unless_lost(entry.task.lease):
                     self._look_closer(access, entry)
                 in_a_row = 0
-            except CredentialsRefused:
+            except (CredentialsRefused, StoreUnavailable):
                 raise
             except GatewayError as error:
                 log.warning("details_not_seen", job=entry.task.job_id, reason=str(error))
                 self._schedule.trouble(entry, time.monotonic())
                 in_a_row += isinstance(error, GatewayUnavailable)
+            except Exception:
+                log.exception("details_broke", job=entry.task.job_id)
+                self._schedule.trouble(entry, time.monotonic())
             if in_a_row == _TROUBLES_IN_A_ROW:
                 return  # it is not the jobs: the rest is asked about after the next bulk answer
 
@@ -216,12 +220,13 @@ class Poller:
         running = [
             entry
             for entry in entries
-            if entry.task.state == TaskState.WATCHING
-            and not entry.task.status.is_terminal
-            and not entry.troubles
+            if entry.task.state == TaskState.WATCHING and not entry.task.status.is_terminal
         ]
         longest = sorted(running, key=lambda entry: entry.details_at)
-        self._look_closer_at(access, longest[: self._budget.spend(len(longest))])
+        for entry in longest[: self._budget.spend(len(longest))]:
+            due, entry.details_at = entry.due, time.monotonic()  # tried, whatever comes of it
+            self._look_closer_at(access, [entry])
+            entry.due = min(entry.due, due)  # the job itself is asked about as before
 
     def _note_sweep(self, owner: str) -> None:
         """Write once for each jobset since when all its jobs have been looked at."""
