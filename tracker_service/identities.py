@@ -99,7 +99,7 @@ class Identities:
         with self._store.read() as connection:
             kept = credentials.find(connection, [owner]).get(owner)
         if kept is None or not kept.may_be_used(now):
-            self._explain(owner, _NO_CREDENTIAL if kept is None else _REFUSED)
+            self._explain(owner, kept, _NO_CREDENTIAL if kept is None else _REFUSED)
             raise CredentialsRefused(_NO_CREDENTIAL if kept is None else _REFUSED)
         try:
             access = self._pool.of(credential := BasicCredential(*self._seal.open(kept.sealed)))
@@ -107,14 +107,14 @@ class Identities:
                 self._try_again(kept, access)
             yield access
         except ConfigError as error:
-            self._explain(owner, f"{error}; post the job again")
+            self._explain(owner, kept, f"{error}; post the job again")
             raise CredentialsRefused(str(error)) from error
         except CredentialsRefused:
             self._pool.forget(credential)
             log.warning("credential_refused", user=owner, refusals=kept.refusals + 1)
             with self._store.begin() as connection:
-                credentials.refuse(connection, kept, now)
-                tasks.explain(connection, owner, _REFUSED)
+                if credentials.refuse(connection, kept, now):
+                    tasks.explain(connection, owner, _REFUSED)
             raise
 
     def _try_again(self, kept: credentials.KeptCredential, access: ClusterAccess) -> None:
@@ -124,6 +124,8 @@ class Identities:
             credentials.accept(connection, kept)
             tasks.explain(connection, kept.owner, None)
 
-    def _explain(self, owner: str, reason: str) -> None:
+    def _explain(self, owner: str, kept: credentials.KeptCredential | None, reason: str) -> None:
+        """Say why a user's tasks wait, unless a fresh credential has come meanwhile."""
         with self._store.begin() as connection:
-            tasks.explain(connection, owner, reason)
+            if credentials.find(connection, [owner]).get(owner) == kept:
+                tasks.explain(connection, owner, reason)

@@ -149,6 +149,8 @@ class Worker:
         with self._store.begin() as connection:
             jobsets.release(connection, self.id)
             jobsets.forget_worker(connection, self.id)
+        for jobset_id in list(self._held):
+            self._forget(jobset_id)  # looks in progress see it and stop
         for executor in self._executors:
             executor.shutdown(wait=True, cancel_futures=True)
         self._store.close()

@@ -34,6 +34,12 @@ def assert_all_logs_are_saved(service: RunningService, stand: Stand, job: str) -
     assert len(whole.content) == sum(copy["bytes"] for copy in copies.values())
 
 
+def wait_until_running(stand: Stand, application: str) -> None:
+    """Wait until an application has a container, which alone can log anything."""
+    yarn = access(stand).yarn
+    until(lambda: yarn.application(ApplicationId(application)).state == "RUNNING")
+
+
 def test_a_job_that_succeeds_is_followed_to_its_end_and_nothing_is_copied(
     service: RunningService, stand: Stand
 ) -> None:
@@ -86,8 +92,7 @@ def test_a_killed_job_has_its_log_saved(service: RunningService, stand: Stand) -
     job = stand.start("sleep")
     service.track(job)
     ids = until(lambda: service.get(f"job/{job}?refresh=true").json()["application-ids"])
-    yarn = access(stand).yarn
-    until(lambda: yarn.application(ApplicationId(f"application_{ids[0]}")).state == "RUNNING")
+    wait_until_running(stand, f"application_{ids[0]}")
 
     stand.kill(job)
 
@@ -114,7 +119,9 @@ def test_a_child_that_oozie_had_no_time_to_write_down_is_saved_too(
     service = run(real)
     job = real.start("count")
     service.track(job)
-    until(lambda: len(real.yarn_applications(job)) == 2)  # launcher, and the job that it launched
+    both = until(lambda: real.yarn_applications(job), lambda found: len(found) == 2)
+    for application in both:  # launcher, and the job that it launched
+        wait_until_running(real, application)
 
     real.kill(job)
 

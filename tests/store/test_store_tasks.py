@@ -151,6 +151,7 @@ def test_nobody_gets_the_task_of_another_user(connection):
 def task(connection):
     """A task in the store whose logs are being copied."""
     track(connection, 1)
+    credentials.keep(connection, "guest", b"sealed", NOW)
     [made] = live_tasks(connection)
     tasks.start_copying(connection, made)
     return made
@@ -201,9 +202,9 @@ def test_a_copy_in_another_try_is_not_changed(connection, task):
     assert not copies.change(connection, seen_copy, status=CopyStatus.FAILED)
 
 
-def due(connection, now=LATER, limit: int = 10, leases=None, busy=()) -> list[str]:
+def due(connection, now=LATER, limit: int = 10, leases=None, busy=(), full=()) -> list[str]:
     held = {lease.jobset_id: lease for lease in hold(connection)} if leases is None else leases
-    return [copy.application for copy, _ in copies.due(connection, held, now, busy, limit)]
+    return [copy.application for copy, _ in copies.due(connection, held, now, busy, full, limit)]
 
 
 def test_the_copies_that_are_due_longest_come_first(connection, task):
@@ -229,7 +230,7 @@ def test_copies_of_others_and_finished_ones_are_not_due(connection, task):
 def test_a_due_copy_comes_with_its_lease(connection, task):
     copies.decide(connection, task, APPS[:1], NOW)
 
-    [(_, lease)] = copies.due(connection, {task.lease.jobset_id: task.lease}, NOW, (), 1)
+    [(_, lease)] = copies.due(connection, {task.lease.jobset_id: task.lease}, NOW, (), (), 1)
 
     assert lease == task.lease
 
@@ -268,6 +269,44 @@ def test_copies_of_a_user_who_is_looked_at_are_left_out(connection, task):
 
     assert due(connection, busy={"guest"}) == []
     assert due(connection, busy={"sam"}) == APPS[:1]
+
+
+def test_of_a_user_without_a_place_only_running_copies_are_due(connection, task):
+    copies.decide(connection, task, APPS[:2], NOW)
+    copies.change(connection, copies_of(connection, task)[0], status=CopyStatus.RUNNING)
+
+    assert due(connection, full={"guest"}) == APPS[:1]
+    assert due(connection) == APPS[:2]
+
+
+def test_copies_of_a_user_whose_credential_rests_are_not_due(connection, task):
+    copies.decide(connection, task, APPS[:1], NOW)
+    credentials.refuse(connection, credentials.find(connection, ["guest"])["guest"], LATER)
+
+    assert due(connection, now=LATER) == []
+    assert due(connection, now=LATER + timedelta(minutes=1)) == APPS[:1]
+
+
+def test_what_waiting_copies_wait_for_is_written_once(connection, task):
+    copies.decide(connection, task, APPS[:1], NOW)
+    [copy] = copies_of(connection, task)
+
+    copies.explain(connection, [copy.id], "waits for a place")
+
+    assert copies_of(connection, task)[0].reason == "waits for a place"
+    assert due(connection) == APPS[:1]
+
+
+def test_a_task_that_follows_the_next_run_already_is_not_ended(connection):
+    track(connection, 1)
+    [stale] = live_tasks(connection)
+    [again] = jobs.record(connection, [seen(1, run=1)]).values()
+    tasks.follow_run(connection, stale, again, NOW)
+
+    followed = tasks.follow_run(connection, stale, again, NOW)
+
+    assert (followed.run, followed.state) == (1, TaskState.WATCHING)
+    assert [task.run for task in live_tasks(connection)] == [1]
 
 
 def test_copies_are_postponed_with_the_reason_and_ended_ones_are_left_alone(connection, task):

@@ -660,6 +660,7 @@ def test_our_own_kill_is_not_taken_for_somebody_elses(copying, oozie):
     oozie.kill = kill
 
     copying.advance(1)
+    copying.advance(10)
 
     assert (copying.copy().status, copying.copy().failures) == (CopyStatus.WAITING, 1)
 

@@ -35,6 +35,8 @@ log = structlog.get_logger()
 _AT_ONCE = 500  #: copies in one look
 _LONGEST_LOOK = timedelta(seconds=15)  #: at an application whose log is not complete
 _LONGEST_COPY = timedelta(hours=6)  #: then the workflow is killed and the copy tried again
+_TROUBLES_IN_A_ROW = 3
+_STOPPED = "the tracker stopped the copy workflow"
 _GOES_ON = (JobStatus.PREP, JobStatus.RUNNING, JobStatus.UNKNOWN)
 
 
@@ -60,14 +62,17 @@ class Copier:
         self._aggregation, self._progress, self._options = aggregation, progress, options
         self._clock = clock
         self._busy: set[str] = set()
+        self._full: dict[str, datetime] = {}  # users without a place, and until when
         self._lock = Lock()
 
     def advance(self, leases: Mapping[int, Lease]) -> None:
         """Start a look at the copies that are due; each user's on a thread of their own."""
+        now = self._clock()
         with self._lock:
             busy = set(self._busy)
+            full = {owner for owner, until in self._full.items() if until > now}
         with self._store.read() as connection:
-            due = copies.due(connection, leases, self._clock(), busy, _AT_ONCE)
+            due = copies.due(connection, leases, now, busy, full, _AT_ONCE)
         by_owner: dict[str, list[tuple[Copy, Lease]]] = {}
         for copy, lease in due:
             by_owner.setdefault(copy.owner, []).append((copy, lease))
@@ -86,11 +91,13 @@ class Copier:
             with self._identities.acting_for(owner) as access:
                 stands = self._how_workflows_stand(access, [copy for copy, _ in due])
                 left = self._watch_all(access, left, stands)
-                while left:
-                    self._step(access, *left[0], stands)
-                    left = left[1:]
+                in_a_row = 0
+                while left and in_a_row < _TROUBLES_IN_A_ROW:
+                    was_answered = self._step(access, *left[0], stands)
+                    left, in_a_row = left[1:], 0 if was_answered else in_a_row + 1
+                self._postpone(left, TROUBLE, "the cluster does not answer")
         except _Full as full:
-            self._postpone(left, LOOK, str(full))
+            self._wait_for_a_place(owner, left, str(full))
         except GatewayError as error:
             log.warning("copies_not_seen", user=owner, reason=str(error))
             self._postpone(left, TROUBLE, str(error))
@@ -124,10 +131,22 @@ class Copier:
         is_late = copy.started_at and self._clock() - copy.started_at > _LONGEST_COPY
         return status in _GOES_ON and not is_late
 
+    def _wait_for_a_place(
+        self, owner: str, left: Sequence[tuple[Copy, Lease]], reason: str
+    ) -> None:
+        """Leave a user's waiting copies alone for a moment, without a write for each of them."""
+        with self._lock:
+            self._full[owner] = self._clock() + LOOK
+        with self._store.begin() as connection:
+            copies.explain(connection, [copy.id for copy, _ in left], reason)
+
     def _step(
         self, access: ClusterAccess, copy: Copy, lease: Lease, stands: Mapping[str, JobStatus]
-    ) -> None:
+    ) -> bool:
         """Bring one copy a step further; trouble with one does not stop the others.
+
+        Returns:
+            False if the cluster did not answer.
 
         Raises:
             CredentialsRefused, _Full: it would be the same for the next.
@@ -138,6 +157,7 @@ class Copier:
             raise
         except GatewayUnavailable as error:
             self._postpone([(copy, lease)], TROUBLE, str(error))
+            return False
         except GatewayError as error:
             self._fail(access, copy, lease, str(error))
         except LeaseLost as error:
@@ -145,6 +165,7 @@ class Copier:
         except Exception as error:
             log.exception("copy_step_broke", copy=copy.id)
             self._fail(access, copy, lease, _unexpected(error))
+        return True
 
     def _do_next(
         self, access: ClusterAccess, copy: Copy, lease: Lease, stands: Mapping[str, JobStatus]
@@ -239,27 +260,44 @@ class Copier:
         elif status == JobStatus.SUCCEEDED:
             self._publish(access, copy, lease)
         elif not status.is_terminal:
-            # Suspended, or for hours at it: it would keep its place for ever. It is killed after
-            # the try has failed, so that its end is not taken for somebody else's deed.
-            self._fail(access, copy, lease, f"the copy workflow {job} was {status} and did not end")
-            access.oozie.kill(job)
+            self._stop(access, copy, lease, status)
+        elif (copy.reason or "").startswith(_STOPPED):  # the answer to our kill was lost
+            self._fail(access, copy, lease, copy.reason or "")
         elif any(action.status == "KILLED" for action in details.actions):
-            self._tidy(access, copy)
             self._progress.gave_up(copy, lease, f"somebody killed {job}", CopyStatus.KILLED)
+            self._tidy(access, copy)
         else:
             errors = [a.error_message for a in details.actions if a.error_message]
             told = workflow_copy.reason(access, copy) or next(iter(errors), "no message")
             self._fail(access, copy, lease, told)
 
+    def _stop(self, access: ClusterAccess, copy: Copy, lease: Lease, status: JobStatus) -> None:
+        """Kill a workflow that is suspended, or at it for hours: it would keep its place for ever.
+
+        That it is our deed is written down first, so that nobody takes it for somebody else's.
+        """
+        reason = f"{_STOPPED}: {copy.job} was {status} and did not end"
+        self._progress.later([copy], lease, TROUBLE, reason)
+        try:
+            access.oozie.kill(JobId(copy.job or ""))
+        except GatewayUnavailable as error:  # the next look kills again, or finds it killed
+            log.warning("copy_not_stopped", copy=copy.id, reason=str(error))
+            return
+        self._fail(access, copy, lease, reason)
+
     def _fail(self, access: ClusterAccess, copy: Copy, lease: Lease, told: str) -> None:
-        self._tidy(access, copy)
         try:
             self._progress.failed(copy, lease, _explained(copy, told))
         except LeaseLost as error:
             log.warning("lease_lost", copy=copy.id, reason=str(error))
+        else:
+            self._tidy(access, copy)
 
     def _tidy(self, access: ClusterAccess, copy: Copy) -> None:
-        """Remove the working files, and never mind if that fails: the copy counts."""
+        """Remove what the try has left, and never mind if that fails: the copy counts.
+
+        What a crash leaves of a failed try, the end of the last one removes.
+        """
         try:
             workflow_copy.remove_files(access, copy)
         except CredentialsRefused:

@@ -138,6 +138,7 @@ class Oozie:
             data=configuration,
             headers={"Content-Type": "application/xml;charset=UTF-8"},
         )
+        _refuse_trouble(answer)
         job_id = answer.json().get("id")
         if not job_id:
             raise GatewayUnavailable("oozie/v2/jobs: the answer to a submission has no id")
@@ -150,6 +151,7 @@ class Oozie:
             AccessDenied: it belongs to another user, and Oozie's authorisation is on.
         """
         answer = self._session.ask("PUT", f"oozie/v2/job/{job_id}", params={"action": "kill"})
+        _refuse_trouble(answer)
         if answer.status >= 400:
             answer.json()  # raises what the status means
 
@@ -170,6 +172,12 @@ def _trusting_nothing(path: str) -> Iterator[None]:
         yield
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise GatewayUnavailable(f"{path}: an answer that makes no sense ({error!r})") from error
+
+
+def _refuse_trouble(answer: Answer) -> None:
+    """Raise if Oozie says 400 for a trouble of its own: E06.. come from its database."""
+    if answer.status == 400 and answer.headers.get("oozie-error-code", "").startswith("E06"):
+        raise GatewayUnavailable(f"{answer.path}: {answer.explanation()}")
 
 
 def _checked(answer: Answer, job_id: JobId) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Select, exists, func, select, update
+from sqlalchemy import Row, Select, exists, func, or_, select, update
 
 from tracker_service.domain.applications import ApplicationId
 from tracker_service.domain.jobs import JobId
@@ -90,18 +90,25 @@ def due(
     leases: Mapping[int, Lease],
     now: datetime,
     busy: Collection[str],
+    full: Collection[str],
     limit: int,
 ) -> list[tuple[Copy, Lease]]:
     """Return the copies in these jobsets (by id) that want a look now, the longest due first.
 
+    Those of users whose credential rests are left out.
+
     Args:
         busy: users whose copies are being looked at already.
+        full: users who have no place for one more copy.
     """
+    may_be_used = or_(credentials.c.refusals == 0, credentials.c.retry_at <= now)
     rows = connection.execute(
         _copies()
+        .join(credentials, credentials.c.owner == tasks.c.owner)
         .where(tasks.c.jobset_id.in_(list(leases)), tasks.c.state != TaskState.ENDED)
-        .where(copies.c.status.in_(UNFINISHED), copies.c.due_at <= now)
+        .where(copies.c.status.in_(UNFINISHED), copies.c.due_at <= now, may_be_used)
         .where(tasks.c.owner.not_in(list(busy)))
+        .where(or_(copies.c.status != CopyStatus.WAITING, tasks.c.owner.not_in(list(full))))
         .order_by(copies.c.due_at)
         .limit(limit)
     )
@@ -119,9 +126,22 @@ def running(connection: Connection) -> Mapping[str, int]:
         .join(tasks, tasks.c.id == copies.c.task_id)
         .join(credentials, credentials.c.owner == tasks.c.owner)
         .where(copies.c.status == CopyStatus.RUNNING, credentials.c.refusals == 0)
+        .where(tasks.c.state != TaskState.ENDED)
         .group_by(tasks.c.owner)
     )
     return {row.owner: row.number for row in rows}
+
+
+def explain(connection: Connection, ids: Sequence[str], reason: str) -> None:
+    """Say of waiting copies what they wait for; what says so already is not written again."""
+    for start in range(0, len(ids), 500):
+        connection.execute(
+            update(copies)
+            .where(copies.c.id.in_(ids[start : start + 500]))
+            .where(copies.c.status == CopyStatus.WAITING)
+            .where(or_(copies.c.reason.is_(None), copies.c.reason != reason))
+            .values(reason=reason)
+        )
 
 
 def postpone(connection: Connection, ids: Sequence[str], due_at: datetime, reason: str) -> None:

@@ -112,15 +112,20 @@ def find(connection: Connection, owners: Iterable[str]) -> dict[str, KeptCredent
     return {row.owner: KeptCredential(**row._mapping) for row in rows}
 
 
-def refuse(connection: Connection, credential: KeptCredential, now: datetime) -> None:
-    """Note that the gateway refused a credential; a fresh one that came meanwhile is unharmed."""
+def refuse(connection: Connection, credential: KeptCredential, now: datetime) -> bool:
+    """Note that the gateway refused a credential.
+
+    Returns:
+        False if a fresh one has come meanwhile, which is unharmed.
+    """
     pause = RETRY_AFTER[min(credential.refusals, len(RETRY_AFTER) - 1)]
-    connection.execute(
+    changed = connection.execute(
         update(credentials)
         .where(credentials.c.owner == credential.owner)
         .where(credentials.c.kept_at == credential.kept_at)
         .values(refusals=credential.refusals + 1, retry_at=now + pause)
     )
+    return changed.rowcount == 1
 
 
 def accept(connection: Connection, credential: KeptCredential) -> None:

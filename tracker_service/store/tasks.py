@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Row, func, insert, or_, select, update
 
 from tracker_service.domain.jobs import JobId, JobStatus
 from tracker_service.domain.tasks import Lease, TaskState, TrackTask
-from tracker_service.store import jobsets
+from tracker_service.store import copies, jobsets
 from tracker_service.store.engine import Connection
 from tracker_service.store.jobs import OOZIE, KeptJob, kept_job
 from tracker_service.store.tables import jobs, tasks
@@ -123,10 +123,16 @@ def follow_run(connection: Connection, task: TrackTask, kept: KeptJob, now: date
         the task as it goes on. If the user tracks that run by another task already, this one ends,
         or stays with its run as long as logs of it are being saved.
     """
+    followed = replace(task, job_key=kept.key, run=kept.run, status=kept.status)
+    row = connection.execute(
+        select(tasks.c.job_id, tasks.c.state).where(tasks.c.id == task.id)
+    ).one()
+    if row.job_id == kept.key:  # it does already: the caller saw it before that was committed
+        return replace(followed, state=TaskState(row.state))
     same = (tasks.c.kind == TRACK, tasks.c.owner == task.owner, tasks.c.job_id == kept.key)
     if connection.scalar(select(tasks.c.id).where(*same)) is not None:
-        if task.state == TaskState.COPYING:
-            return task
+        if copies.has_unfinished(connection, task.id):
+            return replace(task, state=start_copying(connection, task))
         end(connection, task, now, "the job was run again, and that run is tracked too")
         return replace(task, state=TaskState.ENDED)
     connection.execute(
@@ -135,9 +141,7 @@ def follow_run(connection: Connection, task: TrackTask, kept: KeptJob, now: date
         .values(job_id=kept.key, state=TaskState.WATCHING, reason=None)
     )
     jobsets.touch(connection, task.lease.jobset_id)
-    return replace(
-        task, job_key=kept.key, run=kept.run, status=kept.status, state=TaskState.WATCHING
-    )
+    return replace(followed, state=TaskState.WATCHING)
 
 
 def state_of(connection: Connection, task_id: int) -> TaskState:

@@ -109,9 +109,14 @@ class Completion:
     def _look(self, owner: str, items: Sequence[_Item]) -> None:
         try:
             with self._identities.acting_for(owner) as access:
-                for item in items:
+                # Those with trouble come last: it may be theirs alone.
+                ordered = sorted(items, key=lambda item: item.troubles)
+                for number, item in enumerate(ordered, 1):
                     if not self._search_safely(access, item):
-                        break  # part of the cluster is away: one request is enough to know
+                        # Part of the cluster is away: one search is enough to know.
+                        for other in ordered[number:]:
+                            other.due = time.monotonic() + _FIRST_PAUSE_S
+                        break
         except GatewayError as error:
             log.warning("search_failed", user=owner, reason=str(error))
             for item in items:
@@ -156,7 +161,9 @@ class Completion:
             self._act_on(item, found, gone, trouble)
         except LeaseLost as error:
             log.warning("lease_lost", jobset=item.task.lease.jobset_id, reason=str(error))
-            self.drop(item.task.lease.jobset_id)
+            with self._lock:
+                if self._items.get(item.task.id) is item:
+                    del self._items[item.task.id]
         return trouble is None
 
     def _act_on(

@@ -60,7 +60,7 @@ def _is_worth_a_search(details: JobDetails) -> bool:
 
 def _sub_workflows(access: ClusterAccess, top: JobDetails) -> tuple[list[JobDetails], bool]:
     """Return the details of each workflow below a workflow, and whether all could be had."""
-    seen, waiting, is_complete = {top.observation.id}, [top], True
+    seen, waiting = {top.observation.id}, [top]
     found: list[JobDetails] = []
     while waiting and len(seen) <= MAX_WORKFLOWS:
         for child in [action.sub_workflow for action in waiting.pop().actions]:
@@ -74,9 +74,9 @@ def _sub_workflows(access: ClusterAccess, top: JobDetails) -> tuple[list[JobDeta
                 log.info("sub_workflow_not_found", job=top.observation.id, child=child)
             except (AccessDenied, RequestRefused) as error:
                 log.warning("sub_workflow_refused", child=child, reason=str(error))
-            except GatewayUnavailable:
-                is_complete = False
-    return found, is_complete
+            except GatewayUnavailable:  # the next would only wait as long
+                return found, False
+    return found, True
 
 
 def _never_recorded(yarn: Yarn, family: list[JobDetails]) -> Iterator[Application]:

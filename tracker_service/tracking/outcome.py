@@ -58,6 +58,8 @@ def decide_copies(connection: Connection, task: TrackTask, now: datetime) -> int
     Returns:
         how many were new.
     """
+    if not task.status.is_terminal or task.status in (JobStatus.SUCCEEDED, JobStatus.NOT_FOUND):
+        return 0  # it is here for the copies of an earlier run
     known = jobs.applications_of(connection, [task.job_key])[task.job_key]
     new = copies.decide(connection, task, known, now)
     if new:

@@ -35,6 +35,7 @@ log = structlog.get_logger()
 _BACKGROUND_SHARE = 0.1  #: details of running jobs, as a part of the bulk requests
 _MAX_BUDGET = 10.0
 _TROUBLES_IN_A_ROW = 3
+_IN_VAIN = 6  #: failed looks at the details of a job that has ended
 _GONE_FOR_S = 300.0  #: Oozie may have been started on the wrong database: no job ends before
 
 
@@ -83,7 +84,10 @@ class Poller:
         failed = False
         try:
             with self._identities.acting_for(owner) as access:
-                self._look_closer_at(access, self._look_at_all(access, due))
+                closer, trouble = self._look_at_all(access, due)
+                self._look_closer_at(access, closer)
+                if trouble:
+                    raise trouble
                 self._look_in_the_background(access, due)
             self._note_sweep(owner)
         except GatewayError as error:
@@ -96,17 +100,30 @@ class Poller:
         finally:
             self._schedule.give_back(owner, time.monotonic(), failed=failed)
 
-    def _look_at_all(self, access: ClusterAccess, due: Sequence[Entry]) -> list[Entry]:
-        """Ask about all jobs; return the tasks that want a closer look."""
+    def _look_at_all(
+        self, access: ClusterAccess, due: Sequence[Entry]
+    ) -> tuple[list[Entry], GatewayUnavailable | None]:
+        """Ask about all jobs.
+
+        Returns:
+            the tasks that want a closer look, and the last trouble, if part could not be asked.
+        """
         by_id: dict[JobId, list[Entry]] = {}
         for entry in due:
             by_id.setdefault(entry.task.job_id, []).append(entry)
-        closer = []
+        closer, trouble, in_a_row = [], None, 0
         for chunk in access.oozie.requests_for(list(by_id)):
-            seen = access.oozie.chunk(chunk)
+            try:
+                seen = access.oozie.chunk(chunk)
+            except GatewayUnavailable as error:
+                trouble, in_a_row = error, in_a_row + 1
+                if in_a_row == _TROUBLES_IN_A_ROW:
+                    break
+                continue
+            in_a_row = 0
             self._budget.earn(1)
             closer += self._record([e for job_id in chunk for e in by_id[job_id]], seen)
-        return closer
+        return closer, trouble
 
     def _record(self, entries: Sequence[Entry], seen: Mapping[JobId, Observation]) -> list[Entry]:
         """Record at once what a bulk answer says.
@@ -149,6 +166,8 @@ class Poller:
         """Look at some jobs one by one; trouble with one of them does not stop the others."""
         in_a_row = 0
         for entry in entries:
+            if not self._schedule.holds(entry.task.lease):
+                continue  # lost meanwhile, or this worker stops
             try:
                 with self._unless_lost(entry.task.lease):
                     self._look_closer(access, entry)
@@ -158,6 +177,7 @@ class Poller:
             except GatewayError as error:
                 log.warning("details_not_seen", job=entry.task.job_id, reason=str(error))
                 self._schedule.trouble(entry, time.monotonic())
+                self._go_on_without_details(entry)
                 in_a_row += isinstance(error, GatewayUnavailable)
             except Exception:
                 log.exception("details_broke", job=entry.task.job_id)
@@ -176,6 +196,17 @@ class Poller:
         entry.gone_since, entry.details_at, entry.troubles = None, now, 0
         self._schedule.looked(entry, details.observation.observed_at, now)
         self._act_on(entry, details)
+
+    def _go_on_without_details(self, entry: Entry) -> None:
+        """Do what is to be done for an ended job with what is known, once asking was in vain."""
+        if entry.troubles < _IN_VAIN or not entry.task.status.is_terminal:
+            return
+        with self._unless_lost(entry.task.lease):
+            with self._store.begin() as connection:
+                jobsets.guard(connection, entry.task.lease)
+                task = outcome.next_step(connection, entry.task, self._clock())
+            entry.task = task
+            self._leave_if_not_watched(entry)
 
     def _act_on(self, entry: Entry, details: JobDetails) -> None:
         found = list(applications_of(entry.task.job_id, details.actions))
@@ -248,4 +279,4 @@ class Poller:
         except LeaseLost as error:
             log.warning("lease_lost", jobset=lease.jobset_id, reason=str(error))
             self._noted.pop(lease, None)
-            self._schedule.drop(lease.jobset_id)
+            self._schedule.lose(lease)

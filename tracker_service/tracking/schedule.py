@@ -47,7 +47,7 @@ class Schedule:
     def __init__(self, interval_s: float, max_interval_s: float, rng: random.Random) -> None:
         self._interval_s, self._max_interval_s, self._rng = interval_s, max_interval_s, rng
         self._identities: dict[str, _Identity] = {}
-        self._held: dict[int, list[TrackTask]] = {}
+        self._held: dict[int, tuple[Lease, list[TrackTask]]] = {}
         self._lock = Lock()
 
     def load(self, lease: Lease, tasks: list[TrackTask], now: float, clock: datetime) -> None:
@@ -57,7 +57,7 @@ class Schedule:
         """
         with self._lock:
             before = self._drop(lease.jobset_id)
-            self._held[lease.jobset_id] = tasks
+            self._held[lease.jobset_id] = lease, tasks
             for task in tasks:
                 entry = before.get(task.id) or self._new_entry(task, now, clock)
                 entry.task = task
@@ -77,9 +77,21 @@ class Schedule:
         with self._lock:
             self._drop(jobset_id)
 
+    def lose(self, lease: Lease) -> None:
+        """Forget a jobset unless it was claimed anew meanwhile."""
+        with self._lock:
+            if self._held.get(lease.jobset_id, (None, []))[0] == lease:
+                self._drop(lease.jobset_id)
+
+    def holds(self, lease: Lease) -> bool:
+        """Tell whether the tasks of this lease are still this worker's."""
+        with self._lock:
+            return self._held.get(lease.jobset_id, (None, []))[0] == lease
+
     def _drop(self, jobset_id: int) -> dict[int, Entry]:
         dropped = {}
-        for task in self._held.pop(jobset_id, []):
+        _, tasks = self._held.pop(jobset_id, (None, []))
+        for task in tasks:
             identity = self._identities.get(task.owner)
             entry = identity.entries.pop(task.id, None) if identity else None
             if entry:
