@@ -137,6 +137,7 @@ class FakeOozie(Oozie):
         self.is_down = False
         self.answers_bulks = False  #: also while it is down
         self.left_out: set[JobId] = set()  #: of bulk answers
+        self.unlistable: set[JobId] = set()  #: spoil the bulk answer that they are in
         self.troubles: dict[JobId, Exception] = {}  #: raised where details are asked for
         self.bulks: list[list[JobId]] = []
         self.asked: list[JobId] = []
@@ -152,6 +153,8 @@ class FakeOozie(Oozie):
         self.bulks.append(list(ids))
         if self.is_down and not self.answers_bulks:
             raise GatewayUnavailable
+        if self.unlistable.intersection(ids):
+            raise GatewayUnavailable("E0603")
         there = [each for each in ids if each in self.known and each not in self.left_out]
         return {each: self.known[each].observation for each in there}
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import pytest
@@ -26,6 +26,8 @@ from tracker_service.archive.aggregation import Aggregation
 from tracker_service.archive.copier import Copier
 from tracker_service.archive.progress import CopyLimits, Progress
 from tracker_service.archive.workflow_copy import WorkflowOptions, part_path
+from tracker_service.domain.applications import applications_of
+from tracker_service.domain.jobs import JobStatus
 from tracker_service.domain.tasks import Copy, CopyStatus, Lease
 from tracker_service.errors import (
     AccessDenied,
@@ -689,3 +691,17 @@ def test_a_task_does_not_end_before_the_copies_of_an_earlier_run(copying, oozie)
     copying.advance(1)
 
     assert copying.copy().status == CopyStatus.SUCCEEDED
+
+
+@pytest.mark.parametrize(("status", "copied"), [("SUCCEEDED", 0), ("NOT_FOUND", 0), ("KILLED", 1)])
+def test_logs_are_copied_of_jobs_that_failed_and_of_no_others(copying, status, copied):
+    copying.start()
+    [task] = copying.tasks()
+    found = details(job(1), status, action(job(1), "more", APP_2))
+    with copying.store.begin() as connection:
+        more = list(applications_of(job(1), found.actions))
+        jobs.record_details(connection, task.job_key, task.run, found, more)
+
+        task = replace(task, status=JobStatus(status))
+
+        assert outcome.decide_copies(connection, task, NOW) == copied

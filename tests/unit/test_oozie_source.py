@@ -191,6 +191,13 @@ def oozie_error(status: int, code: str) -> Reply:
     return Reply(status, b'{"errorMessage": "something"}', headers)
 
 
+def test_trouble_of_oozies_database_is_no_refusal_of_a_submission(loopback, oozie):
+    loopback.says(oozie_error(400, "E0603"))
+
+    with pytest.raises(GatewayUnavailable, match="E0603"):
+        oozie.submit(b"<configuration/>")
+
+
 @pytest.mark.parametrize("code", ["E0604", "E0605"])
 def test_two_codes_mean_that_there_is_no_such_job(loopback, oozie, code):
     loopback.says(oozie_error(400, code))

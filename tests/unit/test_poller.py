@@ -424,3 +424,26 @@ def test_what_is_unexpected_at_one_job_stops_no_other(following, oozie):
     following.go_on(600)
 
     assert [number for number in range(1, 6) if following.is_live(number)] == [1]
+
+
+def test_a_bulk_answer_that_always_fails_keeps_no_other_job_from_ending(following, oozie):
+    following.track(*range(1, 151))  # two bulk requests
+    oozie.has(*(details(job(number), "SUCCEEDED") for number in range(1, 151)))
+    oozie.unlistable = {job(150)}
+
+    following.go_on(600)
+
+    listed_alone = [number for number in range(1, 151) if following.is_live(number)]
+    assert 0 < len(listed_alone) <= 100
+    assert 150 in listed_alone
+
+
+def test_a_job_that_has_ended_goes_on_without_details_once_asking_was_in_vain(following, oozie):
+    following.track(1, 2)
+    oozie.has(details(job(1), "SUCCEEDED"), details(job(2), "KILLED"))
+    oozie.troubles = dict.fromkeys((job(1), job(2)), AccessDenied("not for you"))
+
+    following.go_on(7200)
+
+    assert not following.is_live(1)
+    assert following.task(2).state == "copying"
