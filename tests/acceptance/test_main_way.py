@@ -120,8 +120,7 @@ def test_a_child_that_oozie_had_no_time_to_write_down_is_saved_too(
     job = real.start("count")
     service.track(job)
     both = until(lambda: real.yarn_applications(job), lambda found: len(found) == 2)
-    for application in both:  # launcher, and the job that it launched
-        wait_until_running(real, application)
+    wait_until_running(real, max(both))  # the job that the launcher has launched
 
     real.kill(job)
 
