@@ -113,7 +113,7 @@ class RealStand:
                 for a in client.info(current)["actions"]
                 if a["type"] == "sub-workflow" and a["externalId"]
             ]
-            listed = client.get("resourcemanager/v1/cluster/apps").json["apps"]["app"]
+            listed = client.get("resourcemanager/v1/cluster/apps").json["apps"].get("app", [])
             found |= {app["id"] for app in listed if app["name"].endswith(f"ID={current}")}
         return found
 
