@@ -41,6 +41,7 @@ def stand(request: pytest.FixtureRequest) -> stands.Stand:
     return request.getfixturevalue(request.param)
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep all tests of the real cluster in one process, so that it is started once."""
     for item in items:
