@@ -29,7 +29,8 @@ run: install ## Run the service with the sandbox cluster, and print how to try i
 
 test: install system-packages lint types ## Run all tests, those on a real cluster too
 	$(BIN)/pytest tests/unit tests/store -n 2
-	$(BIN)/pytest tests/contract tests/acceptance -n 2 --dist loadgroup
+	$(BIN)/pytest tests/contract tests/acceptance -m "not cluster" -n 2
+	$(BIN)/pytest tests/contract tests/acceptance -m cluster
 
 unit: install ## Run the fast tests alone
 	$(BIN)/pytest tests/unit tests/store -n 2

@@ -41,26 +41,7 @@ def stand(request: pytest.FixtureRequest) -> stands.Stand:
     return request.getfixturevalue(request.param)
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep all tests of the real cluster in one process, so that it is started once."""
-    for item in items:
-        if item.get_closest_marker("cluster"):
-            item.add_marker(pytest.mark.xdist_group("real"))
-
-
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Tell the process that prints what this one has left out."""
-    if hasattr(session.config, "workeroutput"):
-        session.config.workeroutput["left_out"] = LEFT_OUT
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_testnodedown(node: object) -> None:
-    LEFT_OUT.extend(getattr(node, "workeroutput", {}).get("left_out", []))
-
-
-def pytest_unconfigure(config: pytest.Config) -> None:
+def pytest_unconfigure() -> None:
     """Name in the last line what was left out."""
-    if LEFT_OUT and not hasattr(config, "workeroutput"):
+    if LEFT_OUT:
         print(f"left out: {'; '.join(sorted(set(LEFT_OUT)))}")
