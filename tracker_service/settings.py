@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import os
+from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, HttpUrl, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    HttpUrl,
+    IPvAnyNetwork,
+    ValidationError,
+    field_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -67,7 +76,14 @@ class ServeSettings(_Section):
     """The API."""
 
     bind: str = "127.0.0.1:8080"
+    processes: Count = 1  #: SQLite wants few writers; each has its own threads
     threads: Count = 32  #: a log that is being read holds one
+    #: peers whose X-Forwarded-* headers are believed: addresses or networks
+    trusted_proxies: tuple[IPvAnyNetwork, ...] = (
+        ip_network("127.0.0.1"),
+        ip_network("::1"),
+    )
+    requests_per_minute: Count = 600  #: of one user; more is answered with 429
 
 
 class PollingSettings(_Section):
@@ -109,6 +125,12 @@ class CredentialSettings(_Section):
     key_file: Path | None = None  #: without one: `credentials.key` in the state directory
 
 
+class RightsSettings(_Section):
+    """Who may do more than look after their own jobs."""
+
+    admins: tuple[str, ...] = ()  #: users who may list everybody's jobs
+
+
 class Settings(BaseSettings):
     """Everything that can be set; unknown names are errors."""
 
@@ -118,6 +140,7 @@ class Settings(BaseSettings):
 
     state_dir: Path = Path(".tracker")  #: keys, the SQLite file, and the lock of `tracker run`
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
+    log_format: Literal["console", "json"] = "console"
     gateway: GatewaySettings = GatewaySettings()
     store: StoreSettings = StoreSettings()
     serve: ServeSettings = ServeSettings()
@@ -125,6 +148,7 @@ class Settings(BaseSettings):
     worker: WorkerSettings = WorkerSettings()
     copying: CopySettings = CopySettings()
     credentials: CredentialSettings = CredentialSettings()
+    rights: RightsSettings = RightsSettings()
 
     @classmethod
     def settings_customise_sources(
