@@ -111,7 +111,7 @@ def test_a_task_whose_next_run_is_tracked_already_ends(connection):
     [left] = live_tasks(connection)
     assert left.run == 1
     newest, earlier = tasks.of_job(connection, "guest", job(1))
-    assert (newest.task_id, earlier.task_id) == (left.id, task.id)
+    assert (newest.id, earlier.id) == (left.id, task.id)
     assert earlier.state == "ended"
 
 

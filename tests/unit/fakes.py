@@ -79,6 +79,7 @@ def a_copy(**values) -> Copy:
         "reason": "waits",
         "created_at": NOW,
         "started_at": None,
+        "saved_at": NOW if values.get("status") == CopyStatus.SUCCEEDED else None,
     }
     return Copy(**{**usual, **values})
 
@@ -203,12 +204,14 @@ class FakeYarn:
         aggregation: str,
         user: str = "guest",
         state: str = "FINISHED",
+        finished_at: datetime | None = None,
     ) -> None:
         self.reports[application] = ApplicationReport(
             id=application,
             user=user,
             state=state,
             log_aggregation=LogAggregation(aggregation),
+            finished_at=finished_at,
         )
 
     def application(self, application: ApplicationId) -> ApplicationReport:

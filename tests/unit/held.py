@@ -52,7 +52,7 @@ class Held:
         return self.task(number).state != TaskState.ENDED
 
     def copies(self, number: int) -> list[Copy]:
-        task_id = self.task(number).task_id
+        task_id = self.task(number).id
         with self.store.read() as connection:
             return copies.of_tasks(connection, [task_id])[task_id]
 
@@ -63,7 +63,7 @@ class Held:
     def save_all(self, number: int) -> None:
         with self.store.begin() as connection:
             for copy in self.copies(number):
-                copies.change(connection, copy, status=CopyStatus.SUCCEEDED)
+                copies.change(connection, copy, status=CopyStatus.SUCCEEDED, saved_at=NOW)
 
     def kept(self, owner: str = "guest") -> credentials.KeptCredential | None:
         with self.store.read() as connection:

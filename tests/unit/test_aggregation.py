@@ -135,7 +135,17 @@ def test_the_log_of_an_application_that_runs_is_waited_for(aggregation, access, 
     waits = aggregation.look(access, a_copy())
 
     assert isinstance(waits, NotReady)
-    assert "NOT_START" in waits.reason
+    assert waits.reason == "waits until the application has ended (now RUNNING)"
+
+
+def test_the_deadline_begins_when_the_application_has_ended(aggregation, access, now):
+    now.advance(hours=5)
+    access.yarn.has(APP_1, "RUNNING", finished_at=now())
+    now.advance(hours=1)
+    assert isinstance(aggregation.look(access, a_copy()), NotReady)
+
+    now.advance(seconds=1)
+    assert aggregation.look(access, a_copy()) == Ready("guest")
 
 
 @pytest.mark.parametrize("state", ["FINISHED", "FAILED", "KILLED"])

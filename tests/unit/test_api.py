@@ -482,7 +482,9 @@ def save_copies(store: Store, *ends: CopyStatus) -> None:
         )
         copies.decide(connection, task, [APP_1, APP_2][: len(ends)], NOW)
         for copy, status in zip(copies.of_tasks(connection, [1])[1], ends, strict=True):
-            copies.change(connection, copy, status=status, job=job(70), bytes=4, reason="because")
+            saved_at = NOW if status == CopyStatus.SUCCEEDED else None
+            ended = {"status": status, "job": job(70), "bytes": 4, "reason": "because"}
+            copies.change(connection, copy, saved_at=saved_at, **ended)
 
 
 def end_the_task(store: Store) -> None:

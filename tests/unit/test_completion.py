@@ -15,14 +15,16 @@ from fakes import (
     action,
     details,
     job,
+    seen,
     sub_workflow,
 )
 from held import Held
 
+from tracker_service.domain.applications import applications_of
 from tracker_service.domain.tasks import CopyStatus, TaskState
 from tracker_service.errors import CredentialsRefused, GatewayUnavailable
 from tracker_service.identities import Identities
-from tracker_service.store import copies, jobsets, tasks
+from tracker_service.store import copies, credentials, jobs, jobsets, tasks
 from tracker_service.store.credentials import Seal
 from tracker_service.tracking import outcome
 from tracker_service.tracking.completion import Completion
@@ -382,3 +384,61 @@ def test_what_is_unexpected_at_one_job_stops_no_other(completing, oozie):
     completing.go_on(600)
 
     assert [number for number in range(1, 6) if completing.is_live(number)] == [1]
+
+
+def want_copies(completing: Completing, status: str) -> None:
+    """Ask for the logs of job 1, which is in this state."""
+    completing.cluster.oozie.has(details(job(1), status, action(job(1), "work", APP_1)))
+    with completing.store.begin() as connection:
+        kept = jobs.record(connection, [seen(job(1), status)])
+        tasks.track(connection, "guest", "guest", list(kept.values()), NOW, copies_always=True)
+        credentials.keep(connection, "guest", completing.seal.close("guest", "pw"), NOW)
+        jobsets.claim(connection, "worker", 3600, 10)
+    [task] = completing.tasks()
+    with completing.store.begin() as connection:
+        known = completing.cluster.oozie.known[job(1)]
+        found = tuple(applications_of(job(1), known.actions))
+        outcome.explored(connection, task, known, found, NOW)
+        outcome.next_step(connection, task, NOW)
+    completing.load()
+
+
+def test_wanted_logs_of_a_job_that_succeeded_are_saved_before_its_task_ends(completing):
+    want_copies(completing, "SUCCEEDED")
+
+    completing.go_on(10)
+    assert completing.copied(1) == [APP_1]
+    assert completing.is_live(1)
+
+    completing.save_all(1)
+    completing.go_on(10)
+    assert not completing.is_live(1)
+
+
+def test_wanted_logs_of_a_job_that_runs_are_saved_and_it_is_watched_on(completing):
+    want_copies(completing, "RUNNING")
+
+    assert completing.copied(1) == [APP_1]
+    assert completing.task(1).state == TaskState.WATCHING
+
+
+def test_a_stopped_task_ends_when_what_had_begun_is_saved(completing, oozie):
+    completing.track(1)
+    completing.completion.advance()
+    with completing.store.begin() as connection:
+        [copy] = completing.copies(1)
+        copies.change(connection, copy, status=CopyStatus.RUNNING)
+    with completing.store.begin() as connection:
+        assert tasks.stop(connection, "guest", job(1), NOW)
+    completing.load()
+    asked = len(oozie.asked)
+
+    completing.go_on(10)
+    assert completing.is_live(1)
+
+    completing.save_all(1)
+    completing.go_on(10)
+    assert not completing.is_live(1)
+    assert completing.task(1).reason == tasks.STOPPED
+    assert len(oozie.asked) == asked
+    assert completing.kept() is None

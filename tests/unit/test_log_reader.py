@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from fakes import APP_1, APP_2, FakeHdfs, a_copy
+from fakes import APP_1, APP_2, NOW, FakeHdfs, a_copy
 from loopback_server import Reply
 
 from tracker_service.archive.reader import open_logs
@@ -94,3 +94,10 @@ def test_no_log_is_opened_before_the_reader_has_come_to_it():
     hdfs.files["/2.log"] = b"two\n"
 
     assert b"".join(stream) == b"one\ntwo\n"
+
+
+@pytest.mark.parametrize("status", [CopyStatus.WAITING, CopyStatus.RUNNING, CopyStatus.FAILED])
+def test_a_saved_log_is_read_while_it_is_copied_again(status):
+    again = a_copy(status=status, path="/1.log", saved_at=NOW)
+
+    assert text(FakeHdfs(files={"/1.log": b"one\n"}), again) == "one\n"

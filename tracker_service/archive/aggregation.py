@@ -76,7 +76,9 @@ class Aggregation:
         aggregation = report.log_aggregation
         if aggregation == LogAggregation.DISABLED:
             return NotReady("log aggregation is off in this cluster", is_final=True)
-        if aggregation.has_ended or self._is_late(copy):
+        if not (report.has_ended or aggregation.has_ended):
+            return NotReady(f"waits until the application has ended (now {report.state})")
+        if aggregation.has_ended or self._is_late(copy, report.finished_at):
             self._seen.pop(copy.id, None)
             return Ready(report.user)
         if report.has_ended and aggregation not in _COLLECTING:
@@ -114,8 +116,10 @@ class Aggregation:
                     root=root, user=owner, bucket=bucket, application=copy.application
                 )
 
-    def _is_late(self, copy: Copy) -> bool:
-        return self._clock() - copy.created_at > self._deadline
+    def _is_late(self, copy: Copy, finished_at: datetime | None = None) -> bool:
+        """Tell whether the deadline is over, which begins when the application has ended."""
+        begun = max(copy.created_at, finished_at or copy.created_at)
+        return self._clock() - begun > self._deadline
 
 
 def _facts(files: Sequence[FileStatus]) -> Iterator[tuple[str, int, int]]:

@@ -119,7 +119,8 @@ class Progress:
             lease,
             status=CopyStatus.SUCCEEDED,
             bytes=length,
-            ended_at=self._clock(),
+            saved_at=(now := self._clock()),
+            ended_at=now,
             reason=None,
         )
         log.info("copy_succeeded", copy=copy.id, path=copy.path, bytes=length)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from tracker_service.domain.applications import short
-from tracker_service.domain.tasks import Copy, CopyStatus
+from tracker_service.domain.tasks import Copy
 from tracker_service.errors import (
     AccessDenied,
     GatewayError,
@@ -74,7 +74,7 @@ class _Opened:
 def _open(hdfs: WebHdfs, copy: Copy) -> _Opened:
     denied = None
     try:
-        if copy.status == CopyStatus.SUCCEEDED:
+        if copy.saved_at:  # also while a fresh copy is being made
             return _Opened(hdfs.read(copy.path))
         reason = f"{copy.status}: {copy.reason}"
     except PathNotFound:

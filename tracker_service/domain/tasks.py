@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Protocol
 
 from tracker_service.domain.applications import ApplicationId
 from tracker_service.domain.jobs import JobId, JobStatus
@@ -43,6 +44,22 @@ class Lease:
     epoch: int
 
 
+class TaskOfJob(Protocol):
+    """What the copies of a task have to know of it."""
+
+    @property
+    def id(self) -> int:
+        """Return the task's row."""
+
+    @property
+    def owner(self) -> str:
+        """Return the user who asked."""
+
+    @property
+    def job_id(self) -> JobId:
+        """Return the job that it is about."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrackTask:
     """One user's wish to have one job followed, as a worker holds it in memory."""
@@ -57,6 +74,8 @@ class TrackTask:
     status: JobStatus
     began_at: datetime  #: when the job was submitted, as far as known
     observed_at: datetime | None  #: when the answer came that told this status
+    copies_always: bool = False  #: the logs are wanted however the job ends
+    is_stopped: bool = False  #: its user no longer wants it; what is being copied is finished
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +98,7 @@ class Copy:
     reason: str | None  #: why the status is not SUCCEEDED
     created_at: datetime
     started_at: datetime | None  #: of the try that runs or ran last
+    saved_at: datetime | None = None  #: since when a whole log lies at the path
 
 
 def log_directory(owner: str, job_id: str) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 
 from tracker_service.domain.applications import ApplicationId, application_id
@@ -41,6 +42,7 @@ class ApplicationReport:
     user: str  #: owner of the application and of its logs
     state: str
     log_aggregation: LogAggregation
+    finished_at: datetime | None = None
 
     @property
     def has_ended(self) -> bool:
@@ -71,6 +73,7 @@ class Yarn:
             user=str(app.get("user") or ""),
             state=str(app.get("state") or ""),
             log_aggregation=_aggregation(app.get("logAggregationStatus")),
+            finished_at=_instant(app.get("finishedTime")),
         )
 
     def tagged(self, tags: Collection[str]) -> list[tuple[ApplicationId, str]]:
@@ -90,6 +93,12 @@ class Yarn:
             carried = set(str(app.get("applicationTags")).split(",")).intersection(tags)
             if named and carried:
                 yield named, min(carried)
+
+
+def _instant(milliseconds: object) -> datetime | None:
+    if not isinstance(milliseconds, int) or milliseconds <= 0:
+        return None
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
 def _aggregation(word: object) -> LogAggregation:

@@ -11,7 +11,7 @@ from sqlalchemy import Row, Select, exists, func, or_, select, update
 
 from tracker_service.domain.applications import ApplicationId
 from tracker_service.domain.jobs import JobId
-from tracker_service.domain.tasks import Copy, CopyStatus, Lease, TaskState, TrackTask, log_path
+from tracker_service.domain.tasks import Copy, CopyStatus, Lease, TaskOfJob, TaskState, log_path
 from tracker_service.store.engine import Connection, insert_new
 from tracker_service.store.tables import copies, credentials, jobs, tasks
 
@@ -19,7 +19,7 @@ UNFINISHED = (CopyStatus.WAITING, CopyStatus.RUNNING, CopyStatus.UNKNOWN)
 
 
 def decide(
-    connection: Connection, task: TrackTask, found: Sequence[ApplicationId], now: datetime
+    connection: Connection, task: TaskOfJob, found: Sequence[ApplicationId], now: datetime
 ) -> int:
     """Decide to copy the log of each of these applications that has no copy yet.
 
@@ -82,6 +82,7 @@ def _copy(row: Row[Any]) -> Copy:
         reason=row.reason,
         created_at=row.created_at,
         started_at=row.started_at,
+        saved_at=row.saved_at,
     )
 
 
@@ -163,6 +164,44 @@ def change(connection: Connection, copy: Copy, **values: object) -> bool:
         .values(**values)
     )
     return changed.rowcount == 1
+
+
+_AGAIN = (CopyStatus.FAILED, CopyStatus.KILLED, CopyStatus.UNKNOWN)
+
+
+def restart(
+    connection: Connection, task_ids: Sequence[int], now: datetime, *, refresh: bool
+) -> None:
+    """Start copies again that did not succeed, with `refresh` also those that did.
+
+    A log that was saved stays readable until the new one takes its place.
+    """
+    ended = (*_AGAIN, CopyStatus.SUCCEEDED) if refresh else _AGAIN
+    for start in range(0, len(task_ids), 500):
+        connection.execute(
+            update(copies)
+            .where(copies.c.task_id.in_(task_ids[start : start + 500]))
+            .where(copies.c.status.in_(ended))
+            .values(
+                status=CopyStatus.WAITING,
+                job=None,
+                failures=0,
+                reason="is copied again, as you asked",
+                due_at=now,
+                created_at=now,
+                ended_at=None,
+            )
+        )
+
+
+def give_up_waiting(connection: Connection, task_id: int, now: datetime, reason: str) -> None:
+    """End the copies of a task that have not begun."""
+    connection.execute(
+        update(copies)
+        .where(copies.c.task_id == task_id)
+        .where(copies.c.status.in_((CopyStatus.WAITING, CopyStatus.UNKNOWN)))
+        .values(status=CopyStatus.KILLED, reason=reason, ended_at=now)
+    )
 
 
 def of_tasks(connection: Connection, task_ids: Iterable[int]) -> Mapping[int, list[Copy]]:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     Column,
     Dialect,
     ForeignKey,
@@ -131,6 +132,8 @@ tasks = Table(
     _reference("job_id", "jobs.id"),
     _reference("jobset_id", "jobsets.id", nullable=True),  # null once it has ended
     Column("state", String(32), nullable=False),
+    Column("copies_always", Boolean, nullable=False),  # logs are wanted however the job ends
+    Column("stopped_at", Instant),  # when its user no longer wanted it
     Column("reason", Text),  # why it waits or ended, where that is not plain
     Column("created_at", Instant, nullable=False),
     Column("ended_at", Instant),
@@ -158,6 +161,7 @@ copies = Table(
     Column("due_at", Instant, nullable=False),  # when to look at it again
     Column("created_at", Instant, nullable=False),
     Column("started_at", Instant),
+    Column("saved_at", Instant),  # since when a whole log lies at the path, maybe of an earlier try
     Column("ended_at", Instant),
     UniqueConstraint("task_id", "application_id"),
     Index(None, "status", "due_at"),

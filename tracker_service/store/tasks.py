@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -18,18 +18,27 @@ from tracker_service.store.tables import jobs, tasks
 from tracker_service.store.tables import jobsets as jobset_table
 
 TRACK = "track"
+STOPPED = "you stopped tracking this job"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrackedJob:
     """A task of one user and the job that it follows."""
 
-    task_id: int
+    id: int
+    owner: str  #: the user who asked
     state: TaskState
     reason: str | None
     ended_at: datetime | None
+    copies_always: bool
+    is_stopped: bool
     job: KeptJob
     polled_at: datetime | None  #: of its jobset
+
+    @property
+    def job_id(self) -> JobId:
+        """Return the id of the job."""
+        return self.job.id
 
     @property
     def checked_at(self) -> datetime | None:
@@ -44,33 +53,34 @@ def track(
     affinity: str,
     wanted: Sequence[KeptJob],
     now: datetime,
+    *,
+    copies_always: bool = False,
 ) -> None:
     """Make sure that a user has one live task for each of these jobs that has not ended yet.
 
     A job that has a task already keeps it. A task that ended without a result (it has a reason:
-    Oozie had lost sight of the job) lives again.
+    Oozie had lost sight of the job, or its user had stopped it) lives again.
+
+    Args:
+        copies_always: the logs are wanted however the job ends; so each job gets a live task.
     """
-    keys = [job.key for job in wanted]
-    there = {
-        row.job_id: row
-        for start in range(0, len(keys), 500)
-        for row in connection.execute(
-            select(tasks.c.id, tasks.c.job_id, tasks.c.state, tasks.c.reason)
-            .where(tasks.c.kind == TRACK, tasks.c.owner == owner)
-            .where(tasks.c.job_id.in_(keys[start : start + 500]))
-        )
-    }
+    there = _of_owner(connection, owner, [job.key for job in wanted])
+    changed = [row for row in there.values() if row.stopped_at or copies_always]
+    if changed:
+        _hold_still(connection, changed)
+        there = _of_owner(connection, owner, [job.key for job in wanted])
     new = [job.key for job in wanted if job.key not in there]
     again = [
         there[job.key].id
         for job in wanted
         if job.key in there
         and there[job.key].state == TaskState.ENDED
-        and (there[job.key].reason is not None or not job.status.is_terminal)
+        and (copies_always or there[job.key].reason is not None or not job.status.is_terminal)
     ]
     room = iter(jobsets.place(connection, TRACK, affinity, len(new) + len(again)))
     if new:
         common = {"kind": TRACK, "owner": owner, "state": TaskState.WATCHING, "created_at": now}
+        common |= {"copies_always": copies_always}
         rows = [common | {"job_id": key, "jobset_id": next(room)} for key in new]
         connection.execute(insert(tasks), rows)
     for task_id in again:
@@ -79,6 +89,68 @@ def track(
             .where(tasks.c.id == task_id)
             .values(state=TaskState.WATCHING, jobset_id=next(room), ended_at=None, reason=None)
         )
+    wish: dict[str, Any] = {"stopped_at": None}
+    if copies_always:
+        wish["copies_always"] = True
+    for row in changed:
+        connection.execute(update(tasks).where(tasks.c.id == row.id).values(wish))
+
+
+def _of_owner(
+    connection: Connection, owner: str, keys: Sequence[int]
+) -> dict[int, Row[*tuple[Any, ...]]]:
+    """Return a user's tasks for jobs, each under the job's key."""
+    return {
+        row.job_id: row
+        for start in range(0, len(keys), 500)
+        for row in connection.execute(
+            select(tasks)
+            .where(tasks.c.kind == TRACK, tasks.c.owner == owner)
+            .where(tasks.c.job_id.in_(keys[start : start + 500]))
+        )
+    }
+
+
+def _hold_still(connection: Connection, rows: Iterable[Row[*tuple[Any, ...]]]) -> None:
+    """Let no worker write on behalf of these tasks until this transaction ends.
+
+    Workers guard each write with the row of the jobset, which is changed here first; what was read
+    before has to be read again. The holder sees the change and loads the tasks anew.
+    """
+    for jobset_id in sorted({row.jobset_id for row in rows if row.jobset_id}):
+        jobsets.touch(connection, jobset_id)
+
+
+def stop(connection: Connection, owner: str, job_id: JobId, now: datetime) -> bool:
+    """Let a user no longer track a job; what is being copied is finished, nothing more is begun.
+
+    Returns:
+        False if the user does not track it.
+    """
+    keys = list(
+        connection.scalars(
+            select(jobs.c.id).where(jobs.c.kind == OOZIE, jobs.c.external_id == job_id)
+        )
+    )
+    _hold_still(connection, _of_owner(connection, owner, keys).values())
+    wanted = [r for r in _of_owner(connection, owner, keys).values() if r.stopped_at is None]
+    for row in wanted:
+        copies.give_up_waiting(connection, row.id, now, STOPPED)
+        live = {"state": TaskState.COPYING}
+        ended = {"state": TaskState.ENDED, "jobset_id": None, "ended_at": now}
+        if row.state == TaskState.ENDED:
+            values: dict[str, Any] = {}
+        elif copies.has_unfinished(connection, row.id):
+            values = live
+        else:
+            values = ended
+            jobsets.shrink(connection, row.jobset_id, 1)
+        connection.execute(
+            update(tasks)
+            .where(tasks.c.id == row.id)
+            .values(values | {"stopped_at": now, "reason": STOPPED})
+        )
+    return bool(wanted)
 
 
 def live(connection: Connection, lease: Lease) -> list[TrackTask]:
@@ -88,6 +160,8 @@ def live(connection: Connection, lease: Lease) -> list[TrackTask]:
             tasks.c.id.label("task_id"),
             tasks.c.owner.label("asked_by"),
             tasks.c.state,
+            tasks.c.copies_always,
+            tasks.c.stopped_at,
             func.coalesce(jobs.c.created_at, tasks.c.created_at).label("began_at"),
             jobs.c.id,
             jobs.c.external_id,
@@ -113,6 +187,8 @@ def _track_task(row: Row[*tuple[Any, ...]], lease: Lease) -> TrackTask:
         status=JobStatus(row.status),
         began_at=row.began_at,
         observed_at=row.observed_at,
+        copies_always=row.copies_always,
+        is_stopped=row.stopped_at is not None,
     )
 
 
@@ -138,16 +214,28 @@ def follow_run(connection: Connection, task: TrackTask, kept: KeptJob, now: date
     connection.execute(
         update(tasks)
         .where(tasks.c.id == task.id, tasks.c.state != TaskState.ENDED)
+        .where(tasks.c.stopped_at.is_(None))
         .values(job_id=kept.key, state=TaskState.WATCHING, reason=None)
     )
     jobsets.touch(connection, task.lease.jobset_id)
-    return replace(followed, state=TaskState.WATCHING)
+    return current(connection, followed)
 
 
-def state_of(connection: Connection, task_id: int) -> TaskState:
-    """Return where a task stands now; one that is gone has ended."""
-    state = connection.scalar(select(tasks.c.state).where(tasks.c.id == task_id))
-    return TaskState(state or TaskState.ENDED)
+def current(connection: Connection, task: TrackTask) -> TrackTask:
+    """Return a task as it stands now: its user may have changed it since it was loaded."""
+    row = connection.execute(
+        select(tasks.c.state, tasks.c.copies_always, tasks.c.stopped_at).where(
+            tasks.c.id == task.id
+        )
+    ).first()
+    if row is None:
+        return replace(task, state=TaskState.ENDED)
+    return replace(
+        task,
+        state=TaskState(row.state),
+        copies_always=row.copies_always,
+        is_stopped=row.stopped_at is not None,
+    )
 
 
 def start_copying(connection: Connection, task: TrackTask) -> TaskState:
@@ -193,7 +281,7 @@ def has_live(connection: Connection, owner: str) -> bool:
 def listed(connection: Connection, owner: str, since: datetime) -> list[TrackedJob]:
     """Return a user's jobs that have not ended, or whose task ended since an instant."""
     recent = or_(tasks.c.state != TaskState.ENDED, tasks.c.ended_at >= since)
-    return _tracked_jobs(connection, tasks.c.owner == owner, recent)
+    return _tracked_jobs(connection, tasks.c.owner == owner, recent, tasks.c.stopped_at.is_(None))
 
 
 def of_job(connection: Connection, owner: str, job_id: JobId) -> list[TrackedJob]:
@@ -206,8 +294,11 @@ def _tracked_jobs(connection: Connection, *conditions: ColumnElement[bool]) -> l
     rows = connection.execute(
         select(
             tasks.c.id.label("task_id"),
+            tasks.c.owner.label("asked_by"),
             tasks.c.state,
             tasks.c.reason,
+            tasks.c.copies_always,
+            tasks.c.stopped_at,
             tasks.c.ended_at.label("task_ended_at"),
             jobset_table.c.polled_at,
             *(column for column in jobs.c if column.name != "actions"),
@@ -219,10 +310,13 @@ def _tracked_jobs(connection: Connection, *conditions: ColumnElement[bool]) -> l
     )
     return [
         TrackedJob(
-            task_id=row.task_id,
+            id=row.task_id,
+            owner=row.asked_by,
             state=TaskState(row.state),
             reason=row.reason,
             ended_at=row.task_ended_at,
+            copies_always=row.copies_always,
+            is_stopped=row.stopped_at is not None,
             job=kept_job(row),
             polled_at=row.polled_at,
         )

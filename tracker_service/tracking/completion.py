@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from threading import Lock
 
@@ -96,6 +96,10 @@ class Completion:
             saved = copies.all_finished(connection, {item.task.lease for item in due})
         by_owner: dict[str, list[_Item]] = {}
         for item in due:
+            if item.task.is_stopped:
+                if item.task.id in saved:
+                    self._end_stopped(item)
+                continue
             is_last = item.task.id in saved and now - item.since >= _SETTLE_S
             if is_last or not item.is_explored:
                 by_owner.setdefault(item.task.owner, []).append(item)
@@ -105,6 +109,24 @@ class Completion:
                     continue
                 self._busy.add(owner)
             self._executor.submit(self._look, owner, items)
+
+    def _end_stopped(self, item: _Item) -> None:
+        """End a task that its user has stopped, now that what had been begun is copied."""
+        try:
+            with self._store.begin() as connection:
+                jobsets.guard(connection, item.task.lease)
+                task = tasks.current(connection, item.task)
+                if task.is_stopped:
+                    task = outcome.ended(connection, task, self._clock(), tasks.STOPPED)
+            self._note(item, task, None)
+        except LeaseLost as error:
+            self._lost(item, error)
+
+    def _lost(self, item: _Item, error: LeaseLost) -> None:
+        log.warning("lease_lost", jobset=item.task.lease.jobset_id, reason=str(error))
+        with self._lock:
+            if self._items.get(item.task.id) is item:
+                del self._items[item.task.id]
 
     def _look(self, owner: str, items: Sequence[_Item]) -> None:
         try:
@@ -148,7 +170,7 @@ class Completion:
         """
         found, gone, trouble = None, None, None
         try:
-            found = explore(access, item.task.job_id)
+            found = explore(access, item.task.job_id, is_wanted=item.task.copies_always)
         except JobNotFound as error:  # purged meanwhile; what was found before is saved
             gone = str(error)
         except CredentialsRefused:
@@ -160,10 +182,7 @@ class Completion:
         try:
             self._act_on(item, found, gone, trouble)
         except LeaseLost as error:
-            log.warning("lease_lost", jobset=item.task.lease.jobset_id, reason=str(error))
-            with self._lock:
-                if self._items.get(item.task.id) is item:
-                    del self._items[item.task.id]
+            self._lost(item, error)
         return trouble is None
 
     def _act_on(
@@ -174,7 +193,7 @@ class Completion:
             jobsets.guard(connection, item.task.lease)
             now = self._clock()
             # What was loaded may be older than the last commit of this very task.
-            task = replace(item.task, state=tasks.state_of(connection, item.task.id))
+            task = tasks.current(connection, item.task)
             if found and task.state != TaskState.ENDED:
                 task = outcome.explored(connection, task, found.details, found.applications, now)
             if task.state == TaskState.COPYING:

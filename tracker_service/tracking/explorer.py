@@ -27,15 +27,18 @@ class Exploration:
     is_complete: bool  #: False if part of the cluster could not be asked
 
 
-def explore(access: ClusterAccess, job_id: JobId) -> Exploration:
+def explore(access: ClusterAccess, job_id: JobId, *, is_wanted: bool = False) -> Exploration:
     """Ask for a job's details, and where it failed for those of all that it started.
+
+    Args:
+        is_wanted: search as well if the job succeeded.
 
     Raises:
         JobNotFound, GatewayUnavailable, CredentialsRefused, AccessDenied: about the job itself.
     """
     details = access.oozie.details(job_id)
     found = {app.id: app for app in applications_of(job_id, details.actions)}
-    if not _is_worth_a_search(details):
+    if not (is_wanted or _is_worth_a_search(details)):
         return Exploration(details=details, applications=tuple(found.values()), is_complete=True)
     below, is_complete = _sub_workflows(access, details)
     family = [details, *below]

@@ -66,7 +66,10 @@ class JobCopies:
         if not self.is_tracked:
             return "you do not track this job: post its id to /api/task/track/"
         if self.status == JobStatus.SUCCEEDED:
-            return "the job SUCCEEDED; logs are saved of jobs that did not"
+            return (
+                "the job SUCCEEDED; logs are saved of jobs that did not, or when they are asked "
+                "for: post the id to /api/task/copy-logs/"
+            )
         if not self.status.is_terminal:
             return f"the job is {self.status}; its logs are saved if it ends without success"
         if not self.is_settled:
@@ -120,7 +123,7 @@ class Lookup:
                 log.info("details_not_asked", job=job_id, reason=str(error))
         with self._store.read() as connection:
             newest, *older = tasks.of_job(connection, caller.name, job_id)
-            copied = copies.of_tasks(connection, [each.task_id for each in (newest, *older)])
+            copied = copies.of_tasks(connection, [each.id for each in (newest, *older)])
             return replace(
                 _views(connection, [newest])[0],
                 copies=[copy for theirs in copied.values() for copy in theirs],
@@ -140,7 +143,7 @@ class Lookup:
             return JobCopies(status=status, is_tracked=False, is_settled=True)
         newest = tracked[0]
         with self._store.read() as connection:
-            copied = copies.of_tasks(connection, [each.task_id for each in tracked])
+            copied = copies.of_tasks(connection, [each.id for each in tracked])
             known = jobs.applications_of(connection, [newest.job.key])[newest.job.key]
         has_started_nothing = not known and not newest.job.status.is_terminal
         return JobCopies(
@@ -209,7 +212,7 @@ def _untracked(details: JobDetails) -> JobView:
 
 def _views(connection: Connection, tracked: Sequence[TrackedJob]) -> list[JobView]:
     found = jobs.applications_of(connection, [each.job.key for each in tracked])
-    copied = copies.of_tasks(connection, [each.task_id for each in tracked])
+    copied = copies.of_tasks(connection, [each.id for each in tracked])
     return [
         JobView(
             id=each.job.id,
@@ -222,10 +225,10 @@ def _views(connection: Connection, tracked: Sequence[TrackedJob]) -> list[JobVie
             started_at=each.job.started_at,
             ended_at=each.job.ended_at,
             checked_at=each.checked_at,
-            is_tracked=True,
+            is_tracked=not each.is_stopped,
             reason=each.reason,
             applications=found[each.job.key],
-            copies=copied[each.task_id],
+            copies=copied[each.id],
         )
         for each in tracked
     ]

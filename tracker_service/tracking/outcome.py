@@ -44,11 +44,14 @@ def explored(
 
 def next_step(connection: Connection, task: TrackTask, now: datetime) -> TrackTask:
     """End the task of a job that succeeded; decide to copy the logs of one that did not."""
-    if task.state != TaskState.WATCHING or not task.status.is_terminal:
+    task = tasks.current(connection, task)
+    if task.state != TaskState.WATCHING:
         return task
-    if task.status == JobStatus.SUCCEEDED:
-        return ended(connection, task, now)
     decide_copies(connection, task, now)
+    if not task.status.is_terminal:
+        return task
+    if task.status == JobStatus.SUCCEEDED and not task.copies_always:
+        return ended(connection, task, now)
     return replace(task, state=tasks.start_copying(connection, task))
 
 
@@ -58,13 +61,20 @@ def decide_copies(connection: Connection, task: TrackTask, now: datetime) -> int
     Returns:
         how many were new.
     """
-    if not task.status.is_terminal or task.status in (JobStatus.SUCCEEDED, JobStatus.NOT_FOUND):
-        return 0  # it is here for the copies of an earlier run
+    if task.is_stopped or not _wants_copies(task):
+        return 0  # it is here for the copies of an earlier run, or for those that were begun
     known = jobs.applications_of(connection, [task.job_key])[task.job_key]
     new = copies.decide(connection, task, known, now)
     if new:
         log.info("copies_decided", job=task.job_id, user=task.owner, copies=new)
     return new
+
+
+def _wants_copies(task: TrackTask) -> bool:
+    if task.status == JobStatus.NOT_FOUND:
+        return False
+    failed = task.status.is_terminal and task.status != JobStatus.SUCCEEDED
+    return failed or task.copies_always
 
 
 def lost(connection: Connection, task: TrackTask, reason: str, now: datetime) -> TrackTask:
