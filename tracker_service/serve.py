@@ -36,6 +36,7 @@ def options(settings: Settings) -> dict[str, Any]:
         "threads": settings.serve.threads,
         "timeout": 120,
         "graceful_timeout": 10,
+        "limit_request_line": 8190,  # as long as what is passed on to Knox may be
         "keepalive": 75,  # longer than the idle time of common proxies
         "worker_tmp_dir": "/dev/shm",  # noqa: S108 (a heartbeat that no disk can delay)
         "control_socket_disable": True,
