@@ -7,6 +7,7 @@ from functools import partial
 from flask import Flask, Response
 
 from tracker_service.api import auth, jobs, logs, operations, problems, schemas, tasks
+from tracker_service.api.proxies import TrustedProxies
 from tracker_service.bootstrap import Service
 
 
@@ -26,6 +27,9 @@ def create_app(service: Service) -> Flask:
         # Each blueprint says itself who may call: others will come with other credentials.
         blueprint.before_request(partial(auth.require_caller, service.identities))
         app.register_blueprint(blueprint)
+    app.wsgi_app = TrustedProxies(  # type: ignore[method-assign]
+        app.wsgi_app, service.settings.serve.trusted_proxies
+    )
     silence_s = 2 * service.settings.worker.lease_s
     app.register_blueprint(operations.blueprint(service.store, silence_s))
     return app
