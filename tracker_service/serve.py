@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from gunicorn.app.base import BaseApplication
 
+from tracker_service import logging
 from tracker_service.app import create_app
 from tracker_service.bootstrap import build_service
-from tracker_service.settings import Settings
+from tracker_service.settings import Settings, load
 from tracker_service.supervisor import die_with_parent
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
 
 
 class _Server(BaseApplication):
@@ -32,13 +38,14 @@ def options(settings: Settings) -> dict[str, Any]:
     return {
         "bind": settings.serve.bind,
         "worker_class": "gthread",
-        "workers": 1,  # threads wait for the gateway; SQLite wants few writers
+        "workers": settings.serve.processes,
         "threads": settings.serve.threads,
         "timeout": 120,
         "graceful_timeout": 10,
-        "keepalive": 75,  # longer than the idle time of common proxies
+        "keepalive": 75,  # longer than nginx keeps a connection to an upstream: 60 s
         "worker_tmp_dir": "/dev/shm",  # noqa: S108 (a heartbeat that no disk can delay)
         "control_socket_disable": True,
+        "forwarded_allow_ips": "",  # api.proxies alone decides whom to believe
         "loglevel": "warning",
         "post_fork": _after_fork,
     }
@@ -51,3 +58,21 @@ def _after_fork(_server: object, _worker: object) -> None:
 def serve(settings: Settings) -> None:
     """Serve the API until SIGTERM."""
     _Server(settings).run()
+
+
+def configured() -> Settings:
+    """Return the settings of the environment, for a gunicorn that is started by its own command.
+
+    Raises:
+        ConfigError: an unknown name or a wrong value; says where it stands.
+    """
+    file = os.environ.get("TRACKER_CONFIG")
+    return load(Path(file) if file else None)
+
+
+def app() -> WSGIApplication:
+    """Return the API for gunicorn's own command; called in each worker process."""
+    os.umask(0o077)  # whatever this makes is nobody else's to read
+    chosen = configured()
+    logging.configure(chosen.log_level)
+    return create_app(build_service(chosen)).wsgi_app
