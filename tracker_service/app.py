@@ -6,7 +6,7 @@ from functools import partial
 
 from flask import Flask, Response
 
-from tracker_service.api import auth, jobs, logs, operations, problems, schemas, tasks
+from tracker_service.api import auth, jobs, logs, operations, problems, request_log, schemas, tasks
 from tracker_service.api.proxies import TrustedProxies
 from tracker_service.bootstrap import Service
 
@@ -17,6 +17,7 @@ def create_app(service: Service) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = schemas.MAX_BODY_BYTES
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.url_map.strict_slashes = app.url_map.merge_slashes = False
+    request_log.register(app)
     problems.register(app)
     app.after_request(_harden)
     for blueprint in (

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gunicorn.app.base import BaseApplication
+from gunicorn.config import Config
+from gunicorn.glogging import Logger
 
 from tracker_service import logging
 from tracker_service.app import create_app
@@ -33,6 +35,15 @@ class _Server(BaseApplication):
         return create_app(build_service(self._settings)).wsgi_app
 
 
+class _Logger(Logger):
+    """What gunicorn itself has to say, in the form of all other lines."""
+
+    def setup(self, cfg: Config) -> None:
+        super().setup(cfg)
+        self.error_log.handlers.clear()
+        self.error_log.propagate = True
+
+
 def options(settings: Settings) -> dict[str, Any]:
     """Return how gunicorn is run; see https://docs.gunicorn.org/en/stable/settings.html"""
     return {
@@ -47,6 +58,7 @@ def options(settings: Settings) -> dict[str, Any]:
         "control_socket_disable": True,
         "forwarded_allow_ips": "",  # api.proxies alone decides whom to believe
         "loglevel": "warning",
+        "logger_class": _Logger,
         "post_fork": _after_fork,
     }
 
@@ -61,18 +73,18 @@ def serve(settings: Settings) -> None:
 
 
 def configured() -> Settings:
-    """Return the settings of the environment, for a gunicorn that is started by its own command.
+    """Return the settings of the environment, and log as they say, for gunicorn's own command.
 
     Raises:
         ConfigError: an unknown name or a wrong value; says where it stands.
     """
     file = os.environ.get("TRACKER_CONFIG")
-    return load(Path(file) if file else None)
+    settings = load(Path(file) if file else None)
+    logging.configure(settings.log_level, settings.log_format)
+    return settings
 
 
 def app() -> WSGIApplication:
     """Return the API for gunicorn's own command; called in each worker process."""
     os.umask(0o077)  # whatever this makes is nobody else's to read
-    chosen = configured()
-    logging.configure(chosen.log_level)
-    return create_app(build_service(chosen)).wsgi_app
+    return create_app(build_service(configured())).wsgi_app
