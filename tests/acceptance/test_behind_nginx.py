@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import ssl
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from socket import create_connection
+from typing import Any
 
 import pytest
 import requests
@@ -16,6 +18,7 @@ import requests
 from tests.acceptance.proxied import NGINX, Front, free_port, gunicorn
 from tests.acceptance.service import RunningService
 from tests.stands import SandboxStand, access, sandbox_stand
+from tests.waiting import until
 
 pytestmark = [
     pytest.mark.slow,
@@ -39,7 +42,12 @@ class Proxied:
     def __init__(self, front: Front, service: RunningService, stand: SandboxStand) -> None:
         self.front, self.service, self.stand = front, service, stand
         self.api = f"{front.url}/tracker/api"
-        self.log = front.home.parent / "gunicorn.log"
+        self._log = front.home.parent / "gunicorn.log"
+
+    def logged(self, request_id: str) -> list[dict[str, Any]]:
+        """Return all lines about one request."""
+        lines = map(json.loads, self._log.read_text().splitlines())
+        return [line for line in lines if line.get("request_id") == request_id]
 
     def saved_job(self) -> str:
         """Return a job that failed, whose log is saved."""
@@ -73,6 +81,7 @@ def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxied]:
             "TRACKER_GATEWAY__URL": stand.url,
             "TRACKER_SERVE__BIND": bind,
             "TRACKER_SERVE__THREADS": "2",
+            "TRACKER_LOG_FORMAT": "json",
         }
         stack.enter_context(gunicorn(home / "gunicorn.log", environment))
         front = stack.enter_context(Front(home / "nginx", bind).running())
@@ -199,6 +208,32 @@ def test_a_big_log_goes_through_without_a_file(proxied: Proxied, guest: requests
 
     assert came.digest() == hashlib.sha256(BIG).digest()
     assert "temporary file" not in proxied.front.errors()
+
+
+def test_a_request_is_logged_with_its_client_and_with_the_id_in_its_answer(
+    proxied: Proxied, guest: requests.Session
+) -> None:
+    answer = guest.get(f"{proxied.api}/jobs/tracking", headers=LIES, timeout=10)
+
+    [line] = until(lambda: proxied.logged(answer.headers["X-Request-ID"]))
+    assert line["event"] == "request"
+    assert (line["client"], line["user"], line["status"]) == ("127.0.0.1", "guest", 200)
+    assert line["path"] == "/api/jobs/tracking"
+
+
+def test_a_client_that_goes_away_ends_the_reading_of_its_log(
+    proxied: Proxied, guest: requests.Session
+) -> None:
+    job = proxied.big_job()
+
+    answer = guest.get(f"{proxied.api}/job/{job}/logs", stream=True, timeout=30)
+    assert answer.raw.read(100)
+    assert not proxied.logged(answer.headers["X-Request-ID"])  # it waits until we read on
+    answer.close()
+
+    [line] = until(lambda: proxied.logged(answer.headers["X-Request-ID"]), seconds=10)
+    assert (line["cut"], line["job"]) == ("the client went away", job)
+    assert line["bytes"] < len(BIG)
 
 
 def _begin_a_post(front: Front) -> ssl.SSLSocket:

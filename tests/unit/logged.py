@@ -40,6 +40,7 @@ def logged(level: str = "INFO", form: str = "json") -> Iterator[Logged]:
     try:
         with redirect_stderr(io.StringIO()) as stream:
             logging.configure(level, form)
+            structlog.contextvars.clear_contextvars()  # of a request that nobody read to its end
             yield Logged(stream)
     finally:
         structlog.configure(**before)
