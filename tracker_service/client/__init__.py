@@ -8,7 +8,7 @@ tracker.job("0000042-261122041514971-oozie-prod-W").status
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -156,7 +156,7 @@ class TrackerClient:
         with _understood(path):
             return answers.progress(told)
 
-    def logs(self, job_id: str, application: str | None = None) -> Iterator[bytes]:
+    def logs(self, job_id: str, application: str | None = None) -> Generator[bytes, None, None]:
         """Open the saved logs of a job, or of one of its applications, and return their bytes.
 
         Raises:

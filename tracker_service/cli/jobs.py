@@ -1,0 +1,207 @@
+"""The verbs that ask a service about jobs."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tracker_service.cli import tables
+from tracker_service.cli.options import NotDone, output_option, with_tracker
+from tracker_service.domain.jobs import is_job_id, unique
+
+if TYPE_CHECKING:
+    from tracker_service.client import TrackerClient
+
+_WORD = re.compile(r"[0-9A-Za-z_.-]+")
+
+
+@click.command()
+@click.argument("ids", nargs=-1, required=True, metavar="ID... | -")
+@output_option
+@with_tracker
+def track(tracker: TrackerClient, ids: Sequence[str], output: str) -> None:
+    """Have jobs followed, and their logs saved if they fail; `-` finds the ids in a pipe.
+
+    \b
+    Example:
+      oozie job -run -config job.properties | tracker track -
+      tracker track --wait 0000042-261122041514971-oozie-prod-W
+    """
+    answered = tracker.track(_wanted(ids))
+    if output == "json":
+        tables.show_json([each.raw for each in answered])
+    else:
+        click.echo(tables.answers(answered))
+    missing = [each.id for each in answered if each.status == "NOT_FOUND"]
+    if missing:
+        raise NotDone(f"Oozie does not know {', '.join(missing)}")
+
+
+@click.command()
+@click.argument("ids", nargs=-1, required=True, metavar="ID...")
+@with_tracker
+def untrack(tracker: TrackerClient, ids: Sequence[str]) -> None:
+    """Have jobs followed no longer; what is being copied is finished.
+
+    \b
+    Example:
+      tracker untrack 0000042-261122041514971-oozie-prod-W
+    """
+    for job_id in ids:
+        tracker.untrack(job_id)
+        click.echo(f"{job_id} is not tracked any more")
+
+
+@click.command()
+@click.argument("job_id", metavar="ID")
+@click.option("--refresh", is_flag=True, help="Have Oozie asked now.")
+@output_option
+@with_tracker
+def status(tracker: TrackerClient, job_id: str, refresh: bool, output: str) -> None:
+    """Tell how a job is: its state, its actions, and the copies of its logs.
+
+    \b
+    Example:
+      tracker status 0000042-261122041514971-oozie-prod-W
+      tracker status --output json 0000042-261122041514971-oozie-prod-W | jq -r .status
+    """
+    job = tracker.job(job_id, refresh=refresh)
+    if output == "json":
+        tables.show_json(job.raw)
+    else:
+        click.echo(tables.job(job))
+
+
+@click.command()
+@click.argument("job_id", metavar="ID")
+@click.argument("application", required=False, metavar="[APPLICATION]")
+@with_tracker
+def logs(tracker: TrackerClient, job_id: str, application: str | None) -> None:
+    """Print the saved logs of a job, or of one of its applications.
+
+    \b
+    Example:
+      tracker logs 0000042-261122041514971-oozie-prod-W | grep -A20 Traceback
+      tracker logs 0000042-261122041514971-oozie-prod-W application_1529519049029_0001
+    """
+    pieces = tracker.logs(job_id, application)
+    try:
+        for piece in pieces:
+            sys.stdout.buffer.write(piece)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:  # `head` has read what it wants
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    finally:
+        pieces.close()
+
+
+@click.command("copy-logs")
+@click.argument("ids", nargs=-1, required=True, metavar="ID... | -")
+@click.option("--refresh", is_flag=True, help="Copy anew what is saved already.")
+@output_option
+@with_tracker
+def copy_logs(tracker: TrackerClient, ids: Sequence[str], refresh: bool, output: str) -> None:
+    """Have the logs of jobs saved, however the jobs end; again to see how far it is.
+
+    \b
+    Example:
+      tracker copy-logs 0000042-261122041514971-oozie-prod-W
+    """
+    progress = tracker.copy_logs(_wanted(ids), refresh=refresh)
+    if output == "json":
+        tables.show_json(progress.raw)
+    else:
+        click.echo(tables.copy_progress(progress))
+    if progress.not_found:
+        raise NotDone(f"Oozie does not know {', '.join(progress.not_found)}")
+
+
+@click.command("jobs")
+@click.option("--status", "statuses", multiple=True, help="Only jobs in this state; repeatable.")
+@click.option("--owner", help="Jobs that another user tracks; for admins.")
+@click.option("--oozie", "--all", "all_of_oozie", is_flag=True, help="Oozie's own list instead.")
+@click.option("--filter", "oozie_filter", default="", help="With --oozie, as Oozie words it.")
+@click.option(
+    "--type",
+    "jobtype",
+    type=click.Choice(["wf", "coordinator", "bundle"]),
+    default="wf",
+    help="With --oozie.",
+)
+@click.option("--offset", default=1, help="With --oozie: the first job, from 1.")
+@click.option("--len", "length", default=50, help="With --oozie: how many.")
+@output_option
+@with_tracker
+def list_jobs(
+    tracker: TrackerClient,
+    statuses: Sequence[str],
+    owner: str | None,
+    all_of_oozie: bool,
+    output: str,
+    **page: Any,  # noqa: ANN401
+) -> None:
+    """List the jobs that you track, or with --oozie those that Oozie has.
+
+    \b
+    Example:
+      tracker jobs --status RUNNING --status SUSPENDED
+      tracker jobs --oozie --filter 'user=guest;status=KILLED' --len 20
+    """
+    if all_of_oozie:
+        _list_oozie(tracker, statuses, output, **page)
+        return
+    found = list(tracker.tracking([each.upper() for each in statuses], owner))
+    if output == "json":
+        tables.show_json([job.raw for job in found])
+    else:
+        click.echo(tables.tracked(found))
+
+
+def _list_oozie(
+    tracker: TrackerClient,
+    statuses: Sequence[str],
+    output: str,
+    *,
+    oozie_filter: str,
+    jobtype: str,
+    offset: int,
+    length: int,
+) -> None:
+    wanted = [oozie_filter, *(f"status={each.upper()}" for each in statuses)]
+    page = tracker.jobs(
+        offset=offset, length=length, filter=";".join(filter(None, wanted)), jobtype=jobtype
+    )
+    if output == "json":
+        tables.show_json(page.raw)
+    else:
+        click.echo(tables.oozie_jobs(page))
+
+
+def _wanted(ids: Sequence[str]) -> list[str]:
+    """Return the ids that are named, and in place of `-` those in standard input, each once.
+
+    Raises:
+        click.UsageError: standard input has none.
+    """
+    found: list[str] = []
+    for each in ids:
+        found += _piped() if each == "-" else [each]
+    return unique(found)
+
+
+def _piped() -> list[str]:
+    text = sys.stdin.buffer.read().decode(errors="replace")
+    words = (word.strip("._-") for word in _WORD.findall(text))
+    found = [word for word in words if is_job_id(word)]
+    if not found:
+        told = f"; it begins with {tables.plain(text)[:100]!r}" if text.strip() else ": it is empty"
+        raise click.UsageError(f"no Oozie job id in standard input{told}")
+    return found
+
+
+COMMANDS: tuple[click.Command, ...] = (track, untrack, status, logs, copy_logs, list_jobs)
