@@ -17,29 +17,61 @@ from tracker_service.domain.jobs import is_job_id, unique
 if TYPE_CHECKING:
     from tracker_service.client import TrackerClient
 
+_INTERRUPTED = 130  #: what a shell says of a command that Ctrl-C has ended
 _WORD = re.compile(r"[0-9A-Za-z_.-]+")
 
 
 @click.command()
 @click.argument("ids", nargs=-1, required=True, metavar="ID... | -")
+@click.option("--wait", is_flag=True, help="Show progress until all is over.")
+@click.option("--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="With --wait.")
 @output_option
 @with_tracker
-def track(tracker: TrackerClient, ids: Sequence[str], output: str) -> None:
+def track(
+    tracker: TrackerClient, ids: Sequence[str], wait: bool, timeout: float | None, output: str
+) -> None:
     """Have jobs followed, and their logs saved if they fail; `-` finds the ids in a pipe.
+
+    With --wait the exit code is 0 if all have succeeded, 1 if one has not and its logs are
+    saved, 2 if nobody can tell.
 
     \b
     Example:
       oozie job -run -config job.properties | tracker track -
       tracker track --wait 0000042-261122041514971-oozie-prod-W
     """
+    if timeout is not None and not wait:
+        raise click.UsageError("--timeout has a meaning with --wait only")
     answered = tracker.track(_wanted(ids))
-    if output == "json":
+    missing = [each.id for each in answered if each.status == "NOT_FOUND"]
+    if wait:
+        found = [each.id for each in answered if each.id not in missing]
+        _wait(tracker, found, timeout, output)
+    elif output == "json":
         tables.show_json([each.raw for each in answered])
     else:
         click.echo(tables.answers(answered))
-    missing = [each.id for each in answered if each.status == "NOT_FOUND"]
     if missing:
         raise NotDone(f"Oozie does not know {', '.join(missing)}")
+
+
+def _wait(tracker: TrackerClient, ids: Sequence[str], timeout: float | None, output: str) -> None:
+    """Show progress until all is over, then how it has ended."""
+    from tracker_service.cli import waiting  # noqa: PLC0415
+
+    try:
+        with waiting.best_display() as display:
+            ended = waiting.Waiter(tracker, display, timeout).wait(ids)
+    except KeyboardInterrupt:
+        click.echo("not waiting any more; the service goes on", err=True)
+        click.get_current_context().exit(_INTERRUPTED)
+    jobs = [seen.job for seen in ended]
+    if output == "json":
+        tables.show_json([job.raw for job in jobs])
+    else:
+        click.echo("\n\n".join(map(tables.job, jobs)))
+    if not all(seen.has_succeeded for seen in ended):
+        click.get_current_context().exit(1)
 
 
 @click.command()

@@ -55,7 +55,7 @@ def job(told: Job) -> str:
     lines += [f"  {name:8} {plain(value)}" for name, value in facts if value]
     if told.actions:
         rows = [
-            (a.name, a.type, a.status, _why(a.error_code, a.error_message)) for a in told.actions
+            (a.name, a.type, a.status, why(a.error_code, a.error_message)) for a in told.actions
         ]
         lines += ["", table(("ACTION", "TYPE", "STATUS", "WHY"), rows)]
     if told.copies:
@@ -90,7 +90,8 @@ def oozie_jobs(told: OozieJobs) -> str:
     return f"{shown}\n\n{len(rows)} of {told.total} jobs" if rows else "no jobs"
 
 
-def _why(code: str | None, message: str | None) -> str:
+def why(code: str | None, message: str | None) -> str:
+    """Return a short word with its explanation, as far as there are any."""
     return ": ".join(part for part in (code, message) if part)
 
 
