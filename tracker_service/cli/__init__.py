@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from tracker_service.cli import jobs, service
+from tracker_service.cli.checks import doctor
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -35,5 +36,5 @@ def main(context: click.Context, config: Path | None) -> None:
     context.obj = config
 
 
-for _command in (*service.COMMANDS, *jobs.COMMANDS):
+for _command in (*service.COMMANDS, *jobs.COMMANDS, doctor):
     main.add_command(_command)

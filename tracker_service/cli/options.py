@@ -21,20 +21,18 @@ _LOGIN = (
         help="File with your password; else TRACKER_PASSWORD, ~/.netrc or a prompt.",
     ),
 )
-_SERVICE = (
-    click.option(
-        "--url",
-        envvar="TRACKER_URL",
-        default=DEFAULT_URL,
-        show_default=True,
-        help="Where the tracker service is.",
-    ),
-    click.option(
-        "--ca-file",
-        type=click.Path(dir_okay=False, path_type=Path),
-        envvar="TRACKER_CA_FILE",
-        help="PEM with the authority of the service's certificate.",
-    ),
+_URL = click.option(
+    "--url",
+    envvar="TRACKER_URL",
+    default=DEFAULT_URL,
+    show_default=True,
+    help="Where the tracker service is.",
+)
+ca_file_option = click.option(
+    "--ca-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    envvar="TRACKER_CA_FILE",
+    help="PEM with the authority of the service's certificate.",
 )
 
 output_option = click.option(
@@ -80,10 +78,7 @@ def with_tracker(function: Callable[..., None]) -> Callable[..., None]:
         with told_in_one_line(), client:
             function(client, **more)
 
-    command = with_login(run)
-    for option in reversed(_SERVICE):
-        command = option(command)
-    return command
+    return _URL(ca_file_option(with_login(run)))
 
 
 @contextmanager
