@@ -96,6 +96,53 @@ def test_what_is_not_there_is_told_by_1_and_what_cannot_be_told_by_2(
     assert "not over after 0.5 s" in never.stderr
 
 
+def test_a_job_that_is_untracked_is_followed_no_longer(
+    tracker: Tracker, service: RunningService, stand: Stand
+) -> None:
+    job = stand.start("sleep")
+    assert tracker("track", job).returncode == 0
+
+    told = tracker("untrack", job)
+
+    assert (told.returncode, told.stdout) == (0, f"{job} is not tracked any more\n")
+    assert job not in tracker("jobs").stdout
+    again = tracker("untrack", job)
+    assert (again.returncode, job in again.stderr) == (1, True)
+    stand.kill(job)
+
+
+def test_the_logs_of_a_job_that_has_succeeded_are_saved_where_they_are_asked_for(
+    tracker: Tracker, stand: Stand
+) -> None:
+    job = stand.start("ok")
+    assert tracker("track", "--wait", job).returncode == 0
+    none = tracker("logs", job)
+    assert (none.returncode, "SUCCEEDED" in none.stderr) == (1, True)
+
+    told = tracker("copy-logs", "--wait", "--output", "json", job)
+
+    assert told.returncode == 0, told.stderr
+    [(application, copy)] = json.loads(told.stdout)[0]["log-jobs"].items()
+    assert copy["status"] == "SUCCEEDED"
+    log = tracker("logs", job, application)
+    assert (log.returncode, len(log.stdout.encode())) == (0, copy["bytes"])
+
+
+def test_jobs_are_listed_by_state_and_as_oozie_has_them(tracker: Tracker, stand: Stand) -> None:
+    ended, untracked = stand.start("ok"), stand.start("ok")
+    assert tracker("track", "--wait", ended).returncode == 0
+
+    assert ended in tracker("jobs", "--status", "succeeded").stdout
+    assert ended not in tracker("jobs", "--status", "RUNNING").stdout
+    shown = tracker("jobs", "--oozie", "--filter", "user=guest")
+    assert {ended, untracked} <= {line.split(" ")[0] for line in shown.stdout.splitlines()}
+    told = json.loads(tracker("jobs", "--all", "--len", "1", "--output", "json").stdout)
+    assert (len(told["workflows"]), told["len"]) == (1, 1)
+    assert tracker("jobs", "--type", "coord", "--oozie").returncode == 0
+    others = tracker("jobs", "--owner", "sam")
+    assert (others.returncode, "admin" in others.stderr) == (2, True)
+
+
 def test_a_terminal_shows_a_job_going_on(
     service: RunningService, stand: Stand, tmp_path: Path
 ) -> None:

@@ -200,7 +200,7 @@ def test_copies_are_asked_for(tracker, loopback):
 
     assert told.exit_code == 0
     assert "1529519049029_0002  WAITING    -      in a queue" in told.stdout
-    assert told.stdout.endswith("\ncopying is not finished: ask again\n")
+    assert told.stdout.endswith("\ncopying is going on: tracker status ID shows how far it is\n")
     assert (loopback.asked[0].path, loopback.asked[0].query) == (
         "/api/task/copy-logs/",
         {"refresh": "true"},
@@ -217,12 +217,13 @@ def test_copies_of_a_job_that_is_not_there_are_told_by_the_exit_code(tracker, lo
 
 
 def test_the_tracked_jobs_are_listed(tracker, loopback):
-    listed = {"id": JOB, "status": "KILLED", "name": "nightly", "applications": VIEW["log-jobs"]}
+    listed = {"id": JOB, "status": "KILLED", "owner": "sam", "name": "nightly"}
+    listed["applications"] = VIEW["log-jobs"]
     loopback.says(says([listed]))
 
     told = tracker("jobs", "--status", "killed", "--owner", "sam")
 
-    assert told.stdout.splitlines()[1] == f"{JOB}  KILLED  nightly  1/2         -"
+    assert told.stdout.splitlines()[1] == f"{JOB}  KILLED  sam    nightly  1/2         -"
     assert loopback.asked[0].query == {"status": "KILLED", "user": "sam"}
     assert json.loads(tracker("jobs", "--output", "json").stdout) == [listed]
 

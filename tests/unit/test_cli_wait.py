@@ -35,6 +35,10 @@ class Service:
         self.outages: list[Reply] = []
 
     def __call__(self, asked: Asked) -> Reply:
+        if asked.path.endswith("/copy-logs/"):
+            unknown = [each for each in json.loads(asked.body) if each not in self.lives]
+            told = {"finished": False, "succeeded": False, "jobs": [], "not-found": unknown}
+            return says(told)
         if asked.method == "POST":
             return says([self.answered(each) for each in json.loads(asked.body)])
         if self.outages:
@@ -100,15 +104,15 @@ def waiter(loopback: Loopback, clock: Clock) -> Callable[..., Waiter]:
 
 @pytest.fixture
 def track(loopback: Loopback, clock: Clock) -> Callable[..., Result]:
-    """Runs `tracker track --wait`."""
+    """Runs `tracker track --wait`, or another verb."""
     login = {
         "TRACKER_URL": loopback.origin,
         "TRACKER_USER": "guest",
         "TRACKER_PASSWORD": "guest-password",
     }
 
-    def run(*arguments: str) -> Result:
-        return CliRunner().invoke(cli.main, ["track", "--wait", *arguments], env=login)
+    def run(*arguments: str, verb: str = "track") -> Result:
+        return CliRunner().invoke(cli.main, [verb, "--wait", *arguments], env=login)
 
     return run
 
@@ -155,6 +159,26 @@ def test_an_unknown_job_is_not_waited_for(track, service):
     service.lives[JOB] = [("SUCCEEDED", None)]
 
     told = track(JOB, OTHER)
+
+    assert told.exit_code == 1
+    assert told.stderr.splitlines()[-1] == f"Error: Oozie does not know {OTHER}"
+
+
+@pytest.mark.parametrize(("copy", "code"), [("SUCCEEDED", 0), ("FAILED", 1)])
+@pytest.mark.parametrize("status", ["SUCCEEDED", "KILLED"])
+def test_the_logs_of_a_job_are_waited_for_however_it_ends(track, service, status, copy, code):
+    service.lives[JOB] = [("RUNNING", None), (status, "WAITING"), (status, copy)]
+
+    told = track(JOB, verb="copy-logs")
+
+    assert told.exit_code == code
+    assert told.stderr.splitlines()[-1] == f"{JOB} log of 1_1 {copy}"
+
+
+def test_the_logs_of_an_unknown_job_are_not_waited_for(track, service):
+    service.lives[JOB] = [("SUCCEEDED", "SUCCEEDED")]
+
+    told = track(JOB, OTHER, verb="copy-logs")
 
     assert told.exit_code == 1
     assert told.stderr.splitlines()[-1] == f"Error: Oozie does not know {OTHER}"
@@ -287,7 +311,7 @@ def test_the_live_display_shows_what_a_copy_waits_for():
 def test_the_live_display_is_full_when_all_is_over():
     job = Job(id=JOB, status="SUCCEEDED", actions=ACTIONS[:1], raw={})
 
-    shown = drawn(Seen(Job(id=JOB, status="RUNNING", raw={}), False), Seen(job, False))
+    shown = drawn(Seen(Job(id=JOB, status="RUNNING", raw={}), False), Seen(job, True))
 
     last = shown.rpartition("RUNNING")[2]
     assert f"{JOB} SUCCEEDED" in last

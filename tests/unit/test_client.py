@@ -146,7 +146,7 @@ def test_a_redirect_is_not_followed_but_told(tracker, loopback, path):
     [
         ("wf", {"workflows": [{"id": JOB, "appName": "nightly", "status": "RUNNING"}]}),
         (
-            "coordinator",
+            "coord",
             {
                 "coordinatorjobs": [
                     {"coordJobId": JOB, "coordJobName": "nightly", "status": "RUNNING"}

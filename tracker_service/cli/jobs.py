@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,16 +15,25 @@ from tracker_service.cli.options import NotDone, output_option, with_tracker
 from tracker_service.domain.jobs import is_job_id, unique
 
 if TYPE_CHECKING:
+    from tracker_service.cli.waiting import Seen
     from tracker_service.client import TrackerClient
 
 _INTERRUPTED = 130  #: what a shell says of a command that Ctrl-C has ended
 _WORD = re.compile(r"[0-9A-Za-z_.-]+")
 
 
+def _wait_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that let a verb wait until all is over."""
+    wait = click.option("--wait", is_flag=True, help="Show progress until all is over.")
+    timeout = click.option(
+        "--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="With --wait."
+    )
+    return wait(timeout(function))
+
+
 @click.command()
 @click.argument("ids", nargs=-1, required=True, metavar="ID... | -")
-@click.option("--wait", is_flag=True, help="Show progress until all is over.")
-@click.option("--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="With --wait.")
+@_wait_options
 @output_option
 @with_tracker
 def track(
@@ -40,38 +49,19 @@ def track(
       oozie job -run -config job.properties | tracker track -
       tracker track --wait 0000042-261122041514971-oozie-prod-W
     """
-    if timeout is not None and not wait:
-        raise click.UsageError("--timeout has a meaning with --wait only")
+    _check_timeout(wait, timeout)
     answered = tracker.track(_wanted(ids))
     missing = [each.id for each in answered if each.status == "NOT_FOUND"]
     if wait:
         found = [each.id for each in answered if each.id not in missing]
-        _wait(tracker, found, timeout, output)
+        ended = _ended(tracker, found, timeout)
+        _show_ended(ended, output)
+        _end_with(all(seen.has_succeeded for seen in ended))
     elif output == "json":
         tables.show_json([each.raw for each in answered])
     else:
         click.echo(tables.answers(answered))
-    if missing:
-        raise NotDone(f"Oozie does not know {', '.join(missing)}")
-
-
-def _wait(tracker: TrackerClient, ids: Sequence[str], timeout: float | None, output: str) -> None:
-    """Show progress until all is over, then how it has ended."""
-    from tracker_service.cli import waiting  # noqa: PLC0415
-
-    try:
-        with waiting.best_display() as display:
-            ended = waiting.Waiter(tracker, display, timeout).wait(ids)
-    except KeyboardInterrupt:
-        click.echo("not waiting any more; the service goes on", err=True)
-        click.get_current_context().exit(_INTERRUPTED)
-    jobs = [seen.job for seen in ended]
-    if output == "json":
-        tables.show_json([job.raw for job in jobs])
-    else:
-        click.echo("\n\n".join(map(tables.job, jobs)))
-    if not all(seen.has_succeeded for seen in ended):
-        click.get_current_context().exit(1)
+    _end_if_missing(missing)
 
 
 @click.command()
@@ -135,33 +125,49 @@ def logs(tracker: TrackerClient, job_id: str, application: str | None) -> None:
 @click.command("copy-logs")
 @click.argument("ids", nargs=-1, required=True, metavar="ID... | -")
 @click.option("--refresh", is_flag=True, help="Copy anew what is saved already.")
+@_wait_options
 @output_option
 @with_tracker
-def copy_logs(tracker: TrackerClient, ids: Sequence[str], refresh: bool, output: str) -> None:
-    """Have the logs of jobs saved, however the jobs end; again to see how far it is.
+def copy_logs(
+    tracker: TrackerClient,
+    ids: Sequence[str],
+    refresh: bool,
+    wait: bool,
+    timeout: float | None,
+    output: str,
+) -> None:
+    """Have the logs of jobs saved, however the jobs end.
+
+    With --wait the exit code is 0 if all are saved, 1 if one is not, 2 if nobody can tell.
 
     \b
     Example:
-      tracker copy-logs 0000042-261122041514971-oozie-prod-W
+      tracker copy-logs --wait 0000042-261122041514971-oozie-prod-W
     """
-    progress = tracker.copy_logs(_wanted(ids), refresh=refresh)
-    if output == "json":
+    _check_timeout(wait, timeout)
+    wanted = _wanted(ids)
+    progress = tracker.copy_logs(wanted, refresh=refresh)
+    if wait:
+        found = [job_id for job_id in wanted if job_id not in progress.not_found]
+        ended = _ended(tracker, found, timeout, wants_logs=True)
+        _show_ended(ended, output)
+        _end_with(all(seen.has_all_logs for seen in ended))
+    elif output == "json":
         tables.show_json(progress.raw)
     else:
         click.echo(tables.copy_progress(progress))
-    if progress.not_found:
-        raise NotDone(f"Oozie does not know {', '.join(progress.not_found)}")
+    _end_if_missing(progress.not_found)
 
 
 @click.command("jobs")
 @click.option("--status", "statuses", multiple=True, help="Only jobs in this state; repeatable.")
-@click.option("--owner", help="Jobs that another user tracks; for admins.")
+@click.option("--owner", help="For admins: whose jobs; * for everybody's.")
 @click.option("--oozie", "--all", "all_of_oozie", is_flag=True, help="Oozie's own list instead.")
 @click.option("--filter", "oozie_filter", default="", help="With --oozie, as Oozie words it.")
 @click.option(
     "--type",
     "jobtype",
-    type=click.Choice(["wf", "coordinator", "bundle"]),
+    type=click.Choice(["wf", "coord", "bundle"]),
     default="wf",
     help="With --oozie.",
 )
@@ -212,6 +218,47 @@ def _list_oozie(
         tables.show_json(page.raw)
     else:
         click.echo(tables.oozie_jobs(page))
+
+
+def _check_timeout(wait: bool, timeout: float | None) -> None:
+    if timeout is not None and not wait:
+        raise click.UsageError("--timeout has a meaning with --wait only")
+
+
+def _ended(
+    tracker: TrackerClient,
+    ids: Sequence[str],
+    timeout: float | None,
+    *,
+    wants_logs: bool = False,
+) -> list[Seen]:
+    """Show progress until all is over, and return how it has ended."""
+    from tracker_service.cli import waiting  # noqa: PLC0415
+
+    try:
+        with waiting.best_display() as display:
+            return waiting.Waiter(tracker, display, timeout, wants_logs=wants_logs).wait(ids)
+    except KeyboardInterrupt:
+        click.echo("not waiting any more; the service goes on", err=True)
+        click.get_current_context().exit(_INTERRUPTED)
+
+
+def _show_ended(ended: Sequence[Seen], output: str) -> None:
+    if output == "json":
+        tables.show_json([seen.job.raw for seen in ended])
+    else:
+        click.echo("\n\n".join(tables.job(seen.job) for seen in ended))
+
+
+def _end_with(is_good: bool) -> None:
+    """End here with 1 if something is not as it was wished."""
+    if not is_good:
+        click.get_current_context().exit(1)
+
+
+def _end_if_missing(ids: Sequence[str]) -> None:
+    if ids:
+        raise NotDone(f"Oozie does not know {', '.join(ids)}")
 
 
 def _wanted(ids: Sequence[str]) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from rich.console import Console
 from rich.markup import escape
@@ -53,17 +53,17 @@ class LiveDisplay:
 
     def show(self, seen: Seen) -> None:
         """Draw a job's line anew."""
-        job = seen.job
-        if job.id not in self._lines:
-            self._lines[job.id] = self._progress.add_task("", doing="")
-        done, known = _steps(seen)
-        self._progress.update(
-            self._lines[job.id],
-            description=f"{escape(plain(job.id))} [{_colour(seen)}]{escape(plain(job.status))}[/]",
-            completed=done,
-            total=known,
-            doing=escape(plain(_doing(job))) if not seen.is_over else "",
-        )
+        job, (done, known) = seen.job, _steps(seen)
+        state: dict[str, Any] = {
+            "description": f"{escape(plain(job.id))} [{_colour(seen)}]{escape(plain(job.status))}[/]",
+            "completed": done,
+            "total": known,
+            "doing": escape(plain(_doing(job))) if not seen.is_over else "",
+        }
+        if job.id in self._lines:
+            self._progress.update(self._lines[job.id], **state)
+        else:
+            self._lines[job.id] = self._progress.add_task(**state)
 
     def note(self, text: str) -> None:
         """Print a line above."""

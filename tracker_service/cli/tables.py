@@ -71,7 +71,7 @@ def copies(told: Sequence[LogCopy]) -> str:
 
 def copy_progress(told: CopyProgress) -> str:
     """Return how far the copying is."""
-    state = "finished" if told.is_finished else "not finished: ask again"
+    state = "finished" if told.is_finished else "going on: tracker status ID shows how far it is"
     lines = [copies(told.copies), ""] if told.copies else []
     lines += [f"not found: {plain(job_id)}" for job_id in told.not_found]
     return "\n".join([*lines, f"copying is {state}"])
@@ -79,8 +79,9 @@ def copy_progress(told: CopyProgress) -> str:
 
 def tracked(told: Sequence[Job]) -> str:
     """Return the list of tracked jobs."""
-    rows = [(j.id, j.status, j.name, _saved(j), j.reason) for j in told]
-    return table(("JOB", "STATUS", "NAME", "LOGS SAVED", "REASON"), rows) if rows else "no jobs"
+    rows = [(j.id, j.status, j.owner, j.name, _saved(j), j.reason) for j in told]
+    headings = ("JOB", "STATUS", "OWNER", "NAME", "LOGS SAVED", "REASON")
+    return table(headings, rows) if rows else "no jobs"
 
 
 def oozie_jobs(told: OozieJobs) -> str:

@@ -27,17 +27,17 @@ class Seen:
     """What one look has shown of a job."""
 
     job: Job
-    has_saved_all: bool  #: nothing more will be copied
-
-    @property
-    def is_over(self) -> bool:
-        """Whether nothing more will happen."""
-        return self.has_succeeded or (has_ended(self.job) and self.has_saved_all)
+    is_over: bool  #: nothing more will happen
 
     @property
     def has_succeeded(self) -> bool:
         """Whether the job has done what it should."""
         return self.job.status == JobStatus.SUCCEEDED
+
+    @property
+    def has_all_logs(self) -> bool:
+        """Whether each log that was to be saved is."""
+        return all(copy.status == "SUCCEEDED" for copy in self.job.copies)
 
 
 class Display(Protocol):
@@ -98,9 +98,20 @@ class Waiter:
     """Looks at jobs again and again."""
 
     def __init__(
-        self, tracker: TrackerClient, display: Display, timeout_s: float | None = None
+        self,
+        tracker: TrackerClient,
+        display: Display,
+        timeout_s: float | None = None,
+        *,
+        wants_logs: bool = False,
     ) -> None:
+        """Prepare to wait, from now on.
+
+        Args:
+            wants_logs: also of jobs that succeed, for which they are not saved by themselves.
+        """
         self._tracker, self._display, self._timeout_s = tracker, display, timeout_s
+        self._wants_logs = wants_logs
         self._began = self._heard = time.monotonic()
 
     def wait(self, ids: Sequence[str]) -> list[Seen]:
@@ -125,15 +136,22 @@ class Waiter:
         """Look at a job, as often as it takes while the service is away."""
         while True:
             try:
-                job = self._tracker.job(job_id)
-                is_done = has_ended(job) and self._tracker.logs_status(job_id).is_finished
-                if is_done:  # the copies may have ended since the job was looked at
-                    job = self._tracker.job(job_id)
+                seen = self._seen(job_id)
             except TrackerClientError as error:
                 self._bear(error, job_id)
             else:
                 self._heard = time.monotonic()
-                return Seen(job, is_done)
+                return seen
+
+    def _seen(self, job_id: str) -> Seen:
+        job = self._tracker.job(job_id)
+        if not has_ended(job):
+            return Seen(job, False)
+        if job.status == JobStatus.SUCCEEDED and not self._wants_logs:
+            return Seen(job, True)
+        if not self._tracker.logs_status(job_id).is_finished:
+            return Seen(job, False)
+        return Seen(self._tracker.job(job_id), True)  # copies may have ended since the first look
 
     def _bear(self, error: TrackerClientError, job_id: str) -> None:
         """Wait a moment if the error may pass, otherwise raise it."""

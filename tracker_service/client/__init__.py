@@ -107,7 +107,7 @@ class TrackerClient:
 
         Args:
             status: only jobs in one of these states.
-            user: another user's; for admins.
+            user: another user's, or `*` for everybody's; for admins.
             limit: jobs on one page.
         """
         path = "jobs/tracking"
@@ -129,7 +129,7 @@ class TrackerClient:
         Args:
             offset: number of the first one, from 1.
             filter: in Oozie's words, for example `user=guest;status=RUNNING`.
-            jobtype: wf, coordinator or bundle.
+            jobtype: wf, coord or bundle.
         """
         params = {"offset": offset, "len": length, "filter": filter or None, "jobtype": jobtype}
         told = self._json("GET", "jobs/", dict, params=params)

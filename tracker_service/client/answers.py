@@ -56,7 +56,8 @@ class Job:
     id: str
     status: str
     name: str | None = None
-    user: str | None = None
+    user: str | None = None  #: who submitted it
+    owner: str | None = None  #: who tracks it; in lists only
     started: str | None = None  #: RFC 3339, like all times here
     ended: str | None = None
     is_tracked: bool = True
@@ -146,12 +147,13 @@ def _action(told: JsonObject) -> JobAction:
 
 def job(told: JsonObject) -> Job:
     """Return a job, told at length or in a list."""
-    copies = told["log-jobs"] if "log-jobs" in told else told.get("applications", {})
+    copies = told.get("log-jobs", told.get("applications", {}))
     return Job(
         id=told["id"],
         status=told["status"],
         name=told.get("name"),
         user=told.get("user"),
+        owner=told.get("owner"),
         started=told.get("started"),
         ended=told.get("ended"),
         is_tracked=told.get("tracked", True),
@@ -166,7 +168,7 @@ def job(told: JsonObject) -> Job:
 def oozie_jobs(told: JsonObject) -> OozieJobs:
     """Return a page of Oozie's own list."""
     kinds = ("workflows", "coordinatorjobs", "bundlejobs")
-    listed = [each for kind in kinds for each in told.get(kind, ())]
+    listed = [each for kind in kinds for each in told.get(kind) or ()]
     return OozieJobs(
         total=int(told["total"]), jobs=tuple(_oozie_job(each) for each in listed), raw=told
     )
