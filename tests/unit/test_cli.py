@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import os
 import re
 import signal
+import subprocess
+import sys
 
 import click
 import pytest
@@ -82,6 +85,43 @@ def test_a_file_of_settings_that_is_not_there_is_refused(tracker):
 
     assert told.exit_code == 2
     assert "nowhere.yml" in told.output
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_is_told_how_to_complete_the_command(tracker, shell):
+    told = tracker("completion", shell)
+
+    assert told.exit_code == 0
+    assert f"_TRACKER_COMPLETE={shell}_complete" in told.stdout
+    assert "tracker" in told.stdout
+
+
+def test_another_shell_is_refused(tracker):
+    assert tracker("completion", "csh").exit_code == 2
+
+
+def test_verbs_and_options_are_completed():
+    code = "from tracker_service.cli import main; main(prog_name='tracker')"
+
+    def completed(line: str) -> list[str]:
+        asked = {
+            "_TRACKER_COMPLETE": "bash_complete",
+            "COMP_WORDS": line,
+            "COMP_CWORD": str(len(line.split(" ")) - 1),
+        }
+        ran = subprocess.run(
+            [sys.executable, "-c", code],
+            env=os.environ | asked,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert ran.stderr == ""
+        return [each.partition(",")[2] for each in ran.stdout.split()]
+
+    assert completed("tracker un") == ["untrack"]
+    assert completed("tracker status --out") == ["--output"]
+    assert completed("tracker status --output ") == ["json", "table"]
 
 
 def test_the_sandbox_listens_where_the_settings_look_for_it(tracker):

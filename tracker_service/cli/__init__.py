@@ -11,6 +11,7 @@ import click
 
 from tracker_service.cli import jobs, service
 from tracker_service.cli.checks import doctor
+from tracker_service.cli.completion import completion
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -36,5 +37,5 @@ def main(context: click.Context, config: Path | None) -> None:
     context.obj = config
 
 
-for _command in (*service.COMMANDS, *jobs.COMMANDS, doctor):
+for _command in (*service.COMMANDS, *jobs.COMMANDS, doctor, completion):
     main.add_command(_command)

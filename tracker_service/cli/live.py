@@ -54,8 +54,9 @@ class LiveDisplay:
     def show(self, seen: Seen) -> None:
         """Draw a job's line anew."""
         job, (done, known) = seen.job, _steps(seen)
+        status = f"[{_colour(seen)}]{escape(plain(job.status))}[/]"
         state: dict[str, Any] = {
-            "description": f"{escape(plain(job.id))} [{_colour(seen)}]{escape(plain(job.status))}[/]",
+            "description": f"{escape(plain(job.id))} {status}",
             "completed": done,
             "total": known,
             "doing": escape(plain(_doing(job))) if not seen.is_over else "",
