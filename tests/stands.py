@@ -44,7 +44,17 @@ class Stand(Protocol):
         """Return every application that YARN ran for a job, however it knows them."""
 
 
-SCENARIOS = {"ok": "succeeds", "fail": "fails", "sleep": "never-ends"}
+SCENARIOS = {
+    "ok": "succeeds",
+    "fail": "fails",
+    "sleep": "never-ends",
+    "java": "java-exception",
+    "missing": "missing-input",
+    "denied": "permission-denied",
+    "fork": "fork",
+    "parent": "sub-workflow",
+    "retried": "retried",
+}
 
 
 class SandboxStand:
@@ -65,13 +75,13 @@ class SandboxStand:
         self.server.cluster.kill(job)
 
     def yarn_logs(self, application: str, owner: str) -> bytes:
-        [job] = [
-            job for job in self.server.cluster.jobs.values() if job.application_id == application
-        ]
-        return job.scenario.recording.text_of(application)
+        return self.server.cluster.applications[application].text
 
     def yarn_applications(self, job: str) -> set[str]:
-        return {self.server.cluster.jobs[job].application_id}
+        top = self.server.cluster.jobs[job]
+        with self.server.cluster.settled() as now:
+            launched = {a.application_id for a in top.applications if a.has_launched(now)}
+        return launched.union(*(self.yarn_applications(c.job_id) for c in top.children.values()))
 
 
 class RealStand:
@@ -95,7 +105,7 @@ class RealStand:
             if (user, name) not in self._uploaded:
                 client.upload(name)
                 self._uploaded.add((user, name))
-        return client.submit(workflow)
+        return submit(client, workflow)
 
     def kill(self, job: str) -> None:
         self.client().kill(job)
@@ -153,6 +163,15 @@ def _cluster(*arguments: str) -> subprocess.CompletedProcess[str]:
         timeout=600,
         check=False,
     )
+
+
+def submit(client: through.Gateway, name: str) -> str:
+    """Start an uploaded workflow, or the coordinator beside it, and return its id."""
+    if not (through.WORKFLOWS / name / "coordinator.xml").exists():
+        return client.submit(name)
+    document = client.configuration(name).replace(b"oozie.wf.app", b"oozie.coord.app")
+    answer = client.ask("POST", "oozie/v2/jobs?action=start", document, "application/xml")
+    return str(answer.expect(201).json["id"])
 
 
 def access(stand: Stand, user: str = "guest", password: str | None = None) -> ClusterAccess:

@@ -150,7 +150,7 @@ class Gateway:
 
 def describe(cluster: Cluster) -> str:
     """List the ready-made jobs, one line each: its id and what happens."""
-    return "".join(f"{job.job_id} {job.scenario.description}\n" for job in cluster.ready_made)
+    return "".join(f"{job_id} {description}\n" for job_id, description in cluster.listing())
 
 
 def _user_of(authorization: str) -> str | None:

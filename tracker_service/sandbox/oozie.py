@@ -12,10 +12,10 @@ from werkzeug.wrappers import Request, Response
 
 from tracker_service.sandbox.answers import backend_away, empty_answer, json_answer
 from tracker_service.sandbox.cluster import Cluster
+from tracker_service.sandbox.courses import ActionError
 from tracker_service.sandbox.inodes import HdfsError, NotFoundError
 from tracker_service.sandbox.jobs import Job, Status
 from tracker_service.sandbox.oozie_beans import job_bean
-from tracker_service.sandbox.scenarios import ActionError
 from tracker_service.sandbox.workflows import (
     MalformedXmlError,
     UnresolvedVariableError,
