@@ -28,7 +28,7 @@ USERS = ("guest", "sam", "tom", "admin")
 
 _JOB_ID = "{:07d}-261122041514971-oozie-sandbox-{}"
 #: When the resource manager was started, in milliseconds: a part of the applications' ids.
-_STARTED_MS = 1795323021266
+STARTED_MS = 1795323021266
 
 
 class Cluster:
@@ -296,7 +296,7 @@ class Cluster:
 
 def _application_id(number: int) -> str:
     """Number applications without ever making an id longer: a log's lengths depend on it."""
-    return f"application_{_STARTED_MS + number // 10000}_{number % 10000:04d}"
+    return f"application_{STARTED_MS + number // 10000}_{number % 10000:04d}"
 
 
 def _usual_configuration(

@@ -25,7 +25,7 @@ from tracker_service.sandbox.answers import (
 from tracker_service.sandbox.cluster import USERS, Cluster
 from tracker_service.sandbox.oozie import Oozie
 from tracker_service.sandbox.webhdfs import WebHdfs
-from tracker_service.sandbox.yarn import ResourceManager
+from tracker_service.sandbox.yarn import JobHistory, ResourceManager
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -63,7 +63,7 @@ class Gateway:
         self.cluster = cluster
         #: Waited before each answer.
         self.latency_s = latency_s
-        #: Services that cannot be reached: any of oozie, resourcemanager, webhdfs.
+        #: Services that cannot be reached: any of jobhistory, oozie, resourcemanager, webhdfs.
         self.down: set[str] = set()
         #: The last requests, oldest first.
         self.requests: deque[SeenRequest] = deque(maxlen=_MAX_REMEMBERED)
@@ -75,6 +75,7 @@ class Gateway:
             "/webhdfs/v1": webhdfs.answer,
             "/oozie": Oozie(cluster, TOPOLOGY_PATH).answer,
             "/resourcemanager": ResourceManager(cluster).answer,
+            "/jobhistory": JobHistory().answer,
         }
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:

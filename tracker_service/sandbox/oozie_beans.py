@@ -45,13 +45,13 @@ def job_bean(job: Job, now: float, gateway: str | None) -> Bean:
         "id": job.job_id,
         "endTime": date(job.ends_at if ended else None),
         "user": job.user,
-        "actions": [] if gateway is None else list(_action_beans(job, now, gateway)),
+        "actions": [] if gateway is None else list(action_beans(job, now, gateway)),
         "status": status,
         "group": None,
     }
 
 
-def _action_beans(job: Job, now: float, gateway: str) -> Iterator[Bean]:
+def action_beans(job: Job, now: float, gateway: str) -> Iterator[Bean]:
     """Describe each node that the job has come to."""
     if job.started_at is None:
         return
@@ -75,7 +75,7 @@ def _action_beans(job: Job, now: float, gateway: str) -> Iterator[Bean]:
         }
 
 
-def retry_beans(step: Step, now: float, gateway: str) -> list[Bean]:
+def retry_beans(job: Job, name: str, now: float, gateway: str) -> list[Bean]:
     """Describe the tries of an action before the present one."""
     return [
         {
@@ -84,6 +84,8 @@ def retry_beans(step: Step, now: float, gateway: str) -> list[Bean]:
             "endTime": date(step.try_starts_at(number + 1)),
             "attempt": str(number + 1),
         }
+        for step in job.steps(now)
+        if step.action.name == name
         for number in range(step.retries(now))
     ]
 

@@ -1,4 +1,4 @@
-"""Speaks the resource manager's REST API, as it is seen through the gateway."""
+"""Speaks the REST APIs of YARN and of the job history, as they are seen through the gateway."""
 
 from __future__ import annotations
 
@@ -7,10 +7,16 @@ import re
 from werkzeug.wrappers import Request, Response
 
 from tracker_service.sandbox.answers import error_page, json_answer
-from tracker_service.sandbox.cluster import Cluster
+from tracker_service.sandbox.cluster import STARTED_MS, Cluster
 from tracker_service.sandbox.jobs import Application
 
 _STATES = ("NEW", "NEW_SAVING", "SUBMITTED", "ACCEPTED", "RUNNING", "FINISHED", "FAILED", "KILLED")
+_HADOOP = {
+    "hadoopVersion": "3.3.6",
+    "hadoopBuildVersion": "3.3.6 from 1be78238728da9266a4f88195058f08fd012bf9c by ubuntu "
+    "source checksum 5652179ad55f76cb287d9c633bb53bbd",
+    "hadoopVersionBuiltOn": "2023-06-18T08:22Z",
+}
 _APPLICATION_ID = re.compile(r"application_\d+_\d+")
 
 
@@ -34,7 +40,7 @@ class ResourceManager:
             case ["v1", "cluster", "apps", application_id, "state"]:
                 return self._application(application_id, only_state=True)
             case ["v1", "cluster"] | ["v1", "cluster", "info"]:
-                return json_answer({"clusterInfo": {"state": "STARTED", "hadoopVersion": "3.3.6"}})
+                return json_answer({"clusterInfo": _cluster_info()})
         return error_page(404, request.path, "Not Found")
 
     def _application(self, application_id: str, *, only_state: bool = False) -> Response:
@@ -73,6 +79,35 @@ class ResourceManager:
             launched = (described(each, now) for each in every if each.has_launched(now))
             wanted = [app for app in launched if _matches(app, request, states)]
         return json_answer({"apps": {"app": wanted} if wanted else {}})
+
+
+class JobHistory:
+    """The service ``jobhistory`` of the gateway: only what says that it is there.
+
+    Follows the MapReduce History Server REST APIs of Hadoop 3.3.6.
+    """
+
+    def answer(self, request: Request, path: str, user: str) -> Response:
+        """Answer a request for ``jobhistory`` + *path*."""
+        if path.strip("/") in ("ws/v1/history", "ws/v1/history/info"):
+            return json_answer({"historyInfo": {"startedOn": STARTED_MS, **_HADOOP}})
+        return error_page(404, request.path, "Not Found")
+
+
+def _cluster_info() -> dict[str, object]:
+    version = {key.replace("hadoop", "resourceManager"): value for key, value in _HADOOP.items()}
+    return {
+        "id": STARTED_MS,
+        "startedOn": STARTED_MS,
+        "state": "STARTED",
+        "haState": "ACTIVE",
+        "rmStateStoreName": "org.apache.hadoop.yarn.server.resourcemanager.recovery."
+        "NullRMStateStore",
+        **version,
+        **_HADOOP,
+        "haZooKeeperConnectionState": "Could not find leader elector. Verify both HA and automatic "
+        "failover are enabled.",
+    }
 
 
 def described(application: Application, now: float) -> dict[str, object]:

@@ -139,8 +139,29 @@ def test_a_retried_action_shows_its_last_try(guest, cluster, clock):
 
     assert (first["userRetryCount"], second["userRetryCount"], second["userRetryMax"]) == (0, 1, 1)
     assert first["externalId"] != second["externalId"]
+    assert first["startTime"] == second["startTime"]
     assert guest.app(first["externalId"])["finalStatus"] == "FAILED"
     assert guest.app(second["externalId"])["state"] == "RUNNING"
+
+
+def test_the_former_tries_of_an_action_are_told(guest, cluster, clock):
+    info = ended(guest, cluster, clock, "retried")
+
+    index = actions(info)["index"]
+    retries = guest.ask(f"oozie/v2/job/{index['id']}?show=retries").json["retries"]
+
+    [first] = retries
+    assert (first["attempt"], first["startTime"]) == ("1", index["startTime"])
+    assert "/yarn/proxy/application_" in first["consoleUrl"]
+    assert index["externalId"] not in first["consoleUrl"]
+    assert guest.ask(f"oozie/v2/job/{info['id']}@failed?show=retries").json == {"retries": []}
+
+
+def test_an_action_is_told_alone(guest, cluster, clock):
+    info = ended(guest, cluster, clock, "fork")
+
+    for action in info["actions"]:
+        assert guest.ask(f"oozie/v2/job/{action['id']}?show=info").json == action
 
 
 def test_a_job_is_killed_by_its_user_without_help(guest, cluster, clock):
