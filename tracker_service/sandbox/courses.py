@@ -24,7 +24,7 @@ class Run:
     recording: Recording
     #: From the start of the action until the application has its id; never, where infinite.
     after_s: float
-    #: Why it fails, in YARN's words; it succeeds where there are none.
+    #: Why it fails, in YARN's words, with {number} for its own; it succeeds where there are none.
     failure: str = ""
     #: Started by the action's launcher, not the launcher itself.
     is_child: bool = False

@@ -18,7 +18,10 @@ SILENT = ActionError(code=None, message=None)
 _NO_TABLE = "File does not exist: /user/guest/{}/table/data"
 _NO_INPUT = "Input path does not exist: /user/guest/missing/2026-11-22"
 _NO_FILE = "resource-types.xml not found"
-_TASK_FAILED = "Task failed"
+_TASK_FAILED = (
+    "Task failed task_{number}_m_000001\nJob failed as tasks failed. "
+    "failedMaps:1 failedReduces:0 killedMaps:0 killedReduces: 0\n"
+)
 _DENIED = (
     "Job setup failed : org.apache.hadoop.security.AccessControlException: Permission denied: "
     'user=guest, access=WRITE, inode="/user/sam":sam:users:drwxr-xr-x'

@@ -183,7 +183,9 @@ def _diagnostics(application: Application, state: str) -> str:
     if state == "KILLED":
         killer = application.job.user
         return f"Application {application.application_id} was killed by user {killer} at 127.0.0.1"
-    return application.run.failure if state == "FINISHED" else ""
+    if state == "FINISHED":
+        return application.run.failure.replace("{number}", application.number)
+    return ""
 
 
 def _matches(app: dict[str, object], request: Request, states: set[str]) -> bool:

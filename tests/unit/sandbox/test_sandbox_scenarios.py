@@ -55,7 +55,7 @@ def test_a_job_fails_by_one_action(guest, cluster, clock, scenario, status, fail
         ("fails", "FileNotFoundError: [Errno 2] No such file or directory: 'daily.csv'"),
         ("java-exception", "java.io.FileNotFoundException: File does not exist: /user/guest/java"),
         ("missing-input", "Input path does not exist: /user/guest/missing/2026-11-22"),
-        ("out-of-memory", "memory"),
+        ("out-of-memory", "Container killed on request. Exit code is 143"),
         ("permission-denied", "Permission denied: user=guest, access=WRITE"),
         ("fork", "/no/such/file"),
         ("sub-workflow", "FileNotFoundError: [Errno 2]"),
@@ -82,6 +82,15 @@ def test_a_job_that_the_launcher_started_is_named_by_oozie_and_by_its_tag(guest,
     assert app["name"].startswith("oozie:action:T=map-reduce:W=permission-denied:A=count:ID=")
     tagged = guest.ask(f"resourcemanager/v1/cluster/apps?applicationTags={app['applicationTags']}")
     assert [each["id"] for each in tagged.json["apps"]["app"]] == [child]
+
+
+def test_tasks_that_use_too_much_memory_fail_their_job(guest, cluster, clock):
+    count = actions(ended(guest, cluster, clock, "out-of-memory"))["count"]
+
+    app = guest.app(count["externalChildIDs"].replace("job_", "application_"))
+
+    number = app["id"].removeprefix("application_")
+    assert app["diagnostics"].startswith(f"Task failed task_{number}_m_000001\n")
 
 
 def test_a_launcher_and_its_job_name_each_other_in_their_logs(guest, cluster, clock):
