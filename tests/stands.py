@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
+import requests
+
 from tests.cluster import through
 from tracker_service.sandbox.server import SandboxServer
 from tracker_service.sources.access import ClusterAccess
@@ -68,8 +70,10 @@ class SandboxStand:
         self.url = server.url
 
     def start(self, workflow: str, user: str = "guest") -> str:
-        timings = {} if workflow == "sleep" else {"runs_s": 2.0}
-        return self.server.cluster.start(SCENARIOS[workflow], user=user, **timings)
+        cluster, runs_s = self.server.cluster, None if workflow == "sleep" else 2.0
+        if workflow == "daily":
+            return cluster.start_coordinator(user=user, runs_s=runs_s)
+        return cluster.start(SCENARIOS[workflow], user=user, runs_s=runs_s)
 
     def kill(self, job: str) -> None:
         self.server.cluster.kill(job)
@@ -172,6 +176,21 @@ def submit(client: through.Gateway, name: str) -> str:
     document = client.configuration(name).replace(b"oozie.wf.app", b"oozie.coord.app")
     answer = client.ask("POST", "oozie/v2/jobs?action=start", document, "application/xml")
     return str(answer.expect(201).json["id"])
+
+
+def ask(
+    stand: Stand, path: str, method: str = "GET", password: str = "guest-password", **more: Any
+) -> requests.Response:
+    """Ask a stand as guest, with a client that is not the service's own."""
+    return requests.request(
+        method,
+        f"{stand.url}/{path}",
+        auth=("guest", password),
+        verify=str(stand.ca_file) if stand.ca_file else True,
+        allow_redirects=False,
+        timeout=60,
+        **more,
+    )
 
 
 def access(stand: Stand, user: str = "guest", password: str | None = None) -> ClusterAccess:

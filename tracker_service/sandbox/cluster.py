@@ -19,7 +19,7 @@ from tracker_service.sandbox.aggregation import (
     place_log,
 )
 from tracker_service.sandbox.coordinators import Coordinator
-from tracker_service.sandbox.courses import Action, ActionError, Scenario
+from tracker_service.sandbox.courses import Action, ActionError, Scenario, Schedule
 from tracker_service.sandbox.hdfs import Hdfs
 from tracker_service.sandbox.jobs import NAME_NODE, Application, Definition, Job
 from tracker_service.sandbox.scenarios import SCRIPT_FAILED, scenarios, schedules
@@ -55,7 +55,7 @@ class Cluster:
         self.applications: dict[str, Application] = {}
         self.hdfs = Hdfs.with_homes(self.now, USERS)
         self.ready_made = tuple(self._add(scenario) for scenario in scenarios().values())
-        self.ready_made_coordinators = tuple(self._add_coordinator(name) for name in schedules())
+        self.ready_made_coordinators = tuple(map(self._add_coordinator, schedules().values()))
 
     def listing(self) -> list[tuple[str, str]]:
         """Return the ready-made jobs: the id of each, and in one line what happens."""
@@ -103,10 +103,15 @@ class Cluster:
             self.begin(job)
         return job.job_id
 
-    def start_coordinator(self, name: str = "coordinator", user: str = "guest") -> str:
+    def start_coordinator(
+        self, schedule: str = "coordinator", user: str = "guest", *, runs_s: float | None = None
+    ) -> str:
         """Start a coordinator that follows a schedule and return its id."""
+        course = schedules()[schedule]
+        if runs_s is not None:
+            course = course.lasting(runs_s)
         with self.settled():
-            coordinator = self._add_coordinator(name, user)
+            coordinator = self._add_coordinator(course, user)
             self._begin_coordinator(coordinator)
         return coordinator.job_id
 
@@ -206,14 +211,14 @@ class Cluster:
         self.jobs[job.job_id] = job
         return job
 
-    def _add_coordinator(self, name: str, user: str = "guest") -> Coordinator:
+    def _add_coordinator(self, schedule: Schedule, user: str = "guest") -> Coordinator:
         sequence = next(self._sequence)
         coordinator = Coordinator(
             sequence=sequence,
             job_id=_JOB_ID.format(sequence, "C"),
             user=user,
-            schedule=schedules()[name],
-            configuration=_usual_configuration(user, name, "oozie.coord.application.path"),
+            schedule=schedule,
+            configuration=_usual_configuration(user, schedule.name, "oozie.coord.application.path"),
             created_at=self.now(),
         )
         self.coordinators[coordinator.job_id] = coordinator

@@ -118,3 +118,9 @@ class Schedule:
     description: str
     first_day: str
     workflows: tuple[Scenario, ...]
+
+    def lasting(self, seconds: float) -> Self:
+        """Return the same course with a longest workflow of another length."""
+        factor = seconds / max(course.runs_s for course in self.workflows)
+        workflows = tuple(course.scaled(factor) for course in self.workflows)
+        return replace(self, workflows=workflows)
