@@ -23,7 +23,7 @@ ROUTES = [
     "jobhistory/ws/v1/history/info",
     "webhdfs/v1/?op=GETHOMEDIRECTORY",
 ]
-WORKFLOW = b"""<workflow-app xmlns="uri:oozie:workflow:1.0" name="contract-${wf:conf('word')}">
+WORKFLOW = b"""<workflow-app xmlns="uri:oozie:workflow:1.0" name="contract-${word}">
   <start to="work"/>
   <action name="work">
     <shell xmlns="uri:oozie:shell-action:1.0">
@@ -86,12 +86,16 @@ def test_yarn_and_the_job_history_tell_that_they_are_up(stand: Stand) -> None:
 
 
 @pytest.mark.parametrize("route", ROUTES)
-def test_each_answer_tells_the_time(stand: Stand, route: str) -> None:
+def test_each_answer_tells_the_time_of_the_gateway_and_of_the_service(
+    stand: Stand, route: str
+) -> None:
     answer = ask(stand, route)
 
     assert answer.status_code == 200
-    told = parsedate_to_datetime(answer.headers["Date"])
-    assert abs(datetime.now(UTC) - told) < timedelta(seconds=30)
+    dates = answer.raw.headers.getlist("Date")
+    assert len(dates) >= 2
+    for date in dates:
+        assert abs(datetime.now(UTC) - parsedate_to_datetime(date)) < timedelta(seconds=30)
 
 
 @pytest.mark.parametrize("route", ROUTES)
@@ -221,7 +225,7 @@ def test_an_odd_kind_of_job_is_trouble_of_oozie(stand: Stand) -> None:
     ("path", "code"),
     [
         (f"job/{UNKNOWN}?show=info", "E0604"),
-        (f"job/{UNKNOWN}?show=status", "E0604"),
+        (f"job/{UNKNOWN}?show=status", "E0605"),
         (f"job/{UNKNOWN}@work?show=info", "E0605"),
         (f"job/{UNKNOWN}@work?show=retries", "E0605"),
         ("job/0009999-200101000000000-oozie-test-C?show=info", "E0604"),
@@ -254,6 +258,25 @@ def test_a_workflow_is_started_at_once_or_later(stand: Stand, uploaded: str, que
         assert ask(stand, f"oozie/v1/job/{job}?action=start", "PUT").status_code == 200
 
     until(lambda: oozie.jobs([job])[job].status == JobStatus.SUCCEEDED)
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        (b"${wf:conf('word')}", "Function [wf:conf] not found"),
+        (b"${nothing}", "variable [nothing] cannot be resolved"),
+    ],
+)
+def test_a_workflow_whose_name_cannot_be_known_is_refused(
+    stand: Stand, uploaded: str, name: bytes, problem: str
+) -> None:
+    definition = WORKFLOW.replace(b"contract-${word}", name)
+    access(stand).hdfs.write(f"{uploaded}/workflow.xml", definition)
+
+    answer = post(stand, document(uploaded, "x"), "?action=start")
+
+    assert (answer.status_code, answer.headers["oozie-error-code"]) == (400, "E0803")
+    assert answer.json()["errorMessage"] == f"E0803: IO error, {problem}"
 
 
 def test_what_is_no_configuration_ends_in_the_gateway(stand: Stand) -> None:

@@ -10,9 +10,11 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from http import HTTPStatus
 from threading import Lock
 from typing import TYPE_CHECKING
 
+from werkzeug.http import http_date
 from werkzeug.wrappers import Request, Response
 
 from tracker_service.sandbox.answers import (
@@ -120,7 +122,12 @@ class Gateway:
             return empty_answer(404)
         if _service_name(prefix).split("/")[0] in self.down:
             return backend_away(request.path)
-        return self._services[prefix](request, path, user)
+        answer = self._services[prefix](request, path, user)
+        if _service_name(prefix) != "webhdfs/data" and (
+            prefix != "/oozie" or answer.status_code < HTTPStatus.BAD_REQUEST
+        ):
+            answer.headers.add("Date", http_date())  # the service's, beside the gateway's
+        return answer
 
     def _route(self, path: str) -> tuple[str, str]:
         """Return the prefix of the service and the path below it; empty where there is none."""

@@ -138,8 +138,8 @@ class Step:
 
     def retries(self, now: float) -> int:
         """Return how often Oozie has repeated the action."""
-        last = range(len(self.action.tries))
-        return max(number for number in last if self.try_starts_at(number) <= max(now, 0.0))
+        seen_at, tries = min(now, self.job.ends_at), range(len(self.action.tries))
+        return max(number for number in tries if self.try_starts_at(number) <= seen_at)
 
     def launched(self, number: int, now: float) -> list[Application]:
         """Return the applications of a try that YARN knows, the launcher first."""

@@ -19,6 +19,7 @@ from tracker_service.sandbox.oozie_calls import Call, OozieError, refusal
 from tracker_service.sandbox.oozie_lists import jobs_answer
 from tracker_service.sandbox.workflows import (
     MalformedXmlError,
+    UnresolvedNameError,
     UnresolvedVariableError,
     hdfs_path,
     read_configuration,
@@ -81,6 +82,8 @@ class Oozie:
             if "@" in job_id:
                 return self._action(job_id, show, now, gateway)
             job = self._cluster.look_up(job_id)
+            if job is None and show == "status":
+                raise OozieError("E0605", f"Action does not exist [{job_id}]")
             if job is None:
                 raise OozieError("E0604", f"Job does not exist [{job_id}]")
             bean = job_bean(job, now, gateway)
@@ -107,11 +110,12 @@ class Oozie:
         if action not in ("kill", "start"):
             raise OozieError("E0303", f"Invalid parameter value, [action] = [{action}]")
         with self._cluster.settled():
-            if job_id not in self._cluster.jobs | self._cluster.coordinators:
+            job = self._cluster.jobs.get(job_id)
+            if job is None and job_id not in self._cluster.coordinators:
                 raise OozieError("E0605", f"Action does not exist [{job_id}]")
             if action == "kill":
                 self._cluster.kill(job_id)
-            elif job := self._cluster.jobs.get(job_id):
+            elif job:
                 self._cluster.begin(job)
         return empty_answer()
 
@@ -137,6 +141,8 @@ class Oozie:
             definition = read_workflow(data, properties)
         except MalformedXmlError as exc:
             raise OozieError("E0701", f"XML schema error, {exc}") from exc
+        except UnresolvedNameError as exc:
+            raise OozieError("E0803", f"IO error, {exc}") from exc
         except UnresolvedVariableError as exc:
             definition, problem = None, ActionError(code="EL_ERROR", message=str(exc))
         if dry_run:

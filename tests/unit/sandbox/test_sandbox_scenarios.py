@@ -153,6 +153,18 @@ def test_a_retried_action_shows_its_last_try(guest, cluster, clock):
     assert guest.app(second["externalId"])["state"] == "RUNNING"
 
 
+def test_an_action_that_is_killed_in_its_first_try_has_no_other(guest, cluster, clock):
+    job_id = cluster.start("retried")
+    clock.advance(2)
+    cluster.kill(job_id)
+    clock.advance(10)
+
+    index = actions(guest.info(job_id))["index"]
+
+    assert (index["status"], index["userRetryCount"]) == ("KILLED", 0)
+    assert guest.app(index["externalId"])["state"] == "KILLED"
+
+
 def test_the_former_tries_of_an_action_are_told(guest, cluster, clock):
     info = ended(guest, cluster, clock, "retried")
 
