@@ -2,36 +2,80 @@
 
 from __future__ import annotations
 
+import time
 from functools import partial
 
-from flask import Flask, Response
+from flask import Flask, Response, g, request
 
-from tracker_service.api import auth, jobs, logs, operations, problems, schemas, tasks
+from tracker_service.api import (
+    auth,
+    inputs,
+    jobs,
+    logs,
+    openapi,
+    operations,
+    problems,
+    request_log,
+    tasks,
+)
+from tracker_service.api.proxies import TrustedProxies
 from tracker_service.bootstrap import Service
+from tracker_service.errors import BadInput
+from tracker_service.metrics import Metrics
+
+_LISTS = ("id", "status")  #: parameters that may be given more than once
 
 
 def create_app(service: Service) -> Flask:
     """Return the API on top of a service."""
-    app = Flask("tracker_service", static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = schemas.MAX_BODY_BYTES
+    app = openapi.application()
+    app.config["MAX_CONTENT_LENGTH"] = inputs.MAX_BODY_BYTES
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.url_map.strict_slashes = app.url_map.merge_slashes = False
+    request_log.register(app)
     problems.register(app)
+    app.before_request(_refuse_at_once)
     app.after_request(_harden)
+    app.after_request(partial(_count, service.metrics))
     for blueprint in (
-        tasks.blueprint(service.intake),
-        jobs.blueprint(service.lookup),
+        tasks.blueprint(service.intake, service.lookup),
+        jobs.blueprint(service.lookup, service.settings.rights.admins),
         logs.blueprint(service.lookup, service.identities),
     ):
         # Each blueprint says itself who may call: others will come with other credentials.
-        blueprint.before_request(partial(auth.require_caller, service.identities))
-        app.register_blueprint(blueprint)
+        blueprint.before_request(
+            partial(auth.require_caller, service.identities, service.allowance)
+        )
+        app.register_api(blueprint)
     silence_s = 2 * service.settings.worker.lease_s
-    app.register_blueprint(operations.blueprint(service.store, silence_s))
+    app.register_api(operations.blueprint(service.store, service.metrics, silence_s, service.clock))
+    app.wsgi_app = TrustedProxies(  # type: ignore[method-assign]
+        app.wsgi_app, service.settings.serve.trusted_proxies
+    )
     return app
+
+
+def _refuse_at_once() -> None:
+    """Refuse what needs no look at the body and no question to the gateway.
+
+    Raises:
+        BadInput: the body is too long, or a parameter is given twice.
+    """
+    if (request.content_length or 0) > inputs.MAX_BODY_BYTES:
+        raise BadInput(problems.TOO_LONG, status=413)
+    twice = [n for n, values in request.args.lists() if len(values) > 1 and n not in _LISTS]
+    if twice:
+        raise BadInput(f"Given more than once: {', '.join(twice)}. Send each once.")
 
 
 def _harden(response: Response) -> Response:
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers.setdefault("Cache-Control", "no-store")
+    return response
+
+
+def _count(metrics: Metrics, response: Response) -> Response:
+    route = request.url_rule.rule if request.url_rule else "none"
+    seconds = time.monotonic() - g.began
+    metrics.http_request(request.method, route, response.status_code, seconds)
     return response

@@ -10,11 +10,13 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
+from tracker_service.api.allowance import Allowance
 from tracker_service.archive.aggregation import Aggregation
 from tracker_service.archive.copier import Copier
 from tracker_service.archive.progress import CopyLimits, Progress
 from tracker_service.archive.workflow_copy import WorkflowOptions
 from tracker_service.identities import Identities
+from tracker_service.metrics import Metrics
 from tracker_service.settings import CopySettings, Settings
 from tracker_service.sources.access import ClusterAccess
 from tracker_service.sources.gateway import AccessPool, BasicCredential, Gateway, checked_gateway
@@ -46,6 +48,9 @@ class Service:
     identities: Identities
     intake: Intake
     lookup: Lookup
+    allowance: Allowance
+    metrics: Metrics
+    clock: Clock
 
 
 def build_service(settings: Settings, clock: Clock = utc_now) -> Service:
@@ -54,14 +59,18 @@ def build_service(settings: Settings, clock: Clock = utc_now) -> Service:
     Raises:
         ConfigError: a setting cannot be used.
     """
+    metrics = Metrics()
     store = Store(settings.store_url)
-    identities = _identities(settings, store, clock)
+    identities = _identities(settings, store, metrics, clock)
     return Service(
         settings=settings,
         store=store,
         identities=identities,
         intake=Intake(store, identities, clock),
         lookup=Lookup(store, identities, timedelta(hours=settings.polling.listed_h), clock),
+        allowance=Allowance(store, settings.serve.requests_per_minute, clock),
+        metrics=metrics,
+        clock=clock,
     )
 
 
@@ -71,8 +80,9 @@ def build_worker(settings: Settings, clock: Clock = utc_now) -> Worker:
     Raises:
         ConfigError: a setting cannot be used.
     """
-    store = Store(settings.store_url)
-    identities = _identities(settings, store, clock)
+    metrics = Metrics()
+    store = Store(settings.store_url, metrics.lease_lost)
+    identities = _identities(settings, store, metrics, clock)
     polling, copying = settings.polling, settings.copying
     schedule = Schedule(polling.interval_s, polling.max_interval_s, random.Random())  # noqa: S311
     # Polls and copies have threads of their own: long copies are not to make states old.
@@ -96,7 +106,7 @@ def build_worker(settings: Settings, clock: Clock = utc_now) -> Worker:
     return Worker(store, duties, [pollers, copiers], settings.worker.lease_s, clock)
 
 
-def _identities(settings: Settings, store: Store, clock: Clock) -> Identities:
+def _identities(settings: Settings, store: Store, metrics: Metrics, clock: Clock) -> Identities:
     if settings.gateway.is_plain_http_over_a_network:
         log.warning("gateway_without_tls", url=settings.gateway.base, risk="passwords can be read")
     gateway = checked_gateway(
@@ -105,6 +115,7 @@ def _identities(settings: Settings, store: Store, clock: Clock) -> Identities:
             ca_file=settings.gateway.ca_file,
             connect_timeout_s=settings.gateway.connect_timeout_s,
             read_timeout_s=settings.gateway.read_timeout_s,
+            on_request=metrics.gateway_request,
         )
     )
 

@@ -45,7 +45,7 @@ def main(context: click.Context, config: Path | None) -> None:
         raise click.ClickException(str(error)) from error
     if config:  # the processes that `tracker run` starts read the same file
         os.environ["TRACKER_CONFIG"] = str(config)
-    logging.configure(context.obj.log_level)
+    logging.configure(context.obj.log_level, context.obj.log_format)
 
 
 @main.command()

@@ -4,6 +4,8 @@ TrackerError
 ├── ConfigError               a setting is wrong: correct the file or the variable that it names
 ├── BadInput                  a request is wrong: correct it
 ├── NotAuthenticated          no or wrong credentials: log in
+├── NotAllowed                known, but this is for others: ask an admin
+├── TooManyRequests           slow down: try again after the time that it names
 ├── GatewayError
 │   ├── GatewayUnavailable    nobody can say right now: try again later
 │   ├── CredentialsRefused    the gateway does not know these credentials: bring others
@@ -14,6 +16,7 @@ TrackerError
 │       ├── ApplicationNotFound   the resource manager has forgotten it, or never knew it
 │       └── PathNotFound      there is no such file or directory in HDFS
 ├── StoreUnavailable          the database does not answer: try again later
+├── NotTracked                the caller does not track this job
 ├── LogNotSaved               there is no saved log yet, with the reason
 └── LeaseLost                 another worker holds this jobset now: drop it
 """
@@ -42,6 +45,18 @@ class BadInput(TrackerError):
 
 class NotAuthenticated(TrackerError):
     """Send the user name and password that you use at the gateway (HTTP Basic)."""
+
+
+class NotAllowed(TrackerError):
+    """Only an admin of the tracker may do this."""
+
+
+class TooManyRequests(TrackerError):
+    """This user asks too often; try again later."""
+
+    def __init__(self, message: str, *, retry_after_s: int) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class GatewayError(TrackerError):
@@ -82,6 +97,10 @@ class PathNotFound(NotFound):
 
 class StoreUnavailable(TrackerError):
     """The database of the tracker cannot be used right now; try again later."""
+
+
+class NotTracked(TrackerError):
+    """You do not track this job."""
 
 
 class LogNotSaved(TrackerError):

@@ -77,11 +77,17 @@ class Identities:
         return self._pool.of(caller.credential)
 
     def track(
-        self, connection: Connection, caller: Caller, wanted: Sequence[KeptJob], now: datetime
+        self,
+        connection: Connection,
+        caller: Caller,
+        wanted: Sequence[KeptJob],
+        now: datetime,
+        *,
+        copies_always: bool = False,
     ) -> None:
         """Track jobs for a caller, and keep the credential, sealed, as long as there is work."""
         asked_as = affinity(caller.name, self._gateway_url)
-        tasks.track(connection, caller.name, asked_as, wanted, now)
+        tasks.track(connection, caller.name, asked_as, wanted, now, copies_always=copies_always)
         if tasks.has_live(connection, caller.name):
             sealed = self._seal.close(caller.credential.user, caller.credential.password)
             credentials.keep(connection, caller.name, sealed, now)

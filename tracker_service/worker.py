@@ -23,7 +23,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from tracker_service.archive.copier import Copier
 from tracker_service.domain.tasks import TaskState, TrackTask
 from tracker_service.errors import StoreUnavailable
-from tracker_service.store import credentials, jobsets, tasks
+from tracker_service.store import allowances, credentials, jobsets, tasks
 from tracker_service.store.engine import Store
 from tracker_service.tracking.completion import Completion
 from tracker_service.tracking.poller import Poller
@@ -142,6 +142,7 @@ class Worker:
         """Remove what has expired."""
         with self._store.begin() as connection:
             credentials.forget_verdicts(connection, self._clock())
+            allowances.forget(connection, self._clock())
             jobsets.forget_silent_workers(connection, _SILENT_WORKER_S)
 
     def stop(self) -> None:

@@ -294,11 +294,11 @@ def test_a_stale_worker_does_not_say_when_jobs_were_looked_at(connection):
 
 
 def test_a_worker_lives_as_long_as_it_says_so(connection):
-    assert not jobsets.a_worker_lives(connection, 60)
+    assert not jobsets.living_workers(connection, 60)
 
     jobsets.renew(connection, "worker", 30, NOW)
-    assert jobsets.a_worker_lives(connection, 60)
-    assert not jobsets.a_worker_lives(connection, -60)
+    assert jobsets.living_workers(connection, 60)
+    assert not jobsets.living_workers(connection, -60)
 
     jobsets.forget_worker(connection, "worker")
-    assert not jobsets.a_worker_lives(connection, 60)
+    assert not jobsets.living_workers(connection, 60)

@@ -133,8 +133,8 @@ def test_ended_jobs_are_listed_for_a_while(connection):
     ended = next(task for task in live_tasks(connection) if task.job_id == job(1))
     tasks.end(connection, ended, NOW)
 
-    just_now = tasks.listed(connection, "guest", NOW)
-    much_later = tasks.listed(connection, "guest", LATER)
+    just_now = tasks.listed(connection, tasks.Listing(owner="guest", since=NOW))
+    much_later = tasks.listed(connection, tasks.Listing(owner="guest", since=LATER))
 
     assert [each.job.id for each in just_now] == [job(1), job(2)]
     assert [each.job.id for each in much_later] == [job(2)]
@@ -144,7 +144,7 @@ def test_nobody_gets_the_task_of_another_user(connection):
     track(connection, 1)
 
     assert tasks.of_job(connection, "sam", job(1)) == []
-    assert tasks.listed(connection, "sam", NOW) == []
+    assert tasks.listed(connection, tasks.Listing(owner="sam", since=NOW)) == []
 
 
 @pytest.fixture

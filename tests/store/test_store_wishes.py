@@ -125,7 +125,7 @@ def test_a_stopped_task_without_copies_ends(connection):
     [row] = task_rows(connection)
     assert (row.state, row.reason, row.jobset_id) == ("ended", tasks.STOPPED, None)
     assert size(connection) == 0
-    assert tasks.listed(connection, "guest", NOW) == []
+    assert tasks.listed(connection, tasks.Listing(owner="guest", since=NOW)) == []
     assert not tasks.has_live(connection, "guest")
 
 
@@ -178,7 +178,9 @@ def test_a_stopped_job_may_be_tracked_again(connection):
 
     [task] = live_tasks(connection)
     assert not task.is_stopped
-    assert [each.job.id for each in tasks.listed(connection, "guest", NOW)] == [job(1)]
+    assert [
+        each.job.id for each in tasks.listed(connection, tasks.Listing(owner="guest", since=NOW))
+    ] == [job(1)]
 
 
 def test_a_job_that_succeeded_and_was_stopped_is_listed_when_it_is_tracked_again(connection):
@@ -188,7 +190,9 @@ def test_a_job_that_succeeded_and_was_stopped_is_listed_when_it_is_tracked_again
 
     tasks.track(connection, "guest", "guest", kept, LATER)
 
-    assert [each.job.id for each in tasks.listed(connection, "guest", NOW)] == [job(1)]
+    assert [
+        each.job.id for each in tasks.listed(connection, tasks.Listing(owner="guest", since=NOW))
+    ] == [job(1)]
 
 
 def test_a_worker_learns_what_was_changed_since_it_loaded_a_task(connection):

@@ -2,19 +2,28 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import structlog
-from fakes import Clock, FakeCluster, FragileStore, Ticks
+from fakes import APP_1, Clock, FakeCluster, FragileStore, Ticks, action, details, job
+from flask.testing import FlaskClient
 from loopback_server import Loopback
 from sqlalchemy import event
 
+from tracker_service.api.allowance import Allowance
+from tracker_service.app import create_app
+from tracker_service.bootstrap import Service
 from tracker_service.identities import Identities
+from tracker_service.metrics import Metrics
+from tracker_service.settings import RightsSettings, Settings
 from tracker_service.sources.gateway import AccessPool, BasicCredential, Gateway, GatewaySession
 from tracker_service.store.credentials import Seal
 from tracker_service.store.engine import Store
 from tracker_service.tracking import completion, poller
+from tracker_service.tracking.intake import Intake
+from tracker_service.tracking.lookup import Lookup
 
 # Tracebacks with all local variables take half a second each.
 structlog.configure(
@@ -110,3 +119,32 @@ def seal(tmp_path: Path) -> Seal:
 @pytest.fixture
 def identities(store: Store, seal: Seal, fake_cluster: FakeCluster, now: Clock) -> Identities:
     return Identities(store, seal, AccessPool(fake_cluster.access), "http://knox", now)
+
+
+@pytest.fixture
+def service(store: Store, identities: Identities, now: Clock) -> Service:
+    return Service(
+        settings=Settings(rights=RightsSettings(admins=("admin",))),
+        store=store,
+        identities=identities,
+        intake=Intake(store, identities, now),
+        lookup=Lookup(store, identities, timedelta(hours=24), now),
+        allowance=Allowance(store, 600, now),
+        metrics=Metrics(),
+        clock=now,
+    )
+
+
+@pytest.fixture
+def client(service: Service) -> FlaskClient:
+    return create_app(service).test_client()
+
+
+@pytest.fixture
+def oozie(fake_cluster: FakeCluster):
+    fake_cluster.oozie.has(
+        details(job(1), "RUNNING", action(job(1), "work", APP_1)),
+        details(job(2), "SUCCEEDED"),
+        details(job(3), "KILLED"),
+    )
+    return fake_cluster.oozie

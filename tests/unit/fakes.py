@@ -142,6 +142,7 @@ class FakeOozie(Oozie):
         self.troubles: dict[JobId, Exception] = {}  #: raised where details are asked for
         self.bulks: list[list[JobId]] = []
         self.asked: list[JobId] = []
+        self.listings: list[dict[str, str]] = []
         self.submitted: list[bytes] = []
         self.killed: list[JobId] = []
         self.refusal: Exception | None = None  #: raised where a workflow is submitted
@@ -168,6 +169,17 @@ class FakeOozie(Oozie):
         if job_id not in self.known:
             raise JobNotFound(f"Oozie has no job {job_id}")
         return self.known[job_id]
+
+    def listing(self, parameters) -> dict:
+        self.listings.append(dict(parameters))
+        if self.is_down:
+            raise GatewayUnavailable
+        if self.refusal:
+            raise self.refusal
+        jobs = [
+            {"id": each, "status": seen.observation.status} for each, seen in self.known.items()
+        ]
+        return {"total": len(jobs), "workflows": jobs, "offset": 1, "len": 50}
 
     def submit(self, configuration: bytes) -> JobId:
         self.submitted.append(configuration)
@@ -320,11 +332,11 @@ class FakeAccess:
     hdfs: FakeHdfs
 
 
-PASSWORDS = {"guest": "guest-password", "sam": "sam-password"}
+PASSWORDS = {name: f"{name}-password" for name in ("guest", "sam", "admin")}
 
 
 class FakeCluster:
-    """A cluster with two users, whose gateway can be away or refuse everybody."""
+    """A cluster with three users, whose gateway can be away or refuse everybody."""
 
     def __init__(self) -> None:
         self.oozie, self.yarn = FakeOozie(), FakeYarn()

@@ -401,7 +401,10 @@ def test_a_task_whose_next_run_is_tracked_too_ends_for_good(following, oozie, st
     following.look()
 
     with store.read() as connection:
-        states = {each.job.run: each.state for each in tasks.listed(connection, "guest", NOW)}
+        states = {
+            each.job.run: each.state
+            for each in tasks.listed(connection, tasks.Listing(owner="guest", since=NOW))
+        }
     assert states == {0: "ended", 1: "copying"}
 
 

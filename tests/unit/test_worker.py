@@ -218,11 +218,11 @@ def test_a_worker_says_that_it_lives_until_it_stops(new_worker, store):
 
     worker.tend()
     with store.read() as connection:
-        assert jobsets.a_worker_lives(connection, 60)
+        assert jobsets.living_workers(connection, 60)
 
     worker.stop()
     with store.read() as connection:
-        assert not jobsets.a_worker_lives(connection, 60)
+        assert not jobsets.living_workers(connection, 60)
 
 
 def test_one_state_directory_serves_one_run(tmp_path):

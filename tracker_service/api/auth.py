@@ -6,16 +6,18 @@ from typing import cast
 
 from flask import Request, g, request
 
+from tracker_service.api.allowance import Allowance
 from tracker_service.errors import BadInput, NotAuthenticated
 from tracker_service.identities import Caller, Identities
 from tracker_service.sources.gateway import BasicCredential
 
 
-def require_caller(identities: Identities) -> None:
+def require_caller(identities: Identities, allowance: Allowance) -> None:
     """Let only verified users of the gateway pass, and no page of another site on their behalf.
 
     Raises:
         NotAuthenticated: no or wrong credentials.
+        TooManyRequests: the user asks too often.
         GatewayUnavailable: the gateway cannot say.
         BadInput: a browser sends this for a page of another site.
     """
@@ -23,6 +25,7 @@ def require_caller(identities: Identities) -> None:
     if request.method != "GET" and request.headers.get("Sec-Fetch-Site") == "cross-site":
         raise BadInput("Requests from pages of other sites are refused.", status=403)
     g.caller = identities.verify(_credential(request))
+    allowance.spend(g.caller.name)
 
 
 def current_caller() -> Caller:

@@ -2,39 +2,99 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, jsonify, request
-from flask.typing import ResponseReturnValue
+import hashlib
+import json
+from collections.abc import Collection, Sequence
+from urllib.parse import urlencode
 
-from tracker_service.api import schemas
+from flask import Response, jsonify, request
+from flask_openapi3 import APIBlueprint
+
+from tracker_service.api import inputs, openapi
+from tracker_service.api.answers import (
+    JobAnswer,
+    OozieJobs,
+    StatusAnswer,
+    TrackedAnswer,
+    TrackedAnswers,
+)
 from tracker_service.api.auth import current_caller
-from tracker_service.tracking.lookup import Lookup
+from tracker_service.domain.jobs import JobId
+from tracker_service.errors import NotAllowed
+from tracker_service.tracking.lookup import JobView, Lookup
+
+EVERYBODY = "*"
 
 
-def blueprint(lookup: Lookup) -> Blueprint:
-    """Return the calls that tell about jobs."""
-    bp = Blueprint("jobs", __name__, url_prefix="/api")
+def blueprint(lookup: Lookup, admins: Collection[str]) -> APIBlueprint:
+    """Return the calls that tell about jobs.
 
-    @bp.get("/job/<job_id>")
-    def job(job_id: str) -> ResponseReturnValue:
+    Args:
+        admins: the users who may see the jobs of others.
+    """
+    bp = openapi.blueprint("jobs", "What is known about jobs.", "/api")
+
+    @bp.get("/job/<job_id>", responses=openapi.answers({200: JobAnswer}, 404))
+    def job(path: inputs.JobPath, query: inputs.RefreshQuery) -> Response:
         """Tell all about one job."""
-        [checked] = schemas.checked_ids([job_id])
-        view = lookup.job(current_caller(), checked, refresh=_refresh())
-        return jsonify(schemas.job_view(view))
+        view = lookup.job(current_caller(), JobId(path.job_id), refresh=query.refresh)
+        return jsonify(JobAnswer.of(view).model_dump())
 
-    @bp.get("/job/<job_id>/status")
-    def status(job_id: str) -> ResponseReturnValue:
+    @bp.get("/job/<job_id>/status", responses=openapi.answers({200: StatusAnswer}, 404))
+    def status(path: inputs.JobPath, query: inputs.RefreshQuery) -> Response:
         """Tell a job's state."""
-        [checked] = schemas.checked_ids([job_id])
-        state = lookup.status(current_caller(), checked, refresh=_refresh())
-        return jsonify({"id": checked, "status": state, "status_code": 200})
+        state = lookup.status(current_caller(), JobId(path.job_id), refresh=query.refresh)
+        return jsonify(StatusAnswer(id=path.job_id, status=state).model_dump())
 
-    @bp.get("/jobs/tracking")
-    def tracking() -> ResponseReturnValue:
-        """List the caller's jobs that have not ended, or have ended lately."""
-        return jsonify([schemas.tracked_job(v) for v in lookup.tracking(current_caller())])
+    @bp.get("/jobs/", responses=openapi.answers({200: OozieJobs}))
+    def jobs(query: inputs.OozieJobsQuery) -> Response:
+        """Give Oozie's own list of jobs, as Oozie answers it."""
+        return jsonify(lookup.oozie_list(current_caller(), query.given()))
+
+    @bp.get("/jobs/tracking", responses=openapi.answers({200: TrackedAnswers, 304: None}))
+    def tracking(query: inputs.TrackingQuery) -> Response:
+        """List your jobs that have not ended, or have ended lately."""
+        views = lookup.tracking(
+            _owner(current_caller().name, query.user, admins),
+            statuses=query.status,
+            after=query.cursor,
+            limit=query.limit + 1,  # one more tells whether there is a next page
+        )
+        page = views[: query.limit]
+        answer = jsonify([TrackedAnswer.of(view).model_dump() for view in page])
+        answer.headers["Cache-Control"] = "private, no-cache"
+        answer.vary.add("Authorization")
+        if len(views) > len(page):
+            answer.headers["Link"] = f'<{_next_page(page[-1])}>; rel="next"'
+        answer.set_etag(_fingerprint(page), weak=True)
+        answer.make_conditional(request)
+        return answer
 
     return bp
 
 
-def _refresh() -> bool:
-    return request.args.get("refresh", "").lower() == "true"
+def _owner(caller: str, wanted: str | None, admins: Collection[str]) -> str | None:
+    """Return whose jobs are wanted, None for everybody's.
+
+    Raises:
+        NotAllowed: those of others, and the caller is no admin.
+    """
+    if wanted in (None, caller):
+        return caller
+    if caller not in admins:
+        raise NotAllowed(
+            f"Only admins see the jobs of others, and {caller} is none: leave out `user`, or ask "
+            "an operator for a place in the setting rights.admins."
+        )
+    return None if wanted == EVERYBODY else wanted
+
+
+def _next_page(last: JobView) -> str:
+    given = [(name, value) for name, value in request.args.items(multi=True) if name != "cursor"]
+    return f"{request.base_url}?{urlencode([*given, ('cursor', str(last.task_id))])}"
+
+
+def _fingerprint(page: Sequence[JobView]) -> str:
+    """Return a weak tag: when a job was last looked at is no news."""
+    told = [TrackedAnswer.of(view).model_dump(exclude={"last_checked"}) for view in page]
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:32]

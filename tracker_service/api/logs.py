@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from flask import Blueprint, Response, jsonify, request
-from flask.typing import ResponseReturnValue
+from flask import Response, jsonify
+from flask_openapi3 import APIBlueprint
 
-from tracker_service.api import schemas
+from tracker_service.api import inputs, openapi
+from tracker_service.api.answers import CopyStatusAnswer
 from tracker_service.api.auth import current_caller
 from tracker_service.archive.reader import open_logs
 from tracker_service.domain.applications import ApplicationId, short
@@ -17,34 +18,34 @@ from tracker_service.errors import LogNotSaved
 from tracker_service.identities import Identities
 from tracker_service.tracking.lookup import JobCopies, Lookup
 
+_LOGS = openapi.answers({200: openapi.text("The logs, as `yarn logs` prints them.")}, 404)
 
-def blueprint(lookup: Lookup, identities: Identities) -> Blueprint:
+
+def blueprint(lookup: Lookup, identities: Identities) -> APIBlueprint:
     """Return the calls that give logs back, with the rights of the caller in HDFS."""
-    bp = Blueprint("logs", __name__, url_prefix="/api/job/<job_id>")
+    bp = openapi.blueprint("logs", "What is saved of jobs.", "/api/job/<job_id>")
 
-    def stream(job_id: JobId, wanted: Sequence[ApplicationId]) -> Response:
+    def stream(job_id: str, wanted: Sequence[str]) -> Response:
         caller = current_caller()
-        copies = _chosen(lookup.copies(caller, job_id), wanted)
+        copies = _chosen(lookup.copies(caller, JobId(job_id)), [ApplicationId(w) for w in wanted])
         body = open_logs(identities.access(caller).hdfs, copies)
         return Response(body, content_type="text/plain; charset=utf-8")
 
-    @bp.get("/logs")
-    def logs(job_id: str) -> ResponseReturnValue:
-        """Give the saved logs of all applications, or of those that `id` names."""
-        [checked] = schemas.checked_ids([job_id])
-        return stream(checked, schemas.named_applications(request.args.getlist("id")))
+    @bp.get("/logs", responses=_LOGS)
+    def logs(path: inputs.JobPath, query: inputs.LogsQuery) -> Response:
+        """Give the saved logs of all applications, or of those that are named."""
+        return stream(path.job_id, query.id)
 
-    @bp.get("/logs/status")
-    def status(job_id: str) -> ResponseReturnValue:
+    @bp.get("/logs/status", responses=openapi.answers({200: CopyStatusAnswer}, 404))
+    def status(path: inputs.JobPath) -> Response:
         """Tell how far the copying is."""
-        [checked] = schemas.checked_ids([job_id])
-        return jsonify(schemas.copy_status(lookup.copies(current_caller(), checked)))
+        found = lookup.copies(current_caller(), JobId(path.job_id))
+        return jsonify(CopyStatusAnswer.of(found).model_dump())
 
-    @bp.get("/logs/<application>")
-    def log(job_id: str, application: str) -> ResponseReturnValue:
+    @bp.get("/logs/<application>", responses=_LOGS)
+    def log(path: inputs.ApplicationPath) -> Response:
         """Give the saved log of one application."""
-        [checked] = schemas.checked_ids([job_id])
-        return stream(checked, schemas.named_applications([application]))
+        return stream(path.job_id, [path.application])
 
     return bp
 

@@ -15,10 +15,13 @@ from tracker_service.errors import (
     GatewayError,
     GatewayUnavailable,
     LogNotSaved,
+    NotAllowed,
     NotAuthenticated,
     NotFound,
+    NotTracked,
     RequestRefused,
     StoreUnavailable,
+    TooManyRequests,
     TrackerError,
 )
 
@@ -27,12 +30,16 @@ log = structlog.get_logger()
 REALM = 'Basic realm="KNOX Credentials"'
 RETRY_AFTER_S = 10
 
+TOO_LONG = "The body is too long: send at most 1 MiB and 10,000 ids with one request."
+
 _STATUS: dict[type[TrackerError], int] = {
     NotAuthenticated: 401,
     CredentialsRefused: 401,
     AccessDenied: 403,
+    NotAllowed: 403,
     NotFound: 404,
     LogNotSaved: 404,
+    NotTracked: 404,
     RequestRefused: 502,
     GatewayUnavailable: 503,
     StoreUnavailable: 503,
@@ -68,6 +75,10 @@ def register(app: Flask) -> None:
 def _tracker_error(error: TrackerError) -> Response:
     if isinstance(error, BadInput):
         return problem(error.status, str(error))
+    if isinstance(error, TooManyRequests):
+        response = problem(429, str(error))
+        response.headers["Retry-After"] = str(error.retry_after_s)
+        return response
     for kind in type(error).__mro__:
         if kind in _STATUS:
             return problem(_STATUS[kind], str(error))
@@ -84,9 +95,9 @@ def _http_error(error: HTTPException) -> Response:
 
 
 _WHAT_TO_DO = {
-    404: "There is nothing at this path: calls begin with /api/job/, /api/jobs/ or /api/task/.",
+    404: "There is nothing at this path: /docs shows those that there are.",
     405: "This path does not take this method; the header Allow names those that it takes.",
-    413: "The body is too long: send at most 1 MiB and 10,000 ids with one request.",
+    413: TOO_LONG,
 }
 
 

@@ -1,23 +1,51 @@
-"""Start tasks: `/api/task/…`."""
+"""Start and stop tasks: `/api/task/…`."""
 
 from __future__ import annotations
 
-from flask import Blueprint, jsonify, request
-from flask.typing import ResponseReturnValue
+from flask import Response, jsonify, request
+from flask_openapi3 import APIBlueprint
 
-from tracker_service.api import schemas
+from tracker_service.api import inputs, openapi
+from tracker_service.api.answers import CopyLogsAnswer, PostedAnswer, PostedAnswers
 from tracker_service.api.auth import current_caller
-from tracker_service.tracking.intake import Intake
+from tracker_service.domain.jobs import JobId, JobStatus
+from tracker_service.tracking.intake import Copies, Intake
+from tracker_service.tracking.lookup import Lookup
+
+_BODY = {"requestBody": inputs.POSTED_IDS}
 
 
-def blueprint(intake: Intake) -> Blueprint:
-    """Return the calls that start tasks."""
-    bp = Blueprint("tasks", __name__, url_prefix="/api/task")
+def blueprint(intake: Intake, lookup: Lookup) -> APIBlueprint:
+    """Return the calls that start and stop tasks."""
+    bp = openapi.blueprint("tasks", "What the tracker does for you.", "/api/task")
 
-    @bp.post("/track/")
-    def track() -> ResponseReturnValue:
-        """Track the posted jobs from now on."""
-        ids = schemas.posted_ids(request)
-        return jsonify([schemas.answered(a) for a in intake.track(current_caller(), ids)])
+    @bp.post(
+        "/track/",
+        responses=openapi.answers({200: PostedAnswers}, 404, 413, 415),
+        openapi_extensions=_BODY,
+    )
+    def track() -> Response:
+        """Track the posted jobs from now on; save the logs of those that fail."""
+        answers = intake.track(current_caller(), inputs.posted_ids(request))
+        return jsonify([PostedAnswer.of(answer).model_dump() for answer in answers])
+
+    @bp.delete("/track/<job_id>", responses=openapi.answers({204: None}, 404))
+    def untrack(path: inputs.JobPath) -> Response:
+        """Stop tracking a job; what is saved stays, and what is being copied is finished."""
+        intake.stop(current_caller(), JobId(path.job_id))
+        return Response(status=204)
+
+    @bp.post(
+        "/copy-logs/",
+        responses=openapi.answers({200: CopyLogsAnswer}, 404, 413, 415),
+        openapi_extensions=_BODY,
+    )
+    def copy_logs(query: inputs.CopyLogsQuery) -> Response:
+        """Save the logs of the posted jobs however they end, and try again what did not succeed."""
+        copies = Copies.ALL_AGAIN if query.refresh else Copies.ALL
+        answers = intake.track(current_caller(), inputs.posted_ids(request), copies=copies)
+        unknown = [a.id for a in answers if a.status == JobStatus.NOT_FOUND]
+        found = lookup.copies_of(current_caller(), [a.id for a in answers if a.id not in unknown])
+        return jsonify(CopyLogsAnswer.of(found, unknown).model_dump())
 
     return bp

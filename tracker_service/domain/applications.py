@@ -13,6 +13,7 @@ from tracker_service.domain.jobs import Action, Observation
 ApplicationId = NewType("ApplicationId", str)  #: `application_<timestamp>_<sequence>`
 
 _PREFIX = "application_"
+SHORT_ID_PATTERN = r"[0-9]{1,19}_[0-9]{4,10}"
 _ID = re.compile(r"(?:job|application)_([0-9]{1,19})_([0-9]{4,10})")
 _SEPARATORS = re.compile(r"[,;\s]+")
 

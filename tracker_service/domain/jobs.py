@@ -12,7 +12,8 @@ from typing import NewType
 JobId = NewType("JobId", str)  #: as Oozie writes it: `0000042-261122041514971-oozie-prod-W`
 
 # UUIDService of Oozie 3.3 to 5.2: sequence, boot time, system id, type.
-_JOB_ID = re.compile(r"[0-9]{7,10}-[0-9]{15}-[A-Za-z0-9_.-]{1,60}-[WCB]")
+JOB_ID_PATTERN = r"[0-9]{7,10}-[0-9]{15}-[A-Za-z0-9_.-]{1,60}-[WCB]"
+_JOB_ID = re.compile(JOB_ID_PATTERN)
 
 
 class JobType(StrEnum):

@@ -53,6 +53,8 @@ class Gateway:
     connect_timeout_s: float = 3.05
     read_timeout_s: float = 25.0
     connections: int = 32  #: Knox itself opens at most 32 to each service behind it
+    #: is told the path below the topology, the outcome and the seconds of each request
+    on_request: Callable[[str, str, float], None] = lambda *_: None
 
     def session(self, credential: BasicCredential) -> GatewaySession:
         """Return a new session of one identity, with a cookie jar of its own."""
@@ -123,10 +125,13 @@ class GatewaySession(requests.Session):
         self._refuse_foreign(request.url or "")
         if kwargs.get("timeout") is None:
             kwargs["timeout"] = (self.gateway.connect_timeout_s, self.gateway.read_timeout_s)
+        began = time.monotonic()
         try:
             response = super().send(request, **kwargs)
         except (requests.RequestException, ssl.SSLError) as error:
+            self._tell(request, "no_answer", began)
             raise GatewayUnavailable(f"{self._place(request)}: {_cause(error)}") from error
+        self._tell(request, _outcome(response.status_code), began)
         if response.status_code == 401 and "oozie-error-code" not in response.headers:
             response.close()
             raise CredentialsRefused(f"the gateway refuses the credentials of {self.user}")
@@ -185,10 +190,17 @@ class GatewaySession(requests.Session):
                 "gateway itself; correct gateway.frontend.url there"
             )
 
+    def _tell(self, request: requests.PreparedRequest, outcome: str, began: float) -> None:
+        self.gateway.on_request(self._path(request), outcome, time.monotonic() - began)
+
+    def _path(self, request: requests.PreparedRequest) -> str:
+        """Return the path below the topology, without the query."""
+        path = urlsplit(request.url or "").path.removeprefix(urlsplit(self.gateway.url).path)
+        return path.lstrip("/")
+
     def _place(self, request: requests.PreparedRequest) -> str:
         """Name a request in an error: without its query, which may hold a signed location."""
-        path = urlsplit(request.url or "").path.removeprefix(urlsplit(self.gateway.url).path)
-        return f"{request.method} {path.lstrip('/') or '/'} at {self.gateway.url}"
+        return f"{request.method} {self._path(request) or '/'} at {self.gateway.url}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +239,14 @@ class Answer:
         """Return what the service says about an error, in one line."""
         told = self.headers.get("oozie-error-message") or remote_message(self.body)
         return told or f"{self.path}: answered {self.status}"
+
+
+def _outcome(status: int) -> str:
+    """Return what came of a request, in one word of few."""
+    if status < 400:
+        return "ok"
+    named = {401: "unauthenticated", 403: "denied", 404: "not_found"}
+    return named.get(status, "refused" if status < 500 else "broken")
 
 
 def remote_message(body: bytes) -> str | None:

@@ -5,7 +5,7 @@ Follows the Oozie Web Services API, https://oozie.apache.org/docs/5.2.1/WebServi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,12 +23,13 @@ from tracker_service.domain.jobs import (
     Observation,
     type_of,
 )
-from tracker_service.errors import GatewayUnavailable, JobNotFound
+from tracker_service.errors import BadInput, GatewayUnavailable, JobNotFound
 from tracker_service.sources.gateway import Answer, GatewaySession
 
 log = structlog.get_logger()
 
 _GONE = ("E0604", "E0605")  #: the only codes that mean "there is no such job"
+_NOT_UNDERSTOOD = ("E0302", "E0303", "E0420", "E1603")  #: a wrong parameter, filter, number
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,24 @@ class Oozie:
             except GatewayUnavailable as error:  # the others are not to suffer for one
                 log.warning("job_not_understood", reason=str(error))
         return seen
+
+    def listing(self, parameters: Mapping[str, str]) -> dict[str, Any]:
+        """Return a list of jobs as Oozie itself gives it.
+
+        Args:
+            parameters: `offset`, `len`, `filter` and `jobtype` of `GET /jobs`.
+
+        Raises:
+            BadInput: Oozie does not understand them, with its words.
+            GatewayUnavailable: nothing is known.
+        """
+        answer = self._session.ask("GET", "oozie/v2/jobs", params=parameters)
+        if answer.status == 400:
+            told = answer.explanation()  # a wrong time comes as E0603 with an E0302 in its words
+            if any(code in told for code in _NOT_UNDERSTOOD):
+                raise BadInput(f"Oozie does not understand this: {told}")
+            raise GatewayUnavailable(f"oozie/v2/jobs: {told}")
+        return answer.json()
 
     def named(self, name: str, user: str) -> JobId | None:
         """Return the newest workflow of a user with this name, None if Oozie has none."""

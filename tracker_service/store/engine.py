@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -21,7 +21,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.sql.expression import FunctionElement
 
-from tracker_service.errors import StoreUnavailable
+from tracker_service.errors import LeaseLost, StoreUnavailable
 from tracker_service.store.tables import Instant
 
 __all__ = ["Connection", "Store", "database_now"]
@@ -55,16 +55,21 @@ def _mysql_now(*_: object, **__: object) -> str:
 class Store:
     """The database. A transaction is a `with` block; what it holds happens whole or not at all."""
 
-    def __init__(self, url: str) -> None:
-        self.url = url
+    def __init__(self, url: str, on_lease_lost: Callable[[], None] | None = None) -> None:
+        self.url, self._on_lease_lost = url, on_lease_lost
         self._engine = _engine(url)
         self._reader = self._engine.execution_options(reads_only=True)
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
         """Open a transaction that writes; it is durable when the block ends."""
-        with _meanings(), self._engine.begin() as connection:
-            yield connection
+        try:
+            with _meanings(), self._engine.begin() as connection:
+                yield connection
+        except LeaseLost:
+            if self._on_lease_lost:
+                self._on_lease_lost()
+            raise
 
     @contextmanager
     def read(self) -> Iterator[Connection]:

@@ -10,7 +10,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import BigInteger, ColumnElement, and_, bindparam, or_, select, type_coerce, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    and_,
+    bindparam,
+    func,
+    or_,
+    select,
+    type_coerce,
+    update,
+)
 
 from tracker_service.domain.tasks import Lease
 from tracker_service.errors import LeaseLost
@@ -188,10 +198,10 @@ def polled(connection: Connection, looked_at: Mapping[Lease, datetime]) -> None:
     )
 
 
-def a_worker_lives(connection: Connection, within_s: float) -> bool:
-    """Tell whether any worker has said so within this time."""
-    alive = select(workers.c.id).where(workers.c.seen_at > _after(-within_s)).limit(1)
-    return connection.scalar(alive) is not None
+def living_workers(connection: Connection, within_s: float) -> int:
+    """Return how many workers have said that they live within this time."""
+    alive = select(func.count()).select_from(workers).where(workers.c.seen_at > _after(-within_s))
+    return connection.scalar(alive) or 0
 
 
 def forget_silent_workers(connection: Connection, silence_s: float) -> None:

@@ -186,6 +186,13 @@ verdicts = Table(
     Column("expires_at", Instant, nullable=False),
 )
 
+allowances = Table(
+    "allowances",
+    metadata,
+    Column("owner", String(64), primary_key=True),
+    Column("used_until", Instant, nullable=False),  # up to when the owner's requests are used up
+)
+
 workers = Table(
     "workers",
     metadata,

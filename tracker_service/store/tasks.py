@@ -47,6 +47,17 @@ class TrackedJob:
         return max((instant for instant in known if instant), default=None)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """Which tracked jobs are wanted: those that have not ended, or whose task ended lately."""
+
+    owner: str | None  #: the user who asked, None for everybody
+    since: datetime  #: tasks that ended before are left out
+    statuses: tuple[JobStatus, ...] = ()  #: of the job; without any: all
+    after: int = 0  #: the last task of the page before
+    limit: int | None = None
+
+
 def track(
     connection: Connection,
     owner: str,
@@ -278,10 +289,18 @@ def has_live(connection: Connection, owner: str) -> bool:
     return connection.scalar(alive.limit(1)) is not None
 
 
-def listed(connection: Connection, owner: str, since: datetime) -> list[TrackedJob]:
-    """Return a user's jobs that have not ended, or whose task ended since an instant."""
-    recent = or_(tasks.c.state != TaskState.ENDED, tasks.c.ended_at >= since)
-    return _tracked_jobs(connection, tasks.c.owner == owner, recent, tasks.c.stopped_at.is_(None))
+def listed(connection: Connection, wanted: Listing) -> list[TrackedJob]:
+    """Return the jobs of a listing, the longest tracked first."""
+    conditions: list[ColumnElement[bool]] = [
+        or_(tasks.c.state != TaskState.ENDED, tasks.c.ended_at >= wanted.since),
+        tasks.c.stopped_at.is_(None),
+        tasks.c.id > wanted.after,
+    ]
+    if wanted.owner is not None:
+        conditions.append(tasks.c.owner == wanted.owner)
+    if wanted.statuses:
+        conditions.append(jobs.c.status.in_(wanted.statuses))
+    return _tracked_jobs(connection, *conditions, limit=wanted.limit)
 
 
 def of_job(connection: Connection, owner: str, job_id: JobId) -> list[TrackedJob]:
@@ -290,7 +309,22 @@ def of_job(connection: Connection, owner: str, job_id: JobId) -> list[TrackedJob
     return sorted(found, key=lambda tracked: -tracked.job.run)
 
 
-def _tracked_jobs(connection: Connection, *conditions: ColumnElement[bool]) -> list[TrackedJob]:
+def of_jobs(connection: Connection, owner: str, job_keys: Sequence[int]) -> list[TrackedJob]:
+    """Return a user's tasks for many runs of jobs."""
+    return [
+        tracked
+        for start in range(0, len(job_keys), 500)
+        for tracked in _tracked_jobs(
+            connection,
+            tasks.c.owner == owner,
+            tasks.c.job_id.in_(job_keys[start : start + 500]),
+        )
+    ]
+
+
+def _tracked_jobs(
+    connection: Connection, *conditions: ColumnElement[bool], limit: int | None = None
+) -> list[TrackedJob]:
     rows = connection.execute(
         select(
             tasks.c.id.label("task_id"),
@@ -307,6 +341,7 @@ def _tracked_jobs(connection: Connection, *conditions: ColumnElement[bool]) -> l
         .outerjoin(jobset_table, jobset_table.c.id == tasks.c.jobset_id)
         .where(tasks.c.kind == TRACK, jobs.c.kind == OOZIE, *conditions)
         .order_by(tasks.c.id)
+        .limit(limit)
     )
     return [
         TrackedJob(

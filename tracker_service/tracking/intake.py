@@ -5,20 +5,31 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 
 import structlog
 
 from tracker_service.domain.applications import ApplicationId, applications_of
 from tracker_service.domain.jobs import JobDetails, JobId, JobStatus, Observation, unique
 from tracker_service.domain.tasks import is_copy_job_name
-from tracker_service.errors import GatewayUnavailable, JobNotFound
+from tracker_service.errors import GatewayUnavailable, JobNotFound, NotTracked
 from tracker_service.identities import Caller, Identities
 from tracker_service.sources.access import ClusterAccess
 from tracker_service.sources.oozie import Oozie
-from tracker_service.store import copies, jobs
+from tracker_service.store import copies as copy_rows
+from tracker_service.store import credentials, jobs, tasks
 from tracker_service.store.engine import Connection, Store
+from tracker_service.store.jobs import KeptJob
 
 log = structlog.get_logger()
+
+
+class Copies(StrEnum):
+    """Of which jobs the logs are wanted."""
+
+    OF_FAILURES = "of failures"  #: of those that end without success
+    ALL = "all"  #: of each, in any state; copies without success are started again
+    ALL_AGAIN = "all again"  #: those too that are saved already
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +61,9 @@ class Intake:
     ) -> None:
         self._store, self._identities, self._clock = store, identities, clock
 
-    def track(self, caller: Caller, posted: Sequence[JobId]) -> list[Answered]:
+    def track(
+        self, caller: Caller, posted: Sequence[JobId], *, copies: Copies = Copies.OF_FAILURES
+    ) -> list[Answered]:
         """Track these jobs for the caller from now on; what is tracked already stays as it is.
 
         Our own copy workflows are answered and not tracked: that would never end.
@@ -58,6 +71,9 @@ class Intake:
         1. Ask Oozie about all of them, about 100 with one request.
         2. Keep jobs, tasks and the sealed credential in one transaction; it is durable when this
            returns.
+
+        Args:
+            copies: of which jobs the logs are wanted.
 
         Returns:
             an answer for each id, once each, in the order posted. What Oozie does not know is
@@ -69,6 +85,8 @@ class Intake:
             CredentialsRefused: the gateway has changed its mind about the caller.
         """
         ids = [JobId(job_id) for job_id in unique(posted)]
+        if len(ids) == 1:
+            structlog.contextvars.bind_contextvars(job=ids[0])
         look = _look(self._identities.access(caller), ids)
         if look.unknown.issuperset(ids):
             raise JobNotFound(f"Oozie knows none of these jobs: {', '.join(ids[:10])}")
@@ -80,7 +98,7 @@ class Intake:
             if job_id not in look.unknown
         ]
         with self._store.begin() as connection:
-            return self._keep(connection, caller, ids, wanted, look.details)
+            return self._keep(connection, caller, ids, wanted, look.details, copies)
 
     def _keep(
         self,
@@ -89,18 +107,25 @@ class Intake:
         ids: Sequence[JobId],
         wanted: Sequence[Observation],
         details: JobDetails | None,
+        copies: Copies,
     ) -> list[Answered]:
-        ours = copies.copy_jobs(connection, [seen.id for seen in wanted])
+        ours = copy_rows.copy_jobs(connection, [seen.id for seen in wanted])
         ours |= {seen.id for seen in wanted if is_copy_job_name(seen.name)}
         kept = jobs.record(connection, [seen for seen in wanted if seen.id not in ours])
         if details and (job := kept.get(details.observation.id)):
             found = list(applications_of(job.id, details.actions))
             jobs.record_details(connection, job.key, job.run, details, found)
         if kept:
-            self._identities.track(connection, caller, list(kept.values()), self._clock())
+            self._start(connection, caller, list(kept.values()), copies)
         applications = jobs.applications_of(connection, [job.key for job in kept.values()])
         statuses = {seen.id: seen.status for seen in wanted if seen.id in ours}
-        log.info("tracked", user=caller.name, jobs=len(kept), not_found=len(ids) - len(wanted))
+        log.info(
+            "tracked",
+            user=caller.name,
+            jobs=len(kept),
+            not_found=len(ids) - len(wanted),
+            copies=str(copies),
+        )
         return [
             Answered(
                 id=job_id,
@@ -111,6 +136,37 @@ class Intake:
             else Answered(id=job_id, status=statuses.get(job_id, JobStatus.NOT_FOUND))
             for job_id in ids
         ]
+
+    def _start(
+        self, connection: Connection, caller: Caller, wanted: Sequence[KeptJob], copies: Copies
+    ) -> None:
+        """Track these jobs; where all logs are wanted, let their copies begin at once."""
+        always, now = copies != Copies.OF_FAILURES, self._clock()
+        self._identities.track(connection, caller, wanted, now, copies_always=always)
+        if not always:
+            return
+        tracked = tasks.of_jobs(connection, caller.name, [job.key for job in wanted])
+        again = copies == Copies.ALL_AGAIN
+        copy_rows.restart(connection, [task.id for task in tracked], now, refresh=again)
+        known = jobs.applications_of(connection, [job.key for job in wanted])
+        for task in tracked:
+            copy_rows.decide(connection, task, known[task.job.key], now)
+
+    def stop(self, caller: Caller, job_id: JobId) -> None:
+        """Let the caller no longer track a job; what is saved stays, what is copied is finished.
+
+        Raises:
+            NotTracked: the caller does not track it.
+        """
+        with self._store.begin() as connection:
+            if not tasks.stop(connection, caller.name, job_id, self._clock()):
+                raise NotTracked(
+                    f"You do not track the job {job_id}: GET /api/jobs/tracking lists those that "
+                    "you do."
+                )
+            for kept in credentials.find(connection, [caller.name]).values():
+                credentials.erase_unneeded(connection, kept)
+        log.info("untracked", user=caller.name, job=job_id)
 
 
 def _look(access: ClusterAccess, ids: Sequence[JobId]) -> _Look:

@@ -29,6 +29,8 @@ class JobView:
     """A job as one caller sees it: what it is, and the caller's own task and copies."""
 
     id: JobId
+    owner: str  #: the user whose task and copies these are
+    task_id: int | None = None
     run: int
     status: JobStatus
     name: str | None
@@ -50,6 +52,7 @@ class JobView:
 class JobCopies:
     """The caller's copies of a job's logs, those of its earlier runs too."""
 
+    id: JobId
     status: JobStatus  #: of the job
     is_tracked: bool
     is_settled: bool  #: no further application will be found
@@ -98,7 +101,7 @@ class Lookup:
             GatewayUnavailable: Oozie had to be asked, and cannot be.
         """
         tracked = self._tracked(caller, job_id)
-        if not tracked:
+        if not tracked or tracked[0].is_stopped:
             return self._ask(caller, job_id).observation.status
         if refresh:
             self._refresh(caller, tracked[0])
@@ -112,8 +115,10 @@ class Lookup:
             JobNotFound, GatewayUnavailable: as `status`.
         """
         tracked = self._tracked(caller, job_id)
-        if not tracked:
-            return _untracked(self._ask(caller, job_id))
+        if not tracked or tracked[0].is_stopped:
+            view = _untracked(caller, self._ask(caller, job_id))
+            with self._store.read() as connection:
+                return replace(view, copies=_copies(connection, tracked))
         if refresh:
             self._refresh(caller, tracked[0])
         elif self._wants_details(tracked[0]):
@@ -122,11 +127,11 @@ class Lookup:
             except GatewayError as error:  # what is known is an answer too
                 log.info("details_not_asked", job=job_id, reason=str(error))
         with self._store.read() as connection:
-            newest, *older = tasks.of_job(connection, caller.name, job_id)
-            copied = copies.of_tasks(connection, [each.id for each in (newest, *older)])
+            runs = tasks.of_job(connection, caller.name, job_id)
+            newest = runs[0]
             return replace(
                 _views(connection, [newest])[0],
-                copies=[copy for theirs in copied.values() for copy in theirs],
+                copies=_copies(connection, runs),
                 actions=jobs.actions_of(connection, newest.job.key),
                 history=jobs.history(connection, newest.job.key),
             )
@@ -140,24 +145,50 @@ class Lookup:
         tracked = self._tracked(caller, job_id)
         if not tracked:
             status = self._ask(caller, job_id).observation.status
-            return JobCopies(status=status, is_tracked=False, is_settled=True)
-        newest = tracked[0]
+            return JobCopies(id=job_id, status=status, is_tracked=False, is_settled=True)
         with self._store.read() as connection:
-            copied = copies.of_tasks(connection, [each.id for each in tracked])
-            known = jobs.applications_of(connection, [newest.job.key])[newest.job.key]
-        has_started_nothing = not known and not newest.job.status.is_terminal
-        return JobCopies(
-            status=newest.job.status,
-            is_tracked=True,
-            is_settled=newest.state == TaskState.ENDED or has_started_nothing,
-            copies=[copy for theirs in copied.values() for copy in theirs],
-        )
+            return _job_copies(connection, tracked)[0]
 
-    def tracking(self, caller: Caller) -> list[JobView]:
-        """Return the caller's jobs that have not ended, or have ended lately."""
-        since = self._clock() - self._listed_for
+    def copies_of(self, caller: Caller, job_ids: Sequence[JobId]) -> list[JobCopies]:
+        """Return the caller's copies of the logs of many jobs; jobs not tracked are left out."""
         with self._store.read() as connection:
-            return _views(connection, tasks.listed(connection, caller.name, since))
+            kept = jobs.latest(connection, job_ids)
+            keys = [job.key for job in kept.values()]
+            return _job_copies(connection, tasks.of_jobs(connection, caller.name, keys))
+
+    def tracking(
+        self,
+        owner: str | None,
+        *,
+        statuses: Sequence[JobStatus] = (),
+        after: int = 0,
+        limit: int | None = None,
+    ) -> list[JobView]:
+        """Return tracked jobs that have not ended, or have ended lately; the oldest task first.
+
+        Args:
+            owner: whose jobs, None for everybody's.
+            statuses: of the jobs; without any: all.
+            after: the task of the last job of the page before.
+        """
+        listing = tasks.Listing(
+            owner=owner,
+            since=self._clock() - self._listed_for,
+            statuses=tuple(statuses),
+            after=after,
+            limit=limit,
+        )
+        with self._store.read() as connection:
+            return _views(connection, tasks.listed(connection, listing))
+
+    def oozie_list(self, caller: Caller, parameters: Mapping[str, str]) -> dict[str, Any]:
+        """Return Oozie's own list of jobs, as the caller may see it.
+
+        Raises:
+            BadInput: Oozie does not understand the parameters; says why.
+            GatewayUnavailable: Oozie cannot answer.
+        """
+        return self._identities.access(caller).oozie.listing(parameters)
 
     def _tracked(self, caller: Caller, job_id: JobId) -> list[TrackedJob]:
         with self._store.read() as connection:
@@ -190,11 +221,42 @@ class Lookup:
         return not job.status.is_terminal and self._clock() - job.details_at > _DETAILS_LIFE
 
 
-def _untracked(details: JobDetails) -> JobView:
+def _copies(connection: Connection, runs: Sequence[TrackedJob]) -> list[Copy]:
+    copied = copies.of_tasks(connection, [each.id for each in runs])
+    return [copy for theirs in copied.values() for copy in theirs]
+
+
+def _job_copies(connection: Connection, tracked: Sequence[TrackedJob]) -> list[JobCopies]:
+    """Return the copies of each job, in the order of the tasks; the newest run stands first."""
+    copied = copies.of_tasks(connection, [each.id for each in tracked])
+    known = jobs.applications_of(connection, [each.job.key for each in tracked])
+    runs: dict[JobId, list[TrackedJob]] = {}
+    for each in tracked:
+        runs.setdefault(each.job_id, []).append(each)
+    return [
+        JobCopies(
+            id=job_id,
+            status=(newest := theirs[0]).job.status,
+            is_tracked=not newest.is_stopped,
+            is_settled=_is_settled(newest, known[newest.job.key]),
+            copies=[copy for run in theirs for copy in copied[run.id]],
+        )
+        for job_id, theirs in runs.items()
+    ]
+
+
+def _is_settled(task: TrackedJob, known: Sequence[ApplicationId]) -> bool:
+    if task.state == TaskState.ENDED:
+        return True
+    return not (known or task.job.status.is_terminal or task.copies_always)
+
+
+def _untracked(caller: Caller, details: JobDetails) -> JobView:
     seen = details.observation
     found = applications_of(seen.id, details.actions)
     return JobView(
         id=seen.id,
+        owner=caller.name,
         run=seen.run,
         status=seen.status,
         name=seen.name,
@@ -216,6 +278,8 @@ def _views(connection: Connection, tracked: Sequence[TrackedJob]) -> list[JobVie
     return [
         JobView(
             id=each.job.id,
+            task_id=each.id,
+            owner=each.owner,
             run=each.job.run,
             status=each.job.status,
             name=each.job.name,

@@ -1,4 +1,4 @@
-"""Copies on request: tasks that want every log, tasks that were stopped, logs that stay readable."""
+"""Copies on request, tasks that can be stopped, logs that stay readable, requests by user."""
 
 from __future__ import annotations
 
@@ -22,3 +22,9 @@ def upgrade() -> None:
     with op.batch_alter_table('copies', schema=None) as batch_op:
         batch_op.add_column(sa.Column('saved_at', sa.BigInteger(), nullable=True))
     op.execute("UPDATE copies SET saved_at = ended_at WHERE status = 'SUCCEEDED'")
+    op.create_table(
+        'allowances',
+        sa.Column('owner', sa.String(length=64), nullable=False),
+        sa.Column('used_until', sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint('owner', name=op.f('pk_allowances')),
+    )

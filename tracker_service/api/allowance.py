@@ -1,0 +1,62 @@
+"""Let no user take more than a fair share of the service."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from threading import Lock
+
+from tracker_service.errors import TooManyRequests
+from tracker_service.store import allowances
+from tracker_service.store.engine import Store
+
+_BLOCKS_PER_MINUTE = 60
+_BLOCK_LIFE = timedelta(seconds=10)
+_KEPT_BLOCKS = 10_000
+
+
+class Allowance:
+    """How many requests a user may make in a minute, over all processes.
+
+    Each process takes them from the database in small blocks, so that a request seldom waits for
+    it. What is left of a block is lost after some seconds.
+    """
+
+    def __init__(self, store: Store, per_minute: int, clock: Callable[[], datetime]) -> None:
+        self._store, self._per_minute, self._clock = store, per_minute, clock
+        self._block = max(1, per_minute // _BLOCKS_PER_MINUTE)
+        self._blocks: dict[str, tuple[int, datetime]] = {}
+        self._lock = Lock()
+
+    def spend(self, owner: str) -> None:
+        """Spend one request of a user.
+
+        Raises:
+            TooManyRequests: all are spent; says when there will be one again.
+        """
+        now = self._clock()
+        if self._spend_of_block(owner, now):
+            return
+        with self._store.begin() as connection:
+            taken, wait = allowances.take(connection, owner, now, self._per_minute, self._block)
+        if not taken:
+            seconds = math.ceil(wait.total_seconds())
+            raise TooManyRequests(
+                f"{owner} has made more than {self._per_minute} requests in a minute: wait "
+                f"{seconds} s. Many jobs can be posted with one request, and /api/jobs/tracking "
+                "tells about all of them.",
+                retry_after_s=seconds,
+            )
+        with self._lock:
+            self._blocks[owner] = (taken - 1, now + _BLOCK_LIFE)
+            if len(self._blocks) > _KEPT_BLOCKS:
+                self._blocks = {o: b for o, b in self._blocks.items() if b[1] > now}
+
+    def _spend_of_block(self, owner: str, now: datetime) -> bool:
+        with self._lock:
+            left, until = self._blocks.get(owner, (0, now))
+            if left <= 0 or until <= now:
+                return False
+            self._blocks[owner] = (left - 1, until)
+            return True

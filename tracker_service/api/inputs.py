@@ -1,0 +1,235 @@
+"""What clients send: ids in bodies and paths, and the parameters of queries."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+from flask import Request
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+
+from tracker_service.domain.applications import SHORT_ID_PATTERN, ApplicationId, from_short
+from tracker_service.domain.jobs import JOB_ID_PATTERN, JobId, JobStatus, is_job_id
+from tracker_service.errors import BadInput
+
+MAX_BODY_BYTES = 1024 * 1024
+MAX_IDS = 10_000
+MAX_PAGE = 10_000
+
+_EXAMPLE = "0000042-261122041514971-oozie-prod-W"
+_APPLICATION_EXAMPLE = "1529519049029_420001"
+
+
+def _job_id(text: str) -> JobId:
+    if not is_job_id(text):
+        raise ValueError(f"{text[:100]!r} is not shaped like an Oozie job id ({_EXAMPLE})")
+    return JobId(text)
+
+
+def _application_id(text: str) -> ApplicationId:
+    found = from_short(text)
+    if found is None:
+        raise ValueError(f"{text[:100]!r} is no application id ({_APPLICATION_EXAMPLE})")
+    return found
+
+
+def _true_or_false(text: object) -> object:
+    if text not in ("true", "false"):
+        raise ValueError("send true or false")
+    return text == "true"
+
+
+_JOB_ID_SCHEMA = {"type": "string", "pattern": f"^{JOB_ID_PATTERN}$", "example": _EXAMPLE}
+
+PathJobId = Annotated[str, AfterValidator(_job_id), WithJsonSchema(_JOB_ID_SCHEMA)]
+NamedApplication = Annotated[
+    str,
+    AfterValidator(_application_id),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": f"^(application_)?{SHORT_ID_PATTERN}$",
+            "example": _APPLICATION_EXAMPLE,
+        }
+    ),
+]
+Flag = Annotated[bool, BeforeValidator(_true_or_false), WithJsonSchema({"type": "boolean"})]
+
+
+_FILTER = re.compile(r"([A-Za-z]+=[^;=]+(;[A-Za-z]+=[^;=]+)*;?)?")
+
+
+def _oozie_filter(text: str) -> str:
+    if not _FILTER.fullmatch(text):
+        raise ValueError("send names and values as in status=KILLED;user=guest")
+    return text
+
+
+# Oozie takes more than this; what it does not take, it says itself.
+_USUAL_TERM = (
+    r"((name|user|group|id)=[A-Za-z0-9 _.@-]+"
+    r"|status=(PREP|RUNNING|SUSPENDED|SUCCEEDED|KILLED|FAILED))"
+)
+OozieFilter = Annotated[
+    str,
+    AfterValidator(_oozie_filter),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": f"^({_USUAL_TERM}(;{_USUAL_TERM})*;?)?$",
+            "maxLength": 2000,
+            "example": "status=KILLED;user=guest",
+        }
+    ),
+]
+
+
+class JobPath(BaseModel):
+    """A path that names a job."""
+
+    job_id: PathJobId
+
+
+class ApplicationPath(JobPath):
+    """A path that names an application of a job."""
+
+    application: NamedApplication
+
+
+class _Query(BaseModel):
+    model_config = ConfigDict(extra="forbid")  # a mistyped name is no wish fulfilled
+
+
+class RefreshQuery(_Query):
+    """Whether what is known is good enough."""
+
+    refresh: Flag = Field(False, description="ask Oozie now")
+
+
+class CopyLogsQuery(_Query):
+    """Whether what is saved is good enough."""
+
+    refresh: Flag = Field(False, description="copy again what is saved already")
+
+
+class LogsQuery(_Query):
+    """Which logs."""
+
+    id: list[NamedApplication] = Field([], description="applications; without any: all")
+
+
+class TrackingQuery(_Query):
+    """Which tracked jobs."""
+
+    status: list[JobStatus] = Field([], description="only jobs in one of these states")
+    user: str | None = Field(
+        None, max_length=64, description="admins only: whose jobs; `*` for everybody's"
+    )
+    limit: int = Field(MAX_PAGE, ge=1, le=MAX_PAGE, description="jobs in one answer")
+    cursor: int = Field(
+        0, ge=0, le=2**53, description="from the header `Link` of the answer before"
+    )
+
+
+class OozieJobsQuery(_Query):
+    """Passed on to Oozie as it is."""
+
+    offset: int | None = Field(None, ge=1, le=2**31 - 1, description="of the first job, from 1")
+    len: int | None = Field(None, ge=1, le=MAX_PAGE, description="jobs in one answer")
+    filter: OozieFilter | None = Field(None, max_length=2000)
+    jobtype: Literal["wf", "coord", "coordinator", "bundle"] | None = None
+
+    def given(self) -> dict[str, str]:
+        """Return what the caller has given."""
+        return {name: str(value) for name, value in self.model_dump(exclude_none=True).items()}
+
+
+_LINES = rf"^\s*{JOB_ID_PATTERN}([ \t]*[\r\n]\s*{JOB_ID_PATTERN})*\s*$"
+
+#: The bodies of `posted_ids` in the words of OpenAPI.
+POSTED_IDS: dict[str, Any] = {
+    "required": True,
+    "description": f"Oozie job ids; at most {MAX_IDS:,} ids and 1 MiB",
+    "content": {
+        "text/plain": {
+            "schema": {"type": "string", "pattern": _LINES, "description": "one id a line"},
+            "example": f"{_EXAMPLE}\n",
+        },
+        "application/json": {
+            "schema": {
+                "oneOf": [
+                    {"type": "array", "items": _JOB_ID_SCHEMA, "minItems": 1},
+                    {
+                        "type": "object",
+                        "required": ["id"],
+                        "properties": {
+                            "id": {
+                                "oneOf": [
+                                    _JOB_ID_SCHEMA,
+                                    {"type": "array", "items": _JOB_ID_SCHEMA, "minItems": 1},
+                                ]
+                            }
+                        },
+                    },
+                ]
+            },
+            "example": {"id": _EXAMPLE},
+        },
+    },
+}
+
+
+def posted_ids(request: Request) -> list[JobId]:
+    """Return the job ids in a body: text with one a line, a JSON array, or an object's `id`.
+
+    Raises:
+        BadInput: 415 for another content type, 413 for too many ids, otherwise 400; nothing of
+            the request is carried out.
+    """
+    if request.mimetype == "text/plain":
+        ids = [line.strip() for line in _text(request).splitlines()]
+    elif request.mimetype == "application/json":
+        ids = [each.strip() for each in _json_ids(_text(request))]
+    else:
+        raise BadInput(
+            f"Content type {request.mimetype or 'missing'}: send text/plain with one id a line, or "
+            "application/json with an array of ids or an object whose `id` is one or an array.",
+            status=415,
+        )
+    return _checked_ids([each for each in ids if each])
+
+
+def _checked_ids(ids: Sequence[str]) -> list[JobId]:
+    if not ids:
+        raise BadInput("The body names no job: send at least one Oozie job id.")
+    if len(ids) > MAX_IDS:
+        raise BadInput(f"{len(ids)} ids: send at most {MAX_IDS} with one request.", status=413)
+    wrong = [each[:100] for each in ids if not is_job_id(each)]
+    if wrong:
+        raise BadInput(f"Not shaped like an Oozie job id ({_EXAMPLE}): {', '.join(wrong)}")
+    return [JobId(each) for each in ids]
+
+
+def _text(request: Request) -> str:
+    try:
+        return request.get_data().decode()
+    except UnicodeDecodeError as error:
+        raise BadInput(f"The body is not UTF-8: {error.reason} at byte {error.start}.") from error
+
+
+def _json_ids(text: str) -> list[str]:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"The body is no JSON: {error}") from error
+    if isinstance(value, dict):
+        value = value.get("id")
+        value = [value] if isinstance(value, str) else value
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        raise BadInput(
+            "The JSON has the wrong type: send an array of ids, or an object whose `id` is an id "
+            "or an array of ids."
+        )
+    return value

@@ -1,0 +1,144 @@
+"""Describe the API in OpenAPI 3.1 and show it: `/openapi.json`, `/docs`."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from importlib.resources import files
+from typing import Any
+
+from flask import Blueprint, Response, jsonify, send_from_directory
+from flask_openapi3 import APIBlueprint, Info, OpenAPI, Tag
+from flask_openapi3.types import ResponseDict
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from tracker_service.api.answers import Problem
+from tracker_service.api.problems import problem
+
+_BASIC = "gateway"
+
+_MEANING = {
+    400: "The request is wrong.",
+    401: "No credentials, or the gateway refuses them.",
+    403: "The cluster, or the tracker, does not allow this.",
+    404: "There is no such thing.",
+    413: "More than 1 MiB, or more than 10,000 ids.",
+    415: "Neither text/plain nor application/json.",
+    429: "More requests than one user may make in a minute.",
+    502: "The cluster refuses what it was asked.",
+    503: "The gateway, the cluster behind it or the database does not answer right now.",
+}
+_DESCRIPTION = """\
+Follows Oozie jobs through Knox until they end, and saves the logs of those that failed.
+
+Post the id of a job to `/api/task/track/`, look at it with `/api/job/{id}`, read its logs with
+`/api/job/{id}/logs`. Credentials are those of the gateway.
+"""
+
+
+def answers(answered: ResponseDict, *refusals: int) -> ResponseDict:
+    """Return what OpenAPI has to know about the answers of a call, and about its refusals."""
+    return answered | _problems(400, *refusals)
+
+
+def blueprint(name: str, about: str, url_prefix: str) -> APIBlueprint:
+    """Return a blueprint whose calls need credentials, and describe themselves."""
+    return APIBlueprint(
+        name,
+        __name__,
+        url_prefix=url_prefix,
+        abp_tags=[Tag(name=name, description=about)],
+        abp_security=[{_BASIC: []}],
+        abp_responses=_problems(401, 403, 429, 502, 503),
+    )
+
+
+def _problems(*statuses: int) -> ResponseDict:
+    content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    again = {"Retry-After": {"description": "seconds", "schema": {"type": "integer"}}}
+    return {
+        str(status): {"description": _MEANING[status], "content": content}
+        | ({"headers": again} if status in (429, 503) else {})
+        for status in statuses
+    }
+
+
+def text(description: str, content_type: str = "text/plain") -> dict[str, Any]:
+    """Return what OpenAPI has to know about an answer that is no JSON."""
+    return {
+        "description": description,
+        "content": {content_type: {"schema": {"type": "string"}}},
+    }
+
+
+def application() -> OpenAPI:
+    """Return an application without calls that describes those that are registered."""
+    app = OpenAPI(
+        "tracker_service",
+        static_folder=None,
+        info=Info(
+            title="tracker-service",
+            version=version("tracker-service"),
+            description=_DESCRIPTION,
+        ),
+        security_schemes={_BASIC: {"type": "http", "scheme": "basic"}},
+        validation_error_status=400,
+        validation_error_model=Problem,
+        validation_error_callback=_not_valid,
+        doc_ui=False,
+    )
+    app.register_blueprint(_pages(app))
+    return app
+
+
+def _not_valid(error: ValidationError) -> Response:
+    told = (
+        f"{'.'.join(map(str, each['loc']))}: {_message(each)}"
+        for each in error.errors(include_url=False)
+    )
+    return problem(400, "; ".join(told))
+
+
+def _message(error: ErrorDetails) -> str:
+    if error["type"] == "extra_forbidden":
+        return "there is no such parameter"
+    return error["msg"].removeprefix("Value error, ")
+
+
+def _pages(app: OpenAPI) -> Blueprint:
+    bp = Blueprint("openapi", __name__)
+    assets = files("flask_openapi3_swagger") / "templates" / "swagger"
+
+    @bp.get("/openapi.json")
+    def document() -> Response:
+        return jsonify(app.api_doc | {"jsonSchemaDialect": _DIALECT})
+
+    @bp.get("/docs")
+    def docs() -> Response:
+        return Response(_PAGE, content_type="text/html; charset=utf-8")
+
+    @bp.get("/docs/<path:file>")
+    def asset(file: str) -> Response:
+        answer = send_from_directory(str(assets), file, max_age=3600)
+        answer.headers["Cache-Control"] = "public, max-age=3600"
+        return answer
+
+    return bp
+
+
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+# Paths without a slash in front, so that the page works below any prefix.
+_PAGE = """\
+<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<title>tracker-service API</title>
+<link rel="icon" href="docs/images/swagger.svg">
+<link rel="stylesheet" href="docs/css/swagger-ui.css">
+<div id="ui"></div>
+<script src="docs/js/swagger-ui-bundle.js"></script>
+<script>
+  SwaggerUIBundle({url: "openapi.json", dom_id: "#ui", deepLinking: true})
+</script>
+"""

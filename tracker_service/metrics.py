@@ -1,0 +1,109 @@
+"""Count what happens in this process, and add it up over all processes for Prometheus.
+
+Processes that share the directory `PROMETHEUS_MULTIPROC_DIR` write their counts there, see
+https://prometheus.github.io/client_python/multiprocess/
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, Metric, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
+
+SHARED_DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
+
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 60)
+_ROUTES = ("oozie", "webhdfs", "resourcemanager", "jobhistory")
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """Something that has a height right now, for each of some labels."""
+
+    name: str
+    meaning: str
+    label: str | None  #: None for a level without labels
+    values: Mapping[str, float]  #: by the label's value
+
+
+class Metrics:
+    """The counts of one process."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self._gateway = Histogram(
+            "tracker_gateway_request_duration_seconds",
+            "Seconds until the gateway answered, by the service behind it and what came of it.",
+            ["route", "outcome"],
+            buckets=_SECONDS,
+            registry=self._registry,
+        )
+        self._http = Histogram(
+            "tracker_http_request_duration_seconds",
+            "Seconds until a request to the API was answered.",
+            ["method", "route", "status"],
+            buckets=_SECONDS,
+            registry=self._registry,
+        )
+        self._lease_losses = Counter(
+            "tracker_lease_losses",
+            "Writes that were refused because another worker had taken over.",
+            registry=self._registry,
+        )
+
+    def gateway_request(self, path: str, outcome: str, seconds: float) -> None:
+        """Count a request to the gateway.
+
+        Args:
+            path: below the topology; its first part is the route.
+        """
+        first = path.split("/", 1)[0]
+        route = first if first in _ROUTES else "other"
+        self._gateway.labels(route, outcome).observe(seconds)
+
+    def http_request(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count a request to the API.
+
+        Args:
+            route: the rule that matched, so that ids make no labels.
+        """
+        self._http.labels(method, route, str(status)).observe(seconds)
+
+    def lease_lost(self) -> None:
+        """Count a write that was refused because another worker had taken over."""
+        self._lease_losses.inc()
+
+    def exposition(self, levels: Iterable[Level]) -> bytes:
+        """Return the counts of all processes and these levels, as Prometheus reads them.
+
+        Follows https://prometheus.io/docs/instrumenting/exposition_formats/
+        """
+        return generate_latest(_added_up(self._registry)) + generate_latest(_Levels(levels))
+
+
+def _added_up(own: CollectorRegistry) -> CollectorRegistry:
+    if SHARED_DIRECTORY not in os.environ:
+        return own
+    shared = CollectorRegistry()
+    MultiProcessCollector(shared)  # type: ignore[no-untyped-call]
+    return shared
+
+
+class _Levels(Collector):
+    """Levels are read when they are asked for, and so are the same in every process."""
+
+    def __init__(self, levels: Iterable[Level]) -> None:
+        self._levels = levels
+
+    def collect(self) -> Iterator[Metric]:
+        for level in self._levels:
+            labels = [level.label] if level.label else []
+            family = GaugeMetricFamily(level.name, level.meaning, labels=labels)
+            for value, height in level.values.items():
+                family.add_metric([value] if labels else [], height)
+            yield family
