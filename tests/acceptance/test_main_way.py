@@ -99,17 +99,15 @@ def test_a_killed_job_has_its_log_saved(service: RunningService, stand: Stand) -
     assert_all_logs_are_saved(service, stand, job)
 
 
-@pytest.mark.cluster
-@pytest.mark.parametrize("workflow", ["fork", "parent"])
-def test_each_application_of_a_forked_and_of_a_nested_job_is_saved(
-    run: Run, real: RealStand, workflow: str
+@pytest.mark.parametrize("workflow", ["fork", "parent", "denied"])
+def test_each_application_of_a_forked_of_a_nested_and_of_a_map_reduce_job_is_saved(
+    service: RunningService, stand: Stand, workflow: str
 ) -> None:
-    service = run(real)
-    job = real.start(workflow)
+    job = stand.start(workflow)
 
     service.track(job)
 
-    assert_all_logs_are_saved(service, real, job)
+    assert_all_logs_are_saved(service, stand, job)
 
 
 @pytest.mark.cluster

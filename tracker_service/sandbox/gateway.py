@@ -10,9 +10,11 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from http import HTTPStatus
 from threading import Lock
 from typing import TYPE_CHECKING
 
+from werkzeug.http import http_date
 from werkzeug.wrappers import Request, Response
 
 from tracker_service.sandbox.answers import (
@@ -25,7 +27,7 @@ from tracker_service.sandbox.answers import (
 from tracker_service.sandbox.cluster import USERS, Cluster
 from tracker_service.sandbox.oozie import Oozie
 from tracker_service.sandbox.webhdfs import WebHdfs
-from tracker_service.sandbox.yarn import ResourceManager
+from tracker_service.sandbox.yarn import JobHistory, ResourceManager
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -63,7 +65,7 @@ class Gateway:
         self.cluster = cluster
         #: Waited before each answer.
         self.latency_s = latency_s
-        #: Services that cannot be reached: any of oozie, resourcemanager, webhdfs.
+        #: Services that cannot be reached: any of jobhistory, oozie, resourcemanager, webhdfs.
         self.down: set[str] = set()
         #: The last requests, oldest first.
         self.requests: deque[SeenRequest] = deque(maxlen=_MAX_REMEMBERED)
@@ -75,6 +77,7 @@ class Gateway:
             "/webhdfs/v1": webhdfs.answer,
             "/oozie": Oozie(cluster, TOPOLOGY_PATH).answer,
             "/resourcemanager": ResourceManager(cluster).answer,
+            "/jobhistory": JobHistory().answer,
         }
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -119,7 +122,12 @@ class Gateway:
             return empty_answer(404)
         if _service_name(prefix).split("/")[0] in self.down:
             return backend_away(request.path)
-        return self._services[prefix](request, path, user)
+        answer = self._services[prefix](request, path, user)
+        if _service_name(prefix) != "webhdfs/data" and (
+            prefix != "/oozie" or answer.status_code < HTTPStatus.BAD_REQUEST
+        ):
+            answer.headers.add("Date", http_date())  # the service's, beside the gateway's
+        return answer
 
     def _route(self, path: str) -> tuple[str, str]:
         """Return the prefix of the service and the path below it; empty where there is none."""
@@ -150,7 +158,7 @@ class Gateway:
 
 def describe(cluster: Cluster) -> str:
     """List the ready-made jobs, one line each: its id and what happens."""
-    return "".join(f"{job.job_id} {job.scenario.description}\n" for job in cluster.ready_made)
+    return "".join(f"{job_id} {description}\n" for job_id, description in cluster.listing())
 
 
 def _user_of(authorization: str) -> str | None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping
 
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map, Rule
@@ -12,12 +10,16 @@ from werkzeug.wrappers import Request, Response
 
 from tracker_service.sandbox.answers import backend_away, empty_answer, json_answer
 from tracker_service.sandbox.cluster import Cluster
+from tracker_service.sandbox.coordinator_beans import action_bean, full_bean
+from tracker_service.sandbox.courses import ActionError
 from tracker_service.sandbox.inodes import HdfsError, NotFoundError
-from tracker_service.sandbox.jobs import Job, Status
-from tracker_service.sandbox.oozie_beans import job_bean
-from tracker_service.sandbox.scenarios import ActionError
+from tracker_service.sandbox.jobs import Job
+from tracker_service.sandbox.oozie_beans import action_beans, job_bean, retry_beans
+from tracker_service.sandbox.oozie_calls import Call, OozieError, refusal
+from tracker_service.sandbox.oozie_lists import jobs_answer
 from tracker_service.sandbox.workflows import (
     MalformedXmlError,
+    UnresolvedNameError,
     UnresolvedVariableError,
     hdfs_path,
     read_configuration,
@@ -25,8 +27,6 @@ from tracker_service.sandbox.workflows import (
     submitted_configuration,
 )
 
-_BEANS = {"wf": "workflows", "coord": "coordinatorjobs", "bundle": "bundlejobs"}
-_FILTERS = ("id", "name", "user", "status", "group")
 _ROUTES = Map(
     [
         Rule("/versions", endpoint="versions"),
@@ -37,14 +37,6 @@ _ROUTES = Map(
         Rule("/<any(v0, v1, v2):version>/job/<job_id>", endpoint="change", methods=["PUT"]),
     ]
 )
-
-
-class OozieError(Exception):
-    """Oozie refuses a request with one of its codes."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(f"{code}: {message}")
-        self.code = code
 
 
 class Oozie:
@@ -58,7 +50,7 @@ class Oozie:
         self._topology_path = topology_path
         self._endpoints: dict[str, Callable[..., Response]] = {
             "versions": lambda _call: json_answer([0, 1, 2]),
-            "admin_status": lambda _call: json_answer({"systemMode": "NORMAL"}),
+            "admin_status": lambda _call, version: json_answer({"systemMode": "NORMAL"}),
             "jobs": self._jobs,
             "submit": self._submit,
             "job": self._job,
@@ -71,79 +63,66 @@ class Oozie:
             endpoint, found = _ROUTES.bind("").match(path, request.method)
         except HTTPException:
             return json_answer({"errorMessage": "Not Found", "httpStatusCode": 404}, 404)
-        arguments = {name: value for name, value in found.items() if name != "version"}
         try:
-            return self._endpoints[endpoint](_Call(request=request, user=user), **arguments)
+            return self._endpoints[endpoint](Call(request=request, user=user), **found)
         except OozieError as refused:
-            return _refusal(refused, with_body=request.method != "PUT")
+            return refusal(refused, with_body=request.method != "PUT")
         except MalformedXmlError:
             return backend_away(request.path)
 
-    def _job(self, call: _Call, job_id: str) -> Response:
-        show = call.request.args.get("show") or "info"
+    def _job(self, call: Call, version: str, job_id: str) -> Response:
+        gateway = call.request.host_url.rstrip("/") + self._topology_path
+        show = call.text("show", "info")
         with self._cluster.settled() as now:
-            job = self._existing(job_id)
-            if show == "status":
-                return json_answer({"status": job.status(now)})
-            if show != "info":
-                raise OozieError("E0303", f"Invalid parameter value, [show] = [{show}]")
-            gateway = call.request.host_url.rstrip("/") + self._topology_path
-            return json_answer(job_bean(job, now, gateway))
+            if coordinator := self._cluster.look_up_coordinator(job_id):
+                # Without a length, version 2 leaves the actions out.
+                length = call.number("len", 1000 if version == "v1" else 0)
+                bean = full_bean(coordinator, now, call.number("offset", 1), length)
+                return _shown(show, {"info": bean, "status": {"status": coordinator.status(now)}})
+            if "@" in job_id:
+                return self._action(job_id, show, now, gateway)
+            job = self._cluster.look_up(job_id)
+            if job is None and show == "status":
+                raise OozieError("E0605", f"Action does not exist [{job_id}]")
+            if job is None:
+                raise OozieError("E0604", f"Job does not exist [{job_id}]")
+            bean = job_bean(job, now, gateway)
+            return _shown(show, {"info": bean, "status": {"status": job.status(now)}})
 
-    def _change(self, call: _Call, job_id: str) -> Response:
-        action = call.request.args.get("action")
+    def _action(self, action_id: str, show: str, now: float, gateway: str) -> Response:
+        """Answer about an action of a workflow or of a coordinator."""
+        job_id, _, name = action_id.partition("@")
+        if coordinator := self._cluster.look_up_coordinator(job_id):
+            if name.isdigit() and 0 < int(name) <= len(coordinator.workflows):
+                bean = action_bean(coordinator, int(name), now)
+                return _shown(show, {"info": bean, "status": {"status": bean["status"]}})
+        elif job := self._cluster.look_up(job_id):
+            beans = {bean["name"]: bean for bean in action_beans(job, now, gateway)}
+            if name in beans:
+                retries = retry_beans(job, name, now, gateway)
+                return _shown(show, {"info": beans[name], "retries": {"retries": retries}})
+        raise OozieError("E0605", f"Action does not exist [{action_id}]")
+
+    def _change(self, call: Call, version: str, job_id: str) -> Response:
+        action = call.text("action")
         if not action:
             raise OozieError("E0305", "Missing parameter [action]")
         if action not in ("kill", "start"):
             raise OozieError("E0303", f"Invalid parameter value, [action] = [{action}]")
         with self._cluster.settled():
             job = self._cluster.jobs.get(job_id)
-            if job is None:
+            if job is None and job_id not in self._cluster.coordinators:
                 raise OozieError("E0605", f"Action does not exist [{job_id}]")
             if action == "kill":
                 self._cluster.kill(job_id)
-            else:
+            elif job:
                 self._cluster.begin(job)
         return empty_answer()
 
-    def _existing(self, job_id: str) -> Job:
-        job = self._cluster.look_up(job_id)
-        if job is None:
-            raise OozieError("E0604", f"Job does not exist [{job_id}]")
-        return job
+    def _jobs(self, call: Call, version: str) -> Response:
+        return jobs_answer(self._cluster, call)
 
-    def _jobs(self, call: _Call) -> Response:
-        parameters = call.request.args
-        kind = parameters.get("jobtype") or "wf"
-        if kind not in _BEANS:
-            return json_answer({"errorMessage": f"unknown {kind}", "httpStatusCode": 500}, 500)
-        filters = _read_filter(parameters.get("filter", ""))
-        offset, length = call.number("offset", 1), call.number("len", 50)
-        with self._cluster.settled() as now:
-            found = self._matching(filters, now) if kind == "wf" else []
-            page = found[offset - 1 : offset - 1 + length]
-            beans = [job_bean(job, now, None) for job in page]
-        return json_answer(
-            {"total": len(found), "offset": offset, "len": length, _BEANS[kind]: beans}
-        )
-
-    def _matching(self, filters: dict[str, set[str]], now: float) -> list[Job]:
-        if "id" in filters:
-            looked_up = (self._cluster.look_up(job_id) for job_id in filters["id"])
-            candidates = [job for job in looked_up if job is not None]
-        else:
-            candidates = list(self._cluster.jobs.values())
-        candidates.sort(key=lambda job: job.sequence, reverse=True)
-        tests: dict[str, Callable[[Job], str]] = {
-            "name": lambda job: job.definition.name,
-            "user": lambda job: job.user,
-            "status": lambda job: job.status(now),
-            "group": lambda _job: "",
-        }
-        wanted = [(tests[name], values) for name, values in filters.items() if name != "id"]
-        return [job for job in candidates if all(of(job) in values for of, values in wanted)]
-
-    def _submit(self, call: _Call) -> Response:
+    def _submit(self, call: Call, version: str) -> Response:
         if call.request.mimetype != "application/xml":
             raise OozieError("E0300", f"Invalid content-type [{call.request.mimetype}]")
         sent = read_configuration(call.request.get_data())
@@ -162,6 +141,8 @@ class Oozie:
             definition = read_workflow(data, properties)
         except MalformedXmlError as exc:
             raise OozieError("E0701", f"XML schema error, {exc}") from exc
+        except UnresolvedNameError as exc:
+            raise OozieError("E0803", f"IO error, {exc}") from exc
         except UnresolvedVariableError as exc:
             definition, problem = None, ActionError(code="EL_ERROR", message=str(exc))
         if dry_run:
@@ -185,47 +166,8 @@ class Oozie:
             raise OozieError("E0501", f"Could not perform authorization operation, {exc}") from exc
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Call:
-    """One request with the caller's name."""
-
-    request: Request
-    user: str
-
-    def number(self, name: str, default: int) -> int:
-        """Return a whole number; the default for what is missing or below one."""
-        value = self.request.args.get(name) or str(default)
-        try:
-            number = int(value)
-        except ValueError as exc:
-            raise OozieError("E1603", f'For input string: "{value}"') from exc
-        return number if number > 0 else default
-
-
-def _read_filter(text: str) -> dict[str, set[str]]:
-    """Return the wanted values by name; several values of one name are alternatives."""
-    filters: dict[str, set[str]] = {}
-    for element in filter(None, text.split(";")):
-        name, equals, value = element.partition("=")
-        problem = f"Invalid jobs filter [{text}], "
-        if not equals:
-            raise OozieError(
-                "E0420", f"{problem}elements must be semicolon-separated name=value pairs"
-            )
-        if name not in _FILTERS:
-            raise OozieError("E0420", f"{problem}invalid name [{name}]")
-        if name == "status":
-            value = value.upper()
-            if value not in list(Status):
-                raise OozieError("E0420", f"{problem}invalid status [{value}]")
-        filters.setdefault(name, set()).add(value)
-    return filters
-
-
-def _refusal(error: OozieError, *, with_body: bool) -> Response:
-    message = str(error)
-    headers = {"oozie-error-code": error.code, "oozie-error-message": message.replace("\n", " ")}
-    if not with_body:
-        return empty_answer(400, headers)
-    body: dict[str, Any] = {"errorMessage": message, "httpStatusCode": 400}
-    return json_answer(body, 400, headers)
+def _shown(show: str, shown: Mapping[str, object]) -> Response:
+    """Answer with the view that was asked for."""
+    if show not in shown:
+        raise OozieError("E0303", f"Invalid parameter value, [show] = [{show}]")
+    return json_answer(shown[show])

@@ -1,4 +1,4 @@
-"""Writes a job in the JSON in which Oozie describes it."""
+"""Writes jobs and their actions in the JSON in which Oozie describes them."""
 
 from __future__ import annotations
 
@@ -7,10 +7,20 @@ from email.utils import formatdate
 from typing import TypeAlias
 from xml.sax.saxutils import escape
 
-from tracker_service.sandbox.jobs import NAME_NODE, RESOURCE_MANAGER, Job, Status
+from tracker_service.sandbox.courses import Action
+from tracker_service.sandbox.jobs import (
+    NAME_NODE,
+    RESOURCE_MANAGER,
+    Application,
+    Job,
+    Status,
+    Step,
+)
 from tracker_service.sandbox.workflows import write_configuration
 
 Bean: TypeAlias = dict[str, object]
+
+_CONSOLE = "http://localhost:11000/oozie?job={}"
 
 
 def job_bean(job: Job, now: float, gateway: str | None) -> Bean:
@@ -21,92 +31,135 @@ def job_bean(job: Job, now: float, gateway: str | None) -> Bean:
     full = gateway is not None
     return {
         "appName": job.definition.name,
-        "externalId": None,
+        "externalId": job.external_id,
         "conf": write_configuration(job.configuration) if full else None,
         "run": 0,
         "acl": None,
         "appPath": job.configuration["oozie.wf.application.path"] if full else None,
-        "parentId": None,
-        "lastModTime": _date(changed),
-        "consoleUrl": f"http://localhost:11000/oozie?job={job.job_id}",
-        "createdTime": _date(job.created_at),
-        "startTime": _date(job.started_at),
+        "parentId": job.parent_id,
+        "lastModTime": date(changed),
+        "consoleUrl": _CONSOLE.format(job.job_id),
+        "createdTime": date(job.created_at),
+        "startTime": date(job.started_at),
         "toString": f"Workflow id[{job.job_id}] status[{status}]",
         "id": job.job_id,
-        "endTime": _date(job.ends_at if ended else None),
+        "endTime": date(job.ends_at if ended else None),
         "user": job.user,
-        "actions": [] if gateway is None else list(_actions(job, now, gateway)),
+        "actions": [] if gateway is None else list(action_beans(job, now, gateway)),
         "status": status,
         "group": None,
     }
 
 
-def _actions(job: Job, now: float, gateway: str) -> Iterator[Bean]:
+def action_beans(job: Job, now: float, gateway: str) -> Iterator[Bean]:
+    """Describe each node that the job has come to."""
     if job.started_at is None:
         return
-    start = _date(job.started_at)
-    yield _control(job, ":start:", ":START:", start, transition=job.definition.action)
-    yield _shell_action(job, now, gateway)
-    if job.has_ended(now) and job.killed_at is None:
-        end = _date(job.ends_at)
-        if job.error is None:
-            yield _control(job, job.definition.ok_to, ":END:", end)
-        elif job.status(now) is Status.KILLED:
-            yield _control(job, job.definition.error_to, ":KILL:", end) | {
-                "errorMessage": job.error.message,
-                "errorCode": "E0729",
-                "conf": "${wf:errorMessage(wf:lastErrorNode())}",
-            }
-
-
-def _shell_action(job: Job, now: float, gateway: str) -> Bean:
-    launched = job.has_launched(now)
-    status, external_status, transition = _action_status(job, now)
+    first, last = job.scenario.actions[0], job.scenario.actions[-1]
+    yield _control(job, ":start:", ":START:", job.started_at, transition=first.name)
+    for step in job.steps(now):
+        if step.action.type.startswith(":"):
+            yield _control(
+                job, step.action.name, step.action.type, step.starts_at, step.action.ok_to
+            )
+        else:
+            yield _step(step, now, gateway)
+    if job.status(now) is Status.SUCCEEDED:
+        yield _control(job, last.ok_to, ":END:", job.ends_at)
     failure = job.failure(now)
-    bean = _action(job, job.definition.action, "shell", status)
+    if failure and failure.action.error and job.status(now) is Status.KILLED:
+        yield _control(job, failure.action.error_to, ":KILL:", job.ends_at) | {
+            "errorMessage": failure.action.error.message or "",
+            "errorCode": "E0729",
+            "conf": "${wf:errorMessage(wf:lastErrorNode())}",
+        }
+
+
+def retry_beans(job: Job, name: str, now: float, gateway: str) -> list[Bean]:
+    """Describe the tries of an action before the present one."""
+    return [
+        {
+            "consoleUrl": _proxy(gateway, step.launched(number, now)[:1]),
+            "startTime": date(step.try_starts_at(number)),
+            "endTime": date(step.try_starts_at(number + 1)),
+            "attempt": str(number + 1),
+        }
+        for step in job.steps(now)
+        if step.action.name == name
+        for number in range(step.retries(now))
+    ]
+
+
+def _step(step: Step, now: float, gateway: str) -> Bean:
+    retries = step.retries(now)
+    launched = step.launched(retries, now)
+    child = step.job.children.get(step.action.name)
+    status, external_status, transition = _statuses(step, launched, child, now)
+    error = step.error(now)
+    bean = _bean(step.job, step.action.name, step.action.type, status)
     return bean | {
-        "trackerUri": RESOURCE_MANAGER if launched else None,
-        "errorMessage": failure.message if failure else None,
-        "externalId": job.application_id if launched else None,
-        "errorCode": failure.code if failure else None,
-        "conf": _shell_conf(job),
+        "userRetryMax": len(step.action.tries) - 1,
+        "trackerUri": "local" if child else RESOURCE_MANAGER if launched else None,
+        "errorMessage": error.message if error else None,
+        "userRetryCount": retries,
+        "externalChildIDs": _child_ids(step, launched, now),
+        "externalId": child.job_id if child else _id_of(launched[:1]),
+        "errorCode": error.code if error else None,
+        "conf": _conf(step.action, step.job.user),
         "transition": transition,
-        "consoleUrl": f"{gateway}/yarn/proxy/{job.application_id}" if launched else None,
-        "startTime": _date(job.started_at),
-        "endTime": _date(job.ends_at if job.has_ended(now) else None),
+        "consoleUrl": _CONSOLE.format(child.job_id) if child else _proxy(gateway, launched[:1]),
+        "startTime": date(step.starts_at),
+        "endTime": date(step.ends_at if step.has_ended(now) else None),
         "externalStatus": external_status,
     }
 
 
-def _action_status(job: Job, now: float) -> tuple[str, str | None, str | None]:
-    """Return the action's status, that of its application, and the node after it."""
-    if job.killed_at is not None:
+def _statuses(
+    step: Step, launched: list[Application], child: Job | None, now: float
+) -> tuple[str, str | None, str | None]:
+    """Return the action's status, that of what it started, and the node after it."""
+    has_begun = bool(launched or child)
+    if step.is_killed(now):
         return "KILLED", "KILLED", None
-    if not job.has_ended(now):
-        return ("RUNNING", "RUNNING", None) if job.has_launched(now) else ("PREP", None, None)
-    if job.error is None:
-        return "OK", "SUCCEEDED", job.definition.ok_to
-    if not job.has_launched(now):
+    if not step.has_ended(now):
+        return ("RUNNING", "RUNNING", None) if has_begun else ("PREP", None, None)
+    if step.action.error is None:
+        return "OK", "SUCCEEDED", step.action.ok_to
+    if not has_begun:
         return "FAILED", None, None
-    return "ERROR", "FAILED/KILLED", job.definition.error_to
+    return "ERROR", child.status(now) if child else "FAILED/KILLED", step.action.error_to
 
 
-def _control(
-    job: Job, name: str, kind: str, when: str | None, transition: str | None = None
-) -> Bean:
-    return _action(job, name, kind, "OK") | {
+def _child_ids(step: Step, launched: list[Application], now: float) -> str | None:
+    """Return the jobs that the launcher has started, which Oozie learns of at its end."""
+    if not step.has_ended(now) or step.is_killed(now):
+        return None
+    ids = [f"job_{application.number}" for application in launched if application.run.is_child]
+    return ",".join(ids) or None
+
+
+def _id_of(launched: list[Application]) -> str | None:
+    return next((application.application_id for application in launched), None)
+
+
+def _proxy(gateway: str, launched: list[Application]) -> str | None:
+    return f"{gateway}/yarn/proxy/{launched[0].application_id}" if launched else None
+
+
+def _control(job: Job, name: str, kind: str, when: float, transition: str | None = None) -> Bean:
+    return _bean(job, name, kind, "OK") | {
         "trackerUri": "-",
         "externalId": "-",
         "conf": "",
         "transition": transition,
         "consoleUrl": "-",
-        "startTime": when,
-        "endTime": when,
+        "startTime": date(when),
+        "endTime": date(when),
         "externalStatus": "OK",
     }
 
 
-def _action(job: Job, name: str, kind: str, status: str) -> Bean:
+def _bean(job: Job, name: str, kind: str, status: str) -> Bean:
     """Return an action's keys in Oozie's order; what is None is filled in by the caller."""
     return {
         "cred": None,
@@ -135,20 +188,28 @@ def _action(job: Job, name: str, kind: str, status: str) -> Bean:
     }
 
 
-def _shell_conf(job: Job) -> str:
-    executable = escape(job.definition.executable)
-    arguments = [f"<argument>{escape(value)}</argument>" for value in job.definition.arguments]
-    lines = [
+def _conf(action: Action, user: str) -> str:
+    """Return the action's XML with its variables replaced."""
+    where = [
         f"<resource-manager>{RESOURCE_MANAGER}</resource-manager>",
         f"<name-node>{NAME_NODE}</name-node>",
-        f"<exec>{executable}</exec>",
-        *arguments,
-        f"<file>{executable}</file>",
-        "<configuration />",
     ]
+    executable = escape(action.executable)
+    schema, lines = "workflow:1.0", [*where, "<configuration />"]
+    match action.type:
+        case "shell":
+            arguments = [f"<argument>{escape(value)}</argument>" for value in action.arguments]
+            script = [f"<exec>{executable}</exec>", *arguments, f"<file>{executable}</file>"]
+            schema, lines = "shell-action:1.0", [*where, *script, "<configuration />"]
+        case "java":
+            lines = [*where, f"<main-class>{executable}</main-class>", "<configuration />"]
+        case "sub-workflow" if action.child:
+            path = f"<app-path>{NAME_NODE}/user/{user}/{action.child.name}</app-path>"
+            lines = [path, "<propagate-configuration />", "<configuration />"]
     inner = "".join(f"  {line}\r\n" for line in lines)
-    return f'<shell xmlns="uri:oozie:shell-action:1.0">\r\n{inner}</shell>'
+    return f'<{action.type} xmlns="uri:oozie:{schema}">\r\n{inner}</{action.type}>'
 
 
-def _date(seconds: float | None) -> str | None:
+def date(seconds: float | None) -> str | None:
+    """Return a time as Oozie writes it."""
     return None if seconds is None else formatdate(seconds, usegmt=True)

@@ -1,97 +1,163 @@
-"""Says what a job in the sandbox does, how long it takes and what it leaves in the log."""
+"""Lists the jobs of the sandbox, each as a real cluster has run it."""
 
 from __future__ import annotations
 
-import gzip
 import math
-from dataclasses import dataclass
-from functools import cached_property, lru_cache, partial
-from importlib import resources
+from dataclasses import replace
+from functools import lru_cache
 
-#: The application of the recordings, without its number.
-RECORDED_CLUSTER = 1795323021266
-
-
-@dataclass(frozen=True)
-class Recording:
-    """An aggregated log file of a real cluster, and what ``yarn logs`` prints of it."""
-
-    name: str
-    application_number: int
-
-    @cached_property
-    def aggregated(self) -> bytes:
-        """The bytes of the TFile."""
-        return self._packed("localhost_8041.gz")
-
-    @cached_property
-    def text(self) -> bytes:
-        """The text that ``yarn logs -applicationId`` prints."""
-        return self._packed("yarn-logs.txt.gz")
-
-    def aggregated_of(self, application_id: str) -> bytes:
-        """Return the TFile with the identifiers of another application."""
-        return self._renumbered(self.aggregated, application_id)
-
-    def text_of(self, application_id: str) -> bytes:
-        """Return the text with the identifiers of another application."""
-        return self._renumbered(self.text, application_id)
-
-    def _renumbered(self, data: bytes, application_id: str) -> bytes:
-        """Replace identifiers by ones of the same length, so that recorded lengths stay right."""
-        recorded = f"{RECORDED_CLUSTER}_{self.application_number:04d}".encode()
-        return data.replace(recorded, application_id.removeprefix("application_").encode())
-
-    def _packed(self, name: str) -> bytes:
-        folder = resources.files(__package__) / "logs" / self.name
-        return gzip.decompress((folder / name).read_bytes())
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ActionError:
-    """The code and the message that Oozie notes at a failed action."""
-
-    code: str
-    message: str
-
+from tracker_service.sandbox.courses import Action, ActionError, Run, Scenario, Schedule
+from tracker_service.sandbox.recordings import recording
 
 SCRIPT_FAILED = ActionError(
     code="1", message="Main Class [org.apache.oozie.action.hadoop.ShellMain], exit code [1]"
 )
+#: What Oozie notes when a job fails that the action's launcher has started: nothing.
+SILENT = ActionError(code=None, message=None)
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scenario:
-    """The course of a workflow with one shell action; times are seconds."""
-
-    name: str
-    description: str
-    recording: Recording
-    error: ActionError | None = None
-    #: How the workflow ends when the action fails: KILLED by its kill node, or FAILED.
-    status_of_failure: str = "KILLED"
-    #: From the start until the action has ended.
-    runs_s: float = math.inf
-    #: From the start until the application has its id; never, where None.
-    launches_after_s: float | None = 0.5
-    #: From the end of the application until its log is complete in HDFS.
-    aggregates_s: float = 0.5
+_NO_TABLE = "File does not exist: /user/guest/{}/table/data"
+_NO_INPUT = "Input path does not exist: /user/guest/missing/2026-11-22"
+_NO_FILE = "resource-types.xml not found"
+_TASK_FAILED = (
+    "Task failed task_{number}_m_000001\nJob failed as tasks failed. "
+    "failedMaps:1 failedReduces:0 killedMaps:0 killedReduces: 0\n"
+)
+_DENIED = (
+    "Job setup failed : org.apache.hadoop.security.AccessControlException: Permission denied: "
+    'user=guest, access=WRITE, inode="/user/sam":sam:users:drwxr-xr-x'
+)
 
 
 @lru_cache
 def scenarios() -> dict[str, Scenario]:
-    """Return the ready-made courses by name."""
-    succeeded = Recording("succeeds", 4)
-    shell = partial(Scenario, recording=succeeded)
+    """Return the ready-made workflows by name."""
+    java, fork = _NO_TABLE.format("java"), _launcher("fork/count")
+    retried = _NO_TABLE.format("retried")
     every = (
-        shell(name="succeeds", description="runs for 20 s and succeeds", runs_s=20.0),
-        shell(
-            name="fails",
-            description="its shell action fails with a Python traceback after 5 s",
-            recording=Recording("fails", 5),
-            error=SCRIPT_FAILED,
-            runs_s=5.0,
+        _workflow("succeeds", "runs for 20 s and succeeds", _shell("ok/work", 20)),
+        _workflow(
+            "fails",
+            "its shell action fails with a Python traceback after 5 s",
+            _shell("fail/work", 5, SCRIPT_FAILED),
         ),
-        shell(name="never-ends", description="runs until somebody kills it"),
+        _workflow("never-ends", "runs until somebody kills it", _shell("sleep/work")),
+        _workflow(
+            "java-exception",
+            "its Java action fails with an exception after 5 s",
+            _java("java/index", 5, java),
+        ),
+        _workflow(
+            "out-of-memory",
+            "YARN kills its map tasks, which use too much memory (exit code 143), after 10 s",
+            _map_reduce("memory", 10, child_failure=_TASK_FAILED),
+        ),
+        _workflow(
+            "missing-input",
+            "the input path of its map-reduce action is missing, which shows after 5 s",
+            _map_reduce("missing", 5, launcher_failure=_NO_INPUT),
+        ),
+        _workflow(
+            "permission-denied",
+            "its map-reduce job may not write where it should, which shows after 10 s",
+            _map_reduce("denied", 10, child_failure=_DENIED),
+        ),
+        _workflow(
+            "fork",
+            "one branch of its fork fails after 8 s, and the other is killed",
+            _shell("fork/work", 3, ok_to="split"),
+            Action(name="split", type=":FORK:", starts_s=3, ends_s=3, ok_to="*"),
+            _java("fork/check", 8, _NO_FILE, starts_s=3),
+            Action(name="count", type="map-reduce", starts_s=3, tries=((fork,),)),
+        ),
+        _workflow(
+            "sub-workflow",
+            "its sub-workflow fails with a Python traceback after 5 s",
+            _sub_workflow("call", _workflow("child", "", _shell("parent/work", 5, SCRIPT_FAILED))),
+        ),
+        _workflow(
+            "retried",
+            "its Java action fails after 4 s, is repeated once, and fails again",
+            replace(
+                _java("retried/index", 8, retried),
+                tries=(
+                    (_launcher("retried/index", retried),),
+                    (_launcher("retried/index-2", retried),),
+                ),
+            ),
+        ),
+        _workflow(
+            "killed",
+            "its user kills it after 10 s",
+            _shell("sleep/work"),
+            killed_after_s=10,
+        ),
     )
     return {scenario.name: scenario for scenario in every}
+
+
+@lru_cache
+def schedules() -> dict[str, Schedule]:
+    """Return the ready-made coordinators by name."""
+    daily = Schedule(
+        name="coordinator",
+        description="has three actions, of which the second fails after 10 s",
+        first_day="2026-11-01",
+        workflows=(
+            _workflow("daily", "", _shell("daily/work", 5)),
+            _workflow("daily", "", _shell("daily/work-2", 10, SCRIPT_FAILED)),
+            _workflow("daily", "", _shell("daily/work-3", 15)),
+        ),
+    )
+    return {daily.name: daily}
+
+
+def _workflow(
+    name: str, description: str, *actions: Action, killed_after_s: float = math.inf
+) -> Scenario:
+    return Scenario(
+        name=name, description=description, actions=actions, killed_after_s=killed_after_s
+    )
+
+
+def _launcher(name: str, failure: str = "") -> Run:
+    return Run(recording=recording(name), after_s=0.5, failure=failure)
+
+
+def _shell(
+    recorded: str, ends_s: float = math.inf, error: ActionError | None = None, ok_to: str = "end"
+) -> Action:
+    run = _launcher(recorded, error.message or "" if error else "")
+    return Action(ends_s=ends_s, tries=((run,),), error=error, ok_to=ok_to)
+
+
+def _java(recorded: str, ends_s: float, failure: str, starts_s: float = 0.0) -> Action:
+    return Action(
+        name=recorded.rpartition("/")[2],
+        type="java",
+        starts_s=starts_s,
+        ends_s=ends_s,
+        tries=((_launcher(recorded, failure),),),
+        error=ActionError(code="JA018", message=failure),
+        executable="org.apache.hadoop.io.MapFile",
+    )
+
+
+def _map_reduce(
+    recorded: str, ends_s: float, *, launcher_failure: str = "", child_failure: str = ""
+) -> Action:
+    runs = [_launcher(f"{recorded}/count", launcher_failure)]
+    if child_failure:
+        job = replace(_launcher(f"{recorded}/count-job", child_failure), after_s=3, is_child=True)
+        runs.append(job)
+    known = ActionError(code="JA018", message=launcher_failure)
+    return Action(
+        name="count",
+        type="map-reduce",
+        ends_s=ends_s,
+        tries=(tuple(runs),),
+        error=known if launcher_failure else SILENT,
+    )
+
+
+def _sub_workflow(name: str, child: Scenario) -> Action:
+    return Action(name=name, type="sub-workflow", ends_s=child.runs_s, error=SILENT, child=child)

@@ -12,9 +12,15 @@ from tracker_service.sandbox.jobs import NAME_NODE, RESOURCE_MANAGER, Definition
 
 _EXPRESSION = re.compile(r"\$\{\s*(?:wf:conf\(\s*['\"]([^'\"]+)['\"]\s*\)|([A-Za-z_][\w.]*))\s*}")
 
+_FUNCTION = re.compile(r"\$\{\s*(\w+:\w+)\(")
+
 
 class MalformedXmlError(Exception):
     """The text is no XML of the kind that is due."""
+
+
+class UnresolvedNameError(Exception):
+    """The workflow's name uses what Oozie cannot know before the workflow runs."""
 
 
 class UnresolvedVariableError(Exception):
@@ -61,13 +67,14 @@ def hdfs_path(value: str) -> str:
 def read_workflow(data: bytes, properties: dict[str, str]) -> Definition:
     """Return what the workflow's first action does.
 
-    Raise UnresolvedVariableError where the configuration lacks a variable of the action.
+    Raise UnresolvedNameError where the workflow's name cannot be known, and
+    UnresolvedVariableError where the configuration lacks a variable of the action.
     """
     root = _parsed(data)
     for element in root.iter():
         element.tag = element.tag.rpartition("}")[2]
     action = root.find("action")
-    name = _substituted(root.get("name", ""), properties)
+    name = _name(root.get("name", ""), properties)
     if action is None:
         return Definition(name=name)
     return Definition(
@@ -88,6 +95,16 @@ def _parsed(data: bytes) -> ElementTree.Element:
         return ElementTree.fromstring(data)  # noqa: S314 - one's own workflows, on loopback
     except ElementTree.ParseError as exc:
         raise MalformedXmlError(str(exc)) from exc
+
+
+def _name(text: str, properties: dict[str, str]) -> str:
+    """Return the workflow's name, in which there may be variables but no functions."""
+    if function := _FUNCTION.search(text):
+        raise UnresolvedNameError(f"Function [{function[1]}] not found")
+    try:
+        return _substituted(text, properties)
+    except UnresolvedVariableError as exc:
+        raise UnresolvedNameError(str(exc)) from exc
 
 
 def _substituted(text: str, properties: dict[str, str]) -> str:

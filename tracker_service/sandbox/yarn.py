@@ -1,4 +1,4 @@
-"""Speaks the resource manager's REST API, as it is seen through the gateway."""
+"""Speaks the REST APIs of YARN and of the job history, as they are seen through the gateway."""
 
 from __future__ import annotations
 
@@ -7,10 +7,16 @@ import re
 from werkzeug.wrappers import Request, Response
 
 from tracker_service.sandbox.answers import error_page, json_answer
-from tracker_service.sandbox.cluster import Cluster
-from tracker_service.sandbox.jobs import Job, Status
+from tracker_service.sandbox.cluster import STARTED_MS, Cluster
+from tracker_service.sandbox.jobs import Application
 
 _STATES = ("NEW", "NEW_SAVING", "SUBMITTED", "ACCEPTED", "RUNNING", "FINISHED", "FAILED", "KILLED")
+_HADOOP = {
+    "hadoopVersion": "3.3.6",
+    "hadoopBuildVersion": "3.3.6 from 1be78238728da9266a4f88195058f08fd012bf9c by ubuntu "
+    "source checksum 5652179ad55f76cb287d9c633bb53bbd",
+    "hadoopVersionBuiltOn": "2023-06-18T08:22Z",
+}
 _APPLICATION_ID = re.compile(r"application_\d+_\d+")
 
 
@@ -34,7 +40,7 @@ class ResourceManager:
             case ["v1", "cluster", "apps", application_id, "state"]:
                 return self._application(application_id, only_state=True)
             case ["v1", "cluster"] | ["v1", "cluster", "info"]:
-                return json_answer({"clusterInfo": {"state": "STARTED", "hadoopVersion": "3.3.6"}})
+                return json_answer({"clusterInfo": _cluster_info()})
         return error_page(404, request.path, "Not Found")
 
     def _application(self, application_id: str, *, only_state: bool = False) -> Response:
@@ -50,15 +56,15 @@ class ResourceManager:
                 f"java.lang.IllegalArgumentException: Invalid ApplicationId: {application_id}",
             )
         with self._cluster.settled() as now:
-            job = self._cluster.applications.get(application_id)
-            if job is None or not job.has_launched(now):
+            application = self._cluster.applications.get(application_id)
+            if application is None or not application.has_launched(now):
                 return _refusal(
                     "NotFoundException",
                     f"java.lang.Exception: app with id: {application_id} not found",
                 )
             if only_state:
-                return json_answer({"state": _states(job, now)[0]})
-            return json_answer({"app": described(job, now)})
+                return json_answer({"state": application.states(now)[0]})
+            return json_answer({"app": described(application, now)})
 
     def _applications(self, request: Request) -> Response:
         states = _words(request, "states") | _words(request, "state")
@@ -69,36 +75,64 @@ class ResourceManager:
                 f"It should be one of [{', '.join(_STATES)}]",
             )
         with self._cluster.settled() as now:
-            launched = (job for job in self._cluster.jobs.values() if job.has_launched(now))
-            every = (described(job, now) for job in launched)
-            wanted = [app for app in every if _matches(app, request, states)]
+            every = self._cluster.applications.values()
+            launched = (described(each, now) for each in every if each.has_launched(now))
+            wanted = [app for app in launched if _matches(app, request, states)]
         return json_answer({"apps": {"app": wanted} if wanted else {}})
 
 
-def described(job: Job, now: float) -> dict[str, object]:
-    """Describe a job's launcher as the resource manager does."""
-    state, final_status = _states(job, now)
-    ended = job.has_ended(now)
-    finished = job.ends_at if ended else now
-    seconds = finished - job.launches_at
+class JobHistory:
+    """The service ``jobhistory`` of the gateway: only what says that it is there.
+
+    Follows the MapReduce History Server REST APIs of Hadoop 3.3.6.
+    """
+
+    def answer(self, request: Request, path: str, user: str) -> Response:
+        """Answer a request for ``jobhistory`` + *path*."""
+        if path.strip("/") in ("ws/v1/history", "ws/v1/history/info"):
+            return json_answer({"historyInfo": {"startedOn": STARTED_MS, **_HADOOP}})
+        return error_page(404, request.path, "Not Found")
+
+
+def _cluster_info() -> dict[str, object]:
+    version = {key.replace("hadoop", "resourceManager"): value for key, value in _HADOOP.items()}
     return {
-        "id": job.application_id,
-        "user": job.user,
-        "name": f"oozie:launcher:T=shell:W={job.definition.name}"
-        f":A={job.definition.action}:ID={job.job_id}",
+        "id": STARTED_MS,
+        "startedOn": STARTED_MS,
+        "state": "STARTED",
+        "haState": "ACTIVE",
+        "rmStateStoreName": "org.apache.hadoop.yarn.server.resourcemanager.recovery."
+        "NullRMStateStore",
+        **version,
+        **_HADOOP,
+        "haZooKeeperConnectionState": "Could not find leader elector. Verify both HA and automatic "
+        "failover are enabled.",
+    }
+
+
+def described(application: Application, now: float) -> dict[str, object]:
+    """Describe an application as the resource manager does."""
+    state, final_status = application.states(now)
+    ended = application.has_ended(now)
+    finished = application.ends_at if ended else now
+    seconds = finished - application.launches_at
+    return {
+        "id": application.application_id,
+        "user": application.job.user,
+        "name": _name(application),
         "queue": "default",
         "state": state,
         "finalStatus": final_status,
         "progress": 100.0 if ended else 0.0,
         "trackingUI": "History" if ended else "ApplicationMaster",
         "trackingUrl": "",
-        "diagnostics": _diagnostics(job, now),
-        "clusterId": int(job.application_id.split("_")[1]),
-        "applicationType": "Oozie Launcher",
-        "applicationTags": "",
+        "diagnostics": _diagnostics(application, state),
+        "clusterId": int(application.number.partition("_")[0]),
+        "applicationType": "MAPREDUCE" if application.run.is_child else "Oozie Launcher",
+        "applicationTags": application.tag,
         "priority": 0,
-        "startedTime": _ms(job.launches_at),
-        "launchTime": _ms(job.launches_at) + 80,
+        "startedTime": _ms(application.launches_at),
+        "launchTime": _ms(application.launches_at) + 80,
         "finishedTime": _ms(finished) if ended else 0,
         "elapsedTime": _ms(seconds),
         "amContainerLogs": "",
@@ -106,7 +140,7 @@ def described(job: Job, now: float) -> dict[str, object]:
         "amRPCAddress": ":0",
         "masterNodeId": "localhost:8041",
         **_resources(seconds, ended=ended),
-        "logAggregationStatus": job.log_aggregation_status(now),
+        "logAggregationStatus": application.log_aggregation_status(now),
         "unmanagedApplication": False,
         "amNodeLabelExpression": "",
         "timeouts": {
@@ -139,21 +173,19 @@ def _resources(seconds: float, *, ended: bool) -> dict[str, object]:
     }
 
 
-def _states(job: Job, now: float) -> tuple[str, str]:
-    """Return YARN's state and final status."""
-    status = job.status(now)
-    if status is Status.RUNNING:
-        return "RUNNING", "UNDEFINED"
-    if job.killed_at is not None:
-        return "KILLED", "KILLED"
-    return "FINISHED", "SUCCEEDED" if status is Status.SUCCEEDED else "FAILED"
+def _name(application: Application) -> str:
+    action, job = application.step.action, application.job
+    role = "action" if application.run.is_child else "launcher"
+    return f"oozie:{role}:T={action.type}:W={job.definition.name}:A={action.name}:ID={job.job_id}"
 
 
-def _diagnostics(job: Job, now: float) -> str:
-    if job.killed_at is not None:
-        return f"Application {job.application_id} was killed by user {job.user} at 127.0.0.1"
-    failure = job.failure(now)
-    return failure.message if failure else ""
+def _diagnostics(application: Application, state: str) -> str:
+    if state == "KILLED":
+        killer = application.job.user
+        return f"Application {application.application_id} was killed by user {killer} at 127.0.0.1"
+    if state == "FINISHED":
+        return application.run.failure.replace("{number}", application.number)
+    return ""
 
 
 def _matches(app: dict[str, object], request: Request, states: set[str]) -> bool:

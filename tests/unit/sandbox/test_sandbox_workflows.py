@@ -1,11 +1,10 @@
 from __future__ import annotations
 
-from importlib import resources
 from xml.sax.saxutils import escape
 
 import pytest
 
-COPY = b"""<workflow-app xmlns="uri:oozie:workflow:1.0" name="copy ${wf:conf('application')}">
+COPY = b"""<workflow-app xmlns="uri:oozie:workflow:1.0" name="copy-log">
   <start to="copy"/>
   <action name="copy">
     <shell xmlns="uri:oozie:shell-action:1.0">
@@ -44,7 +43,7 @@ def submit(caller, query="action=start", **properties):
 def failed(cluster, clock):
     """The application of a job of guest that has failed, with its log."""
     job_id = cluster.start("fails", runs_s=0, aggregates_s=0)
-    return cluster.jobs[job_id].application_id
+    return cluster.jobs[job_id].applications[0].application_id
 
 
 @pytest.fixture
@@ -70,12 +69,29 @@ def copied(failed, clock):
 def test_the_copying_workflow_writes_the_log_as_its_user(guest, copied, failed):
     info = copied(guest)
 
-    assert (info["status"], info["appName"]) == ("SUCCEEDED", f"copy {failed}")
+    assert (info["status"], info["appName"]) == ("SUCCEEDED", "copy-log")
     assert info["actions"][-1]["name"] == "done"
     text = guest.read("/user/guest/part")
     assert text.startswith(f"Container: container{failed[11:]}_01_000001 on localhost".encode())
     status = guest.hdfs("/user/guest/part", "GETFILESTATUS").json["FileStatus"]
     assert (status["owner"], status["permission"]) == ("guest", "600")
+
+
+def test_a_log_of_two_nodes_and_of_the_indexed_format_is_copied_whole(guest, cluster, clock):
+    job_id = cluster.start("out-of-memory", runs_s=0, aggregates_s=0)
+    [application] = [a for a in cluster.jobs[job_id].applications if a.run.is_child]
+    guest.write("/user/guest/copy/workflow.xml", COPY)
+    part = "/user/guest/part"
+
+    words = {"owner": "guest", "part": part, "reason": "/user/guest/reason"}
+    submit(guest, **{PATH: "/user/guest/copy"}, application=application.application_id, **words)
+    clock.advance(1)
+
+    text = guest.read(part)
+    container = f"Container: container_{application.number}_01_00000"
+    assert text == application.text
+    assert f"{container}1 on localhost_8041".encode() in text
+    assert b" on localhost_8341\n" in text
 
 
 def test_who_may_not_read_the_log_gets_a_reason(sam, copied, failed):
@@ -129,6 +145,30 @@ def test_a_missing_variable_fails_the_job_at_its_action(guest, clock):
     assert info["actions"][1]["externalId"] is None
 
 
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("w-${wf:conf('day')}", "Function [wf:conf] not found"),
+        ("w-${day}", "variable [day] cannot be resolved"),
+    ],
+)
+def test_a_name_that_cannot_be_known_is_refused(guest, name, problem):
+    guest.write("/user/guest/w/workflow.xml", f'<workflow-app name="{name}"/>'.encode())
+
+    answer = submit(guest, **{PATH: "/user/guest/w"})
+
+    assert (answer.status_code, answer.headers["oozie-error-code"]) == (400, "E0803")
+    assert answer.json["errorMessage"] == f"E0803: IO error, {problem}"
+
+
+def test_a_variable_in_the_name_is_replaced(guest):
+    guest.write("/user/guest/w/workflow.xml", b'<workflow-app name="w-${day}"/>')
+
+    job_id = submit(guest, **{PATH: "/user/guest/w"}, day="monday").json["id"]
+
+    assert guest.info(job_id)["appName"] == "w-monday"
+
+
 def test_a_path_without_a_workflow_is_refused(guest):
     answer = submit(guest, **{PATH: "/user/guest/none"})
 
@@ -147,9 +187,3 @@ def test_xml_that_is_not_well_formed_ends_in_the_gateway(guest):
 
     assert answer.status_code == 500
     assert "oozie-error-code" not in answer.headers
-
-
-def test_the_recordings_are_in_the_package():
-    folder = resources.files("tracker_service.sandbox") / "logs"
-
-    assert sorted(entry.name for entry in folder.iterdir()) == ["fails", "succeeds"]
