@@ -57,6 +57,10 @@ def launched(guest: ClusterAccess, job: str) -> list[Application]:
     return list(applications_of(job, guest.oozie.details(JobId(job)).actions))
 
 
+def wait_for_state(guest: ClusterAccess, application: Application, state: str) -> None:
+    until(lambda: guest.yarn.application(application.id).state == state)
+
+
 @pytest.mark.parametrize(
     ("workflow", "name", "kind", "code", "message"),
     [
@@ -122,7 +126,7 @@ def test_a_branch_that_fails_ends_the_others_of_its_fork(
     assert (split["name"], split["transition"], split["externalId"]) == ("split", "*", "-")
     for name, state in (("work", "FINISHED"), ("check", "FINISHED"), ("count", "KILLED")):
         [application] = [a for a in launched(guest, told["id"]) if a.action == name]
-        assert until(lambda of=application: guest.yarn.application(of.id)).state == state
+        wait_for_state(guest, application, state)
 
 
 def test_a_sub_workflow_is_a_job_whose_parent_is_known(stand: Stand, guest: ClusterAccess) -> None:
@@ -184,7 +188,7 @@ def test_a_job_that_its_user_kills_has_a_killed_action(stand: Stand, guest: Clus
     assert (told["status"], actions(told)["work"]["status"]) == ("KILLED", "KILLED")
     assert [a["type"] for a in told["actions"]] == [":START:", "shell"]
     until(lambda: actions(info(stand, job))["work"]["externalStatus"] == "KILLED")
-    until(lambda: guest.yarn.application(application.id).state == "KILLED")
+    wait_for_state(guest, application, "KILLED")
     guest.oozie.kill(job)  # a second time changes nothing
     assert info(stand, job)["status"] == "KILLED"
 

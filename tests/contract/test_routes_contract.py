@@ -13,6 +13,7 @@ from tests.stands import Stand, access, ask
 from tests.waiting import until
 from tracker_service.archive.workflow_copy import configuration
 from tracker_service.domain.jobs import JobId, JobStatus
+from tracker_service.errors import BadInput
 
 UNKNOWN = "0009999-200101000000000-oozie-test-W"
 ROUTES = [
@@ -158,6 +159,28 @@ def test_jobs_are_filtered_by_status_user_and_name(stand: Stand) -> None:
     assert found("status=KILLED", "STATUS=SUCCEEDED", f"name={name}") == {killed}
     assert found("user=tom") == found("name=no-such-name") == set()
     stand.kill(running)
+
+
+def test_jobs_are_filtered_by_the_time_of_their_creation_and_by_a_text(stand: Stand) -> None:
+    job = stand.start("ok")
+
+    def found(wanted: str) -> bool:
+        listed = access(stand).oozie.listing({"filter": wanted, "len": "1000", "jobtype": "wf"})
+        return job in [each["id"] for each in listed["workflows"]]
+
+    assert found("startcreatedtime=-1h")
+    assert found("startcreatedtime=2020-01-01T00:00Z;user=guest;sortby=lastModifiedTime")
+    assert not found("endcreatedtime=-1h")
+    assert not found("endcreatedtime=2020-01-01T00:00Z")
+    assert found(f"text={job}")
+    assert found("text=guest")
+    assert not found("text=no-such-text")
+
+
+@pytest.mark.parametrize("wanted", ["odd=1", "status=ODD", "startcreatedtime=odd"])
+def test_the_services_own_client_tells_a_bad_filter_from_trouble(stand: Stand, wanted: str) -> None:
+    with pytest.raises(BadInput):
+        access(stand).oozie.listing({"filter": wanted})
 
 
 @pytest.mark.parametrize(

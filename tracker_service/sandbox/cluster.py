@@ -162,7 +162,7 @@ class Cluster:
             self.applications[application.application_id] = application
             self._at(application.launches_at, partial(self._make_log_directory, application))
             self._at(application.aggregated_at, partial(self._place_log, application))
-        if job.definition.executable == COPY_SCRIPT and job.scenario.status_of_failure == "KILLED":
+        if job.definition.executable == COPY_SCRIPT and not job.scenario.actions[0].error:
             self._at(job.ends_at, partial(self._copy_log, job))
         if math.isfinite(job.scenario.killed_after_s):
             self._at(job.started_at + job.scenario.killed_after_s, partial(self._kill, job))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
 
 from werkzeug.wrappers import Response
 
@@ -16,7 +18,9 @@ from tracker_service.sandbox.oozie_beans import Bean, job_bean
 from tracker_service.sandbox.oozie_calls import Call, OozieError
 
 _KEYS = {"wf": "workflows", "coord": "coordinatorjobs", "bundle": "bundlejobs"}
-_FILTERS = ("id", "name", "user", "status", "group")
+_TIMES = ("startcreatedtime", "endcreatedtime")
+_FILTERS = ("id", "name", "user", "status", "group", "text", "sortby", *_TIMES)
+_UNITS = {"d": 86400, "h": 3600, "m": 60}
 _COORDINATOR_STATUSES = (
     *("PREMATER", "PREP", "RUNNING", "SUSPENDED", "SUCCEEDED", "KILLED", "FAILED", "PAUSED"),
     *("PREPPAUSED", "PREPSUSPENDED", "RUNNINGWITHERROR", "SUSPENDEDWITHERROR", "PAUSEDWITHERROR"),
@@ -33,9 +37,25 @@ _UNKNOWN_KIND = (
 class _Entry:
     """A job of any kind with what filters ask about it."""
 
-    sequence: int
-    values: dict[str, str]
+    job: Job | Coordinator
+    name: str
+    status: str
+    changed_at: float
     bean: Callable[[], Bean]
+
+    def fits(self, name: str, values: set[str], now: float) -> bool:
+        """Tell whether one filter lets the job through; several values are alternatives."""
+        job = self.job
+        match name:
+            case "startcreatedtime":
+                return job.created_at >= max(_time(value, now) for value in values)
+            case "endcreatedtime":
+                return job.created_at <= min(_time(value, now) for value in values)
+            case "text":
+                return any(v == job.job_id or v in self.name or v in job.user for v in values)
+            case "name" | "user" | "status":
+                return {"name": self.name, "user": job.user, "status": self.status}[name] in values
+        return True
 
 
 def jobs_answer(cluster: Cluster, call: Call) -> Response:
@@ -48,7 +68,7 @@ def jobs_answer(cluster: Cluster, call: Call) -> Response:
     )
     offset, length = call.number("offset", 1), call.number("len", 50)
     with cluster.settled() as now:
-        found = _matching(_entries(cluster, kind, wanted.get("id"), now), wanted)
+        found = _matching(_entries(cluster, kind, wanted.get("id"), now), wanted, now)
         beans = [entry.bean() for entry in found[offset - 1 : offset - 1 + length]]
     return json_answer({"total": len(found), "offset": offset, "len": length, _KEYS[kind]: beans})
 
@@ -66,22 +86,35 @@ def _entries(cluster: Cluster, kind: str, ids: set[str] | None, now: float) -> l
 
 
 def _workflow(job: Job, now: float) -> _Entry:
-    values = {"name": job.definition.name, "user": job.user, "status": str(job.status(now))}
-    return _Entry(job.sequence, values, lambda: job_bean(job, now, None))
+    changed_at = job.ends_at if job.has_ended(now) else job.started_at or job.created_at
+    bean = partial(job_bean, job, now, None)
+    return _Entry(job, job.definition.name, job.status(now), changed_at, bean)
 
 
 def _coordinator(job: Coordinator, now: float) -> _Entry:
-    values = {"name": job.schedule.name, "user": job.user, "status": job.status(now)}
-    return _Entry(job.sequence, values, lambda: coordinator_bean(job, now))
+    changed_at = job.ends_at if job.has_ended(now) else job.started_at or job.created_at
+    bean = partial(coordinator_bean, job, now)
+    return _Entry(job, job.schedule.name, job.status(now), changed_at, bean)
 
 
-def _matching(entries: Iterable[_Entry], wanted: dict[str, set[str]]) -> list[_Entry]:
-    tests = [(name, values) for name, values in wanted.items() if name not in ("id", "group")]
+def _matching(entries: Iterable[_Entry], wanted: dict[str, set[str]], now: float) -> list[_Entry]:
+    by_change = "lastmodifiedtime" in {value.lower() for value in wanted.get("sortby", ())}
     return sorted(
-        (e for e in entries if all(e.values[name] in values for name, values in tests)),
-        key=lambda entry: entry.sequence,
+        (e for e in entries if all(e.fits(name, values, now) for name, values in wanted.items())),
+        key=lambda entry: (entry.changed_at if by_change else 0.0, entry.job.sequence),
         reverse=True,
     )
+
+
+def _time(text: str, now: float) -> float:
+    """Return the instant that a filter names: so long before now, or a date and a minute in UTC."""
+    try:
+        if text[-1] in _UNITS:
+            return now + int(text[:-1]) * _UNITS[text[-1]]
+        return datetime.strptime(text, "%Y-%m-%dT%H:%MZ").replace(tzinfo=UTC).timestamp()
+    except ValueError as exc:
+        problem = f'E0302: Invalid parameter [For input string: "{text[:-1]}"]'
+        raise OozieError("E0603", f"SQL error in operation, {problem}") from exc
 
 
 def _read_filter(text: str, statuses: tuple[str, ...]) -> dict[str, set[str]]:

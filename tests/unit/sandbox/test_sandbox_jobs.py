@@ -122,6 +122,12 @@ def test_jobs_are_found_by_id_newest_first_and_without_details(guest, cluster):
         ("status=SUCCEEDED;status=KILLED", ["fails", "succeeds"]),
         ("status=RUNNING;user=guest", ["never-ends"]),
         ("name=nothing", []),
+        ("text=s;user=sam", ["fails"]),
+        ("text=never;status=RUNNING", ["never-ends"]),
+        ("startcreatedtime=-1h;endcreatedtime=-0m;user=sam", ["fails"]),
+        ("startcreatedtime=2100-01-01T00:00Z", []),
+        ("endcreatedtime=-1d", []),
+        ("USER=sam;group=any", ["fails"]),
     ],
 )
 def test_jobs_are_filtered(guest, cluster, wanted, names):
@@ -177,6 +183,27 @@ def test_oozie_refuses_with_its_code(guest, path, method, code):
     assert (answer.status_code, answer.headers["oozie-error-code"]) == (400, code)
     assert answer.headers["oozie-error-message"].startswith(f"{code}: ")
     assert bool(answer.data) is (method == "GET")
+
+
+def test_jobs_are_sorted_by_their_last_change(guest, cluster, clock):
+    first, second = cluster.start("never-ends"), cluster.start("never-ends")
+    clock.advance(1)
+    cluster.kill(first)
+
+    def listed(sort):
+        found = guest.ask(f"oozie/v2/jobs?filter=id={first};id={second}{sort}").json
+        return [job["id"] for job in found["workflows"]]
+
+    assert listed("") == listed(";sortby=createdTime") == [second, first]
+    assert listed(";sortby=lastModifiedTime") == [first, second]
+
+
+@pytest.mark.parametrize("value", ["odd", "2026-11-01", "yesterday"])
+def test_a_time_of_another_form_is_refused_in_two_codes(guest, value):
+    answer = guest.ask(f"oozie/v2/jobs?filter=startcreatedtime={value}")
+
+    assert (answer.status_code, answer.headers["oozie-error-code"]) == (400, "E0603")
+    assert "E0302: Invalid parameter" in answer.headers["oozie-error-message"]
 
 
 @pytest.mark.parametrize("parameter", ["len", "offset"])
