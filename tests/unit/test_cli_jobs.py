@@ -158,6 +158,17 @@ def test_a_job_is_told_with_its_actions_and_copies(tracker, loopback):
     assert "1529519049029_0002  WAITING    -      in a queue" in lines
 
 
+def test_of_the_nodes_that_do_nothing_only_those_that_say_why_are_shown(tracker, loopback):
+    start = {"name": ":start:", "type": ":START:", "status": "OK"}
+    kill = {"name": "no-data", "type": ":KILL:", "status": "OK", "error-message": "no data came"}
+    loopback.says(says(VIEW | {"actions": [start, kill]}))
+
+    told = tracker("status", JOB).stdout
+
+    assert "no data came" in told
+    assert ":start:" not in told
+
+
 def test_json_is_what_the_service_said(tracker, loopback):
     loopback.says(says(VIEW))
 
