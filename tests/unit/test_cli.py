@@ -49,7 +49,7 @@ def test_the_document_names_each_command_and_what_it_takes_from_the_environment(
 
     for words in commands():
         assert " ".join(words) in document
-        for variable in re.findall(r"TRACKER_[A-Z]+(?:_FILE)?", tracker(*words, "--help").output):
+        for variable in re.findall(r"TRACKER_[A-Z]+(?:_FILE)?\b", tracker(*words, "--help").output):
             assert variable in document
 
 

@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--url", envvar="TRACKER_URL", help="Where the tracker service is said to be.")
+@click.option(
+    "--url",
+    envvar="TRACKER_URL",
+    show_envvar=True,
+    help="Where the tracker service is; else where the settings put it.",
+)
 @ca_file_option
 @with_login
 @output_option
