@@ -58,17 +58,26 @@ lock: install ## Write the lock files anew
 	$(COMPILE) --upgrade --extra dev --extra postgres --extra mysql --extra cli \
 		-o config/requirements-dev.txt
 
-# The real cluster needs a JDK and Maven. Where they cannot be installed, the tests say what they
-# leave out.
+# The real cluster needs a JDK and Maven, the tests of the proxy nginx, those of the metrics promtool.
+# Where they cannot be installed, the tests say what they leave out. Installing starts services on a
+# machine with systemd; they are not wanted.
 system-packages:
-	@if ! { command -v javac && command -v mvn; } > /dev/null; then \
-		if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
-			echo "installing openjdk-17-jdk-headless and maven"; \
-			apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y \
-				--no-install-recommends openjdk-17-jdk-headless maven > /dev/null; \
-		else \
-			echo "no JDK or no Maven: apt-get install openjdk-17-jdk-headless maven"; \
-		fi; \
+	@missing=; \
+	for each in javac:openjdk-17-jdk-headless mvn:maven nginx:nginx promtool:prometheus; do \
+		PATH="$$PATH:/usr/sbin" command -v $${each%%:*} > /dev/null || \
+			missing="$$missing $${each#*:}"; \
+	done; \
+	if [ -z "$$missing" ]; then \
+		:; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
+		echo "installing$$missing"; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y \
+			--no-install-recommends $$missing > /dev/null; \
+		for each in $$missing; do \
+			systemctl disable --now $$each > /dev/null 2>&1 || true; \
+		done; \
+	else \
+		echo "some tests are left out without these: apt-get install$$missing"; \
 	fi
 
 clean: ## Remove what was made here, except the databases in .tracker

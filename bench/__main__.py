@@ -1,76 +1,12 @@
-"""Measure what a thousand running jobs cost, with a gateway that takes 20 ms for each request.
-
-Run it with `make bench`; it prints one table.
-"""
+"""Run the measurements: all of them, or those that are named: `python -m bench big_log`."""
 
 from __future__ import annotations
 
-import statistics
-import tempfile
-import time
-from collections.abc import Iterator
-from pathlib import Path
+import sys
 
-from tests.acceptance.service import RunningService
-from tests.stands import SandboxStand, sandbox_stand
-from tests.waiting import until
+from bench import big_log, thousand_jobs
 
-JOBS = 1000
-ROUNDS = 5
-LATENCY_S = 0.02
+MEASUREMENTS = {"thousand_jobs": thousand_jobs.main, "big_log": big_log.main}
 
-
-def post_rounds(service: RunningService, stand: SandboxStand) -> Iterator[tuple[float, int]]:
-    """Post a thousand ids that nobody tracks yet; yield seconds and requests for each round."""
-    service.get("jobs/tracking")  # now the caller is verified
-    for _ in range(ROUNDS):
-        jobs = [stand.start("sleep") for _ in range(JOBS)]
-        stand.server.requests.clear()
-        began = time.perf_counter()
-        service.track(*jobs)
-        yield time.perf_counter() - began, len(stand.server.requests)
-
-
-def look(service: RunningService, stand: SandboxStand) -> tuple[float, int]:
-    """Wait for one whole look at all jobs of one user; return its seconds and requests."""
-    oldest = "SELECT min(polled_at) FROM jobsets"
-    until(lambda: service.query(oldest)[0][0])
-    before = service.query(oldest)
-    until(lambda: service.query(oldest) > before)
-    stand.server.requests.clear()
-    seen = service.query(oldest)
-    until(lambda: stand.server.requests)
-    began = time.perf_counter()
-    until(lambda: service.query(oldest) > seen)
-    return time.perf_counter() - began, len(stand.server.requests)
-
-
-def main() -> None:
-    """Print the table."""
-    rows = []
-    with sandbox_stand(LATENCY_S) as stand, tempfile.TemporaryDirectory() as home:
-        quiet = RunningService(stand, Path(home) / "post", TRACKER_POLLING__INTERVAL_S=3600)
-        rounds = list(post_rounds(quiet, stand))
-        quiet.end()
-        seconds = [each for each, _ in rounds]
-        rows.append(
-            (
-                f"POST of {JOBS:,} running ids, median of {ROUNDS}",
-                f"{statistics.median(seconds):.2f} s ({min(seconds):.2f} to {max(seconds):.2f})",
-                max(requests for _, requests in rounds),
-            )
-        )
-        service = RunningService(stand, Path(home) / "look", TRACKER_POLLING__INTERVAL_S=5)
-        service.track(*[stand.start("sleep", "sam") for _ in range(JOBS)], user="sam")
-        spent, requests = look(service, stand)
-        service.end()
-        rows.append((f"one look at {JOBS:,} running jobs", f"{spent:.2f} s", requests))
-    print(
-        f"| at {LATENCY_S * 1000:.0f} ms a request | time | gateway requests |\n| --- | --- | --- |"
-    )
-    for what, spent_text, requests in rows:
-        print(f"| {what} | {spent_text} | {requests} |")
-
-
-if __name__ == "__main__":
-    main()
+for name in sys.argv[1:] or MEASUREMENTS:
+    MEASUREMENTS[name]()

@@ -7,7 +7,18 @@ from functools import partial
 
 from flask import Flask, Response, g, request
 
-from tracker_service.api import auth, inputs, jobs, logs, openapi, operations, problems, tasks
+from tracker_service.api import (
+    auth,
+    inputs,
+    jobs,
+    logs,
+    openapi,
+    operations,
+    problems,
+    request_log,
+    tasks,
+)
+from tracker_service.api.proxies import TrustedProxies
 from tracker_service.bootstrap import Service
 from tracker_service.errors import BadInput
 from tracker_service.metrics import Metrics
@@ -21,8 +32,8 @@ def create_app(service: Service) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = inputs.MAX_BODY_BYTES
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.url_map.strict_slashes = app.url_map.merge_slashes = False
+    request_log.register(app)
     problems.register(app)
-    app.before_request(_begin)
     app.before_request(_refuse_at_once)
     app.after_request(_harden)
     app.after_request(partial(_count, service.metrics))
@@ -38,11 +49,10 @@ def create_app(service: Service) -> Flask:
         app.register_api(blueprint)
     silence_s = 2 * service.settings.worker.lease_s
     app.register_api(operations.blueprint(service.store, service.metrics, silence_s, service.clock))
+    app.wsgi_app = TrustedProxies(  # type: ignore[method-assign]
+        app.wsgi_app, service.settings.serve.trusted_proxies
+    )
     return app
-
-
-def _begin() -> None:
-    g.began = time.perf_counter()
 
 
 def _refuse_at_once() -> None:
@@ -61,13 +71,11 @@ def _refuse_at_once() -> None:
 def _harden(response: Response) -> Response:
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers.setdefault("Cache-Control", "no-store")
-    if response.status_code == 413:  # nobody is going to read the rest of the body
-        response.headers["Connection"] = "close"
     return response
 
 
 def _count(metrics: Metrics, response: Response) -> Response:
     route = request.url_rule.rule if request.url_rule else "none"
-    seconds = time.perf_counter() - g.began
+    seconds = time.monotonic() - g.began
     metrics.http_request(request.method, route, response.status_code, seconds)
     return response

@@ -1,27 +1,87 @@
-"""Write one event a line: a name and its facts, for people on a terminal and for programs."""
+"""Write one event a line: a name and its facts, for people, or as JSON for programs."""
 
 from __future__ import annotations
 
 import logging
+import re
 import sys
+from collections.abc import Mapping
+from typing import Literal
 
 import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+HIDDEN = "***"
+_SECRETS = "password|passwd|passcode|secret|token|delegation|authorization|cookie|jwt|sessionid"
+_SECRET_NAME = re.compile(_SECRETS, re.IGNORECASE)
+#: What is kept of a text, and after it the secret that is not.
+_IN_TEXT = (
+    (re.compile(r"(://)[^/\s\"']+(?=@)"), r"\1"),  # the user and password of a URL
+    (re.compile(r"\b((?:basic|bearer|negotiate) +)[\w+/=.~-]+", re.IGNORECASE), r"\1"),
+    (
+        # a header, a parameter of a URL, an item of a dict: `token=…`, `'Cookie': '…'`
+        re.compile(
+            rf"([\w.-]*(?:{_SECRETS})[\w.-]*[\"']?\s*[=:]\s*[\"']?)"
+            r"(?!(?:basic|bearer|negotiate) )[^\s&;,\"']+",
+            re.IGNORECASE,
+        ),
+        r"\1",
+    ),
+)
 
 
-def configure(level: str = "INFO") -> None:
-    """Send all events of this process to standard error, with time (UTC) and level."""
+def configure(level: str = "INFO", form: Literal["console", "json"] = "console") -> None:
+    """Send all events of this process to standard error, those of libraries too."""
+    steps = processors(form)
     structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"]),
-        ],
+        processors=steps,
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level)),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.add_logger_name],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *steps],
+        )
     )
     # The libraries say little of use below WARNING, and HdfsCLI names paths and URLs at INFO.
-    logging.basicConfig(level=logging.WARNING, format="timestamp=%(asctime)s %(name)s %(message)s")
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(logging.WARNING)
     logging.getLogger("apscheduler").setLevel(logging.ERROR)
+
+
+def processors(form: Literal["console", "json"]) -> list[Processor]:
+    """Return what makes a line of an event: time (UTC), level, request, job, and no secrets."""
+    first = ["timestamp", "level", "event"]
+    return [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        hide_secrets,  # after the traceback has become text
+        structlog.processors.JSONRenderer()
+        if form == "json"
+        else structlog.processors.LogfmtRenderer(key_order=first),
+    ]
+
+
+def hide_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Put `***` in place of whatever has the name or the form of a secret."""
+    return {name: _without_secrets(name, value) for name, value in event.items()}
+
+
+def _without_secrets(name: str, value: object) -> object:
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if _SECRET_NAME.search(name):
+        return HIDDEN
+    if isinstance(value, Mapping):
+        return {str(key): _without_secrets(str(key), each) for key, each in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_without_secrets("", each) for each in value]
+    text = str(value)
+    for pattern, kept in _IN_TEXT:
+        text = pattern.sub(kept + HIDDEN, text)
+    return text

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from gunicorn.app.base import BaseApplication
+from gunicorn.config import Config
+from gunicorn.glogging import Logger
+from gunicorn.http.message import Request
 
+from tracker_service import logging
+from tracker_service.api.inputs import MAX_BODY_BYTES
 from tracker_service.app import create_app
 from tracker_service.bootstrap import build_service
-from tracker_service.settings import Settings
+from tracker_service.settings import Settings, load
 from tracker_service.supervisor import die_with_parent
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
 
 
 class _Server(BaseApplication):
@@ -27,21 +37,44 @@ class _Server(BaseApplication):
         return create_app(build_service(self._settings)).wsgi_app
 
 
+class _Logger(Logger):
+    """What gunicorn itself has to say, in the form of all other lines."""
+
+    def setup(self, cfg: Config) -> None:
+        super().setup(cfg)
+        self.error_log.handlers.clear()
+        self.error_log.propagate = True
+
+
 def options(settings: Settings) -> dict[str, Any]:
     """Return how gunicorn is run; see https://docs.gunicorn.org/en/stable/settings.html"""
     return {
         "bind": settings.serve.bind,
         "worker_class": "gthread",
-        "workers": 1,  # threads wait for the gateway; SQLite wants few writers
+        "workers": settings.serve.processes,
         "threads": settings.serve.threads,
         "timeout": 120,
         "graceful_timeout": 10,
-        "keepalive": 75,  # longer than the idle time of common proxies
+        "limit_request_line": 8190,  # as long as what is passed on to Knox may be
+        "keepalive": 75,  # longer than nginx keeps a connection to an upstream: 60 s
         "worker_tmp_dir": "/dev/shm",  # noqa: S108 (a heartbeat that no disk can delay)
         "control_socket_disable": True,
+        "forwarded_allow_ips": "",  # api.proxies alone decides whom to believe
         "loglevel": "warning",
+        "logger_class": _Logger,
+        "pre_request": _close_after_a_long_body,
         "post_fork": _after_fork,
     }
+
+
+def _close_after_a_long_body(_worker: object, request: Request) -> None:
+    """Close the connection after a body that is refused unread: gunicorn would read it to its end.
+
+    An application cannot say so: gunicorn writes the header `Connection` itself.
+    """
+    lengths = [value for name, value in request.headers if name == "CONTENT-LENGTH"]
+    if any(value.isdecimal() and int(value) > MAX_BODY_BYTES for value in lengths):
+        request.headers.insert(0, ("CONNECTION", "close"))
 
 
 def _after_fork(_server: object, _worker: object) -> None:
@@ -51,3 +84,21 @@ def _after_fork(_server: object, _worker: object) -> None:
 def serve(settings: Settings) -> None:
     """Serve the API until SIGTERM."""
     _Server(settings).run()
+
+
+def configured() -> Settings:
+    """Return the settings of the environment, and log as they say, for gunicorn's own command.
+
+    Raises:
+        ConfigError: an unknown name or a wrong value; says where it stands.
+    """
+    file = os.environ.get("TRACKER_CONFIG")
+    settings = load(Path(file) if file else None)
+    logging.configure(settings.log_level, settings.log_format)
+    return settings
+
+
+def app() -> WSGIApplication:
+    """Return the API for gunicorn's own command; called in each worker process."""
+    os.umask(0o077)  # whatever this makes is nobody else's to read
+    return create_app(build_service(configured())).wsgi_app

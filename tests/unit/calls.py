@@ -16,11 +16,12 @@ ADMIN = ("admin", "admin-password")
 
 
 def post(client: FlaskClient, body: str | bytes, kind: str = "text/plain", **more):
-    return client.post(TRACK, data=body, content_type=kind, auth=more.pop("auth", GUEST), **more)
+    more = {"auth": GUEST, "buffered": True} | more
+    return client.post(TRACK, data=body, content_type=kind, **more)
 
 
 def get(client: FlaskClient, path: str, auth=GUEST, **more):
-    return client.get(path, auth=auth, **more)
+    return client.get(path, auth=auth, buffered=True, **more)
 
 
 def posted_states(answer) -> dict[str, str]:

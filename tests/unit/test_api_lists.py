@@ -32,7 +32,15 @@ def test_tracked_jobs_are_chosen_by_their_state(client, oozie, query, numbers):
 
 @pytest.mark.parametrize(
     "query",
-    ["?status=BROKEN", "?limit=0", "?limit=x", "?limit=10001", "?cursor=-1", "?limit=1&limit=2"],
+    [
+        "?status=BROKEN",
+        "?limit=0",
+        "?limit=x",
+        "?limit=10001",
+        "?cursor=-1",
+        "?limit=1&limit=2",
+        "?stauts=KILLED",
+    ],
 )
 def test_wrong_parameters_are_refused_by_name(client, oozie, query):
     told = assert_problem(get(client, TRACKING + query), 400)
@@ -154,7 +162,7 @@ def test_parameters_that_make_no_sense_are_not_passed_on(client, oozie, query):
 def test_what_oozie_does_not_understand_is_told(client, oozie):
     oozie.refusal = BadInput("Oozie does not understand this: E0420")
 
-    assert "E0420" in assert_problem(get(client, "/api/jobs?filter=x"), 400)
+    assert "E0420" in assert_problem(get(client, "/api/jobs?filter=status%3DX"), 400)
 
 
 def test_oozies_list_needs_oozie(client, oozie):

@@ -27,7 +27,7 @@ def tracker(tmp_path, monkeypatch):
     monkeypatch.setenv("TRACKER_CONFIG", "")  # so that what a command sets is taken back
     monkeypatch.delenv("TRACKER_CONFIG")
     monkeypatch.setattr(running.os, "umask", lambda _: None)
-    monkeypatch.setattr(running.logging, "configure", lambda _: None)
+    monkeypatch.setattr(running.logging, "configure", lambda *_: None)
 
     def run(*arguments: str) -> Result:
         return CliRunner().invoke(cli.main, arguments)

@@ -278,21 +278,15 @@ class CopyLogsAnswer(_Answer):
         )
 
 
-class OozieJobs(_Answer):
+class OozieJobs(BaseModel):
     """Oozie's own list; see `GET /oozie/v2/jobs` of its Web Services API."""
-
-    model_config = ConfigDict(extra="allow")
 
     total: int
     offset: int
     len: int
-    workflows: list[dict[str, Any]] | None = Field(default=None, description="with `jobtype=wf`")
-    coordinatorjobs: list[dict[str, Any]] | None = Field(
-        default=None, description="`jobtype=coord`"
-    )
-    bundlejobs: list[dict[str, Any]] | None = Field(
-        default=None, description="with `jobtype=bundle`"
-    )
+    workflows: list[dict[str, Any]] = Field(default=[], description="with `jobtype=wf`")
+    coordinatorjobs: list[dict[str, Any]] = Field(default=[], description="with `jobtype=coord`")
+    bundlejobs: list[dict[str, Any]] = Field(default=[], description="with `jobtype=bundle`")
 
 
 class HealthAnswer(_Answer):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from flask import Request
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from tracker_service.domain.applications import SHORT_ID_PATTERN, ApplicationId, from_short
 from tracker_service.domain.jobs import JOB_ID_PATTERN, JobId, JobStatus, is_job_id
@@ -57,6 +58,34 @@ NamedApplication = Annotated[
 Flag = Annotated[bool, BeforeValidator(_true_or_false), WithJsonSchema({"type": "boolean"})]
 
 
+_FILTER = re.compile(r"([A-Za-z]+=[^;=]+(;[A-Za-z]+=[^;=]+)*;?)?")
+
+
+def _oozie_filter(text: str) -> str:
+    if not _FILTER.fullmatch(text):
+        raise ValueError("send names and values as in status=KILLED;user=guest")
+    return text
+
+
+# Oozie takes more than this; what it does not take, it says itself.
+_USUAL_TERM = (
+    r"((name|user|group|id)=[A-Za-z0-9 _.@-]+"
+    r"|status=(PREP|RUNNING|SUSPENDED|SUCCEEDED|KILLED|FAILED))"
+)
+OozieFilter = Annotated[
+    str,
+    AfterValidator(_oozie_filter),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": f"^({_USUAL_TERM}(;{_USUAL_TERM})*;?)?$",
+            "maxLength": 2000,
+            "example": "status=KILLED;user=guest",
+        }
+    ),
+]
+
+
 class JobPath(BaseModel):
     """A path that names a job."""
 
@@ -69,45 +98,47 @@ class ApplicationPath(JobPath):
     application: NamedApplication
 
 
-class RefreshQuery(BaseModel):
+class _Query(BaseModel):
+    model_config = ConfigDict(extra="forbid")  # a mistyped name is no wish fulfilled
+
+
+class RefreshQuery(_Query):
     """Whether what is known is good enough."""
 
     refresh: Flag = Field(False, description="ask Oozie now")
 
 
-class CopyLogsQuery(BaseModel):
+class CopyLogsQuery(_Query):
     """Whether what is saved is good enough."""
 
     refresh: Flag = Field(False, description="copy again what is saved already")
 
 
-class LogsQuery(BaseModel):
+class LogsQuery(_Query):
     """Which logs."""
 
     id: list[NamedApplication] = Field([], description="applications; without any: all")
 
 
-class TrackingQuery(BaseModel):
+class TrackingQuery(_Query):
     """Which tracked jobs."""
 
     status: list[JobStatus] = Field([], description="only jobs in one of these states")
     user: str | None = Field(
-        None, max_length=255, description="admins only: whose jobs; `*` for everybody's"
+        None, max_length=64, description="admins only: whose jobs; `*` for everybody's"
     )
     limit: int = Field(MAX_PAGE, ge=1, le=MAX_PAGE, description="jobs in one answer")
     cursor: int = Field(
-        0, ge=0, lt=2**63, description="from the header `Link` of the answer before"
+        0, ge=0, le=2**53, description="from the header `Link` of the answer before"
     )
 
 
-class OozieJobsQuery(BaseModel):
+class OozieJobsQuery(_Query):
     """Passed on to Oozie as it is."""
 
-    offset: int | None = Field(None, ge=1, lt=2**31, description="of the first job, from 1")
+    offset: int | None = Field(None, ge=1, le=2**31 - 1, description="of the first job, from 1")
     len: int | None = Field(None, ge=1, le=MAX_PAGE, description="jobs in one answer")
-    filter: str | None = Field(
-        None, max_length=6000, description="such as `status=KILLED;user=guest`"
-    )
+    filter: OozieFilter | None = Field(None, max_length=2000)
     jobtype: Literal["wf", "coord", "coordinator", "bundle"] | None = None
 
     def given(self) -> dict[str, str]:
@@ -115,19 +146,21 @@ class OozieJobsQuery(BaseModel):
         return {name: str(value) for name, value in self.model_dump(exclude_none=True).items()}
 
 
+_LINES = rf"^\s*{JOB_ID_PATTERN}([ \t]*[\r\n]\s*{JOB_ID_PATTERN})*\s*$"
+
 #: The bodies of `posted_ids` in the words of OpenAPI.
 POSTED_IDS: dict[str, Any] = {
     "required": True,
     "description": f"Oozie job ids; at most {MAX_IDS:,} ids and 1 MiB",
     "content": {
         "text/plain": {
-            "schema": {"type": "string", "description": "one id a line"},
+            "schema": {"type": "string", "pattern": _LINES, "description": "one id a line"},
             "example": f"{_EXAMPLE}\n",
         },
         "application/json": {
             "schema": {
                 "oneOf": [
-                    {"type": "array", "items": _JOB_ID_SCHEMA, "minItems": 1, "maxItems": MAX_IDS},
+                    {"type": "array", "items": _JOB_ID_SCHEMA, "minItems": 1},
                     {
                         "type": "object",
                         "required": ["id"],

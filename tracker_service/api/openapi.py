@@ -10,6 +10,7 @@ from flask import Blueprint, Response, jsonify, send_from_directory
 from flask_openapi3 import APIBlueprint, Info, OpenAPI, Tag
 from flask_openapi3.types import ResponseDict
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from tracker_service.api.answers import Problem
 from tracker_service.api.problems import problem
@@ -92,10 +93,16 @@ def application() -> OpenAPI:
 
 def _not_valid(error: ValidationError) -> Response:
     told = (
-        f"{'.'.join(map(str, each['loc']))}: {each['msg'].removeprefix('Value error, ')}"
+        f"{'.'.join(map(str, each['loc']))}: {_message(each)}"
         for each in error.errors(include_url=False)
     )
     return problem(400, "; ".join(told))
+
+
+def _message(error: ErrorDetails) -> str:
+    if error["type"] == "extra_forbidden":
+        return "there is no such parameter"
+    return error["msg"].removeprefix("Value error, ")
 
 
 def _pages(app: OpenAPI) -> Blueprint:

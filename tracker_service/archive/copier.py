@@ -161,9 +161,9 @@ class Copier:
         except GatewayError as error:
             self._fail(access, copy, lease, str(error))
         except LeaseLost as error:
-            log.warning("lease_lost", copy=copy.id, reason=str(error))
+            log.warning("lease_lost", job=copy.job_id, copy=copy.id, reason=str(error))
         except Exception as error:
-            log.exception("copy_step_broke", copy=copy.id)
+            log.exception("copy_step_broke", job=copy.job_id, copy=copy.id)
             self._fail(access, copy, lease, _unexpected(error))
         return True
 
@@ -208,7 +208,7 @@ class Copier:
         except GatewayError as error:
             self._fail(access, started, lease, str(error))
         except Exception as error:
-            log.exception("submission_broke", copy=copy.id)
+            log.exception("submission_broke", job=copy.job_id, copy=copy.id)
             self._fail(access, started, lease, _unexpected(error))
         else:
             self._progress.submitted(started, lease, job)
@@ -281,7 +281,7 @@ class Copier:
         try:
             access.oozie.kill(JobId(copy.job or ""))
         except GatewayUnavailable as error:  # the next look kills again, or finds it killed
-            log.warning("copy_not_stopped", copy=copy.id, reason=str(error))
+            log.warning("copy_not_stopped", job=copy.job_id, copy=copy.id, reason=str(error))
             return
         self._fail(access, copy, lease, reason)
 
@@ -289,7 +289,7 @@ class Copier:
         try:
             self._progress.failed(copy, lease, _explained(copy, told))
         except LeaseLost as error:
-            log.warning("lease_lost", copy=copy.id, reason=str(error))
+            log.warning("lease_lost", job=copy.job_id, copy=copy.id, reason=str(error))
         else:
             self._tidy(access, copy)
 
@@ -303,7 +303,7 @@ class Copier:
         except CredentialsRefused:
             raise
         except GatewayError as error:
-            log.info("copy_not_tidied", copy=copy.id, reason=str(error))
+            log.info("copy_not_tidied", job=copy.job_id, copy=copy.id, reason=str(error))
 
     def _postpone(self, due: Sequence[tuple[Copy, Lease]], pause: timedelta, reason: str) -> None:
         """Look at copies again after a pause, and say why."""

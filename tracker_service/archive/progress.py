@@ -100,7 +100,13 @@ class Progress:
     def submitted(self, copy: Copy, lease: Lease, job: str) -> None:
         """Note the workflow of a try."""
         self._change(copy, lease, job=job, due_at=self._clock() + LOOK)
-        log.info("copy_started", copy=copy.id, application=copy.application, job=job)
+        log.info(
+            "copy_started",
+            job=copy.job_id,
+            copy=copy.id,
+            application=copy.application,
+            workflow=job,
+        )
 
     def not_submitted(self, copy: Copy, lease: Lease) -> None:
         """Note that a try never reached Oozie; an outage is no failed try."""
@@ -123,12 +129,11 @@ class Progress:
             ended_at=now,
             reason=None,
         )
-        log.info("copy_succeeded", copy=copy.id, path=copy.path, bytes=length)
+        log.info("copy_succeeded", job=copy.job_id, copy=copy.id, path=copy.path, bytes=length)
 
     def failed(self, copy: Copy, lease: Lease, reason: str) -> None:
         """Note a failed try: there will be another, or it was the last."""
         failures, tries = copy.failures + 1, self._limits.tries
-        log.warning("copy_failed", copy=copy.id, failures=failures, reason=reason)
         if failures >= tries:
             self.gave_up(copy, lease, reason)
             return
@@ -140,12 +145,18 @@ class Progress:
             reason=f"try {failures} of {tries} failed: {reason}",
             due_at=self._clock() + self._limits.pause_after(failures),
         )
+        log.warning(
+            "copy_try_failed", job=copy.job_id, copy=copy.id, failures=failures, reason=reason
+        )
 
     def gave_up(
         self, copy: Copy, lease: Lease, reason: str, status: CopyStatus = CopyStatus.FAILED
     ) -> None:
         """Note that there will be no copy, and why."""
         self._change(copy, lease, status=status, reason=reason, ended_at=self._clock())
+        log.warning(
+            "copy_given_up", job=copy.job_id, copy=copy.id, status=str(status), reason=reason
+        )
 
     def _change(self, copy: Copy, lease: Lease, **values: object) -> None:
         with self._store.begin() as connection:

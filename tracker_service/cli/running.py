@@ -33,7 +33,7 @@ def prepared(config: Path | None) -> settings.Settings:
     chosen = settings.load(config)
     if config:  # the processes that `tracker run` starts read the same file
         os.environ["TRACKER_CONFIG"] = str(config)
-    logging.configure(chosen.log_level)
+    logging.configure(chosen.log_level, chosen.log_format)
     return chosen
 
 

@@ -76,7 +76,12 @@ def _sub_workflows(access: ClusterAccess, top: JobDetails) -> tuple[list[JobDeta
             except JobNotFound:  # purged, or it lives on another Oozie
                 log.info("sub_workflow_not_found", job=top.observation.id, child=child)
             except (AccessDenied, RequestRefused) as error:
-                log.warning("sub_workflow_refused", child=child, reason=str(error))
+                log.warning(
+                    "sub_workflow_refused",
+                    job=top.observation.id,
+                    child=child,
+                    reason=str(error),
+                )
             except GatewayUnavailable:  # the next would only wait as long
                 return found, False
     return found, True

@@ -85,6 +85,8 @@ class Intake:
             CredentialsRefused: the gateway has changed its mind about the caller.
         """
         ids = [JobId(job_id) for job_id in unique(posted)]
+        if len(ids) == 1:
+            structlog.contextvars.bind_contextvars(job=ids[0])
         look = _look(self._identities.access(caller), ids)
         if look.unknown.issuperset(ids):
             raise JobNotFound(f"Oozie knows none of these jobs: {', '.join(ids[:10])}")

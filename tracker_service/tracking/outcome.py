@@ -23,9 +23,12 @@ def observed(
     """Record an observation; return the task as it goes on with what is known of its job now."""
     kept = jobs.record(connection, [seen])[seen.id]
     if kept.key != task.job_key:
+        log.info("job_run_again", job=kept.id, user=task.owner, run=kept.run, now=kept.status)
         return tasks.follow_run(connection, task, kept, now)
     if kept.status != task.status:
-        log.info("job_state_changed", job=kept.id, was=task.status, now=kept.status)
+        log.info(
+            "job_state_changed", job=kept.id, user=task.owner, was=task.status, now=kept.status
+        )
     return replace(task, run=kept.run, status=kept.status, observed_at=kept.observed_at)
 
 
@@ -91,6 +94,7 @@ def ended(
     if copies.has_unfinished(connection, task.id):  # of an earlier run
         return replace(task, state=tasks.start_copying(connection, task))
     tasks.end(connection, task, now, reason)
+    log.info("tracking_ended", job=task.job_id, user=task.owner, reason=reason)
     kept = credentials.find(connection, [task.owner]).get(task.owner)
     if kept and credentials.erase_unneeded(connection, kept):
         log.info("credential_erased", user=task.owner)

@@ -1,0 +1,45 @@
+"""Believe what a reverse proxy says about a request, if the proxy is one of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
+from typing import TYPE_CHECKING
+
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+#: What only a proxy of ours may say: who calls, what they called, and the id of the request.
+_TOLD_BY_PROXIES = ("HTTP_X_FORWARDED_", "HTTP_X_REQUEST_ID")
+
+
+class TrustedProxies:
+    """WSGI middleware: `X-Forwarded-*` of listed peers count, those of others are never seen.
+
+    One hop is believed: the last entry of each header, which our own proxy has written.
+    See https://werkzeug.palletsprojects.com/en/stable/middleware/proxy_fix/
+    """
+
+    def __init__(self, app: WSGIApplication, networks: Sequence[IPv4Network | IPv6Network]) -> None:
+        self._app = app
+        self._behind_proxy = ProxyFix(app, x_for=1, x_proto=1, x_host=1, x_port=1, x_prefix=1)
+        self._networks = networks
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer a request, seen as its client sent it to the proxy."""
+        if self._trusts(environ.get("REMOTE_ADDR", "")):
+            return self._behind_proxy(environ, start_response)
+        for name in [name for name in environ if name.startswith(_TOLD_BY_PROXIES)]:
+            del environ[name]
+        return self._app(environ, start_response)
+
+    def _trusts(self, peer: str) -> bool:
+        try:
+            address = ip_address(peer)
+        except ValueError:  # of a Unix socket, which has no address
+            return False
+        if isinstance(address, IPv6Address) and address.ipv4_mapped:
+            address = address.ipv4_mapped  # an IPv4 peer of a socket that takes both
+        return any(address in network for network in self._networks)
