@@ -239,6 +239,16 @@ def test_a_service_that_stays_away_is_not_waited_for_for_ever(waiter, service, c
     assert clock.now == pytest.approx(182, abs=3)
 
 
+def test_a_service_that_says_when_to_come_back_is_left_alone_until_then(waiter, service, clock):
+    service.lives[JOB] = [("SUCCEEDED", None)]
+    busy = json.dumps({"message": "too many requests"}).encode()
+    service.outages = [Reply(429, busy, {"Retry-After": "45"})]
+
+    waiter().wait([JOB])
+
+    assert clock.now == 45
+
+
 def test_a_time_limit_holds_while_the_service_is_away(waiter, service, clock):
     service.lives[JOB] = [("RUNNING", None)]
     service.outages = [says({"message": "away"}, 502)] * 1000
@@ -306,6 +316,12 @@ def test_the_live_display_shows_what_a_copy_waits_for():
     assert "1/3" in shown
     assert "saving the log: the log is not complete" in shown
     assert "the service is away" in shown
+
+
+def test_the_live_display_shows_why_the_tracking_does_not_go_on():
+    job = Job(id=JOB, status="RUNNING", actions=ACTIONS, reason="the password is refused", raw={})
+
+    assert "the password is refused" in drawn(Seen(job, False))
 
 
 def test_the_live_display_is_full_when_all_is_over():
