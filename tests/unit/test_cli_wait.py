@@ -287,7 +287,7 @@ ACTIONS = (
 def drawn(*looks: Seen, notes: tuple[str, ...] = ()) -> str:
     """Return what a terminal shows in the end."""
     output = io.StringIO()
-    console = Console(file=output, force_terminal=True, width=200, color_system=None)
+    console = Console(file=output, force_terminal=True, width=80, color_system=None)
     with LiveDisplay(console) as display:
         for seen in looks:
             display.show(seen)
@@ -297,40 +297,49 @@ def drawn(*looks: Seen, notes: tuple[str, ...] = ()) -> str:
 
 
 def test_the_live_display_shows_state_steps_and_the_running_action():
-    job = Job(id=JOB, status="RUNNING", actions=ACTIONS, raw={})
+    job = Job(id=JOB, name="nightly", status="RUNNING", actions=ACTIONS, raw={})
 
     shown = drawn(Seen(job, False))
 
-    assert f"{JOB} RUNNING" in shown
+    assert "0000001-…-W nightly RUNNING" in shown
     assert "1/3" in shown
     assert "action [red]sum" in shown
 
 
 def test_the_live_display_shows_what_a_copy_waits_for():
     copy = LogCopy(application="1_1", status="WAITING", reason="the log is not complete")
-    job = Job(id=JOB, status="KILLED", actions=ACTIONS[:1], copies=(copy,), raw={})
+    job = Job(id=JOB, name="nightly", status="KILLED", actions=ACTIONS[:1], copies=(copy,), raw={})
 
     shown = drawn(Seen(job, False), notes=("the service is away",))
 
-    assert f"{JOB} KILLED" in shown
+    assert "0000001-…-W nightly KILLED" in shown
     assert "1/3" in shown
-    assert "saving the log: the log is not complete" in shown
+    assert "log: the log is not complete" in shown
     assert "the service is away" in shown
 
 
 def test_the_live_display_shows_why_the_tracking_does_not_go_on():
-    job = Job(id=JOB, status="RUNNING", actions=ACTIONS, reason="the password is refused", raw={})
+    job = Job(
+        id=JOB,
+        name="nightly",
+        status="RUNNING",
+        actions=ACTIONS,
+        reason="the password is refused",
+        raw={},
+    )
 
     assert "the password is refused" in drawn(Seen(job, False))
 
 
 def test_the_live_display_is_full_when_all_is_over():
-    job = Job(id=JOB, status="SUCCEEDED", actions=ACTIONS[:1], raw={})
+    job = Job(id=JOB, name="nightly", status="SUCCEEDED", actions=ACTIONS[:1], raw={})
 
-    shown = drawn(Seen(Job(id=JOB, status="RUNNING", raw={}), False), Seen(job, True))
+    shown = drawn(
+        Seen(Job(id=JOB, name="nightly", status="RUNNING", raw={}), False), Seen(job, True)
+    )
 
     last = shown.rpartition("RUNNING")[2]
-    assert f"{JOB} SUCCEEDED" in last
+    assert "0000001-…-W nightly SUCCEEDED" in last
     assert "2/2" in last
 
 
