@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
@@ -41,6 +42,15 @@ def commands(group: click.Group = cli.main, path: tuple[str, ...] = ()) -> list[
         here = (*path, name)
         found += commands(command, here) if isinstance(command, click.Group) else [here]
     return found
+
+
+def test_the_document_names_each_command_and_what_it_takes_from_the_environment(tracker):
+    document = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
+
+    for words in commands():
+        assert " ".join(words) in document
+        for variable in re.findall(r"TRACKER_[A-Z]+(?:_FILE)?\b", tracker(*words, "--help").output):
+            assert variable in document
 
 
 SERVICE = [words for words in commands() if cli.main.commands[words[0]] in service.COMMANDS]

@@ -95,6 +95,8 @@ def test_jobs_are_tracked(tracker, loopback):
     )
     assert json.loads(loopback.asked[0].body) == [JOB]
     assert credentials(loopback) == "guest:guest-password"
+    [shown] = json.loads(tracker("track", "--output", "json", JOB).stdout)
+    assert shown == {"id": JOB, "status": "RUNNING", "applications-ids": []}
 
 
 @pytest.mark.parametrize(
@@ -158,6 +160,17 @@ def test_a_job_is_told_with_its_actions_and_copies(tracker, loopback):
     assert "1529519049029_0002  WAITING    -      in a queue" in lines
 
 
+def test_of_the_nodes_that_do_nothing_only_those_that_say_why_are_shown(tracker, loopback):
+    start = {"name": ":start:", "type": ":START:", "status": "OK"}
+    kill = {"name": "no-data", "type": ":KILL:", "status": "OK", "error-message": "no data came"}
+    loopback.says(says(VIEW | {"actions": [start, kill]}))
+
+    told = tracker("status", JOB).stdout
+
+    assert "no data came" in told
+    assert ":start:" not in told
+
+
 def test_json_is_what_the_service_said(tracker, loopback):
     loopback.says(says(VIEW))
 
@@ -192,9 +205,8 @@ def test_who_reads_only_the_beginning_of_a_log_gets_no_complaint(tracker, loopba
 
 
 def test_copies_are_asked_for(tracker, loopback):
-    loopback.says(
-        says({"finished": False, "succeeded": False, "jobs": [SAVED, WAITING], "not-found": []})
-    )
+    answer = {"finished": False, "succeeded": False, "jobs": [SAVED, WAITING], "not-found": []}
+    loopback.says(says(answer))
 
     told = tracker("copy-logs", "-", "--refresh", input=f"job: {JOB}")
 
@@ -205,6 +217,7 @@ def test_copies_are_asked_for(tracker, loopback):
         "/api/task/copy-logs/",
         {"refresh": "true"},
     )
+    assert json.loads(tracker("copy-logs", "--output", "json", JOB).stdout) == answer
 
 
 def test_copies_of_a_job_that_is_not_there_are_told_by_the_exit_code(tracker, loopback):

@@ -239,6 +239,16 @@ def test_a_service_that_stays_away_is_not_waited_for_for_ever(waiter, service, c
     assert clock.now == pytest.approx(182, abs=3)
 
 
+def test_a_service_that_says_when_to_come_back_is_left_alone_until_then(waiter, service, clock):
+    service.lives[JOB] = [("SUCCEEDED", None)]
+    busy = json.dumps({"message": "too many requests"}).encode()
+    service.outages = [Reply(429, busy, {"Retry-After": "45"})]
+
+    waiter().wait([JOB])
+
+    assert clock.now == 45
+
+
 def test_a_time_limit_holds_while_the_service_is_away(waiter, service, clock):
     service.lives[JOB] = [("RUNNING", None)]
     service.outages = [says({"message": "away"}, 502)] * 1000
@@ -277,7 +287,7 @@ ACTIONS = (
 def drawn(*looks: Seen, notes: tuple[str, ...] = ()) -> str:
     """Return what a terminal shows in the end."""
     output = io.StringIO()
-    console = Console(file=output, force_terminal=True, width=200, color_system=None)
+    console = Console(file=output, force_terminal=True, width=80, color_system=None)
     with LiveDisplay(console) as display:
         for seen in looks:
             display.show(seen)
@@ -287,34 +297,49 @@ def drawn(*looks: Seen, notes: tuple[str, ...] = ()) -> str:
 
 
 def test_the_live_display_shows_state_steps_and_the_running_action():
-    job = Job(id=JOB, status="RUNNING", actions=ACTIONS, raw={})
+    job = Job(id=JOB, name="nightly", status="RUNNING", actions=ACTIONS, raw={})
 
     shown = drawn(Seen(job, False))
 
-    assert f"{JOB} RUNNING" in shown
+    assert "0000001-…-W nightly RUNNING" in shown
     assert "1/3" in shown
     assert "action [red]sum" in shown
 
 
 def test_the_live_display_shows_what_a_copy_waits_for():
     copy = LogCopy(application="1_1", status="WAITING", reason="the log is not complete")
-    job = Job(id=JOB, status="KILLED", actions=ACTIONS[:1], copies=(copy,), raw={})
+    job = Job(id=JOB, name="nightly", status="KILLED", actions=ACTIONS[:1], copies=(copy,), raw={})
 
     shown = drawn(Seen(job, False), notes=("the service is away",))
 
-    assert f"{JOB} KILLED" in shown
+    assert "0000001-…-W nightly KILLED" in shown
     assert "1/3" in shown
-    assert "saving the log: the log is not complete" in shown
+    assert "log: the log is not complete" in shown
     assert "the service is away" in shown
 
 
-def test_the_live_display_is_full_when_all_is_over():
-    job = Job(id=JOB, status="SUCCEEDED", actions=ACTIONS[:1], raw={})
+def test_the_live_display_shows_why_the_tracking_does_not_go_on():
+    job = Job(
+        id=JOB,
+        name="nightly",
+        status="RUNNING",
+        actions=ACTIONS,
+        reason="the password is refused",
+        raw={},
+    )
 
-    shown = drawn(Seen(Job(id=JOB, status="RUNNING", raw={}), False), Seen(job, True))
+    assert "the password is refused" in drawn(Seen(job, False))
+
+
+def test_the_live_display_is_full_when_all_is_over():
+    job = Job(id=JOB, name="nightly", status="SUCCEEDED", actions=ACTIONS[:1], raw={})
+
+    shown = drawn(
+        Seen(Job(id=JOB, name="nightly", status="RUNNING", raw={}), False), Seen(job, True)
+    )
 
     last = shown.rpartition("RUNNING")[2]
-    assert f"{JOB} SUCCEEDED" in last
+    assert "0000001-…-W nightly SUCCEEDED" in last
     assert "2/2" in last
 
 

@@ -367,6 +367,22 @@ def test_a_certificate_that_has_expired_is_told(look, tmp_path):
     assert (found.level, "has expired" in found.told) == ("FAIL", True)
 
 
+def test_a_certificate_of_the_future_is_told(look, tmp_path):
+    ours = tls.Authority(tmp_path)
+
+    found = seen_with(look, ours.certificate(begins=tls.DAY), ours.file)
+
+    assert (found.level, "is not valid yet" in found.told) == ("FAIL", True)
+
+
+def test_passwords_that_travel_unencrypted_are_warned_of(look, gateway, monkeypatch):
+    monkeypatch.setattr(reach, "LOOPBACK", ())
+
+    found = look()
+
+    assert (found["tls"].level, "unencrypted" in found["tls"].told) == ("WARN", True)
+
+
 def test_a_certificate_that_expires_soon_is_warned_of(look, tmp_path):
     ours = tls.Authority(tmp_path)
 

@@ -24,7 +24,7 @@ class Authority:
         self._directory, self._name = directory, name
         self._key = ec.generate_private_key(ec.SECP256R1())
         certificate = (
-            _builder(name, name, datetime.now(UTC) + 30 * DAY)
+            _builder(name, name, datetime.now(UTC) + 30 * DAY, datetime.now(UTC) - 60 * DAY)
             .public_key(self._key.public_key())
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
             .sign(self._key, hashes.SHA256())
@@ -33,7 +33,7 @@ class Authority:
         self.file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
 
     def certificate(
-        self, host: str = "127.0.0.1", lasts: timedelta = 30 * DAY
+        self, host: str = "127.0.0.1", lasts: timedelta = 30 * DAY, begins: timedelta = -60 * DAY
     ) -> tuple[Path, Path]:
         """Return the files of a certificate for a host, and of its key."""
         key = ec.generate_private_key(ec.SECP256R1())
@@ -41,7 +41,7 @@ class Authority:
             x509.IPAddress(ipaddress.ip_address(host)) if host[0].isdigit() else x509.DNSName(host)
         )
         certificate = (
-            _builder(host, self._name, datetime.now(UTC) + lasts)
+            _builder(host, self._name, datetime.now(UTC) + lasts, datetime.now(UTC) + begins)
             .public_key(key.public_key())
             .add_extension(x509.SubjectAlternativeName([named]), critical=False)
             .sign(self._key, hashes.SHA256())
@@ -58,13 +58,15 @@ class Authority:
         return files
 
 
-def _builder(subject: str, issuer: str, until: datetime) -> x509.CertificateBuilder:
+def _builder(
+    subject: str, issuer: str, until: datetime, since: datetime
+) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()
         .subject_name(_name(subject))
         .issuer_name(_name(issuer))
         .serial_number(x509.random_serial_number())
-        .not_valid_before(datetime.now(UTC) - 60 * DAY)
+        .not_valid_before(since)
         .not_valid_after(until)
     )
 

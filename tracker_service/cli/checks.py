@@ -18,16 +18,21 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--url", envvar="TRACKER_URL", help="Where the tracker service is said to be.")
+@click.option(
+    "--url",
+    envvar="TRACKER_URL",
+    show_envvar=True,
+    help="Where the tracker service is; else where the settings put it.",
+)
 @ca_file_option
 @with_login
 @output_option
 @click.pass_obj
 def doctor(config: Path | None, /, output: str, **caller: Any) -> None:  # noqa: ANN401
-    """Check each way that the service needs, and say what is wrong and how to mend it.
+    """Check each way that the service needs, one by one.
 
-    The settings are those of the service; the gateway is asked as you. The exit code is 0 if
-    nothing is wrong but what is warned of, otherwise 1.
+    What is wrong is told with how to mend it. The settings are those of the service; the gateway
+    is asked as you. The exit code is 0 if nothing is wrong but what is warned of, otherwise 1.
 
     \b
     Example:

@@ -39,10 +39,11 @@ def _wait_options(function: Callable[..., None]) -> Callable[..., None]:
 def track(
     tracker: TrackerClient, ids: Sequence[str], wait: bool, timeout: float | None, output: str
 ) -> None:
-    """Have jobs followed, and their logs saved if they fail; `-` finds the ids in a pipe.
+    """Have jobs followed, and the logs of those that fail saved.
 
-    With --wait the exit code is 0 if all have succeeded, 1 if one has not and its logs are
-    saved, 2 if nobody can tell.
+    In place of an id, `-` finds all that come through a pipe, in whatever text. With --wait the
+    exit code is 0 if all have succeeded, 1 if one has not and its logs are saved, 2 if nobody
+    can tell.
 
     \b
     Example:
@@ -68,7 +69,9 @@ def track(
 @click.argument("ids", nargs=-1, required=True, metavar="ID...")
 @with_tracker
 def untrack(tracker: TrackerClient, ids: Sequence[str]) -> None:
-    """Have jobs followed no longer; what is being copied is finished.
+    """Have jobs followed no longer.
+
+    What is saved stays, and what is being copied is finished.
 
     \b
     Example:
@@ -85,7 +88,7 @@ def untrack(tracker: TrackerClient, ids: Sequence[str]) -> None:
 @output_option
 @with_tracker
 def status(tracker: TrackerClient, job_id: str, refresh: bool, output: str) -> None:
-    """Tell how a job is: its state, its actions, and the copies of its logs.
+    """Tell how a job is, with its actions and saved logs.
 
     \b
     Example:
@@ -183,7 +186,7 @@ def list_jobs(
     output: str,
     **page: Any,  # noqa: ANN401
 ) -> None:
-    """List the jobs that you track, or with --oozie those that Oozie has.
+    """List the jobs that you track, or Oozie's own.
 
     \b
     Example:

@@ -14,13 +14,14 @@ from rich.progress import (
     SpinnerColumn,
     TaskID,
     TextColumn,
-    TimeElapsedColumn,
 )
+from rich.table import Column
 
 from tracker_service.cli.tables import plain
 from tracker_service.cli.waiting import Seen, has_ended
 from tracker_service.client import Job
 
+_BAR_WIDTH, _NAME_WIDTH = 12, 24
 _ENDED_ACTIONS = ("OK", "ERROR", "KILLED", "FAILED", "DONE")
 
 
@@ -30,12 +31,13 @@ class LiveDisplay:
     def __init__(self, console: Console | None = None) -> None:
         self._progress = Progress(
             SpinnerColumn(),
-            TextColumn("{task.description}"),
-            BarColumn(20),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[doing]}"),
+            TextColumn("{task.description}", table_column=Column(no_wrap=True)),
+            BarColumn(_BAR_WIDTH, table_column=Column(min_width=_BAR_WIDTH)),
+            MofNCompleteColumn(table_column=Column(no_wrap=True)),
+            # What is too long for the line is cut here, and nowhere else.
+            TextColumn("{task.fields[doing]}", table_column=Column(ratio=1, no_wrap=True)),
             console=console or Console(stderr=True),
+            expand=True,
         )
         self._lines: dict[str, TaskID] = {}
 
@@ -56,7 +58,7 @@ class LiveDisplay:
         job, (done, known) = seen.job, _steps(seen)
         status = f"[{_colour(seen)}]{escape(plain(job.status))}[/]"
         state: dict[str, Any] = {
-            "description": f"{escape(plain(job.id))} {status}",
+            "description": f"{escape(_title(job))} {status}",
             "completed": done,
             "total": known,
             "doing": escape(plain(_doing(job))) if not seen.is_over else "",
@@ -69,6 +71,12 @@ class LiveDisplay:
     def note(self, text: str) -> None:
         """Print a line above."""
         self._progress.console.print(escape(plain(text)))
+
+
+def _title(job: Job) -> str:
+    """Return what tells a job from others in little room: its number, its kind, its name."""
+    number, _, rest = plain(job.id).partition("-")
+    return f"{number}-…-{rest[-1:]} {plain(job.name or '')[:_NAME_WIDTH]}"
 
 
 def _steps(seen: Seen) -> tuple[int, int]:
@@ -87,7 +95,7 @@ def _doing(job: Job) -> str:
         return job.reason
     if has_ended(job):
         waits = [copy for copy in job.copies if not copy.is_finished]
-        return f"saving the log: {waits[0].reason or waits[0].status}" if waits else "saving logs"
+        return f"log: {waits[0].reason or waits[0].status}" if waits else "saving logs"
     running = [action.name for action in job.actions if action.status not in _ENDED_ACTIONS]
     return f"action {', '.join(running)}" if running else ""
 

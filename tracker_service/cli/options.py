@@ -14,7 +14,12 @@ from tracker_service.cli.login import login
 DEFAULT_URL = "http://127.0.0.1:8080"
 
 _LOGIN = (
-    click.option("--user", envvar="TRACKER_USER", help="Your user name at the gateway."),
+    click.option(
+        "--user",
+        envvar="TRACKER_USER",
+        show_envvar=True,
+        help="Your user name at the gateway; else that of ~/.netrc or of your account.",
+    ),
     click.option(
         "--password-file",
         type=click.Path(dir_okay=False, path_type=Path),
@@ -24,6 +29,7 @@ _LOGIN = (
 _URL = click.option(
     "--url",
     envvar="TRACKER_URL",
+    show_envvar=True,
     default=DEFAULT_URL,
     show_default=True,
     help="Where the tracker service is.",
@@ -32,6 +38,7 @@ ca_file_option = click.option(
     "--ca-file",
     type=click.Path(dir_okay=False, path_type=Path),
     envvar="TRACKER_CA_FILE",
+    show_envvar=True,
     help="PEM with the authority of the service's certificate.",
 )
 

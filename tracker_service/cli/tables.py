@@ -53,10 +53,10 @@ def job(told: Job) -> str:
     ]
     lines = [f"{told.id} is {plain(told.status)}"]
     lines += [f"  {name:8} {plain(value)}" for name, value in facts if value]
-    if told.actions:
-        rows = [
-            (a.name, a.type, a.status, why(a.error_code, a.error_message)) for a in told.actions
-        ]
+    # The nodes that only lead from one action to the next say something if they say why.
+    actions = [a for a in told.actions if not a.type.startswith(":") or a.error_message]
+    if actions:
+        rows = [(a.name, a.type, a.status, why(a.error_code, a.error_message)) for a in actions]
         lines += ["", table(("ACTION", "TYPE", "STATUS", "WHY"), rows)]
     if told.copies:
         lines += ["", copies(told.copies)]

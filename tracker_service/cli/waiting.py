@@ -160,10 +160,10 @@ class Waiter:
         if time.monotonic() - self._heard > _AWAY_S:
             raise CannotTell(f"{error.message} (no answer for {_AWAY_S:g} s)") from error
         self._display.note(f"{error.message} Asking again.")
-        self._pause([job_id])
+        self._pause([job_id], error.retry_after or 0)
 
-    def _pause(self, left: Sequence[str]) -> None:
-        pause = max(_PAUSE_S, _PAUSE_PER_JOB_S * len(left))
+    def _pause(self, left: Sequence[str], at_least_s: float = 0) -> None:
+        pause = max(_PAUSE_S, _PAUSE_PER_JOB_S * len(left), at_least_s)
         if self._timeout_s is not None:
             rest = self._began + self._timeout_s - time.monotonic()
             if rest <= 0:

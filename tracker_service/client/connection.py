@@ -91,7 +91,8 @@ class Connection:
             is_repeatable: whether twice is as good as once.
             more: what `requests` takes: `params`, `json`.
         """
-        for tries_left in reversed(range(_TRIES if is_repeatable else 1)):
+        tries_left = _TRIES if is_repeatable else 1
+        while True:
             with self._reached():
                 response = self._session.request(
                     method, f"{self.url}/api/{path}", stream=stream, **self._how, **more
@@ -100,11 +101,10 @@ class Connection:
                 return response
             with response, self._reached():
                 error = self._refusal(response)
-            pause = error.retry_after
+            pause, tries_left = error.retry_after, tries_left - 1
             if not tries_left or pause is None or pause > _LONGEST_PAUSE_S:
                 raise error
             self._sleep(pause)
-        raise AssertionError("the last try has returned or raised")
 
     def body(self, response: requests.Response, kind: type) -> Any:  # noqa: ANN401
         """Return the JSON of this kind in an answer."""

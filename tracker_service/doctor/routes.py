@@ -65,7 +65,7 @@ _HISTORY = _Route(
     path="jobhistory/ws/v1/history/info",
     state=lambda told: "STARTED" if (told.get("historyInfo") or {}).get("startedOn") else None,
     good="STARTED",
-    mend="the service can do without",
+    mend="do without it: the service can",
     worst=Level.WARN,
 )
 
@@ -108,7 +108,8 @@ def _looked_at(session: GatewaySession, route: _Route) -> Finding:
     try:
         answer = session.ask("GET", route.path)
         if answer.status == 404:
-            return wrong(_missing(route.name, route.role))
+            told = _missing(route.name, route.role)
+            return wrong(told if route.worst == Level.FAIL else f"{told}, or {route.mend}")
         state = route.state(answer.json())
     except GatewayUnavailable as error:
         return wrong(_away(route.name, error))
