@@ -44,12 +44,12 @@ def levels(found: dict[str, dict[str, str]]) -> dict[str, str]:
     return {check: each["level"] for check, each in found.items() if each["level"] != "ok"}
 
 
-def test_a_cluster_in_good_health_has_no_failure_and_nothing_is_left_in_it(
+def test_a_cluster_in_good_health_has_nothing_to_warn_of_and_nothing_is_left_in_it(
     doctor: Doctor, service: RunningService, stand: Stand
 ) -> None:
     found = doctor(TRACKER_URL=service.url)
 
-    assert set(levels(found)) <= {"job-history"}  # which the service can do without
+    assert levels(found) == {}
     assert "NORMAL" in found["oozie"]["message"]
     left = access(stand).hdfs.list("/user/guest/WORK/logs/.tracker")
     assert [each.name for each in left if each.name.startswith("doctor-")] == []
@@ -68,12 +68,6 @@ def test_a_wrong_topology_is_told(doctor: Doctor, stand: Stand) -> None:
 
     assert found["topology"]["level"] == "FAIL"
     assert f"there is no topology at {stand.url}-not" in found["topology"]["message"]
-
-
-@pytest.mark.cluster
-@pytest.mark.parametrize("stand", ["real"], indirect=True)
-def test_a_real_cluster_has_nothing_to_warn_of(doctor: Doctor, service: RunningService) -> None:
-    assert levels(doctor(TRACKER_URL=service.url)) == {}
 
 
 @pytest.mark.cluster
