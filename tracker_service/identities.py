@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from tracker_service.domain.tasks import affinity
+from tracker_service.domain.tasks import Wish, affinity
 from tracker_service.errors import ConfigError, CredentialsRefused, NotAuthenticated
 from tracker_service.sources.access import ClusterAccess
 from tracker_service.sources.gateway import AccessPool, BasicCredential
@@ -82,12 +82,11 @@ class Identities:
         caller: Caller,
         wanted: Sequence[KeptJob],
         now: datetime,
-        *,
-        copies_always: bool = False,
+        wish: Wish = Wish.OF_FAILURES,
     ) -> None:
         """Track jobs for a caller, and keep the credential, sealed, as long as there is work."""
         asked_as = affinity(caller.name, self._gateway_url)
-        tasks.track(connection, caller.name, asked_as, wanted, now, copies_always=copies_always)
+        tasks.track(connection, caller.name, asked_as, wanted, now, wish)
         if tasks.has_live(connection, caller.name):
             sealed = self._seal.close(caller.credential.user, caller.credential.password)
             credentials.keep(connection, caller.name, sealed, now)

@@ -8,7 +8,7 @@ import pytest
 from rows import NOW, hold, job, live_tasks, seen, task_rows, track
 
 from tracker_service.domain.applications import ApplicationId
-from tracker_service.domain.tasks import CopyStatus
+from tracker_service.domain.tasks import CopyStatus, Wish
 from tracker_service.errors import LeaseLost
 from tracker_service.store import copies, jobs, jobsets, tasks
 
@@ -16,9 +16,9 @@ APPS = [ApplicationId(f"application_1_{n:04d}") for n in range(1, 6)]
 LATER = NOW + timedelta(minutes=1)
 
 
-def want_copies(connection, *numbers: int, status: str = "RUNNING") -> None:
+def want_copies(connection, *numbers: int, status: str = "RUNNING", wish: Wish = Wish.ALL) -> None:
     kept = list(jobs.record(connection, [seen(n, status) for n in numbers]).values())
-    tasks.track(connection, "guest", "guest", kept, LATER, copies_always=True)
+    tasks.track(connection, "guest", "guest", kept, LATER, wish)
 
 
 def only_copy(connection):
@@ -72,6 +72,29 @@ def test_a_task_that_ended_lives_again_if_copies_are_wanted(connection):
     [again] = live_tasks(connection)
     assert (again.id, again.copies_always) == (task.id, True)
     assert size(connection) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "wish", "lives"),
+    [
+        (CopyStatus.SUCCEEDED, Wish.ALL, False),
+        (CopyStatus.SUCCEEDED, Wish.ALL_AGAIN, True),
+        (CopyStatus.FAILED, Wish.ALL, True),
+        (CopyStatus.FAILED, Wish.OF_FAILURES, False),
+    ],
+)
+def test_a_task_that_has_made_its_copies_lives_again_only_to_make_others(
+    connection, status, wish, lives
+):
+    want_copies(connection, 1, status="SUCCEEDED")
+    [task] = live_tasks(connection)
+    copies.decide(connection, task, APPS[:1], NOW)
+    copies.change(connection, only_copy(connection), status=status, saved_at=NOW)
+    tasks.end(connection, task, NOW)
+
+    want_copies(connection, 1, status="SUCCEEDED", wish=wish)
+
+    assert bool(live_tasks(connection)) is lives
 
 
 @pytest.mark.parametrize("status", [CopyStatus.FAILED, CopyStatus.KILLED, CopyStatus.UNKNOWN])

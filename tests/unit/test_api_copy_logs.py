@@ -101,6 +101,17 @@ def test_saved_logs_are_copied_again_with_refresh_and_stay_readable(
     assert get(client, f"/api/job/{job(1)}/logs").text == "one\n"
 
 
+def test_a_wish_that_is_fulfilled_is_told_as_finished(client, oozie, store):
+    copy_logs(client, job(1))
+    oozie.has(details(job(1), "SUCCEEDED", action(job(1), "work", APP_1)))
+    save_copies(store, CopyStatus.SUCCEEDED)
+    end_the_task(store)
+
+    told = copy_logs(client, job(1)).json
+
+    assert (told["finished"], told["succeeded"]) == (True, True)
+
+
 def test_refresh_is_true_or_false(client, oozie, store):
     assert "refresh" in assert_problem(copy_logs(client, job(1), "?refresh=yes"), 400)
     assert tracked(store) == set()

@@ -21,7 +21,7 @@ from fakes import (
 from held import Held
 
 from tracker_service.domain.applications import applications_of
-from tracker_service.domain.tasks import CopyStatus, TaskState
+from tracker_service.domain.tasks import CopyStatus, TaskState, Wish
 from tracker_service.errors import CredentialsRefused, GatewayUnavailable
 from tracker_service.identities import Identities
 from tracker_service.store import copies, credentials, jobs, jobsets, tasks
@@ -391,7 +391,7 @@ def want_copies(completing: Completing, status: str) -> None:
     completing.cluster.oozie.has(details(job(1), status, action(job(1), "work", APP_1)))
     with completing.store.begin() as connection:
         kept = jobs.record(connection, [seen(job(1), status)])
-        tasks.track(connection, "guest", "guest", list(kept.values()), NOW, copies_always=True)
+        tasks.track(connection, "guest", "guest", list(kept.values()), NOW, wish=Wish.ALL)
         credentials.keep(connection, "guest", completing.seal.close("guest", "pw"), NOW)
         jobsets.claim(connection, "worker", 3600, 10)
     [task] = completing.tasks()

@@ -9,7 +9,8 @@ from tracker_service.api import inputs, openapi
 from tracker_service.api.answers import CopyLogsAnswer, PostedAnswer, PostedAnswers
 from tracker_service.api.auth import current_caller
 from tracker_service.domain.jobs import JobId, JobStatus
-from tracker_service.tracking.intake import Copies, Intake
+from tracker_service.domain.tasks import Wish
+from tracker_service.tracking.intake import Intake
 from tracker_service.tracking.lookup import Lookup
 
 _BODY = {"requestBody": inputs.POSTED_IDS}
@@ -42,8 +43,8 @@ def blueprint(intake: Intake, lookup: Lookup) -> APIBlueprint:
     )
     def copy_logs(query: inputs.CopyLogsQuery) -> Response:
         """Save the logs of the posted jobs however they end, and try again what did not succeed."""
-        copies = Copies.ALL_AGAIN if query.refresh else Copies.ALL
-        answers = intake.track(current_caller(), inputs.posted_ids(request), copies=copies)
+        wish = Wish.ALL_AGAIN if query.refresh else Wish.ALL
+        answers = intake.track(current_caller(), inputs.posted_ids(request), wish=wish)
         unknown = [a.id for a in answers if a.status == JobStatus.NOT_FOUND]
         found = lookup.copies_of(current_caller(), [a.id for a in answers if a.id not in unknown])
         return jsonify(CopyLogsAnswer.of(found, unknown).model_dump())

@@ -44,6 +44,14 @@ class Lease:
     epoch: int
 
 
+class Wish(StrEnum):
+    """Of which jobs a user wants the logs."""
+
+    OF_FAILURES = "of failures"  #: of those that end without success
+    ALL = "all"  #: of each, in any state; copies without success are started again
+    ALL_AGAIN = "all again"  #: those too that are saved already
+
+
 class TaskOfJob(Protocol):
     """What the copies of a task have to know of it."""
 

@@ -10,12 +10,14 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, func, insert, or_, select, update
 
 from tracker_service.domain.jobs import JobId, JobStatus
-from tracker_service.domain.tasks import Lease, TaskState, TrackTask
+from tracker_service.domain.tasks import Lease, TaskState, TrackTask, Wish
 from tracker_service.store import copies, jobsets
 from tracker_service.store.engine import Connection
 from tracker_service.store.jobs import OOZIE, KeptJob, kept_job
 from tracker_service.store.tables import jobs, tasks
 from tracker_service.store.tables import jobsets as jobset_table
+
+_Row = Row[*tuple[Any, ...]]
 
 TRACK = "track"
 STOPPED = "you stopped tracking this job"
@@ -64,34 +66,37 @@ def track(
     affinity: str,
     wanted: Sequence[KeptJob],
     now: datetime,
-    *,
-    copies_always: bool = False,
+    wish: Wish = Wish.OF_FAILURES,
 ) -> None:
     """Make sure that a user has one live task for each of these jobs that has not ended yet.
 
     A job that has a task already keeps it. A task that ended without a result (it has a reason:
-    Oozie had lost sight of the job, or its user had stopped it) lives again.
+    Oozie had lost sight of the job, or its user had stopped it) lives again, and one that has to
+    make copies that it has not made.
 
     Args:
-        copies_always: the logs are wanted however the job ends; so each job gets a live task.
+        wish: of which jobs the logs are wanted; a wish that is there already is not taken back.
     """
-    there = _of_owner(connection, owner, [job.key for job in wanted])
-    changed = [row for row in there.values() if row.stopped_at or copies_always]
+    always = wish != Wish.OF_FAILURES
+    keys = [job.key for job in wanted]
+    there = _of_owner(connection, owner, keys)
+    changed = [row for row in there.values() if row.stopped_at or always]
     if changed:
         _hold_still(connection, changed)
-        there = _of_owner(connection, owner, [job.key for job in wanted])
+        there = _of_owner(connection, owner, keys)
+    if always:
+        refresh = wish == Wish.ALL_AGAIN
+        copies.restart(connection, [row.id for row in there.values()], now, refresh=refresh)
     new = [job.key for job in wanted if job.key not in there]
     again = [
-        there[job.key].id
+        row.id
         for job in wanted
-        if job.key in there
-        and there[job.key].state == TaskState.ENDED
-        and (copies_always or there[job.key].reason is not None or not job.status.is_terminal)
+        if (row := there.get(job.key)) and _is_to_live_again(connection, row, job, always)
     ]
     room = iter(jobsets.place(connection, TRACK, affinity, len(new) + len(again)))
     if new:
         common = {"kind": TRACK, "owner": owner, "state": TaskState.WATCHING, "created_at": now}
-        common |= {"copies_always": copies_always}
+        common |= {"copies_always": always}
         rows = [common | {"job_id": key, "jobset_id": next(room)} for key in new]
         connection.execute(insert(tasks), rows)
     for task_id in again:
@@ -100,16 +105,23 @@ def track(
             .where(tasks.c.id == task_id)
             .values(state=TaskState.WATCHING, jobset_id=next(room), ended_at=None, reason=None)
         )
-    wish: dict[str, Any] = {"stopped_at": None}
-    if copies_always:
-        wish["copies_always"] = True
     for row in changed:
-        connection.execute(update(tasks).where(tasks.c.id == row.id).values(wish))
+        connection.execute(
+            update(tasks)
+            .where(tasks.c.id == row.id)
+            .values(stopped_at=None, copies_always=row.copies_always or always)
+        )
 
 
-def _of_owner(
-    connection: Connection, owner: str, keys: Sequence[int]
-) -> dict[int, Row[*tuple[Any, ...]]]:
+def _is_to_live_again(connection: Connection, row: _Row, job: KeptJob, always: bool) -> bool:
+    if row.state != TaskState.ENDED:
+        return False
+    if row.reason is not None or not job.status.is_terminal:
+        return True
+    return always and (not row.copies_always or copies.has_unfinished(connection, row.id))
+
+
+def _of_owner(connection: Connection, owner: str, keys: Sequence[int]) -> dict[int, _Row]:
     """Return a user's tasks for jobs, each under the job's key."""
     return {
         row.job_id: row
@@ -122,7 +134,7 @@ def _of_owner(
     }
 
 
-def _hold_still(connection: Connection, rows: Iterable[Row[*tuple[Any, ...]]]) -> None:
+def _hold_still(connection: Connection, rows: Iterable[_Row]) -> None:
     """Let no worker write on behalf of these tasks until this transaction ends.
 
     Workers guard each write with the row of the jobset, which is changed here first; what was read
@@ -186,7 +198,7 @@ def live(connection: Connection, lease: Lease) -> list[TrackTask]:
     return [_track_task(row, lease) for row in rows]
 
 
-def _track_task(row: Row[*tuple[Any, ...]], lease: Lease) -> TrackTask:
+def _track_task(row: _Row, lease: Lease) -> TrackTask:
     return TrackTask(
         id=row.task_id,
         owner=row.asked_by,

@@ -5,31 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
 
 import structlog
 
 from tracker_service.domain.applications import ApplicationId, applications_of
 from tracker_service.domain.jobs import JobDetails, JobId, JobStatus, Observation, unique
-from tracker_service.domain.tasks import is_copy_job_name
+from tracker_service.domain.tasks import Wish, is_copy_job_name
 from tracker_service.errors import GatewayUnavailable, JobNotFound, NotTracked
 from tracker_service.identities import Caller, Identities
 from tracker_service.sources.access import ClusterAccess
 from tracker_service.sources.oozie import Oozie
-from tracker_service.store import copies as copy_rows
-from tracker_service.store import credentials, jobs, tasks
+from tracker_service.store import copies, credentials, jobs, tasks
 from tracker_service.store.engine import Connection, Store
 from tracker_service.store.jobs import KeptJob
 
 log = structlog.get_logger()
-
-
-class Copies(StrEnum):
-    """Of which jobs the logs are wanted."""
-
-    OF_FAILURES = "of failures"  #: of those that end without success
-    ALL = "all"  #: of each, in any state; copies without success are started again
-    ALL_AGAIN = "all again"  #: those too that are saved already
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +52,7 @@ class Intake:
         self._store, self._identities, self._clock = store, identities, clock
 
     def track(
-        self, caller: Caller, posted: Sequence[JobId], *, copies: Copies = Copies.OF_FAILURES
+        self, caller: Caller, posted: Sequence[JobId], *, wish: Wish = Wish.OF_FAILURES
     ) -> list[Answered]:
         """Track these jobs for the caller from now on; what is tracked already stays as it is.
 
@@ -73,7 +63,7 @@ class Intake:
            returns.
 
         Args:
-            copies: of which jobs the logs are wanted.
+            wish: of which jobs the logs are wanted.
 
         Returns:
             an answer for each id, once each, in the order posted. What Oozie does not know is
@@ -98,7 +88,7 @@ class Intake:
             if job_id not in look.unknown
         ]
         with self._store.begin() as connection:
-            return self._keep(connection, caller, ids, wanted, look.details, copies)
+            return self._keep(connection, caller, ids, wanted, look.details, wish)
 
     def _keep(
         self,
@@ -107,16 +97,16 @@ class Intake:
         ids: Sequence[JobId],
         wanted: Sequence[Observation],
         details: JobDetails | None,
-        copies: Copies,
+        wish: Wish,
     ) -> list[Answered]:
-        ours = copy_rows.copy_jobs(connection, [seen.id for seen in wanted])
+        ours = copies.copy_jobs(connection, [seen.id for seen in wanted])
         ours |= {seen.id for seen in wanted if is_copy_job_name(seen.name)}
         kept = jobs.record(connection, [seen for seen in wanted if seen.id not in ours])
         if details and (job := kept.get(details.observation.id)):
             found = list(applications_of(job.id, details.actions))
             jobs.record_details(connection, job.key, job.run, details, found)
         if kept:
-            self._start(connection, caller, list(kept.values()), copies)
+            self._start(connection, caller, list(kept.values()), wish)
         applications = jobs.applications_of(connection, [job.key for job in kept.values()])
         statuses = {seen.id: seen.status for seen in wanted if seen.id in ours}
         log.info(
@@ -124,7 +114,7 @@ class Intake:
             user=caller.name,
             jobs=len(kept),
             not_found=len(ids) - len(wanted),
-            copies=str(copies),
+            copies=str(wish),
         )
         return [
             Answered(
@@ -138,19 +128,16 @@ class Intake:
         ]
 
     def _start(
-        self, connection: Connection, caller: Caller, wanted: Sequence[KeptJob], copies: Copies
+        self, connection: Connection, caller: Caller, wanted: Sequence[KeptJob], wish: Wish
     ) -> None:
         """Track these jobs; where all logs are wanted, let their copies begin at once."""
-        always, now = copies != Copies.OF_FAILURES, self._clock()
-        self._identities.track(connection, caller, wanted, now, copies_always=always)
-        if not always:
+        now = self._clock()
+        self._identities.track(connection, caller, wanted, now, wish)
+        if wish == Wish.OF_FAILURES:
             return
-        tracked = tasks.of_jobs(connection, caller.name, [job.key for job in wanted])
-        again = copies == Copies.ALL_AGAIN
-        copy_rows.restart(connection, [task.id for task in tracked], now, refresh=again)
         known = jobs.applications_of(connection, [job.key for job in wanted])
-        for task in tracked:
-            copy_rows.decide(connection, task, known[task.job.key], now)
+        for task in tasks.of_jobs(connection, caller.name, [job.key for job in wanted]):
+            copies.decide(connection, task, known[task.job.key], now)
 
     def stop(self, caller: Caller, job_id: JobId) -> None:
         """Let the caller no longer track a job; what is saved stays, what is copied is finished.
