@@ -57,6 +57,8 @@ lock: install ## Write the lock files anew
 	$(COMPILE) --upgrade -o config/requirements.txt
 	$(COMPILE) --upgrade --extra dev --extra postgres --extra mysql --extra cli \
 		-o config/requirements-dev.txt
+	$(COMPILE) --extra postgres --extra mysql --build-deps-for wheel \
+		-c config/requirements-dev.txt -o config/requirements-image.txt
 
 # The real cluster needs a JDK and Maven, the tests of the proxy nginx, those of the metrics promtool.
 # Where they cannot be installed, the tests say what they leave out. Installing starts services on a

@@ -7,18 +7,38 @@ https://prometheus.github.io/client_python/multiprocess/
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, Metric, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Histogram, Metric, generate_latest, values
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
-SHARED_DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
+_SHARED_DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 60)
 _ROUTES = ("oozie", "webhdfs", "resourcemanager", "jobhistory")
+
+
+def are_shared() -> bool:
+    """Tell whether processes add up their counts."""
+    return _SHARED_DIRECTORY in os.environ
+
+
+def share(directory: Path) -> None:
+    """Let this process and those below it add up their counts; call it before anything counts.
+
+    Args:
+        directory: what is in it is removed: counts begin anew with the service.
+    """
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
+    os.environ[_SHARED_DIRECTORY] = str(directory)
+    # It was chosen when the module was imported.
+    values.ValueClass = values.get_value_class()  # type: ignore[no-untyped-call]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +107,7 @@ class Metrics:
 
 
 def _added_up(own: CollectorRegistry) -> CollectorRegistry:
-    if SHARED_DIRECTORY not in os.environ:
+    if not are_shared():
         return own
     shared = CollectorRegistry()
     MultiProcessCollector(shared)  # type: ignore[no-untyped-call]

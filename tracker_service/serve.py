@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
 
 from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
 from gunicorn.config import Config
 from gunicorn.glogging import Logger
 from gunicorn.http.message import Request
 
-from tracker_service import logging
+from tracker_service import logging, metrics
 from tracker_service.api.inputs import MAX_BODY_BYTES
 from tracker_service.app import create_app
 from tracker_service.bootstrap import build_service
@@ -62,9 +65,18 @@ def options(settings: Settings) -> dict[str, Any]:
         "forwarded_allow_ips": "",  # api.proxies alone decides whom to believe
         "loglevel": "warning",
         "logger_class": _Logger,
+        "on_starting": _share_counts,
         "pre_request": _close_after_a_long_body,
         "post_fork": _after_fork,
     }
+
+
+def _share_counts(server: Arbiter) -> None:
+    """Let the worker processes add up what they count, unless `tracker run` has said where."""
+    if not metrics.are_shared():
+        directory = Path(mkdtemp(prefix="tracker-metrics-"))
+        metrics.share(directory)
+        server.cfg.set("on_exit", lambda _: shutil.rmtree(directory, ignore_errors=True))
 
 
 def _close_after_a_long_body(_worker: object, request: Request) -> None:

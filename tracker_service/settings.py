@@ -30,6 +30,8 @@ from tracker_service.errors import ConfigError
 PREFIX = "TRACKER_"
 DEFAULT_FILE = Path("config/tracker.yml")
 SANDBOX_BIND = "127.0.0.1:8099"
+#: What the command takes from the environment beside the settings.
+_OF_THE_COMMAND = frozenset({"config", "url", "user", "password", "ca_file"})
 
 Seconds = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(gt=0)]
@@ -219,9 +221,10 @@ def _values(root: yaml.Node | None, path: Path | None) -> dict[str, Any]:
 
 
 def _refuse_unknown_variables() -> None:
+    known = {*Settings.model_fields, *_OF_THE_COMMAND}
     for variable in os.environ:
         name = variable.upper().removeprefix(PREFIX).split("__")[0].lower()
-        if variable.upper().startswith(PREFIX) and name not in {*Settings.model_fields, "config"}:
+        if variable.upper().startswith(PREFIX) and name not in known:
             raise ConfigError(f"{variable}: there is no setting of this name")
 
 

@@ -1,14 +1,20 @@
 from __future__ import annotations
 
+import os
 import re
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner, Result
 
 from tracker_service import cli, supervisor
+from tracker_service.cli import running, service
 from tracker_service.errors import ConfigError
+from tracker_service.settings import SANDBOX_BIND
 from tracker_service.store.engine import Store
 from tracker_service.supervisor import Greeting, Supervisor, lock_directory
 
@@ -20,8 +26,8 @@ def tracker(tmp_path, monkeypatch):
     monkeypatch.setenv("TRACKER_STATE_DIR", str(tmp_path / "state"))
     monkeypatch.setenv("TRACKER_CONFIG", "")  # so that what a command sets is taken back
     monkeypatch.delenv("TRACKER_CONFIG")
-    monkeypatch.setattr(cli.os, "umask", lambda _: None)
-    monkeypatch.setattr(cli.logging, "configure", lambda *_: None)
+    monkeypatch.setattr(running.os, "umask", lambda _: None)
+    monkeypatch.setattr(running.logging, "configure", lambda *_: None)
 
     def run(*arguments: str) -> Result:
         return CliRunner().invoke(cli.main, arguments)
@@ -38,6 +44,18 @@ def commands(group: click.Group = cli.main, path: tuple[str, ...] = ()) -> list[
     return found
 
 
+def test_the_document_names_each_command_and_what_it_takes_from_the_environment(tracker):
+    document = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
+
+    for words in commands():
+        assert " ".join(words) in document
+        for variable in re.findall(r"TRACKER_[A-Z]+(?:_FILE)?\b", tracker(*words, "--help").output):
+            assert variable in document
+
+
+SERVICE = [words for words in commands() if cli.main.commands[words[0]] in service.COMMANDS]
+
+
 @pytest.mark.parametrize("words", [(), *commands()], ids=" ".join)
 @pytest.mark.parametrize("option", ["--help", "-h"])
 def test_the_help_of_each_command_has_an_example(tracker, words, option):
@@ -49,7 +67,7 @@ def test_the_help_of_each_command_has_an_example(tracker, words, option):
     assert f"tracker {' '.join(words)}".strip() in example[1]
 
 
-@pytest.mark.parametrize("words", commands(), ids=" ".join)
+@pytest.mark.parametrize("words", SERVICE, ids=" ".join)
 def test_a_wrong_setting_is_told_in_one_line(tracker, monkeypatch, words):
     monkeypatch.setenv("TRACKER_POLLING__INTERVAL_S", "often")
 
@@ -77,6 +95,47 @@ def test_a_file_of_settings_that_is_not_there_is_refused(tracker):
 
     assert told.exit_code == 2
     assert "nowhere.yml" in told.output
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_is_told_how_to_complete_the_command(tracker, shell):
+    told = tracker("completion", shell)
+
+    assert told.exit_code == 0
+    assert f"_TRACKER_COMPLETE={shell}_complete" in told.stdout
+    assert "tracker" in told.stdout
+
+
+def test_another_shell_is_refused(tracker):
+    assert tracker("completion", "csh").exit_code == 2
+
+
+def test_verbs_and_options_are_completed():
+    code = "from tracker_service.cli import main; main(prog_name='tracker')"
+
+    def completed(line: str) -> list[str]:
+        asked = {
+            "_TRACKER_COMPLETE": "bash_complete",
+            "COMP_WORDS": line,
+            "COMP_CWORD": str(len(line.split(" ")) - 1),
+        }
+        ran = subprocess.run(
+            [sys.executable, "-c", code],
+            env=os.environ | asked,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert ran.stderr == ""
+        return [each.partition(",")[2] for each in ran.stdout.split()]
+
+    assert completed("tracker un") == ["untrack"]
+    assert completed("tracker status --out") == ["--output"]
+    assert completed("tracker status --output ") == ["json", "table"]
+
+
+def test_the_sandbox_listens_where_the_settings_look_for_it(tracker):
+    assert SANDBOX_BIND in tracker("sandbox", "--help").output
 
 
 def test_the_schema_is_made_and_may_be_made_again(tracker, tmp_path):

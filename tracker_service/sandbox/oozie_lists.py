@@ -60,8 +60,9 @@ class _Entry:
 
 def jobs_answer(cluster: Cluster, call: Call) -> Response:
     """Answer a request for a list of jobs."""
-    kind = call.text("jobtype", "wf")
-    if kind not in _KEYS:
+    asked = call.text("jobtype", "wf")
+    kind = next((kind for kind in _KEYS if kind in asked), None)  # `coordinator` will do too
+    if kind is None:
         return json_answer({"errorMessage": _UNKNOWN_KIND, "httpStatusCode": 500}, 500)
     wanted = _read_filter(
         call.text("filter"), tuple(Status) if kind == "wf" else _COORDINATOR_STATUSES

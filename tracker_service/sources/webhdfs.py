@@ -22,8 +22,10 @@ from tracker_service.errors import (
     PathNotFound,
     RequestRefused,
 )
-from tracker_service.sources.gateway import CHUNK_BYTES, GatewaySession
+from tracker_service.sources.gateway import GatewaySession
 
+#: What is held of a file in memory. Smaller pieces cost more calls, larger ones are no faster.
+_PIECE_BYTES = 256 * 1024
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
 _MEANINGS: dict[str, type[GatewayError]] = {
     "FileNotFoundException": PathNotFound,
@@ -140,7 +142,7 @@ def _whole(path: str, response: requests.Response, length: int) -> Generator[byt
     received = 0
     try:
         yield b""
-        for chunk in response.iter_content(CHUNK_BYTES):
+        for chunk in response.iter_content(_PIECE_BYTES):
             received += len(chunk)
             yield chunk
     except requests.RequestException as error:

@@ -156,6 +156,7 @@ def test_there_are_no_bundles(guest):
 
 def test_a_kind_of_job_that_does_not_exist_is_an_error_of_oozie(guest):
     assert guest.ask("oozie/v2/jobs?jobtype=odd").status_code == 500
+    assert "coordinatorjobs" in guest.ask("oozie/v2/jobs?jobtype=coordinator").json
 
 
 @pytest.mark.parametrize(

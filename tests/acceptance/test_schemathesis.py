@@ -1,0 +1,42 @@
+"""Let Schemathesis look for requests that the service answers otherwise than it says."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.conftest import Run
+from tests.stands import sandbox_stand
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize("ids", ["any", "known"])
+def test_the_service_answers_as_its_description_says(run: Run, tmp_path: Path, ids: str) -> None:
+    with sandbox_stand() as stand:
+        job = stand.start("fail")
+        service = run(stand, TRACKER_SERVE__REQUESTS_PER_MINUTE=1_000_000)
+        if ids == "known":
+            service.track(job)
+            service.wait_saved(job)
+            (tmp_path / "schemathesis.toml").write_text(f'[parameters]\n"path.job_id" = "{job}"\n')
+
+        found = subprocess.run(
+            [
+                *(Path(sys.executable).with_name("schemathesis"), "run"),
+                f"{service.url}/openapi.json",
+                *("--auth", "guest:guest-password", "--max-examples", "30", "--workers", "2"),
+                *("--no-color", "--continue-on-failure", "--seed", "20261122"),
+            ],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+        )
+
+    assert found.returncode == 0, found.stdout[-6000:]
+    assert "Tested: 13" in found.stdout

@@ -1,0 +1,41 @@
+"""The command `tracker`.
+
+What the verbs need is imported when they run: most of them ask a service, and start at once.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from tracker_service.cli import jobs, service
+from tracker_service.cli.checks import doctor
+from tracker_service.cli.completion import completion
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--config",
+    type=click.Path(dir_okay=False, path_type=Path),
+    envvar="TRACKER_CONFIG",
+    help="YAML file with the service's settings; config/tracker.yml is read where it is there.",
+)
+@click.version_option(package_name="tracker-service")
+@click.pass_context
+def main(context: click.Context, config: Path | None) -> None:
+    """Follow Oozie jobs through Knox and save the logs of those that failed.
+
+    \b
+    Example, without a cluster:
+      tracker run --sandbox
+    With one:
+      TRACKER_GATEWAY__URL=https://knox:8443/gateway/sandbox tracker run
+    Follow a job to its end:
+      oozie job -run -config job.properties | tracker track --wait -
+    """
+    context.obj = config
+
+
+for _command in (*service.COMMANDS, *jobs.COMMANDS, doctor, completion):
+    main.add_command(_command)

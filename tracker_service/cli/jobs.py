@@ -1,0 +1,289 @@
+"""The verbs that ask a service about jobs."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tracker_service.cli import tables
+from tracker_service.cli.options import NotDone, output_option, with_tracker
+from tracker_service.domain.jobs import is_job_id, unique
+
+if TYPE_CHECKING:
+    from tracker_service.cli.waiting import Seen
+    from tracker_service.client import TrackerClient
+
+_INTERRUPTED = 130  #: what a shell says of a command that Ctrl-C has ended
+_WORD = re.compile(r"[0-9A-Za-z_.-]+")
+
+
+def _wait_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that let a verb wait until all is over."""
+    wait = click.option("--wait", is_flag=True, help="Show progress until all is over.")
+    timeout = click.option(
+        "--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="With --wait."
+    )
+    return wait(timeout(function))
+
+
+@click.command()
+@click.argument("ids", nargs=-1, required=True, metavar="ID... | -")
+@_wait_options
+@output_option
+@with_tracker
+def track(
+    tracker: TrackerClient, ids: Sequence[str], wait: bool, timeout: float | None, output: str
+) -> None:
+    """Have jobs followed, and the logs of those that fail saved.
+
+    In place of an id, `-` finds all that come through a pipe, in whatever text. With --wait the
+    exit code is 0 if all have succeeded, 1 if one has not and its logs are saved, 2 if nobody
+    can tell.
+
+    \b
+    Example:
+      oozie job -run -config job.properties | tracker track -
+      tracker track --wait 0000042-261122041514971-oozie-prod-W
+    """
+    _check_timeout(wait, timeout)
+    answered = tracker.track(_wanted(ids))
+    missing = [each.id for each in answered if each.status == "NOT_FOUND"]
+    if wait:
+        found = [each.id for each in answered if each.id not in missing]
+        ended = _ended(tracker, found, timeout)
+        _show_ended(ended, output)
+        _end_with(all(seen.has_succeeded for seen in ended))
+    elif output == "json":
+        tables.show_json([each.raw for each in answered])
+    else:
+        click.echo(tables.answers(answered))
+    _end_if_missing(missing)
+
+
+@click.command()
+@click.argument("ids", nargs=-1, required=True, metavar="ID...")
+@with_tracker
+def untrack(tracker: TrackerClient, ids: Sequence[str]) -> None:
+    """Have jobs followed no longer.
+
+    What is saved stays, and what is being copied is finished.
+
+    \b
+    Example:
+      tracker untrack 0000042-261122041514971-oozie-prod-W
+    """
+    for job_id in ids:
+        tracker.untrack(job_id)
+        click.echo(f"{job_id} is not tracked any more")
+
+
+@click.command()
+@click.argument("job_id", metavar="ID")
+@click.option("--refresh", is_flag=True, help="Have Oozie asked now.")
+@output_option
+@with_tracker
+def status(tracker: TrackerClient, job_id: str, refresh: bool, output: str) -> None:
+    """Tell how a job is, with its actions and saved logs.
+
+    \b
+    Example:
+      tracker status 0000042-261122041514971-oozie-prod-W
+      tracker status --output json 0000042-261122041514971-oozie-prod-W | jq -r .status
+    """
+    job = tracker.job(job_id, refresh=refresh)
+    if output == "json":
+        tables.show_json(job.raw)
+    else:
+        click.echo(tables.job(job))
+
+
+@click.command()
+@click.argument("job_id", metavar="ID")
+@click.argument("application", required=False, metavar="[APPLICATION]")
+@with_tracker
+def logs(tracker: TrackerClient, job_id: str, application: str | None) -> None:
+    """Print the saved logs of a job, or of one of its applications.
+
+    \b
+    Example:
+      tracker logs 0000042-261122041514971-oozie-prod-W | grep -A20 Traceback
+      tracker logs 0000042-261122041514971-oozie-prod-W application_1529519049029_0001
+    """
+    pieces = tracker.logs(job_id, application)
+    try:
+        for piece in pieces:
+            sys.stdout.buffer.write(piece)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:  # `head` has read what it wants
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    finally:
+        pieces.close()
+
+
+@click.command("copy-logs")
+@click.argument("ids", nargs=-1, required=True, metavar="ID... | -")
+@click.option("--refresh", is_flag=True, help="Copy anew what is saved already.")
+@_wait_options
+@output_option
+@with_tracker
+def copy_logs(
+    tracker: TrackerClient,
+    ids: Sequence[str],
+    refresh: bool,
+    wait: bool,
+    timeout: float | None,
+    output: str,
+) -> None:
+    """Have the logs of jobs saved, however the jobs end.
+
+    With --wait the exit code is 0 if all are saved, 1 if one is not, 2 if nobody can tell.
+
+    \b
+    Example:
+      tracker copy-logs --wait 0000042-261122041514971-oozie-prod-W
+    """
+    _check_timeout(wait, timeout)
+    wanted = _wanted(ids)
+    progress = tracker.copy_logs(wanted, refresh=refresh)
+    if wait:
+        found = [job_id for job_id in wanted if job_id not in progress.not_found]
+        ended = _ended(tracker, found, timeout, wants_logs=True)
+        _show_ended(ended, output)
+        _end_with(all(seen.has_all_logs for seen in ended))
+    elif output == "json":
+        tables.show_json(progress.raw)
+    else:
+        click.echo(tables.copy_progress(progress))
+    _end_if_missing(progress.not_found)
+
+
+@click.command("jobs")
+@click.option("--status", "statuses", multiple=True, help="Only jobs in this state; repeatable.")
+@click.option("--owner", help="For admins: whose jobs; * for everybody's.")
+@click.option("--oozie", "--all", "all_of_oozie", is_flag=True, help="Oozie's own list instead.")
+@click.option("--filter", "oozie_filter", default="", help="With --oozie, as Oozie words it.")
+@click.option(
+    "--type",
+    "jobtype",
+    type=click.Choice(["wf", "coord", "bundle"]),
+    default="wf",
+    help="With --oozie.",
+)
+@click.option("--offset", default=1, help="With --oozie: the first job, from 1.")
+@click.option("--len", "length", default=50, help="With --oozie: how many.")
+@output_option
+@with_tracker
+def list_jobs(
+    tracker: TrackerClient,
+    statuses: Sequence[str],
+    owner: str | None,
+    all_of_oozie: bool,
+    output: str,
+    **page: Any,  # noqa: ANN401
+) -> None:
+    """List the jobs that you track, or Oozie's own.
+
+    \b
+    Example:
+      tracker jobs --status RUNNING --status SUSPENDED
+      tracker jobs --oozie --filter 'user=guest;status=KILLED' --len 20
+    """
+    if all_of_oozie:
+        _list_oozie(tracker, statuses, output, **page)
+        return
+    found = list(tracker.tracking([each.upper() for each in statuses], owner))
+    if output == "json":
+        tables.show_json([job.raw for job in found])
+    else:
+        click.echo(tables.tracked(found))
+
+
+def _list_oozie(
+    tracker: TrackerClient,
+    statuses: Sequence[str],
+    output: str,
+    *,
+    oozie_filter: str,
+    jobtype: str,
+    offset: int,
+    length: int,
+) -> None:
+    wanted = [oozie_filter, *(f"status={each.upper()}" for each in statuses)]
+    page = tracker.jobs(
+        offset=offset, length=length, filter=";".join(filter(None, wanted)), jobtype=jobtype
+    )
+    if output == "json":
+        tables.show_json(page.raw)
+    else:
+        click.echo(tables.oozie_jobs(page))
+
+
+def _check_timeout(wait: bool, timeout: float | None) -> None:
+    if timeout is not None and not wait:
+        raise click.UsageError("--timeout has a meaning with --wait only")
+
+
+def _ended(
+    tracker: TrackerClient,
+    ids: Sequence[str],
+    timeout: float | None,
+    *,
+    wants_logs: bool = False,
+) -> list[Seen]:
+    """Show progress until all is over, and return how it has ended."""
+    from tracker_service.cli import waiting  # noqa: PLC0415
+
+    try:
+        with waiting.best_display() as display:
+            return waiting.Waiter(tracker, display, timeout, wants_logs=wants_logs).wait(ids)
+    except KeyboardInterrupt:
+        click.echo("not waiting any more; the service goes on", err=True)
+        click.get_current_context().exit(_INTERRUPTED)
+
+
+def _show_ended(ended: Sequence[Seen], output: str) -> None:
+    if output == "json":
+        tables.show_json([seen.job.raw for seen in ended])
+    else:
+        click.echo("\n\n".join(tables.job(seen.job) for seen in ended))
+
+
+def _end_with(is_good: bool) -> None:
+    """End here with 1 if something is not as it was wished."""
+    if not is_good:
+        click.get_current_context().exit(1)
+
+
+def _end_if_missing(ids: Sequence[str]) -> None:
+    if ids:
+        raise NotDone(f"Oozie does not know {', '.join(ids)}")
+
+
+def _wanted(ids: Sequence[str]) -> list[str]:
+    """Return the ids that are named, and in place of `-` those in standard input, each once.
+
+    Raises:
+        click.UsageError: standard input has none.
+    """
+    found: list[str] = []
+    for each in ids:
+        found += _piped() if each == "-" else [each]
+    return unique(found)
+
+
+def _piped() -> list[str]:
+    text = sys.stdin.buffer.read().decode(errors="replace")
+    words = (word.strip("._-") for word in _WORD.findall(text))
+    found = [word for word in words if is_job_id(word)]
+    if not found:
+        told = f"; it begins with {tables.plain(text)[:100]!r}" if text.strip() else ": it is empty"
+        raise click.UsageError(f"no Oozie job id in standard input{told}")
+    return found
+
+
+COMMANDS: tuple[click.Command, ...] = (track, untrack, status, logs, copy_logs, list_jobs)

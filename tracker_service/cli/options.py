@@ -1,0 +1,107 @@
+"""What the verbs that ask a service have in common: their options, and how errors end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from pathlib import Path
+
+import click
+
+from tracker_service.cli.login import login
+
+DEFAULT_URL = "http://127.0.0.1:8080"
+
+_LOGIN = (
+    click.option(
+        "--user",
+        envvar="TRACKER_USER",
+        show_envvar=True,
+        help="Your user name at the gateway; else that of ~/.netrc or of your account.",
+    ),
+    click.option(
+        "--password-file",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="File with your password; else TRACKER_PASSWORD, ~/.netrc or a prompt.",
+    ),
+)
+_URL = click.option(
+    "--url",
+    envvar="TRACKER_URL",
+    show_envvar=True,
+    default=DEFAULT_URL,
+    show_default=True,
+    help="Where the tracker service is.",
+)
+ca_file_option = click.option(
+    "--ca-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    envvar="TRACKER_CA_FILE",
+    show_envvar=True,
+    help="PEM with the authority of the service's certificate.",
+)
+
+output_option = click.option(
+    "--output",
+    type=click.Choice(["json", "table"]),
+    default="table",
+    show_default=True,
+    help="For programs or for people.",
+)
+
+
+class NotDone(click.ClickException):
+    """The answer is no."""
+
+    exit_code = 1
+
+
+class CannotTell(click.ClickException):
+    """There is no answer."""
+
+    exit_code = 2
+
+
+def with_login(function: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that say who asks."""
+    for option in reversed(_LOGIN):
+        function = option(function)
+    return function
+
+
+def with_tracker(function: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that say who asks which service; the function gets a client of it."""
+
+    @wraps(function)
+    def run(
+        url: str, ca_file: Path | None, user: str | None, password_file: Path | None, **more: object
+    ) -> None:
+        from tracker_service.client import TrackerClient  # noqa: PLC0415
+
+        known = login(url, user, password_file)
+        _warn_of_plain_http(url)
+        client = TrackerClient(url, known.user, known.password, ca_file)
+        with told_in_one_line(), client:
+            function(client, **more)
+
+    return _URL(ca_file_option(with_login(run)))
+
+
+@contextmanager
+def told_in_one_line() -> Iterator[None]:
+    """End with 1 where the service has no such thing, with 2 where it cannot tell."""
+    from tracker_service.client import TrackerClientError  # noqa: PLC0415
+
+    try:
+        yield
+    except TrackerClientError as error:
+        raise (NotDone if error.status == 404 else CannotTell)(error.message) from error
+
+
+def _warn_of_plain_http(url: str) -> None:
+    from urllib.parse import urlsplit  # noqa: PLC0415
+
+    parts = urlsplit(url)
+    if parts.scheme == "http" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
+        click.echo(f"Warning: {url} is not encrypted; your password can be read", err=True)

@@ -1,0 +1,130 @@
+"""Run the service: what the verbs of `service` do, with all that it takes."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import click
+
+from tracker_service import logging, metrics, settings, supervisor
+from tracker_service import serve as gunicorn_server
+from tracker_service.bootstrap import build_service, build_worker
+from tracker_service.errors import TrackerError
+from tracker_service.sandbox import server as sandbox_server
+from tracker_service.sandbox.cluster import Cluster
+from tracker_service.store.engine import Store
+
+
+def prepared(config: Path | None) -> settings.Settings:
+    """Read the settings, and prepare this process for a part of the service.
+
+    Raises:
+        ConfigError: a setting is wrong.
+        click.BadParameter: the file is not there.
+    """
+    if config and not config.is_file():
+        raise click.BadParameter(f"there is no file {config}", param_hint="--config")
+    os.umask(0o077)  # whatever this makes is nobody else's to read
+    chosen = settings.load(config)
+    if config:  # the processes that `tracker run` starts read the same file
+        os.environ["TRACKER_CONFIG"] = str(config)
+    logging.configure(chosen.log_level, chosen.log_format)
+    return chosen
+
+
+def run_all(chosen: settings.Settings, with_sandbox: bool) -> None:
+    """Run the API, one worker and maybe a sandbox as processes below this one."""
+    lock = supervisor.lock_directory(chosen.state_dir)
+    commands = [["worker"], ["serve"]]
+    if with_sandbox:
+        chosen = _with_sandbox(chosen)
+        commands.insert(0, ["sandbox", "--bind", urlsplit(chosen.gateway.base).netloc])
+    Store(chosen.store_url).upgrade()
+    metrics.share(chosen.state_dir.absolute() / "metrics")
+    supervisor.Supervisor(commands, _greeting(chosen, with_sandbox)).run()
+    lock.close()
+
+
+def serve(chosen: settings.Settings) -> None:
+    """Serve the API."""
+    build_service(chosen).store.close()  # so that a wrong setting is told here, once
+    gunicorn_server.serve(chosen)
+
+
+def work(chosen: settings.Settings) -> None:
+    """Poll jobs and save logs."""
+    build_worker(chosen).run()
+
+
+def stand_in(bind: str) -> None:
+    """Serve a sandbox."""
+    sandbox_server.serve(bind)
+
+
+def upgrade(chosen: settings.Settings) -> None:
+    """Bring the database's schema to this version."""
+    Store(chosen.store_url).upgrade()
+
+
+@contextmanager
+def told_in_one_line() -> Iterator[None]:
+    """Show what the user can mend as one line, not as a stack of calls."""
+    try:
+        yield
+    except TrackerError as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _with_sandbox(chosen: settings.Settings) -> settings.Settings:
+    """Point everything at a fresh sandbox.
+
+    The stand-in cluster begins anew with each start, so the database of what happened there does.
+    """
+    port = _free_port(int(settings.SANDBOX_BIND.rpartition(":")[2]))
+    os.environ["TRACKER_GATEWAY__URL"] = f"http://127.0.0.1:{port}/gateway/sandbox"
+    if not chosen.store.url:
+        for file in chosen.state_dir.glob("sandbox.db*"):
+            file.unlink()
+        database = chosen.state_dir.absolute() / "sandbox.db"
+        os.environ["TRACKER_STORE__URL"] = f"sqlite:///{database}"
+    return settings.load(_config_file())
+
+
+def _config_file() -> Path | None:
+    name = os.environ.get("TRACKER_CONFIG")
+    return Path(name) if name else None
+
+
+def _free_port(wanted: int) -> int:
+    """Return the wanted port of this machine, or any other if something has it."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", wanted))
+        except OSError:
+            probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _greeting(chosen: settings.Settings, with_sandbox: bool) -> supervisor.Greeting:
+    """Return what to say once the service answers."""
+    url = f"http://{chosen.serve.bind}"
+    told = [f"Tracker: {url}"]
+    if not with_sandbox:
+        told.append(f"Gateway: {chosen.gateway.base}")
+    else:
+        job = next(job.job_id for job in Cluster().ready_made if job.definition.name == "fails")
+        curl = "curl -u guest:guest-password"
+        told += [
+            "",
+            "Try it: a shell action that fails with a Python traceback",
+            f"  {curl} -H 'Content-Type: text/plain' -d {job} {url}/api/task/track/",
+            f"  {curl} {url}/api/job/{job}",
+            f"  {curl} {url}/api/job/{job}/logs   # saved after about 10 s",
+        ]
+    return supervisor.Greeting(f"{url}/readyz", "\n".join(told))

@@ -1,0 +1,192 @@
+"""A typed client of the service's HTTP API, for the command `tracker` and for any program.
+
+tracker = TrackerClient("http://localhost:8080", "guest", password)
+tracker.track(["0000042-261122041514971-oozie-prod-W"])
+tracker.job("0000042-261122041514971-oozie-prod-W").status
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import quote, urlsplit
+
+from tracker_service.client import answers
+from tracker_service.client.answers import (
+    Answered,
+    CopyProgress,
+    Job,
+    JobAction,
+    LogCopy,
+    OozieJob,
+    OozieJobs,
+)
+from tracker_service.client.connection import Connection, Timeouts, TrackerClientError
+
+__all__ = [
+    "Answered",
+    "CopyProgress",
+    "Job",
+    "JobAction",
+    "LogCopy",
+    "OozieJob",
+    "OozieJobs",
+    "Timeouts",
+    "TrackerClient",
+    "TrackerClientError",
+]
+
+
+class TrackerClient:
+    """One user's way to one tracker service. Every call may raise `TrackerClientError`."""
+
+    def __init__(
+        self,
+        url: str,
+        user: str,
+        password: str,
+        ca_file: Path | None = None,
+        timeouts: Timeouts | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """Prepare calls; nothing is sent yet.
+
+        Args:
+            url: where the service is, without `/api`.
+            ca_file: PEM with the authority of the service's certificate.
+            sleep: waits when the service asks to come back later.
+        """
+        self.url, self.user = url.rstrip("/"), user
+        self._connection = Connection(url, user, password, ca_file, timeouts or Timeouts(), sleep)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._connection.close()
+
+    def track(self, ids: Sequence[str]) -> list[Answered]:
+        """Have jobs followed, and their logs saved if they fail; twice is as good as once.
+
+        Returns:
+            one answer for each id, also for those that Oozie does not know.
+
+        Raises:
+            TrackerClientError: 404 if Oozie knows none of them.
+        """
+        answer = self._json("POST", "task/track/", list, json=list(ids))
+        with _understood("task/track/"):
+            return [answers.answered(told) for told in answer]
+
+    def untrack(self, job_id: str) -> None:
+        """Have a job followed no longer.
+
+        Raises:
+            TrackerClientError: 404 if the caller does not track it.
+        """
+        self._connection.ask("DELETE", f"task/track/{_segment(job_id)}").close()
+
+    def job(self, job_id: str, *, refresh: bool = False) -> Job:
+        """Return all about one job, tracked or not; with `refresh` Oozie is asked now."""
+        path = f"job/{_segment(job_id)}"
+        told = self._json("GET", path, dict, params={"refresh": "true"} if refresh else None)
+        with _understood(path):
+            return answers.job(told)
+
+    def tracking(
+        self, status: Sequence[str] = (), user: str | None = None, limit: int | None = None
+    ) -> Iterator[Job]:
+        """Yield the tracked jobs, page after page.
+
+        Args:
+            status: only jobs in one of these states.
+            user: another user's, or `*` for everybody's; for admins.
+            limit: jobs on one page.
+        """
+        path = "jobs/tracking"
+        query: Any = {"status": list(status), "user": user, "limit": limit}
+        while query:
+            answer = self._connection.ask("GET", path, params=query)
+            page = self._connection.body(answer, list)
+            with _understood(path):
+                found = [answers.job(told) for told in page]
+            yield from found
+            # Only the query of the link is used: credentials go nowhere else, whatever it says.
+            query = urlsplit(answer.links.get("next", {}).get("url", "")).query
+
+    def jobs(
+        self, *, offset: int = 1, length: int = 50, filter: str = "", jobtype: str = "wf"
+    ) -> OozieJobs:
+        """Return a page of Oozie's own list of jobs, newest first.
+
+        Args:
+            offset: number of the first one, from 1.
+            filter: in Oozie's words, for example `user=guest;status=RUNNING`.
+            jobtype: wf, coord or bundle.
+        """
+        params = {"offset": offset, "len": length, "filter": filter or None, "jobtype": jobtype}
+        told = self._json("GET", "jobs/", dict, params=params)
+        with _understood("jobs/"):
+            return answers.oozie_jobs(told)
+
+    def copy_logs(self, ids: Sequence[str], *, refresh: bool = False) -> CopyProgress:
+        """Have the logs of jobs saved, however they end; with `refresh` also saved ones again."""
+        told = self._json(
+            "POST",
+            "task/copy-logs/",
+            dict,
+            json=list(ids),
+            params={"refresh": "true"} if refresh else None,
+            is_repeatable=not refresh,
+        )
+        with _understood("task/copy-logs/"):
+            return answers.progress(told)
+
+    def logs_status(self, job_id: str) -> CopyProgress:
+        """Return how far the copying of a job's logs is."""
+        path = f"job/{_segment(job_id)}/logs/status"
+        told = self._json("GET", path, dict)
+        with _understood(path):
+            return answers.progress(told)
+
+    def logs(self, job_id: str, application: str | None = None) -> Generator[bytes, None, None]:
+        """Open the saved logs of a job, or of one of its applications, and return their bytes.
+
+        Raises:
+            TrackerClientError: before the first piece if there is no log (404, with the reason);
+                at the end if the stream broke off.
+        """
+        path = f"job/{_segment(job_id)}/logs"
+        if application is not None:
+            path += f"/{_segment(application)}"
+        pieces = self._connection.pieces(self._connection.ask("GET", path, stream=True))
+        next(pieces)
+        return pieces
+
+    def _json(self, method: str, path: str, kind: type, **more: Any) -> Any:  # noqa: ANN401
+        return self._connection.body(self._connection.ask(method, path, **more), kind)
+
+
+@contextmanager
+def _understood(path: str) -> Iterator[None]:
+    """Turn a missing or odd fact in an answer into one sentence."""
+    try:
+        yield
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise TrackerClientError(
+            f"the answer to {path} is not understood ({error!r}); is the service of this version?"
+        ) from error
+
+
+def _segment(text: str) -> str:
+    """Return text as one segment of a path."""
+    if not text.strip("."):  # dots alone would name another path
+        raise TrackerClientError(f"{text!r} is no id")
+    return quote(text, safe="")

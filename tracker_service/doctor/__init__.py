@@ -1,0 +1,64 @@
+"""Check each route that the service needs, and say in one sentence each what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+from tracker_service.doctor import notification, reach, routes
+from tracker_service.doctor.findings import Finding, Level, fail, ok
+from tracker_service.errors import ConfigError
+from tracker_service.settings import Settings
+from tracker_service.sources.gateway import BasicCredential, Gateway, checked_gateway
+
+__all__ = ["Finding", "Level", "examine"]
+
+
+def examine(
+    settings: Settings,
+    credential: BasicCredential,
+    service_url: str | None = None,
+    service_ca_file: Path | None = None,
+) -> Iterator[Finding]:
+    """Yield what there is to say, one check after the other, as far as they make sense.
+
+    Nothing is changed but one directory below `WORK/logs/.tracker` of the user's home in HDFS,
+    which is removed again.
+
+    Args:
+        settings: as the service reads them.
+        credential: the user as whom the gateway is asked.
+        service_url: where a tracker is said to be; without it where the settings put it.
+        service_ca_file: PEM with the authority of its certificate.
+    """
+    try:
+        gateway = checked_gateway(_gateway(settings))
+    except ConfigError as error:
+        yield fail("settings", f"{error}; correct TRACKER_GATEWAY__CA_FILE")
+        return
+    yield ok("settings", f"the settings can be read; the gateway is {gateway.url}")
+    if (yield from _is_reached(gateway)):
+        session = gateway.session(credential)
+        try:
+            yield from routes.findings(session)
+        finally:
+            session.close()
+    yield notification.finding(settings, service_url, service_ca_file)
+
+
+def _is_reached(gateway: Gateway) -> Generator[Finding, None, bool]:
+    """Yield what is found on the way to the gateway; return whether it leads there."""
+    for finding in reach.findings(gateway):
+        yield finding
+        if finding.level == Level.FAIL:
+            return False
+    return True
+
+
+def _gateway(settings: Settings) -> Gateway:
+    return Gateway(
+        url=settings.gateway.base,
+        ca_file=settings.gateway.ca_file,
+        connect_timeout_s=settings.gateway.connect_timeout_s,
+        read_timeout_s=settings.gateway.read_timeout_s,
+    )

@@ -1,0 +1,63 @@
+"""Look whether a tracker answers where Oozie could tell it of changes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import requests
+
+from tracker_service.doctor.findings import Finding, ok, warn
+from tracker_service.doctor.reach import LOOPBACK
+from tracker_service.settings import Settings
+
+_CHECK = "notification"
+_TIMEOUT_S = 5.0
+_EVERYWHERE = ("0.0.0.0", "[::]")  # noqa: S104
+
+
+def finding(
+    settings: Settings, service_url: str | None = None, ca_file: Path | None = None
+) -> Finding:
+    """Ask the service whether it is alive, and judge whether Oozie reaches it too.
+
+    Args:
+        service_url: where the service is said to be; without it where the settings put it.
+    """
+    url = (service_url or f"http://{_reachable(settings.serve.bind)}").rstrip("/")
+    try:
+        answer = requests.get(
+            f"{url}/healthz",
+            timeout=_TIMEOUT_S,
+            allow_redirects=False,
+            verify=str(ca_file) if ca_file else None,
+        )
+        is_alive = answer.ok and answer.json().get("status") == "alive"
+    except requests.exceptions.SSLError:
+        return warn(
+            _CHECK,
+            f"the certificate of {url} is not trusted here; set TRACKER_CA_FILE, and let the Java "
+            "of Oozie's server trust it too",
+        )
+    except (OSError, ValueError, AttributeError):
+        is_alive = False
+    if not is_alive:
+        return warn(
+            _CHECK,
+            f"no tracker answers at {url}, so Oozie cannot tell it of changes; start it, or set "
+            "TRACKER_URL to where it is",
+        )
+    if urlsplit(url).hostname in LOOPBACK and settings.gateway.url.host not in LOOPBACK:
+        return warn(
+            _CHECK,
+            f"the tracker answers at {url}, which Oozie on another machine cannot reach: jobs are "
+            "followed by asking alone; set TRACKER_SERVE__BIND or TRACKER_URL to an address that "
+            "Oozie's server reaches",
+        )
+    return ok(_CHECK, f"the tracker answers at {url}; Oozie's server has to reach it there as well")
+
+
+def _reachable(bind: str) -> str:
+    """Return where this machine reaches what listens at an address."""
+    host, _, port = bind.rpartition(":")
+    return f"127.0.0.1:{port}" if host in _EVERYWHERE else bind

@@ -1,0 +1,204 @@
+"""Look at what is behind the gateway, as one user: login, Oozie, HDFS, YARN, clock."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from tracker_service.doctor.findings import Finding, Level, fail, ok, warn
+from tracker_service.doctor.reach import URL
+from tracker_service.domain.tasks import working_directory
+from tracker_service.errors import (
+    AccessDenied,
+    CredentialsRefused,
+    GatewayError,
+    GatewayUnavailable,
+    PathNotFound,
+)
+from tracker_service.sources.gateway import Answer, GatewaySession
+from tracker_service.sources.webhdfs import WebHdfs
+
+_CLOCKS_APART_S = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Route:
+    """A service behind the gateway, and how to see that it works."""
+
+    check: str
+    name: str
+    role: str  #: its name in a topology
+    path: str
+    state: Callable[[Mapping[str, Any]], object]  #: what it says about itself
+    good: str  #: what it should say
+    mend: str  #: what to do where it says something else
+    worst: Level = Level.FAIL
+
+
+_HOME = "webhdfs/v1/"
+_OOZIE = _Route(
+    check="oozie",
+    name="Oozie",
+    role="OOZIE",
+    path="oozie/v1/admin/status",
+    state=lambda told: told.get("systemMode"),
+    good="NORMAL",
+    mend="it starts no job so; an administrator ends that with `oozie admin -systemmode NORMAL`",
+)
+_YARN = _Route(
+    check="resource-manager",
+    name="the resource manager",
+    role="RESOURCEMANAGER",
+    path="resourcemanager/v1/cluster/info",
+    state=lambda told: (told.get("clusterInfo") or {}).get("state"),
+    good="STARTED",
+    mend="it starts no application so; have an administrator look at it",
+)
+_HISTORY = _Route(
+    check="job-history",
+    name="the job history",
+    role="JOBHISTORYUI",
+    path="jobhistory/ws/v1/history/info",
+    state=lambda told: "STARTED" if (told.get("historyInfo") or {}).get("startedOn") else None,
+    good="STARTED",
+    mend="do without it: the service can",
+    worst=Level.WARN,
+)
+
+
+def findings(session: GatewaySession) -> Iterator[Finding]:
+    """Yield what is found behind the gateway; without a login there is nothing to see."""
+    try:
+        home = session.ask("GET", _HOME, params={"op": "GETHOMEDIRECTORY"})
+    except CredentialsRefused:
+        yield fail(
+            "login",
+            f"the gateway refuses the password of {session.user}; correct TRACKER_USER and "
+            "TRACKER_PASSWORD, or see to Knox's LDAP: while that is down, all are refused",
+        )
+        return
+    except GatewayUnavailable as error:
+        if error.__cause__:  # there was no answer at all
+            yield fail("login", f"{error}; is Knox well, and is the start of {URL} right?")
+            return
+        home = None  # a service away is told of only to who is logged in
+    if home and home.status == 404 and home.body:  # Knox says this to everybody
+        yield fail("topology", f"there is no topology at {session.gateway.url}; correct {URL}")
+        return
+    yield ok("login", f"the gateway knows {session.user}")
+    yield ok("topology", f"there is a topology at {session.gateway.url}")
+    yield _looked_at(session, _OOZIE)
+    yield from _hdfs(session, home)
+    yield _looked_at(session, _YARN)
+    yield _looked_at(session, _HISTORY)
+    if home:
+        yield clock(home.headers.get("Date", ""))
+
+
+def _looked_at(session: GatewaySession, route: _Route) -> Finding:
+    """Ask a service how it is."""
+
+    def wrong(told: str) -> Finding:
+        return Finding(route.worst, route.check, told)
+
+    try:
+        answer = session.ask("GET", route.path)
+        if answer.status == 404:
+            told = _missing(route.name, route.role)
+            return wrong(told if route.worst == Level.FAIL else f"{told}, or {route.mend}")
+        state = route.state(answer.json())
+    except GatewayUnavailable as error:
+        return wrong(_away(route.name, error))
+    except (GatewayError, AttributeError) as error:
+        return wrong(f"{route.name} does not tell how it is ({error}); {route.mend}")
+    if state != route.good:
+        return wrong(f"{route.name} says {state}, not {route.good}; {route.mend}")
+    return ok(route.check, f"{route.name} answers ({state})")
+
+
+def _missing(name: str, role: str) -> str:
+    return f"the topology has no way to {name}; add the service {role} to it"
+
+
+def _away(name: str, error: GatewayError) -> str:
+    return f"{name} cannot be reached ({error}); is it running, and its URL in the topology right?"
+
+
+def _hdfs(session: GatewaySession, home: Answer | None) -> Iterator[Finding]:
+    hdfs = WebHdfs(session)
+    if home and home.status == 404:
+        yield fail("hdfs-read", _missing("HDFS", "WEBHDFS"))
+        return
+    try:
+        user = hdfs.user()
+        hdfs.status(f"/user/{user}")
+    except PathNotFound:
+        yield fail(
+            "hdfs-read",
+            f"HDFS has no home directory /user/{user}; have an administrator make it, and "
+            f"{user} its owner",
+        )
+    except AccessDenied as error:
+        yield fail("hdfs-read", f"HDFS lets {session.user} read nothing: {error}")
+    except GatewayError as error:
+        yield fail("hdfs-read", _away("HDFS", error))
+    else:
+        yield ok("hdfs-read", f"HDFS has the home directory /user/{user}")
+        yield from _written(hdfs, user)
+
+
+def _written(hdfs: WebHdfs, user: str) -> Iterator[Finding]:
+    """Write, replace, read and remove a file as the copier does."""
+    directory = working_directory(user, f"doctor-{secrets.token_hex(8)}")
+    try:
+        yield _replaced(hdfs, directory)
+    except AccessDenied as error:
+        yield fail(
+            "hdfs-write", f"{user} may not write in HDFS: {error}; have the rights corrected"
+        )
+    except GatewayError as error:
+        yield fail(
+            "hdfs-write",
+            f"HDFS takes no file ({error}); can Knox reach the DataNodes, and does its "
+            "gateway.dispatch.whitelist name them?",
+        )
+    try:
+        hdfs.delete(directory)
+    except GatewayError as error:
+        yield warn("hdfs-write", f"{directory} could not be removed: {error}; remove it")
+
+
+def _replaced(hdfs: WebHdfs, directory: str) -> Finding:
+    part, log, written = f"{directory}/part", f"{directory}/log", secrets.token_bytes(64)
+    hdfs.make_directory(directory)
+    hdfs.write(log, b"an older one")
+    hdfs.write(part, written)
+    hdfs.rename(part, log)
+    if hdfs.head(log, 2 * len(written)) != written:
+        return fail(
+            "hdfs-write",
+            f"{log} was not replaced by {part}; let the topology's WEBHDFS lead to the NameNode: "
+            "HttpFS cannot do this",
+        )
+    return ok("hdfs-write", "HDFS writes, replaces, reads and removes a file")
+
+
+def clock(date: str) -> Finding:
+    """Compare the clock of a gateway, from its header Date, with that of this machine."""
+    # What is behind Knox may add dates of its own: the first is Knox's.
+    first = date.partition("GMT")[0] + "GMT"
+    try:
+        apart = (datetime.now(UTC) - parsedate_to_datetime(first)).total_seconds()
+    except ValueError:
+        return warn("clock", f"the gateway's clock cannot be seen (Date: {date!r})")
+    if abs(apart) > _CLOCKS_APART_S:
+        side = "ahead of" if apart > 0 else "behind"
+        return warn(
+            "clock",
+            f"this machine's clock is {abs(apart):.0f} s {side} the gateway's; let both follow NTP",
+        )
+    return ok("clock", "this machine's clock agrees with the gateway's")
