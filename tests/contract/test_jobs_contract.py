@@ -224,6 +224,7 @@ def test_a_coordinator_starts_a_workflow_for_each_action_and_ends_after_them(
         assert workflow["parentId"] == action["id"] == f"{coordinator}@{action['actionNumber']}"
         assert (workflow["status"], workflow["appName"]) == (action["status"], "daily")
         assert info(stand, action["id"]) == action
+    assert len(stand.yarn_applications(coordinator)) == 3
 
 
 def test_a_coordinators_actions_come_only_with_a_length(stand: Stand) -> None:
