@@ -82,10 +82,15 @@ class SandboxStand:
         return self.server.cluster.applications[application].text
 
     def yarn_applications(self, job: str) -> set[str]:
-        top = self.server.cluster.jobs[job]
-        with self.server.cluster.settled() as now:
-            launched = {a.application_id for a in top.applications if a.has_launched(now)}
-        return launched.union(*(self.yarn_applications(c.job_id) for c in top.children.values()))
+        cluster = self.server.cluster
+        if coordinator := cluster.coordinators.get(job):
+            below, launched = coordinator.workflows, set[str]()
+        else:
+            top = cluster.jobs[job]
+            with cluster.settled() as now:
+                launched = {a.application_id for a in top.applications if a.has_launched(now)}
+            below = list(top.children.values())
+        return launched.union(*(self.yarn_applications(child.job_id) for child in below))
 
 
 class RealStand:
@@ -122,10 +127,11 @@ class RealStand:
         found, waiting = set(), [job]
         while waiting:
             current = waiting.pop()
+            told = client.get(f"oozie/v2/job/{current}?len=1000").expect(200).json
             waiting += [
-                a["externalId"]
-                for a in client.info(current)["actions"]
-                if a["type"] == "sub-workflow" and a["externalId"]
+                action["externalId"]
+                for action in told["actions"]
+                if str(action["externalId"]).endswith("-W")
             ]
             listed = client.get("resourcemanager/v1/cluster/apps").json["apps"].get("app", [])
             found |= {app["id"] for app in listed if app["name"].endswith(f"ID={current}")}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from functools import lru_cache
 
 from tracker_service.sandbox.courses import Action, ActionError, Run, Scenario, Schedule
 from tracker_service.sandbox.recordings import recording
@@ -28,89 +27,6 @@ _DENIED = (
 )
 
 
-@lru_cache
-def scenarios() -> dict[str, Scenario]:
-    """Return the ready-made workflows by name."""
-    java, fork = _NO_TABLE.format("java"), _launcher("fork/count")
-    retried = _NO_TABLE.format("retried")
-    every = (
-        _workflow("succeeds", "runs for 20 s and succeeds", _shell("ok/work", 20)),
-        _workflow(
-            "fails",
-            "its shell action fails with a Python traceback after 5 s",
-            _shell("fail/work", 5, SCRIPT_FAILED),
-        ),
-        _workflow("never-ends", "runs until somebody kills it", _shell("sleep/work")),
-        _workflow(
-            "java-exception",
-            "its Java action fails with an exception after 5 s",
-            _java("java/index", 5, java),
-        ),
-        _workflow(
-            "out-of-memory",
-            "YARN kills its map tasks, which use too much memory (exit code 143), after 10 s",
-            _map_reduce("memory", 10, child_failure=_TASK_FAILED),
-        ),
-        _workflow(
-            "missing-input",
-            "the input path of its map-reduce action is missing, which shows after 5 s",
-            _map_reduce("missing", 5, launcher_failure=_NO_INPUT),
-        ),
-        _workflow(
-            "permission-denied",
-            "its map-reduce job may not write where it should, which shows after 10 s",
-            _map_reduce("denied", 10, child_failure=_DENIED),
-        ),
-        _workflow(
-            "fork",
-            "one branch of its fork fails after 8 s, and the other is killed",
-            _shell("fork/work", 3, ok_to="split"),
-            Action(name="split", type=":FORK:", starts_s=3, ends_s=3, ok_to="*"),
-            _java("fork/check", 8, _NO_FILE, starts_s=3),
-            Action(name="count", type="map-reduce", starts_s=3, tries=((fork,),)),
-        ),
-        _workflow(
-            "sub-workflow",
-            "its sub-workflow fails with a Python traceback after 5 s",
-            _sub_workflow("call", _workflow("child", "", _shell("parent/work", 5, SCRIPT_FAILED))),
-        ),
-        _workflow(
-            "retried",
-            "its Java action fails after 4 s, is repeated once, and fails again",
-            replace(
-                _java("retried/index", 8, retried),
-                tries=(
-                    (_launcher("retried/index", retried),),
-                    (_launcher("retried/index-2", retried),),
-                ),
-            ),
-        ),
-        _workflow(
-            "killed",
-            "its user kills it after 10 s",
-            _shell("sleep/work"),
-            killed_after_s=10,
-        ),
-    )
-    return {scenario.name: scenario for scenario in every}
-
-
-@lru_cache
-def schedules() -> dict[str, Schedule]:
-    """Return the ready-made coordinators by name."""
-    daily = Schedule(
-        name="coordinator",
-        description="has three actions, of which the second fails after 10 s",
-        first_day="2026-11-01",
-        workflows=(
-            _workflow("daily", "", _shell("daily/work", 5)),
-            _workflow("daily", "", _shell("daily/work-2", 10, SCRIPT_FAILED)),
-            _workflow("daily", "", _shell("daily/work-3", 15)),
-        ),
-    )
-    return {daily.name: daily}
-
-
 def _workflow(
     name: str, description: str, *actions: Action, killed_after_s: float = math.inf
 ) -> Scenario:
@@ -130,7 +46,13 @@ def _shell(
     return Action(ends_s=ends_s, tries=((run,),), error=error, ok_to=ok_to)
 
 
-def _java(recorded: str, ends_s: float, failure: str, starts_s: float = 0.0) -> Action:
+def _java(
+    recorded: str,
+    ends_s: float,
+    failure: str,
+    starts_s: float = 0.0,
+    main_class: str = "io.MapFile",
+) -> Action:
     return Action(
         name=recorded.rpartition("/")[2],
         type="java",
@@ -138,7 +60,7 @@ def _java(recorded: str, ends_s: float, failure: str, starts_s: float = 0.0) -> 
         ends_s=ends_s,
         tries=((_launcher(recorded, failure),),),
         error=ActionError(code="JA018", message=failure),
-        executable="org.apache.hadoop.io.MapFile",
+        executable=f"org.apache.hadoop.{main_class}",
     )
 
 
@@ -161,3 +83,86 @@ def _map_reduce(
 
 def _sub_workflow(name: str, child: Scenario) -> Action:
     return Action(name=name, type="sub-workflow", ends_s=child.runs_s, error=SILENT, child=child)
+
+
+_WORKFLOWS = (
+    _workflow("succeeds", "runs for 20 s and succeeds", _shell("ok/work", 20)),
+    _workflow(
+        "fails",
+        "its shell action fails with a Python traceback after 5 s",
+        _shell("fail/work", 5, SCRIPT_FAILED),
+    ),
+    _workflow("never-ends", "runs until somebody kills it", _shell("sleep/work")),
+    _workflow(
+        "java-exception",
+        "its Java action fails with an exception after 5 s",
+        _java("java/index", 5, _NO_TABLE.format("java")),
+    ),
+    _workflow(
+        "out-of-memory",
+        "YARN kills its map tasks, which use too much memory (exit code 143), after 10 s",
+        _map_reduce("memory", 10, child_failure=_TASK_FAILED),
+    ),
+    _workflow(
+        "missing-input",
+        "the input path of its map-reduce action is missing, which shows after 5 s",
+        _map_reduce("missing", 5, launcher_failure=_NO_INPUT),
+    ),
+    _workflow(
+        "permission-denied",
+        "its map-reduce job may not write where it should, which shows after 10 s",
+        _map_reduce("denied", 10, child_failure=_DENIED),
+    ),
+    _workflow(
+        "fork",
+        "one branch of its fork fails after 8 s, and the other is killed",
+        _shell("fork/work", 3, ok_to="split"),
+        Action(name="split", type=":FORK:", starts_s=3, ends_s=3, ok_to="*"),
+        _java("fork/check", 8, _NO_FILE, starts_s=3, main_class="fs.FsShell"),
+        Action(name="count", type="map-reduce", starts_s=3, tries=((_launcher("fork/count"),),)),
+    ),
+    _workflow(
+        "sub-workflow",
+        "its sub-workflow fails with a Python traceback after 5 s",
+        _sub_workflow("call", _workflow("child", "", _shell("parent/work", 5, SCRIPT_FAILED))),
+    ),
+    _workflow(
+        "retried",
+        "its Java action fails after 4 s, is repeated once, and fails again",
+        replace(
+            _java("retried/index", 8, _NO_TABLE.format("retried")),
+            tries=(
+                (_launcher("retried/index", _NO_TABLE.format("retried")),),
+                (_launcher("retried/index-2", _NO_TABLE.format("retried")),),
+            ),
+        ),
+    ),
+    _workflow(
+        "killed",
+        "its user kills it after 10 s",
+        _shell("sleep/work"),
+        killed_after_s=10,
+    ),
+)
+_COORDINATORS = (
+    Schedule(
+        name="coordinator",
+        description="has three actions, of which the second fails after 10 s",
+        first_day="2026-11-01",
+        workflows=(
+            _workflow("daily", "", _shell("daily/work", 5)),
+            _workflow("daily", "", _shell("daily/work-2", 10, SCRIPT_FAILED)),
+            _workflow("daily", "", _shell("daily/work-3", 15)),
+        ),
+    ),
+)
+
+
+def scenarios() -> dict[str, Scenario]:
+    """Return the ready-made workflows by name."""
+    return {scenario.name: scenario for scenario in _WORKFLOWS}
+
+
+def schedules() -> dict[str, Schedule]:
+    """Return the ready-made coordinators by name."""
+    return {schedule.name: schedule for schedule in _COORDINATORS}
