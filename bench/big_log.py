@@ -12,7 +12,7 @@ import statistics
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,28 +110,56 @@ def watched(pids: list[int], seen: list[float]) -> Iterator[None]:
         watcher.join()
 
 
-def median_of(values: list[float], unit: str) -> str:
+class Through:
+    """The service behind nginx, reached by TCP or by a Unix socket."""
+
+    def __init__(self, bind: str, home: Path, job: str) -> None:
+        self._bind, self._home, self._job = bind, home, job
+        self.reads: list[Read] = []
+        self.memory: list[float] = []
+        self.idle_mib = 0.0
+
+    @contextmanager
+    def running(self, environment: Mapping[str, str]) -> Iterator[None]:
+        """Run gunicorn and nginx for the length of the block."""
+        self._home.mkdir()
+        environment = {**environment, "TRACKER_SERVE__BIND": self._bind}
+        front = Front(self._home / "nginx", self._bind)
+        with gunicorn(self._home / "gunicorn.log", environment) as server, front.running():
+            self._api, self._ca_file = f"{front.url}/tracker/api/job/{self._job}", front.ca_file
+            curl(self._ca_file, f"{self._api}/logs/status")  # now the caller is verified
+            self._pids = family(server.pid)
+            self.idle_mib = memory(self._pids)
+            yield
+
+    def read(self) -> None:
+        """Read the log once more."""
+        with watched(self._pids, self.memory):
+            self.reads.append(read(self._ca_file, f"{self._api}/logs"))
+
+
+def median_of(values: Iterable[float], unit: str) -> str:
     """Return a median with its range."""
-    return f"{statistics.median(values):,.0f} {unit} ({min(values):,.0f} to {max(values):,.0f})"
+    every = list(values)
+    return f"{statistics.median(every):,.0f} {unit} ({min(every):,.0f} to {max(every):,.0f})"
 
 
-def report(straight: list[Read], through: list[Read], idle: float, peak: float) -> None:
+def report(straight: list[Read], ways: Mapping[str, Through]) -> None:
     """Print the table."""
-    ratios = [b.mb_per_s / a.mb_per_s for a, b in zip(straight, through, strict=True)]
     print(
-        f"| a log of {BYTES // MIB:,} MiB, medians of {ROUNDS} | straight from the gateway"
-        " | through nginx and the service |\n| --- | --- | --- |"
+        f"| a log of {BYTES // MIB:,} MiB, {ROUNDS} rounds | speed | share of the speed, by round"
+        " | first byte | memory of all gunicorn processes |\n| --- | --- | --- | --- | --- |"
     )
-    for what, values, unit in (
-        ("speed", [[each.mb_per_s for each in reads] for reads in (straight, through)], "MB/s"),
-        ("first byte", [[e.first_byte_ms for e in reads] for reads in (straight, through)], "ms"),
-    ):
-        print(f"| {what} | {' | '.join(median_of(each, unit) for each in values)} |")
-    print(
-        f"| share of the speed | | {100 * statistics.median(ratios):.0f} %"
-        f" ({100 * min(ratios):.0f} to {100 * max(ratios):.0f} by pair) |\n"
-        f"| memory of gunicorn, all processes | | {idle:.1f} MiB idle, {peak:.1f} MiB at most |"
-    )
+    speed = median_of((each.mb_per_s for each in straight), "MB/s")
+    first = median_of((each.first_byte_ms for each in straight), "ms")
+    print(f"| straight from the gateway | {speed} | | {first} | |")
+    for name, way in ways.items():
+        pairs = zip(way.reads, straight, strict=True)
+        share = median_of((100 * ours.mb_per_s / theirs.mb_per_s for ours, theirs in pairs), "%")
+        speed = median_of((each.mb_per_s for each in way.reads), "MB/s")
+        first = median_of((each.first_byte_ms for each in way.reads), "ms")
+        used = f"{way.idle_mib:.1f} MiB idle, {max(way.memory):.1f} MiB at most"
+        print(f"| through nginx and {name} | {speed} | {share} | {first} | {used} |")
 
 
 def main() -> None:
@@ -143,17 +171,15 @@ def main() -> None:
         stack.callback(service.end)
         job, path = save_big_log(stand, service, home)
         service.stop()
-        bind = f"127.0.0.1:{free_port()}"
-        environment = service._environment | {"TRACKER_SERVE__BIND": bind}
-        server = stack.enter_context(gunicorn(home / "gunicorn.log", environment))
-        front = stack.enter_context(Front(home / "nginx", bind).running())
-        api = f"{front.url}/tracker/api/job/{job}"
-        curl(front.ca_file, f"{api}/logs/status")  # now the caller is verified
-        pids = family(server.pid)
-        idle, seen = memory(pids), []
-        straight, through = [], []
+        ways = {
+            "TCP": Through(f"127.0.0.1:{free_port()}", home / "tcp", job),
+            "a Unix socket": Through(f"unix:{home}/unix/api.sock", home / "unix", job),
+        }
+        for way in ways.values():
+            stack.enter_context(way.running(service._environment))
+        straight = []
         for _ in range(ROUNDS):
             straight.append(read(stand.ca_file, f"{stand.url}/webhdfs/v1{path}?op=OPEN"))
-            with watched(pids, seen):
-                through.append(read(front.ca_file, f"{api}/logs"))
-        report(straight, through, idle, max(seen))
+            for way in ways.values():
+                way.read()
+        report(straight, ways)

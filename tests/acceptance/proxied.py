@@ -44,7 +44,7 @@ class Front:
 
         Args:
             home: an empty directory for all that nginx writes.
-            behind: HOST:PORT of the gunicorn.
+            behind: HOST:PORT of the gunicorn, or `unix:` and the path of its socket.
             more: other values of directives that stand in the file: `proxy_read_timeout="1s"`.
         """
         self.home, self.ca_file = home, home / "tls.pem"
@@ -104,8 +104,8 @@ def gunicorn(
     with log.open("ab") as file:
         process = subprocess.Popen(command, env=clean | environment, stdout=file, stderr=file)
     try:
-        port = int(environment["TRACKER_SERVE__BIND"].rpartition(":")[2])
-        until(lambda: process.poll() is not None or listens(port), seconds=30)
+        bind = environment["TRACKER_SERVE__BIND"]
+        until(lambda: process.poll() is not None or _takes_connections(bind), seconds=30)
         assert process.poll() is None, log.read_text()
         yield process
     finally:
@@ -115,6 +115,11 @@ def gunicorn(
 def end(process: subprocess.Popen[bytes]) -> None:
     process.send_signal(signal.SIGTERM)
     process.wait(30)
+
+
+def _takes_connections(bind: str) -> bool:
+    place, _, end = bind.rpartition(":")
+    return Path(end).is_socket() if place == "unix" else listens(int(end))
 
 
 def listens(port: int) -> bool:

@@ -151,6 +151,18 @@ def test_a_proxy_that_is_not_listed_is_not_believed(echo: Front) -> None:
     assert seen(echo) == {"url": f"http://localhost:{port}/seen", "client": "127.0.0.1"}
 
 
+def test_a_proxy_that_may_open_the_unix_socket_is_believed(tmp_path: Path) -> None:
+    bind = f"unix:{tmp_path}/api.sock"
+    environment = {"TRACKER_SERVE__BIND": bind, "TRACKER_SERVE__TRUSTED_PROXIES": "[]"}
+    front = Front(tmp_path / "nginx", bind)
+    log = tmp_path / "gunicorn.log"
+
+    with gunicorn(log, environment, "tests.acceptance.echo:app"), front.running():
+        told = seen(front, **LIES)
+
+    assert told == {"url": f"{front.url}/tracker/seen", "client": "127.0.0.1"}
+
+
 def test_an_answer_that_breaks_off_does_not_look_whole(echo: Front) -> None:
     with (
         echo.session() as client,

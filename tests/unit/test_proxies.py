@@ -42,7 +42,7 @@ def seen_from(client: FlaskClient, peer: str, **headers: str) -> dict[str, objec
     ).json
 
 
-@pytest.mark.parametrize("peer", [PROXY, "::1", f"::ffff:{PROXY}"])
+@pytest.mark.parametrize("peer", [PROXY, "::1", f"::ffff:{PROXY}", ""])
 def test_what_a_trusted_proxy_says_shows_in_the_urls_and_as_the_client(client, peer):
     seen = seen_from(client, peer)
 
@@ -50,7 +50,7 @@ def test_what_a_trusted_proxy_says_shows_in_the_urls_and_as_the_client(client, p
     assert seen["client"] == "198.51.100.7"
 
 
-@pytest.mark.parametrize("peer", [STRANGER, "::2", f"::ffff:{STRANGER}", ""])
+@pytest.mark.parametrize("peer", [STRANGER, "::2", f"::ffff:{STRANGER}"])
 def test_what_a_stranger_says_changes_nothing_and_is_not_even_seen(client, peer):
     seen = seen_from(client, peer, **{"X-Request-ID": "chosen", "X-Forwarded-Port": "1"})
 

@@ -29,17 +29,16 @@ class TrustedProxies:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request, seen as its client sent it to the proxy."""
-        if self._trusts(environ.get("REMOTE_ADDR", "")):
+        if self._trusts(environ.get("REMOTE_ADDR")):
             return self._behind_proxy(environ, start_response)
         for name in [name for name in environ if name.startswith(_TOLD_BY_PROXIES)]:
             del environ[name]
         return self._app(environ, start_response)
 
-    def _trusts(self, peer: str) -> bool:
-        try:
-            address = ip_address(peer)
-        except ValueError:  # of a Unix socket, which has no address
-            return False
+    def _trusts(self, peer: str | None) -> bool:
+        if not peer:  # a Unix socket has the empty address: who may open its file is one of ours
+            return peer == ""
+        address = ip_address(peer)
         if isinstance(address, IPv6Address) and address.ipv4_mapped:
             address = address.ipv4_mapped  # an IPv4 peer of a socket that takes both
         return any(address in network for network in self._networks)
