@@ -177,10 +177,21 @@ def test_jobs_are_filtered_by_the_time_of_their_creation_and_by_a_text(stand: St
     assert not found("text=no-such-text")
 
 
-@pytest.mark.parametrize("wanted", ["odd=1", "status=ODD", "startcreatedtime=odd"])
-def test_the_services_own_client_tells_a_bad_filter_from_trouble(stand: Stand, wanted: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("filter", "odd=1"),
+        ("filter", "status=ODD"),
+        ("filter", "startcreatedtime=odd"),
+        ("len", "odd"),
+        ("offset", "odd"),
+    ],
+)
+def test_the_services_own_client_tells_a_bad_parameter_from_trouble(
+    stand: Stand, name: str, value: str
+) -> None:
     with pytest.raises(BadInput):
-        access(stand).oozie.listing({"filter": wanted})
+        access(stand).oozie.listing({name: value})
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from loopback_server import Reply
 
 from tracker_service.domain.applications import applications_of
 from tracker_service.domain.jobs import JobStatus
-from tracker_service.errors import GatewayUnavailable, JobNotFound, RequestRefused
+from tracker_service.errors import BadInput, GatewayUnavailable, JobNotFound, RequestRefused
 from tracker_service.sources.oozie import Oozie
 
 
@@ -265,3 +265,37 @@ def test_a_name_that_oozie_does_not_have_finds_nothing(loopback, oozie):
     loopback.says(Reply(200, answer("jobs-none")))
 
     assert oozie.named("tracker-copy-1", "guest") is None
+
+
+def test_oozies_own_list_is_handed_on_as_it_is(loopback, oozie):
+    loopback.says(Reply(200, b'{"total": 0, "workflows": [], "offset": 2, "len": 3, "more": 1}'))
+
+    told = oozie.listing({"offset": "2", "len": "3"})
+
+    assert told == {"total": 0, "workflows": [], "offset": 2, "len": 3, "more": 1}
+    assert loopback.asked[0].query == {"offset": "2", "len": "3"}
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("E0420", "E0420: Invalid jobs filter"),
+        ("E1603", 'For input string: "odd"'),
+        ("E0603", "E0603: SQL error in operation, E0302: Invalid parameter"),
+    ],
+)
+def test_parameters_that_oozie_does_not_understand_are_the_callers_to_mend(
+    loopback, oozie, code, words
+):
+    loopback.says(Reply(400, b"", {"oozie-error-code": code, "oozie-error-message": words}))
+
+    with pytest.raises(BadInput, match="Oozie does not understand"):
+        oozie.listing({})
+
+
+def test_trouble_of_oozies_database_is_nobodys_fault(loopback, oozie):
+    trouble = {"oozie-error-code": "E0603", "oozie-error-message": "E0603: SQL error"}
+    loopback.says(Reply(400, b"", trouble))
+
+    with pytest.raises(GatewayUnavailable):
+        oozie.listing({})

@@ -112,8 +112,10 @@ class Oozie:
         """
         answer = self._session.ask("GET", "oozie/v2/jobs", params=parameters)
         if answer.status == 400:
-            told = answer.explanation()  # a wrong time comes as E0603 with an E0302 in its words
-            if any(code in told for code in _NOT_UNDERSTOOD):
+            told = answer.explanation()
+            # A wrong number has its code in the header alone, a wrong time in the words of E0603.
+            named = f"{answer.headers.get('oozie-error-code')} {told}"
+            if any(code in named for code in _NOT_UNDERSTOOD):
                 raise BadInput(f"Oozie does not understand this: {told}")
             raise GatewayUnavailable(f"oozie/v2/jobs: {told}")
         return answer.json()
