@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -126,5 +127,9 @@ def _greeting(chosen: settings.Settings, with_sandbox: bool) -> supervisor.Greet
             f"  {curl} -H 'Content-Type: text/plain' -d {job} {url}/api/task/track/",
             f"  {curl} {url}/api/job/{job}",
             f"  {curl} {url}/api/job/{job}/logs   # saved after about 10 s",
+            "or with the command",
+            "  export TRACKER_USER=guest TRACKER_PASSWORD=guest-password TRACKER_URL=" + url,
+            f"  {sys.argv[0]} track --wait {job}",
+            f"All calls: {url}/docs",
         ]
     return supervisor.Greeting(f"{url}/readyz", "\n".join(told))
