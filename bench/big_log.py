@@ -170,6 +170,8 @@ def main() -> None:
         service = RunningService(stand, home / "state")
         stack.callback(service.end)
         job, path = save_big_log(stand, service, home)
+        url = f"{stand.url}/webhdfs/v1{path}"
+        stack.callback(curl, stand.ca_file, f"{url}?op=DELETE", "-X", "DELETE")
         service.stop()
         ways = {
             "TCP": Through(f"127.0.0.1:{free_port()}", home / "tcp", job),
@@ -179,7 +181,7 @@ def main() -> None:
             stack.enter_context(way.running(service._environment))
         straight = []
         for _ in range(ROUNDS):
-            straight.append(read(stand.ca_file, f"{stand.url}/webhdfs/v1{path}?op=OPEN"))
+            straight.append(read(stand.ca_file, f"{url}?op=OPEN"))
             for way in ways.values():
                 way.read()
         report(straight, ways)

@@ -64,6 +64,7 @@ class Proxied:
         hdfs = access(self.stand).hdfs
         [file] = hdfs.list(f"/user/guest/WORK/logs/{job}")
         hdfs.write(f"/user/guest/WORK/logs/{job}/{file.name}", BIG)
+        hdfs._session.close()
         return job
 
 
