@@ -22,7 +22,7 @@ from tracker_service.errors import (
 )
 from tracker_service.sources.gateway import BasicCredential
 from tracker_service.sources.oozie import Oozie
-from tracker_service.sources.webhdfs import FileStatus
+from tracker_service.sources.webhdfs import FileStatus, OpenFile
 from tracker_service.sources.yarn import ApplicationReport, LogAggregation
 from tracker_service.store.engine import Connection, Store
 
@@ -256,13 +256,13 @@ class FakeHdfs:
     def user(self) -> str:
         return self.name
 
-    def read(self, path: str) -> Generator[bytes, None, None]:
+    def read(self, path: str) -> OpenFile:
         if path in self.troubles:
             raise self.troubles[path]
         if path not in self.files:
             raise PathNotFound(f"{path}: there is no such file")
         self.streams.append(self._pieces(path))
-        return self.streams[-1]
+        return OpenFile(len(self.files[path]), self.streams[-1])
 
     def _pieces(self, path: str) -> Generator[bytes, None, None]:
         try:

@@ -64,7 +64,7 @@ def test_a_log_that_is_cut_ends_the_stream_with_an_error(loopback, session):
                   "permission": "600", "modificationTime": 1}}"""
     loopback.says(Reply(200, status), Reply(200, b"one\n"))
 
-    stream = open_logs(WebHdfs(session), [FIRST])
+    stream = open_logs(WebHdfs(session), [FIRST]).pieces
 
     assert next(stream) == b"one\n"
     with pytest.raises(GatewayUnavailable, match="4 bytes came of 1000"):
@@ -80,7 +80,7 @@ def test_a_reader_who_may_read_nothing_is_told_so():
 
 def test_what_was_opened_is_closed_also_if_nobody_reads_on():
     hdfs = FakeHdfs(files={"/1.log": b"one\n", "/2.log": b"two\n"})
-    stream = open_logs(hdfs, [FIRST, SECOND])
+    stream = open_logs(hdfs, [FIRST, SECOND]).pieces
     next(stream)
 
     stream.close()
@@ -90,7 +90,7 @@ def test_what_was_opened_is_closed_also_if_nobody_reads_on():
 
 def test_no_log_is_opened_before_the_reader_has_come_to_it():
     hdfs = FakeHdfs(files={"/1.log": b"one\n"})
-    stream = open_logs(hdfs, [FIRST, SECOND])
+    stream = open_logs(hdfs, [FIRST, SECOND]).pieces
     hdfs.files["/2.log"] = b"two\n"
 
     assert b"".join(stream) == b"one\ntwo\n"
@@ -101,3 +101,16 @@ def test_a_saved_log_is_read_while_it_is_copied_again(status):
     again = a_copy(status=status, path="/1.log", saved_at=NOW)
 
     assert text(FakeHdfs(files={"/1.log": b"one\n"}), again) == "one\n"
+
+
+def test_the_length_of_a_single_log_is_known_from_the_start():
+    hdfs = FakeHdfs(files={"/1.log": b"one\n", "/2.log": b"two\n"})
+
+    def length(*copies) -> int | None:
+        logs = open_logs(hdfs, copies)
+        logs.pieces.close()
+        return logs.length
+
+    assert length(FIRST) == 4
+    assert length(FIRST, SECOND) is None
+    assert length(WAITING, FIRST) is None

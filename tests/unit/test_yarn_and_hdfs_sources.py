@@ -197,7 +197,7 @@ def test_a_file_is_read_whole(loopback, hdfs):
 
 def test_fewer_bytes_than_the_file_has_are_an_outage(loopback, hdfs):
     loopback.says(told({"FileStatus": file_status(1000)}), Reply(200, b"Container"))
-    stream = hdfs.read(LOG)
+    stream = hdfs.read(LOG).pieces
 
     assert next(stream) == b"Container"
     with pytest.raises(GatewayUnavailable, match="9 bytes came of 1000"):

@@ -28,8 +28,11 @@ def blueprint(lookup: Lookup, identities: Identities) -> APIBlueprint:
     def stream(job_id: str, wanted: Sequence[str]) -> Response:
         caller = current_caller()
         copies = _chosen(lookup.copies(caller, JobId(job_id)), [ApplicationId(w) for w in wanted])
-        body = open_logs(identities.access(caller).hdfs, copies)
-        return Response(body, content_type="text/plain; charset=utf-8")
+        opened = open_logs(identities.access(caller).hdfs, copies)
+        answer = Response(opened.pieces, content_type="text/plain; charset=utf-8")
+        if opened.length is not None:  # so that clients can show how far they are
+            answer.content_length = opened.length
+        return answer
 
     @bp.get("/logs", responses=_LOGS)
     def logs(path: inputs.JobPath, query: inputs.LogsQuery) -> Response:

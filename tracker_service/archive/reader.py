@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain
@@ -18,10 +18,22 @@ from tracker_service.errors import (
     PathNotFound,
     RequestRefused,
 )
-from tracker_service.sources.webhdfs import WebHdfs
+from tracker_service.sources.webhdfs import OpenFile, WebHdfs
 
 
-def open_logs(hdfs: WebHdfs, copies: Sequence[Copy]) -> Generator[bytes, None, None]:
+@dataclass(frozen=True, slots=True)
+class Logs:
+    """Saved logs that are being read."""
+
+    length: int | None  #: in bytes, where it is known from the start: of a single log
+    pieces: Generator[bytes, None, None]
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Return the pieces that are left."""
+        return self.pieces
+
+
+def open_logs(hdfs: WebHdfs, copies: Sequence[Copy]) -> Logs:
     """Open the saved logs of some applications with the rights of the reader.
 
     Returns:
@@ -36,14 +48,16 @@ def open_logs(hdfs: WebHdfs, copies: Sequence[Copy]) -> Generator[bytes, None, N
     waiting = deque(copies)
     while waiting:
         opened.append(_open(hdfs, waiting.popleft()))
-        if opened[-1].stream is not None:
+        if opened[-1].file is not None:
             break
     else:
         told = "; ".join(log.missing for log in opened)
         raise next((type(o.error) for o in opened if o.error), LogNotSaved)(told)
-    stream = _stream(hdfs, opened, waiting)
-    next(stream)
-    return stream
+    [*missing, last] = opened
+    length = last.file.length if last.file and not (missing or waiting) else None
+    pieces = _stream(hdfs, opened, waiting)
+    next(pieces)
+    return Logs(length, pieces)
 
 
 def _stream(
@@ -55,18 +69,18 @@ def _stream(
     """
     yield b""
     for log in chain(opened, (_open(hdfs, copy) for copy in waiting)):
-        if log.stream is None:
+        if log.file is None:
             yield f"{log.missing}\n".encode()
         else:
-            with closing(log.stream):
-                yield from log.stream
+            with closing(log.file.pieces) as pieces:
+                yield from pieces
 
 
 @dataclass(frozen=True, slots=True)
 class _Opened:
     """A saved log, or why there is none."""
 
-    stream: Generator[bytes, None, None] | None
+    file: OpenFile | None
     missing: str = ""
     error: GatewayError | None = None  #: it is saved, and this keeps the reader from it
 

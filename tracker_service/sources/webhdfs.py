@@ -50,6 +50,18 @@ class FileStatus:
     modified_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class OpenFile:
+    """A file that is being read."""
+
+    length: int  #: in bytes
+    pieces: Generator[bytes, None, None]  #: close it to let go of the file
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Return the pieces that are left."""
+        return self.pieces
+
+
 class WebHdfs:
     """HDFS behind the gateway, as one identity."""
 
@@ -102,7 +114,7 @@ class WebHdfs:
         with _meanings(path):
             self._client.write(path, data=content, overwrite=True, permission=permission)
 
-    def read(self, path: str) -> Generator[bytes, None, None]:
+    def read(self, path: str) -> OpenFile:
         """Open a file now and return its bytes in pieces; nothing is held in memory.
 
         Raises:
@@ -113,9 +125,9 @@ class WebHdfs:
         length = self.status(path).length
         with _meanings(path):
             response = self._client._open(path)
-        stream = _whole(path, response, length)
-        next(stream)
-        return stream
+        pieces = _whole(path, response, length)
+        next(pieces)
+        return OpenFile(length, pieces)
 
     def head(self, path: str, length: int) -> bytes:
         """Return the first bytes of a file."""
