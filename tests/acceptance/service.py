@@ -120,7 +120,11 @@ class RunningService:
         self.wait_for(job, "KILLED", "FAILED", user=user)
 
         def look() -> tuple[bool, dict[str, Any]]:
-            told = self.get(f"job/{job}/logs/status", user).json()
+            answer = self.get(f"job/{job}/logs/status", user)
+            if answer.status_code == 503:  # the gateway is busy, and says when to ask again
+                return False, {}
+            assert answer.status_code == 200, answer.text
+            told = answer.json()
             return not self.live_tasks(job, user) and told["finished"], told["jobs"]
 
         return until(look, lambda seen: seen[0], seconds=180)[1]
