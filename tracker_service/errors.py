@@ -18,6 +18,7 @@ TrackerError
 ├── StoreUnavailable          the database does not answer: try again later
 ├── NotTracked                the caller does not track this job
 ├── LogNotSaved               there is no saved log yet, with the reason
+├── LogFileBroken             a file of aggregated logs is damaged: no reading again will mend it
 └── LeaseLost                 another worker holds this jobset now: drop it
 """
 
@@ -105,6 +106,10 @@ class NotTracked(TrackerError):
 
 class LogNotSaved(TrackerError):
     """No log of this job is saved yet."""
+
+
+class LogFileBroken(TrackerError):
+    """This file of aggregated logs is damaged or not complete."""
 
 
 class LeaseLost(TrackerError):

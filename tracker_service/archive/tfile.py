@@ -1,0 +1,230 @@
+"""Read aggregated logs that are TFiles, the format that clusters use by default.
+
+Follows org.apache.hadoop.io.file.tfile.{BCFile,TFile,Chunk,Utils} and
+org.apache.hadoop.yarn.logaggregation.AggregatedLogFormat of Hadoop 3.3.6.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from itertools import chain
+from typing import NamedTuple
+
+from tracker_service.archive.node_file import Log, NodeFile
+from tracker_service.archive.pieces import Ended, Misread, Portion, Source, decoded
+from tracker_service.errors import LogFileBroken
+
+#: With these bytes the file begins and ends.
+MAGIC = bytes.fromhex("d111d36891b5d7b639df414092bae150")
+_TAIL_BYTES = 8 + 2 + 2 + len(MAGIC)
+_MAJOR_VERSION = 1
+_META_BYTES = 1024 * 1024  #: the most of the list of meta blocks; it has three entries
+_INDEX_BYTES = 16 * 1024 * 1024  #: the most of the index of the data blocks, as it is stored
+_BLOCK_BYTES = 64 * 1024  #: the least on average; the node manager's have 256 KiB but for the last
+_KEY_BYTES = 64 * 1024
+_ENDLESS = 1 << 63
+_NOT_CONTAINERS = {"VERSION", "APPLICATION_ACL", "APPLICATION_OWNER"}
+_DECIMAL = re.compile(r"[0-9]{1,19}")
+
+
+class _Block(NamedTuple):
+    offset: int
+    length: int  #: as it is stored, in bytes
+
+    @property
+    def end(self) -> int:
+        return self.offset + self.length
+
+
+class _Stored(NamedTuple):
+    algorithm: str
+    block: _Block
+
+
+def ends_here(file: NodeFile) -> bool:
+    """Tell whether a file ends as a TFile does."""
+    if file.length < len(MAGIC) + _TAIL_BYTES:
+        return False
+    return file.part(file.length - len(MAGIC), len(MAGIC)) == MAGIC
+
+
+def logs_in(file: NodeFile) -> Generator[Log, None, None]:
+    """Yield the logs of a TFile in the order in which they were written.
+
+    One read gives the end of the file, one all data; about a piece is held in memory. What a node
+    manager wrote differently from what it announced is given as `yarn logs` gives it: each
+    container's logs end where its record ends.
+
+    Raises:
+        LogFileBroken, GatewayUnavailable: also while a log's content is read.
+    """
+    limit, index = _index_block(file)
+    algorithm, blocks = _data_blocks(file, index, limit)
+    with closing(_opened(file, algorithm, blocks)) as opened:
+        for container, value in chain.from_iterable(map(_records, opened)):
+            if container not in _NOT_CONTAINERS:
+                yield from _logs(file, container, value)
+
+
+def vint(source: Source) -> int:
+    """Return a number in the coding of TFile, which takes one to nine bytes.
+
+    Follows org.apache.hadoop.io.file.tfile.Utils.readVLong, which is not that of WritableUtils.
+
+    Raises:
+        Ended: it is not complete.
+    """
+    return _vint_from(source.number(1), source)
+
+
+def _vint_from(first: int, source: Source) -> int:
+    """Return the number that begins with a byte that was read already."""
+    if first >= -32:
+        return first
+    if first >= -72:
+        return (first + 52) << 8 | source.exactly(1)[0]
+    if first >= -104:
+        return (first + 88) << 16 | int.from_bytes(source.exactly(2), "big")
+    if first >= -120:
+        return (first + 112) << 24 | int.from_bytes(source.exactly(3), "big")
+    return source.number(first + 129)
+
+
+def _index_block(file: NodeFile) -> tuple[int, _Stored]:
+    """Return where the data has to end, and where the index of its blocks is."""
+    tail = Source([file.part(file.length - _TAIL_BYTES, _TAIL_BYTES)])
+    offset, major = tail.number(8), tail.number(2)
+    if major != _MAJOR_VERSION:
+        raise LogFileBroken(f"its version is {major}, not {_MAJOR_VERSION}")
+    length = file.length - _TAIL_BYTES - offset
+    if not (len(MAGIC) <= offset and 0 < length <= _META_BYTES):
+        raise LogFileBroken(f"the list of its meta blocks cannot be at byte {offset}")
+    return offset, _named_block(Source([file.part(offset, length)]), "data:BCFile.index", offset)
+
+
+def _named_block(listed: Source, wanted: str, limit: int) -> _Stored:
+    for _ in range(vint(listed)):
+        name, algorithm = _text(listed), _text(listed)
+        block = _block(listed)
+        if name == wanted:
+            return _Stored(algorithm, _checked(block, len(MAGIC), limit))
+    raise LogFileBroken("it has no index of its blocks")
+
+
+def _data_blocks(file: NodeFile, index: _Stored, limit: int) -> tuple[str, list[_Block]]:
+    """Return the algorithm of the data blocks, and where each is."""
+    if index.block.length > _INDEX_BYTES:
+        raise LogFileBroken(f"the index of its blocks has {index.block.length} bytes")
+    with closing(file.pieces(*index.block)) as pieces:
+        source = Source(decoded(index.algorithm, pieces))
+        algorithm, count = _text(source), vint(source)
+        if not 0 <= count <= limit // _BLOCK_BYTES + 16:
+            raise LogFileBroken(f"it cannot have {count} blocks")
+        blocks: list[_Block] = []
+        for _ in range(count):
+            begin = blocks[-1].end if blocks else len(MAGIC)
+            blocks.append(_checked(_block(source), begin, limit))
+    return algorithm, blocks
+
+
+def _text(source: Source) -> str:
+    length = vint(source)
+    if not 0 <= length <= _KEY_BYTES:
+        raise LogFileBroken(f"a name cannot have {length} bytes")
+    return source.exactly(length).decode("utf-8", "replace")
+
+
+def _block(source: Source) -> _Block:
+    """Read an entry of an index; the third number, the length when unpacked, stops at 2 GiB."""
+    block = _Block(vint(source), vint(source))
+    vint(source)
+    return block
+
+
+def _checked(block: _Block, begin: int, limit: int) -> _Block:
+    if begin <= block.offset and block.length >= 0 and block.end <= limit:
+        return block
+    raise LogFileBroken(f"{block.length} bytes at byte {block.offset} cannot be a block of it")
+
+
+def _opened(file: NodeFile, algorithm: str, blocks: list[_Block]) -> Generator[Source, None, None]:
+    """Yield each block unpacked; all that lies between them comes with the same read."""
+    if not blocks:
+        return
+    at = blocks[0].offset
+    with closing(file.pieces(at, blocks[-1].end - at)) as pieces:
+        stream = Source(pieces)
+        for block in blocks:
+            Portion(stream, block.offset - at).skip()
+            stored = Portion(stream, block.length)
+            yield Source(decoded(algorithm, stored))
+            stored.skip()
+            at = block.end
+
+
+def _records(block: Source) -> Iterator[tuple[str, Source]]:
+    """Yield key and value of each record of a block; what is left of a value is passed over."""
+    while first := block.some(1):
+        length = _vint_from(int.from_bytes(first, signed=True), block)
+        if not 0 <= length <= _KEY_BYTES:
+            raise LogFileBroken(f"the key of a record cannot have {length} bytes")
+        key = Source([block.exactly(length)]).utf()
+        value = Source(_value(block, key))
+        yield key, value
+        Portion(value, _ENDLESS).skip()
+
+
+def _value(block: Source, key: str) -> Generator[bytes, None, None]:
+    """Yield the value of a record: chunks, of which all but the last have negative lengths."""
+    length = -1
+    while length < 0:
+        try:
+            length = vint(block)
+        except Ended as error:
+            raise LogFileBroken(f"the record {key!r} ends too early") from error
+        chunk = Portion(block, abs(length))
+        yield from chunk
+        if chunk.left:
+            raise LogFileBroken(f"the record {key!r} ends {chunk.left} bytes too early")
+
+
+def _logs(file: NodeFile, container: str, value: Source) -> Iterator[Log]:
+    while True:
+        try:
+            name, length = value.utf(), _length(value.utf())
+        except Ended:
+            return
+        except Misread:
+            yield _rest(file, container, value)
+            return
+        content = Portion(value, length)
+        yield Log(
+            container=container,
+            name=name,
+            length=length,
+            modified_at=file.modified_at,
+            content=content,
+        )
+        content.skip()
+
+
+def _length(text: str) -> int:
+    if not _DECIMAL.fullmatch(text) or int(text) >= _ENDLESS:
+        raise Misread(f"{text[:40]!r} is no length")
+    return int(text)
+
+
+def _rest(file: NodeFile, container: str, value: Source) -> Log:
+    """Return what cannot be told apart: the log before it had not the announced length.
+
+    `yarn logs` breaks off here, with everything that follows unseen.
+    """
+    return Log(
+        container=container,
+        name="unreadable",
+        length=None,
+        modified_at=file.modified_at,
+        content=Portion(value, _ENDLESS),
+    )
