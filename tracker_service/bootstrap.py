@@ -12,9 +12,15 @@ import structlog
 
 from tracker_service.api.allowance import Allowance
 from tracker_service.archive.aggregation import Aggregation
+from tracker_service.archive.choice import Chooser
 from tracker_service.archive.copier import Copier
+from tracker_service.archive.finder import Finder
+from tracker_service.archive.manifest import write_manifest
 from tracker_service.archive.progress import CopyLimits, Progress
+from tracker_service.archive.steps import Steps
+from tracker_service.archive.streams import Streams
 from tracker_service.archive.workflow_copy import WorkflowOptions
+from tracker_service.archive.workflow_watch import WorkflowWatch
 from tracker_service.identities import Identities
 from tracker_service.metrics import Metrics
 from tracker_service.settings import CopySettings, Settings
@@ -88,22 +94,28 @@ def build_worker(settings: Settings, clock: Clock = utc_now) -> Worker:
     # Polls and copies have threads of their own: long copies are not to make states old.
     pollers = ThreadPoolExecutor(settings.worker.threads, "poll")
     copiers = ThreadPoolExecutor(settings.worker.threads, "copy")
-    copier = Copier(
+    streamers = ThreadPoolExecutor(copying.streams, "stream")
+    finder = Finder(copying.log_directories)
+    progress = Progress(store, _limits(copying), clock)
+    streams = Streams(streamers, copying.streams)
+    retention = timedelta(hours=copying.retention_h)
+    steps = Steps(
         store,
-        identities,
-        copiers,
-        Aggregation(copying.log_roots, copying.aggregation_deadline_s, clock),
-        Progress(store, _limits(copying), clock),
-        _workflow_options(copying),
+        Aggregation(finder, copying.aggregation_deadline_s, clock),
+        Chooser(finder, copying.strategy, copying.direct_limit, retention, clock),
+        progress,
+        WorkflowWatch(progress, _workflow_options(copying), clock),
+        streams,
         clock,
     )
+    copier = Copier(store, identities, copiers, streams, steps, progress, clock)
     duties = Duties(
         schedule=schedule,
         poller=Poller(store, identities, schedule, pollers, clock),
-        completion=Completion(store, identities, copiers, clock),
+        completion=Completion(store, identities, copiers, write_manifest, clock),
         copier=copier,
     )
-    return Worker(store, duties, [pollers, copiers], settings.worker.lease_s, clock)
+    return Worker(store, duties, [pollers, copiers, streamers], settings.worker.lease_s, clock)
 
 
 def _identities(settings: Settings, store: Store, metrics: Metrics, clock: Clock) -> Identities:

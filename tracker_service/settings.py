@@ -10,7 +10,9 @@ from urllib.parse import urlsplit
 
 import yaml
 from pydantic import (
+    AfterValidator,
     BaseModel,
+    ByteSize,
     ConfigDict,
     Field,
     HttpUrl,
@@ -25,6 +27,7 @@ from pydantic_settings import (
     SettingsError,
 )
 
+from tracker_service.domain.tasks import Strategy
 from tracker_service.errors import ConfigError
 
 PREFIX = "TRACKER_"
@@ -33,6 +36,18 @@ SANDBOX_BIND = "127.0.0.1:8099"
 #: What the command takes from the environment beside the settings.
 _OF_THE_COMMAND = frozenset({"config", "url", "user", "password", "ca_file"})
 
+
+def _log_directory(pattern: str) -> str:
+    try:
+        filled = pattern.format(user="u", bucket="0001", application="a")
+    except (KeyError, IndexError, ValueError) as error:
+        raise ValueError(f"{pattern}: only {{user}}, {{bucket}}, {{application}}") from error
+    if not filled.startswith("/") or not filled.endswith("/a"):
+        raise ValueError(f"{pattern}: begin with / and end with /{{application}}")
+    return pattern
+
+
+LogDirectory = Annotated[str, AfterValidator(_log_directory)]
 Seconds = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(gt=0)]
 
@@ -108,13 +123,29 @@ class WorkerSettings(_Section):
 class CopySettings(_Section):
     """How the logs of failed jobs are saved."""
 
+    #: `direct`: the tracker reads the aggregated files; `workflow`: Oozie runs `yarn logs`;
+    #: `auto`: directly where that can be done
+    strategy: Strategy = Strategy.AUTO
+    direct_limit: ByteSize = ByteSize(1024**3)  #: of aggregated files; above it `auto` submits
+    streams: Count = 4  #: logs that pass through one worker at the same time
     per_user: Count = 4  #: copy workflows of one user at the same time
     per_gateway: Count = 20  #: and of all users
     tries: Count = 3
     retry_after_s: Seconds = 10  #: before the second try; three times as long before each further
     aggregation_deadline_s: Seconds = 3600  #: then the log is copied as far as it is there
-    #: `yarn.nodemanager.remote-app-log-dir` of the cluster: usual places in HDFS
-    log_roots: tuple[str, ...] = ("/app-logs", "/tmp/logs")  # noqa: S108
+    #: where the cluster keeps aggregated logs: `yarn.nodemanager.remote-app-log-dir`, the layouts
+    #: since Hadoop 3.3 (with buckets) and before it
+    log_directories: tuple[LogDirectory, ...] = tuple(
+        f"{root}/{{user}}/{layout}/{{application}}"
+        for root in ("/app-logs", "/tmp/logs")  # noqa: S108
+        for layout in (
+            "bucket-logs-tfile/{bucket}",
+            "bucket-logs-ifile/{bucket}",
+            "logs",
+            "logs-ifile",
+        )
+    )
+    retention_h: Seconds = 7 * 24  #: `yarn.log-aggregation.retain-seconds`: then logs are deleted
     queue: str | None = None  #: YARN queue of the copy workflows
     name_node: str = "hdfs://namenode"  #: Knox puts the true one in its place
     resource_manager: str = "resourcemanager"  #: likewise

@@ -152,6 +152,7 @@ class Worker:
             jobsets.forget_worker(connection, self.id)
         for jobset_id in list(self._held):
             self._forget(jobset_id)  # looks in progress see it and stop
+        self._duties.copier.stop()
         for executor in self._executors:
             executor.shutdown(wait=True, cancel_futures=True)
         self._store.close()

@@ -26,14 +26,15 @@ def most_at_once(stand: SandboxStand) -> int:
 
 def test_a_user_has_no_more_copies_at_once_than_the_limit_and_all_are_made(run: Run) -> None:
     with sandbox_stand() as stand:
-        service = run(stand, TRACKER_COPYING__PER_USER=2)
+        service = run(stand, TRACKER_COPYING__STRATEGY="workflow", TRACKER_COPYING__PER_USER=2)
         jobs = [stand.start("fail") for _ in range(7)]
 
         service.track(*jobs)
 
         until(
             lambda: (
-                "waits for a place: 2 copies of guest" in str(service.get("jobs/tracking").json())
+                "waits for a place: 2 copy workflows of guest"
+                in str(service.get("jobs/tracking").json())
             )
         )
         assert {c["status"] for job in jobs for c in service.wait_saved(job).values()} == {
@@ -44,7 +45,7 @@ def test_a_user_has_no_more_copies_at_once_than_the_limit_and_all_are_made(run: 
 
 def test_all_users_together_have_no_more_copies_at_once_than_the_gateway_allows(run: Run) -> None:
     with sandbox_stand() as stand:
-        service = run(stand, TRACKER_COPYING__PER_GATEWAY=3)
+        service = run(stand, TRACKER_COPYING__STRATEGY="workflow", TRACKER_COPYING__PER_GATEWAY=3)
         jobs = [(user, stand.start("fail", user)) for user in ("guest", "sam", "tom") * 2]
 
         for user, job in jobs:
@@ -58,7 +59,7 @@ def test_all_users_together_have_no_more_copies_at_once_than_the_gateway_allows(
 
 def test_an_outage_in_the_middle_of_copying_uses_up_no_try(run: Run) -> None:
     with sandbox_stand() as stand:
-        service = run(stand, TRACKER_COPYING__TRIES=1)
+        service = run(stand, TRACKER_COPYING__STRATEGY="workflow", TRACKER_COPYING__TRIES=1)
         job = stand.start("fail")
         service.track(job)
         until(lambda: service.query("SELECT 1 FROM copies WHERE status = 'RUNNING'"))

@@ -38,9 +38,8 @@ def test_all_processes_killed_at_once_after_the_answer_lose_nothing(
     assert own_service.wait_saved(endless)
 
 
-def test_a_copy_is_finished_after_a_crash_in_its_middle_and_made_once(
-    own_service: RunningService, stand: Stand
-) -> None:
+def test_a_workflow_is_found_again_after_a_crash_in_its_middle(run: Run, stand: Stand) -> None:
+    own_service = run(stand, TRACKER_COPYING__STRATEGY="workflow")
     job = stand.start("fail")
     own_service.track(job)
     running = "SELECT job FROM copies WHERE status = 'RUNNING' AND job IS NOT NULL"

@@ -232,7 +232,8 @@ def test_an_untracked_job_is_looked_up_and_not_tracked(
     assert missing.status_code == 404
 
 
-def test_a_copy_workflow_is_never_tracked_itself(service: RunningService, stand: Stand) -> None:
+def test_a_copy_workflow_is_never_tracked_itself(run: Run, stand: Stand) -> None:
+    service = run(stand, TRACKER_COPYING__STRATEGY="workflow")
     job = stand.start("fail")
     service.track(job)
     [copy] = service.wait_saved(job).values()

@@ -6,7 +6,7 @@ import pytest
 from rows import NOW, hold, job, live_tasks, seen, task_rows, track
 
 from tracker_service.domain.applications import ApplicationId
-from tracker_service.domain.tasks import CopyStatus, TaskState
+from tracker_service.domain.tasks import CopyStatus, Strategy, TaskState
 from tracker_service.store import copies, credentials, jobs, tasks
 
 APPS = [ApplicationId(f"application_1_{n:04d}") for n in range(1, 5)]
@@ -204,7 +204,8 @@ def test_a_copy_in_another_try_is_not_changed(connection, task):
 
 def due(connection, now=LATER, limit: int = 10, leases=None, busy=(), full=()) -> list[str]:
     held = {lease.jobset_id: lease for lease in hold(connection)} if leases is None else leases
-    return [copy.application for copy, _ in copies.due(connection, held, now, busy, full, limit)]
+    resting = copies.Resting(owners=busy, without_workflow=full)
+    return [copy.application for copy, _ in copies.due(connection, held, now, resting, limit)]
 
 
 def test_the_copies_that_are_due_longest_come_first(connection, task):
@@ -230,7 +231,9 @@ def test_copies_of_others_and_finished_ones_are_not_due(connection, task):
 def test_a_due_copy_comes_with_its_lease(connection, task):
     copies.decide(connection, task, APPS[:1], NOW)
 
-    [(_, lease)] = copies.due(connection, {task.lease.jobset_id: task.lease}, NOW, (), (), 1)
+    [(_, lease)] = copies.due(
+        connection, {task.lease.jobset_id: task.lease}, NOW, copies.Resting(), 1
+    )
 
     assert lease == task.lease
 
@@ -246,22 +249,23 @@ def test_the_copies_that_run_are_counted_by_user(connection, task):
     credentials.keep(connection, "guest", b"sealed", NOW)
     copies.decide(connection, task, APPS, NOW)
     for copy in copies_of(connection, task)[:3]:
-        copies.change(connection, copy, status=CopyStatus.RUNNING)
+        copies.change(connection, copy, status=CopyStatus.RUNNING, strategy=Strategy.WORKFLOW)
 
-    assert copies.running(connection) == {"guest": 3}
+    assert copies.running_workflows(connection) == {"guest": 3}
 
 
 def test_copies_at_which_nobody_can_look_take_no_place(connection, task):
     credentials.keep(connection, "guest", b"sealed", NOW)
     copies.decide(connection, task, APPS[:1], NOW)
-    copies.change(connection, copies_of(connection, task)[0], status=CopyStatus.RUNNING)
+    [copy] = copies_of(connection, task)
+    copies.change(connection, copy, status=CopyStatus.RUNNING, strategy=Strategy.WORKFLOW)
     kept = credentials.find(connection, ["guest"])["guest"]
 
     credentials.refuse(connection, kept, NOW)
-    assert copies.running(connection) == {}
+    assert copies.running_workflows(connection) == {}
 
     credentials.accept(connection, kept)
-    assert copies.running(connection) == {"guest": 1}
+    assert copies.running_workflows(connection) == {"guest": 1}
 
 
 def test_copies_of_a_user_who_is_looked_at_are_left_out(connection, task):
@@ -273,6 +277,8 @@ def test_copies_of_a_user_who_is_looked_at_are_left_out(connection, task):
 
 def test_of_a_user_without_a_place_only_running_copies_are_due(connection, task):
     copies.decide(connection, task, APPS[:2], NOW)
+    for copy in copies_of(connection, task):
+        copies.change(connection, copy, strategy=Strategy.WORKFLOW)
     copies.change(connection, copies_of(connection, task)[0], status=CopyStatus.RUNNING)
 
     assert due(connection, full={"guest"}) == APPS[:1]

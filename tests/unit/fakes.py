@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tracker_service.domain.applications import ApplicationId
 from tracker_service.domain.jobs import Action, JobDetails, JobId, JobStatus, Observation
-from tracker_service.domain.tasks import Copy, CopyStatus
+from tracker_service.domain.tasks import Copy, CopyStatus, Strategy
 from tracker_service.errors import (
     ApplicationNotFound,
     CredentialsRefused,
@@ -70,7 +70,7 @@ def a_copy(**values) -> Copy:
         "job_user": "guest",
         "application": APP_1,
         "status": CopyStatus.WAITING,
-        "strategy": "workflow",
+        "strategy": Strategy.WORKFLOW,
         "job": None,
         "path": f"/user/guest/WORK/logs/{job(1)}/{APP_1}.log",
         "bytes": None,
@@ -79,6 +79,7 @@ def a_copy(**values) -> Copy:
         "reason": "waits",
         "created_at": NOW,
         "started_at": None,
+        "log_at": NOW,
         "saved_at": NOW if values.get("status") == CopyStatus.SUCCEEDED else None,
     }
     return Copy(**{**usual, **values})
@@ -251,6 +252,7 @@ class FakeHdfs:
     listed: list[str] = field(default_factory=list)
     opened: list[str] = field(default_factory=list)
     closed: list[str] = field(default_factory=list)
+    ranges: list[tuple[str, int, int]] = field(default_factory=list)
     streams: list[Generator] = field(default_factory=list)  #: kept, so that none closes by itself
 
     def user(self) -> str:
@@ -270,6 +272,13 @@ class FakeHdfs:
             yield self.files[path]
         finally:
             self.closed.append(path)
+
+    def read_range(self, path: str, offset: int, length: int) -> Generator[bytes, None, None]:
+        self._trouble_of(path)
+        if path not in self.files:
+            raise PathNotFound(f"{path}: there is no such file")
+        self.ranges.append((path, offset, length))
+        yield self.files[path][offset : offset + length]
 
     def list(self, path: str) -> list[FileStatus]:
         self.listed.append(path)
@@ -306,6 +315,12 @@ class FakeHdfs:
 
     def write(self, path: str, content: bytes) -> None:
         self.files[path] = content
+
+    def write_pieces(self, path: str, pieces: Iterable[bytes]) -> None:
+        self.files[path] = b""
+        for piece in pieces:
+            self.files[path] += piece
+            self._trouble_of(path)
 
     def rename(self, source: str, target: str) -> None:
         self._trouble_of(source)

@@ -20,6 +20,7 @@ from fakes import (
 )
 from held import Held
 
+from tracker_service.archive.manifest import write_manifest
 from tracker_service.domain.applications import applications_of
 from tracker_service.domain.tasks import CopyStatus, TaskState, Wish
 from tracker_service.errors import CredentialsRefused, GatewayUnavailable
@@ -74,7 +75,7 @@ def completing(
     now: Clock,
     ticks: Ticks,
 ) -> Completing:
-    completion = Completion(store, identities, AtOnce(), now)
+    completion = Completion(store, identities, AtOnce(), write_manifest, now)
     fake_cluster.oozie.has(FAILED)
     return Completing(store, fake_cluster, seal, ticks, completion)
 

@@ -4,12 +4,12 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import pytest
+from archive_parts import build
 from fakes import (
     APP_1,
     APP_2,
     APP_3,
     NOW,
-    AtOnce,
     Clock,
     FakeCluster,
     FakeHdfs,
@@ -22,10 +22,9 @@ from fakes import (
 )
 from held import Held
 
-from tracker_service.archive.aggregation import Aggregation
 from tracker_service.archive.copier import Copier
-from tracker_service.archive.progress import CopyLimits, Progress
-from tracker_service.archive.workflow_copy import WorkflowOptions, part_path
+from tracker_service.archive.progress import Progress, Whole
+from tracker_service.archive.publishing import part_path
 from tracker_service.domain.applications import applications_of
 from tracker_service.domain.jobs import JobStatus
 from tracker_service.domain.tasks import Copy, CopyStatus, Lease
@@ -40,9 +39,6 @@ from tracker_service.identities import Identities
 from tracker_service.store import copies, jobs, tasks
 from tracker_service.store.credentials import Seal
 from tracker_service.tracking import outcome
-
-LIMITS = CopyLimits(per_user=2, per_gateway=3, tries=3, retry_after=timedelta(minutes=1))
-OPTIONS = WorkflowOptions(name_node="hdfs://nn", resource_manager="rm", queue=None, properties={})
 
 
 @dataclass
@@ -108,10 +104,8 @@ def copying(
     now: Clock,
     ticks: Ticks,
 ) -> Copying:
-    progress = Progress(store, LIMITS, now)
-    aggregation = Aggregation(("/app-logs",), 3600, now)
-    copier = Copier(store, identities, AtOnce(), aggregation, progress, OPTIONS, now)
-    return Copying(store, fake_cluster, seal, ticks, copier, progress, now)
+    parts = build(store, identities, now)
+    return Copying(store, fake_cluster, seal, ticks, parts.copier, parts.progress, now)
 
 
 @pytest.fixture
@@ -212,7 +206,7 @@ def test_a_workflow_that_never_arrived_is_submitted_again_and_no_try_is_used_up(
 
 def test_after_a_crash_in_the_middle_of_a_submission_it_is_looked_into(copying, oozie):
     copying.want(APP_1)
-    copying.progress.start(copying.copy(), *copying.leases().values())
+    copying.progress.start_workflow(copying.copy(), *copying.leases().values(), "told so")
 
     copying.advance(4)
     assert oozie.submitted == []
@@ -280,7 +274,7 @@ def test_after_a_crash_behind_the_rename_the_log_counts(copying, store):
     started = copying.start()
     copying.says("SUCCEEDED")
     copying.home.files[started.path] = b"log\n"
-    copying.progress.measured(started, *copying.leases().values(), 4)
+    copying.progress.measured(started, *copying.leases().values(), Whole(4, "5ha"))
 
     copying.advance(1)
 
@@ -291,7 +285,7 @@ def test_a_log_of_another_length_than_measured_is_a_failed_try(copying):
     started = copying.start()
     copying.says("SUCCEEDED")
     copying.home.files[started.path] = b"of an earlier time\n"
-    copying.progress.measured(started, *copying.leases().values(), 4)
+    copying.progress.measured(started, *copying.leases().values(), Whole(4, "5ha"))
 
     copying.advance(1)
 
@@ -442,7 +436,7 @@ def test_not_more_copies_of_a_user_run_than_allowed(copying, oozie):
 
     assert copying.statuses() == ["RUNNING", "RUNNING", "WAITING"]
     [waiting] = [c for c in copying.copies(1) if c.status == "WAITING"]
-    assert waiting.reason == "waits for a place: 2 copies of guest run already"
+    assert waiting.reason == "waits for a place: 2 copy workflows of guest run already"
     assert waiting.attempt == 0
 
 
@@ -453,7 +447,7 @@ def test_not_more_copies_run_behind_the_gateway_than_allowed(copying, oozie):
     copying.advance()
 
     [waiting] = [copy for copy in all_copies(copying.store) if copy.status == "WAITING"]
-    assert waiting.reason == "waits for a place: 3 copies run already"
+    assert waiting.reason == "waits for a place: 3 copy workflows run already"
 
 
 def all_copies(store: FragileStore) -> list[Copy]:
@@ -594,10 +588,10 @@ def test_a_copy_that_somebody_else_has_changed_is_left_alone(copying):
 def test_a_new_try_forgets_what_was_measured_in_the_last(copying):
     started = copying.start()
     [lease] = copying.leases().values()
-    copying.progress.measured(started, lease, 4)
+    copying.progress.measured(started, lease, Whole(4, "5ha"))
     copying.progress.failed(started, lease, "no")
 
-    again = copying.progress.start(copying.copy(), lease)
+    again = copying.progress.start_workflow(copying.copy(), lease, "told so")
 
     assert (copying.copy().bytes, copying.copy().job, again.attempt) == (None, None, 2)
 

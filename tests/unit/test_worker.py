@@ -3,12 +3,10 @@ from __future__ import annotations
 import random
 
 import pytest
+from archive_parts import build
 from fakes import NOW, AtOnce, job, seen
 
-from tracker_service.archive.aggregation import Aggregation
-from tracker_service.archive.copier import Copier
-from tracker_service.archive.progress import CopyLimits, Progress
-from tracker_service.archive.workflow_copy import WorkflowOptions
+from tracker_service.archive.manifest import write_manifest
 from tracker_service.errors import ConfigError, StoreUnavailable
 from tracker_service.store import credentials, jobs, jobsets, tasks
 from tracker_service.supervisor import lock_directory
@@ -23,22 +21,11 @@ def new_worker(store, identities, now):
     def make() -> Worker:
         schedule = Schedule(5, 60, random.Random(7))
         poller = Poller(store, identities, schedule, AtOnce(), now)
-        limits = CopyLimits(per_user=1, per_gateway=1, tries=1, retry_after=NOW - NOW)
-        options = WorkflowOptions(name_node="", resource_manager="", queue=None, properties={})
-        copier = Copier(
-            store,
-            identities,
-            AtOnce(),
-            Aggregation((), 1, now),
-            Progress(store, limits, now),
-            options,
-            now,
-        )
         duties = Duties(
             schedule=schedule,
             poller=poller,
-            completion=Completion(store, identities, AtOnce(), now),
-            copier=copier,
+            completion=Completion(store, identities, AtOnce(), write_manifest, now),
+            copier=build(store, identities, now).copier,
         )
         return Worker(store, duties, [], 3600, now)
 

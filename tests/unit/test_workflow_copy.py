@@ -10,7 +10,8 @@ import pytest
 from fakes import APP_1, a_copy
 
 from tracker_service.archive import workflow_copy
-from tracker_service.archive.workflow_copy import WorkflowOptions, configuration, part_path
+from tracker_service.archive.publishing import part_path
+from tracker_service.archive.workflow_copy import WorkflowOptions, configuration
 
 OPTIONS = WorkflowOptions(
     name_node="hdfs://namenode", resource_manager="rm", queue=None, properties={}

@@ -3,39 +3,29 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from tracker_service.archive.finder import Finder, Found
 from tracker_service.domain.tasks import Copy
-from tracker_service.errors import (
-    AccessDenied,
-    ApplicationNotFound,
-    PathNotFound,
-    RequestRefused,
-)
+from tracker_service.errors import AccessDenied, ApplicationNotFound, RequestRefused
 from tracker_service.sources.access import ClusterAccess
-from tracker_service.sources.webhdfs import FileStatus, WebHdfs
+from tracker_service.sources.webhdfs import WebHdfs
 from tracker_service.sources.yarn import LogAggregation
 
 _STABLE_FOR = timedelta(seconds=10)
 _MISSING_FOR = timedelta(seconds=60)
 _COLLECTING = (LogAggregation.RUNNING, LogAggregation.RUNNING_WITH_FAILURE)
 
-#: Hadoop 3.3 and later sorts applications into buckets, earlier releases do not.
-_LAYOUTS = (
-    "{root}/{user}/bucket-logs-tfile/{bucket}/{application}",
-    "{root}/{user}/bucket-logs-ifile/{bucket}/{application}",
-    "{root}/{user}/logs/{application}",
-    "{root}/{user}/logs-ifile/{application}",
-)
-
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """The log can be copied now; `owner` is whom it belongs to."""
+    """The log can be copied now."""
 
-    owner: str
+    owner: str  #: whom it belongs to
+    finished_at: datetime | None = None  #: when the application ended, where YARN still knows
+    gap: str | None = None  #: what is known to be missing
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +42,8 @@ Files = frozenset[tuple[str, int, int]]  #: name, length and time of change of e
 class Aggregation:
     """Watches applications until their logs are complete."""
 
-    def __init__(
-        self, log_roots: Sequence[str], deadline_s: float, clock: Callable[[], datetime]
-    ) -> None:
-        self._log_roots, self._deadline = log_roots, timedelta(seconds=deadline_s)
+    def __init__(self, finder: Finder, deadline_s: float, clock: Callable[[], datetime]) -> None:
+        self._finder, self._deadline = finder, timedelta(seconds=deadline_s)
         self._clock = clock
         self._seen: dict[str, tuple[Files, datetime]] = {}  # of applications that RM has forgotten
 
@@ -80,7 +68,7 @@ class Aggregation:
             return NotReady(f"waits until the application has ended (now {report.state})")
         if aggregation.has_ended or self._is_late(copy, report.finished_at):
             self._seen.pop(copy.id, None)
-            return Ready(report.user)
+            return Ready(report.user, report.finished_at, _gap(aggregation))
         if report.has_ended and aggregation not in _COLLECTING:
             # It was killed before it had a container, or this release does not tell.
             return self._look_at_files(access.hdfs, copy)
@@ -88,7 +76,7 @@ class Aggregation:
 
     def _look_at_files(self, hdfs: WebHdfs, copy: Copy) -> Ready | NotReady:
         owner = copy.job_user or copy.owner
-        files = self._files(hdfs, copy, owner)
+        files = frozenset(_facts(self._finder.find(hdfs, copy.application, owner)))
         now = self._clock()
         before, since = self._seen.setdefault(copy.id, (files, now))
         if files != before:
@@ -99,31 +87,21 @@ class Aggregation:
             return Ready(owner)
         return NotReady("YARN does not tell how far the log is; waits until its files are stable")
 
-    def _files(self, hdfs: WebHdfs, copy: Copy, owner: str) -> Files:
-        for directory in self._directories(copy, owner):
-            try:
-                found = hdfs.list(directory)
-            except (PathNotFound, AccessDenied, RequestRefused):
-                continue
-            return frozenset(_facts(found))
-        return frozenset()
-
-    def _directories(self, copy: Copy, owner: str) -> Iterator[str]:
-        bucket = f"{int(copy.application.rpartition('_')[2]) % 10000:04d}"
-        for root in self._log_roots:
-            for layout in _LAYOUTS:
-                yield layout.format(
-                    root=root, user=owner, bucket=bucket, application=copy.application
-                )
-
     def _is_late(self, copy: Copy, finished_at: datetime | None = None) -> bool:
         """Tell whether the deadline is over, which begins when the application has ended."""
         begun = max(copy.created_at, finished_at or copy.created_at)
         return self._clock() - begun > self._deadline
 
 
-def _facts(files: Sequence[FileStatus]) -> Iterator[tuple[str, int, int]]:
-    """Yield the files of the nodes; one that is still being uploaded changes with each look."""
-    for file in files:
-        is_partial = file.name.endswith(".tmp")
-        yield file.name, file.length, time.monotonic_ns() if is_partial else file.modified_ms
+def _gap(aggregation: LogAggregation) -> str | None:
+    if aggregation == LogAggregation.SUCCEEDED:
+        return None
+    return f"YARN says of the log aggregation: {aggregation}; some node may have uploaded nothing"
+
+
+def _facts(found: Found) -> Iterator[tuple[str, int, int]]:
+    """Yield the files of the nodes; while one is uploaded, something new with each look."""
+    for file in found.files:
+        yield file.name, file.length, file.modified_ms
+    if found.is_uploading:
+        yield "is uploaded", 0, time.monotonic_ns()

@@ -25,6 +25,7 @@ _UUID_BYTES = 36
 _LENGTH_BYTES = 4
 _INDEX_BYTES = 16 * 1024 * 1024  #: the most of an index: that of 200 000 logs
 _MOST_LOGS = 500_000  #: and containers; objects that refer to each other can be any number
+CHECKSUM_BYTES = 4096  #: more than a `-checksum` file has
 _GAP_BYTES = 1024 * 1024  #: read and dropped rather than asking once more; asking takes longer
 _EPOCH = datetime.fromtimestamp(0, UTC)
 
@@ -78,6 +79,19 @@ def logs_in(file: NodeFile, marker: bytes) -> Generator[Log, None, None]:
     index = _index(file, marker)
     for run in _runs(index.entries):
         yield from _logs(file, index.algorithm, run)
+
+
+def valid_end(beside: bytes, file_name: str) -> int | None:
+    """Return how many bytes of a file are valid, None if that is not said of this file.
+
+    Args:
+        beside: the `-checksum` file beside it, which a node manager writes around each upload.
+    """
+    name_length = int.from_bytes(beside[:4], "big")
+    if len(beside) == 4 + name_length + 8:
+        is_meant = beside[4:-8] == file_name.encode()
+        return int.from_bytes(beside[-8:], "big", signed=True) if is_meant else None
+    return int.from_bytes(beside, "big", signed=True) if len(beside) == 8 else None
 
 
 def _ends_with(file: NodeFile, marker: bytes) -> bool:

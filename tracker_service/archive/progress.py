@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 
 import structlog
 
-from tracker_service.domain.tasks import Copy, CopyStatus, Lease
+from tracker_service.domain.tasks import Contents, Copy, CopyStatus, Lease, Strategy
 from tracker_service.errors import LeaseLost
 from tracker_service.store import copies, jobsets
-from tracker_service.store.engine import Store
+from tracker_service.store.engine import Connection, Store
 
 log = structlog.get_logger()
 
@@ -21,12 +21,21 @@ RUNS = "is being copied"
 _SUBMISSION = timedelta(seconds=5)  #: until a try without a workflow is looked into
 
 
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A log that was written to its end."""
+
+    length: int  #: in bytes
+    sha256: str  #: in hexadecimal
+    contents: Contents | None = None  #: None where only the bytes were seen
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CopyLimits:
     """How much is copied at once, and how often it is tried."""
 
-    per_user: int
-    per_gateway: int
+    per_user: int  #: copy workflows
+    per_gateway: int  #: copy workflows
     tries: int
     retry_after: timedelta
 
@@ -35,11 +44,11 @@ class CopyLimits:
         return self.retry_after * int(3 ** (failures - 1))
 
     def what_is_full(self, running: Mapping[str, int], owner: str) -> str | None:
-        """Say which limit leaves no room for one more copy of a user, if one does."""
+        """Say which limit leaves no room for one more copy workflow of a user, if one does."""
         if running.get(owner, 0) >= self.per_user:
-            return f"{self.per_user} copies of {owner} run already"
+            return f"{self.per_user} copy workflows of {owner} run already"
         if sum(running.values()) >= self.per_gateway:
-            return f"{self.per_gateway} copies run already"
+            return f"{self.per_gateway} copy workflows run already"
         return None
 
 
@@ -61,41 +70,74 @@ class Progress:
             copies.postpone(connection, ids, self._clock() + pause, reason)
 
     def what_is_full(self, owner: str) -> str | None:
-        """Say which limit leaves no room for one more copy of a user, if one does."""
+        """Say which limit leaves no room for one more copy workflow of a user, if one does."""
         with self._store.read() as connection:
-            return self._limits.what_is_full(copies.running(connection), owner)
+            return self._limits.what_is_full(copies.running_workflows(connection), owner)
 
-    def start(self, copy: Copy, lease: Lease) -> Copy | None:
-        """Begin a new try if the limits leave room for it.
+    def start_workflow(self, copy: Copy, lease: Lease, why: str) -> Copy | None:
+        """Begin a new try by a workflow if the limits leave room for it.
 
         The try is written down before its workflow is submitted: a crash in between leaves a try
         without a workflow, which can be looked into.
 
+        Args:
+            why: it is done in this way.
+
         Returns:
             the copy as it runs now; None if it has to wait for a place.
         """
-        now = self._clock()
-        started = replace(
-            copy, status=CopyStatus.RUNNING, attempt=copy.attempt + 1, job=None, started_at=now
-        )
+        started = self._begun(copy, Strategy.WORKFLOW, why)
         with self._store.begin() as connection:
             jobsets.guard(connection, lease)
-            if self._limits.what_is_full(copies.running(connection), copy.owner):
+            if self._limits.what_is_full(copies.running_workflows(connection), copy.owner):
                 return None
-            changed = copies.change(
-                connection,
-                copy,
-                status=started.status,
-                attempt=started.attempt,
-                job=None,
-                bytes=None,
-                started_at=now,
-                reason=RUNS,
-                due_at=now + _SUBMISSION,
-            )
-            if not changed:
-                raise LeaseLost(f"the copy {copy.id} was changed by somebody else meanwhile")
+            self._write_start(connection, copy, started)
         return started
+
+    def start_directly(self, copy: Copy, lease: Lease, why: str) -> Copy:
+        """Begin a new try by this process, and return the copy as it runs now."""
+        started = replace(self._begun(copy, Strategy.DIRECT, why), job=copy.id)
+        with self._store.begin() as connection:
+            jobsets.guard(connection, lease)
+            self._write_start(connection, copy, started)
+        log.info(
+            "copy_started",
+            job=copy.job_id,
+            copy=copy.id,
+            application=copy.application,
+            directly=why,
+        )
+        return started
+
+    def _begun(self, copy: Copy, strategy: Strategy, why: str) -> Copy:
+        return replace(
+            copy,
+            status=CopyStatus.RUNNING,
+            strategy=strategy,
+            strategy_reason=why,
+            attempt=copy.attempt + 1,
+            job=None,
+            bytes=None,
+            started_at=self._clock(),
+        )
+
+    def _write_start(self, connection: Connection, before: Copy, started: Copy) -> None:
+        changed = copies.change(
+            connection,
+            before,
+            status=started.status,
+            strategy=started.strategy,
+            strategy_reason=started.strategy_reason,
+            attempt=started.attempt,
+            job=started.job,
+            bytes=None,
+            started_at=started.started_at,
+            log_at=started.log_at,
+            reason=RUNS,
+            due_at=self._clock() + _SUBMISSION,
+        )
+        if not changed:
+            raise LeaseLost(f"the copy {before.id} was changed by somebody else meanwhile")
 
     def submitted(self, copy: Copy, lease: Lease, job: str) -> None:
         """Note the workflow of a try."""
@@ -114,18 +156,38 @@ class Progress:
         now = self._clock()
         self._change(copy, lease, status=CopyStatus.WAITING, reason=reason, due_at=now)
 
-    def measured(self, copy: Copy, lease: Lease, length: int) -> None:
-        """Note how long a complete part is, before it gets the log's name."""
-        self._change(copy, lease, bytes=length)
+    def interrupted(self, copy: Copy, lease: Lease, reason: str) -> None:
+        """Note that a direct try came to nothing without being at fault: it is made again."""
+        now = self._clock()
+        self._change(copy, lease, status=CopyStatus.WAITING, reason=reason, due_at=now)
+
+    def leave_to_workflow(self, copy: Copy, lease: Lease, why: str) -> None:
+        """Note that a log cannot be copied directly, so that a workflow will do it."""
+        self._change(
+            copy,
+            lease,
+            status=CopyStatus.WAITING,
+            strategy=Strategy.WORKFLOW,
+            strategy_reason=why,
+            failures=0,
+            reason=f"a workflow will copy it: {why}",
+            due_at=self._clock(),
+        )
+        log.warning("copy_left_to_workflow", job=copy.job_id, copy=copy.id, reason=why)
+
+    def measured(self, copy: Copy, lease: Lease, whole: Whole) -> None:
+        """Note what a complete part is, before it gets the log's name."""
+        contents = asdict(whole.contents) if whole.contents else None
+        self._change(copy, lease, bytes=whole.length, sha256=whole.sha256, contents=contents)
 
     def succeeded(self, copy: Copy, lease: Lease, length: int) -> None:
         """Note that the whole log lies under its name."""
+        now = self._clock()
         self._change(
             copy,
             lease,
             status=CopyStatus.SUCCEEDED,
-            bytes=length,
-            saved_at=(now := self._clock()),
+            saved_at=now,
             ended_at=now,
             reason=None,
         )
@@ -157,6 +219,10 @@ class Progress:
         log.warning(
             "copy_given_up", job=copy.job_id, copy=copy.id, status=str(status), reason=reason
         )
+
+    def is_last_try(self, copy: Copy) -> bool:
+        """Tell whether no other try follows if this one fails."""
+        return copy.failures + 1 >= self._limits.tries
 
     def _change(self, copy: Copy, lease: Lease, **values: object) -> None:
         with self._store.begin() as connection:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from xml.etree import ElementTree as ET
 
+from tracker_service.archive.publishing import part_path
 from tracker_service.domain.jobs import JobId
 from tracker_service.domain.tasks import Copy, copy_job_name, log_directory, working_directory
 from tracker_service.errors import PathNotFound
@@ -28,11 +29,6 @@ class WorkflowOptions:
     resource_manager: str
     queue: str | None
     properties: Mapping[str, str]
-
-
-def part_path(copy: Copy) -> str:
-    """Return where the try that runs now writes: no two tries share a file."""
-    return f"{copy.path}.part-{copy.id}-{copy.attempt}"
 
 
 def submit(access: ClusterAccess, copy: Copy, log_owner: str, options: WorkflowOptions) -> JobId:
@@ -74,16 +70,8 @@ def reason(access: ClusterAccess, copy: Copy) -> str | None:
 
 
 def remove_files(access: ClusterAccess, copy: Copy) -> None:
-    """Remove the working files of a copy, and what its failed tries have written of the log."""
+    """Remove the working files of a copy's workflows."""
     access.hdfs.delete(working_directory(copy.owner, copy.id))
-    directory, _, log = copy.path.rpartition("/")
-    try:
-        listed = access.hdfs.list(directory)
-    except PathNotFound:
-        return
-    for file in listed:
-        if file.name.startswith(f"{log}.part-{copy.id}-"):
-            access.hdfs.delete(f"{directory}/{file.name}")
 
 
 def script() -> bytes:

@@ -36,6 +36,14 @@ class CopyStatus(StrEnum):
         return self in (CopyStatus.SUCCEEDED, CopyStatus.FAILED, CopyStatus.KILLED)
 
 
+class Strategy(StrEnum):
+    """How a log is copied."""
+
+    AUTO = "auto"  #: not decided yet: directly if that can be done, otherwise by a workflow
+    DIRECT = "direct"  #: the tracker reads the aggregated files itself
+    WORKFLOW = "workflow"  #: an Oozie workflow runs `yarn logs` on the cluster
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
     """The right of one worker to write on behalf of a jobset, as long as the epoch is this one."""
@@ -86,6 +94,24 @@ class TrackTask:
     is_stopped: bool = False  #: its user no longer wants it; what is being copied is finished
 
 
+class Completeness(StrEnum):
+    """How much of a log is saved."""
+
+    COMPLETE = "COMPLETE"
+    PARTIAL = "PARTIAL"  #: part of it was lost before it could be saved
+    LOST = "LOST"  #: there is no log, and there will be none
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contents:
+    """What is in a saved log, and where it came from."""
+
+    containers: int
+    logs: int  #: log files of containers
+    sources: tuple[str, ...] = ()  #: paths of the aggregated files
+    gaps: tuple[str, ...] = ()  #: what is known to be missing; without any the log is complete
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Copy:
     """The saved, or yet to be saved, log of one application for one user."""
@@ -95,10 +121,12 @@ class Copy:
     owner: str  #: the user who asked
     job_id: JobId
     job_user: str | None  #: the user who owns the job in the cluster
+    run: int = 0  #: of the job
     application: ApplicationId
     status: CopyStatus
-    strategy: str  #: `workflow`
-    job: str | None  #: id of the copy job: its Oozie id
+    strategy: Strategy
+    strategy_reason: str | None = None  #: why this way
+    job: str | None  #: id of the copy job: the workflow's, of a direct copy its own
     path: str  #: where the log will lie in HDFS
     bytes: int | None
     attempt: int  #: number of the try that runs or ran last
@@ -107,11 +135,28 @@ class Copy:
     created_at: datetime
     started_at: datetime | None  #: of the try that runs or ran last
     saved_at: datetime | None = None  #: since when a whole log lies at the path
+    ended_at: datetime | None = None
+    log_at: datetime  #: when the log was written, as far as known: the cluster keeps it for a time
+    sha256: str | None = None  #: of the saved log
+    contents: Contents | None = None  #: of the saved log
+
+    @property
+    def completeness(self) -> Completeness | None:
+        """Return how much of the log is saved; None while that is open."""
+        if self.saved_at:
+            has_gaps = self.contents is not None and self.contents.gaps
+            return Completeness.PARTIAL if has_gaps else Completeness.COMPLETE
+        return Completeness.LOST if self.status.is_finished else None
 
 
 def log_directory(owner: str, job_id: str) -> str:
     """Return where the logs of a job lie in HDFS for the user who asked for them."""
     return f"/user/{owner}/WORK/logs/{job_id}"
+
+
+def run_directory(owner: str, job_id: str, run: int) -> str:
+    """Return where the logs of an earlier run of a job lie in HDFS."""
+    return f"{log_directory(owner, job_id)}/run-{run}"
 
 
 def log_path(owner: str, job_id: str, application: str) -> str:

@@ -37,6 +37,7 @@ def place_log(hdfs: Hdfs, application: Application) -> None:
             partial(application.log_of, node),
             owner=application.job.user,
             group="hadoop",
+            written_at=application.aggregated_at,
         )
 
 

@@ -197,11 +197,13 @@ class Hdfs:
         *,
         owner: str,
         group: str,
+        written_at: float,
         permission: int = 0o640,
     ) -> None:
         """Put a file whose bytes are made when they are read into an existing directory."""
         node = self._node(owner, group, permission)
         node.length, node.content = length, content
+        node.modified_ms = int(written_at * 1000)
         self._place(path, node)
 
     def _place(self, path: str, node: Node) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from tracker_service.sandbox.courses import Action, ActionError, Run, Scenario
-from tracker_service.sandbox.recordings import renumbered
+from tracker_service.sandbox.recordings import renumbered, timed
 
 NAME_NODE = "hdfs://localhost:8020"
 RESOURCE_MANAGER = "localhost:8032"
@@ -235,7 +235,10 @@ class Application:
     @property
     def text(self) -> bytes:
         """What ``yarn logs`` prints of it."""
-        return renumbered(self.run.recording.text, self._numbers)
+        text = renumbered(self.run.recording.text, self._numbers)
+        if self.run.recording.format == "ifile":  # it has the times of the logs inside
+            return text
+        return timed(text, self.aggregated_at)
 
     def log_of(self, node: str) -> bytes:
         """Return the file that a node has aggregated."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -64,6 +65,13 @@ def renumbered(data: bytes, numbers: Mapping[str, str]) -> bytes:
     replaced |= {_mark(old): _mark(new) for old, new in numbers.items()}
     pattern = b"|".join(re.escape(old) for old in replaced)
     return re.sub(pattern, lambda found: replaced[found[0]], data)
+
+
+def timed(text: bytes, written_at: float) -> bytes:
+    """Return the text that ``yarn logs`` prints of a TFile that was written at an instant."""
+    day, month, number, clock, year = time.asctime(time.gmtime(written_at)).split()
+    told = f"{day} {month} {int(number):02d} {clock} +0000 {year}".encode()
+    return re.sub(rb"(?m)^(LogLastModifiedTime:).*$", rb"\g<1>" + told, text)
 
 
 def _mark(number: str) -> bytes:

@@ -6,7 +6,7 @@ Follows https://hadoop.apache.org/docs/r3.3.6/hadoop-project-dist/hadoop-hdfs/We
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -129,10 +129,31 @@ class WebHdfs:
         next(pieces)
         return OpenFile(length, pieces)
 
+    def read_range(self, path: str, offset: int, length: int) -> Generator[bytes, None, None]:
+        """Yield the bytes from an offset on, in pieces.
+
+        Raises:
+            PathNotFound, AccessDenied: with the first piece.
+            GatewayUnavailable: also at the end, if fewer bytes came than were asked for.
+        """
+        if length == 0:
+            return
+        with _meanings(path):
+            response = self._client._open(path, offset=offset, length=length)
+        yield from _whole(path, response, length)
+
     def head(self, path: str, length: int) -> bytes:
         """Return the first bytes of a file."""
         with _meanings(path), self._client.read(path, length=length) as stream:
             return bytes(stream.read())
+
+    def write_pieces(self, path: str, pieces: Iterable[bytes], permission: str = "600") -> None:
+        """Write a file of any length as its pieces come; nothing is held in memory.
+
+        What came is there if the pieces break off: look at its length before it counts.
+        """
+        with _meanings(path):
+            self._client.write(path, data=pieces, overwrite=True, permission=permission)
 
     def rename(self, source: str, target: str) -> None:
         """Give a file its name in one step, in place of a file that has it.

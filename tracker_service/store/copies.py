@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Select, exists, func, or_, select, update
+from sqlalchemy import Row, Select, and_, exists, func, or_, select, true, update
 
 from tracker_service.domain.applications import ApplicationId
 from tracker_service.domain.jobs import JobId
-from tracker_service.domain.tasks import Copy, CopyStatus, Lease, TaskOfJob, TaskState, log_path
+from tracker_service.domain.tasks import (
+    Contents,
+    Copy,
+    CopyStatus,
+    Lease,
+    Strategy,
+    TaskOfJob,
+    TaskState,
+    log_path,
+)
 from tracker_service.store.engine import Connection, insert_new
 from tracker_service.store.tables import copies, credentials, jobs, tasks
 
@@ -30,19 +40,30 @@ def decide(
         connection.scalars(select(copies.c.application_id).where(copies.c.task_id == task.id))
     )
     new = [application for application in dict.fromkeys(found) if application not in there]
+    if not new:
+        return 0
+    job = connection.execute(
+        select(jobs.c.run, jobs.c.ended_at)
+        .join(tasks, tasks.c.job_id == jobs.c.id)
+        .where(tasks.c.id == task.id)
+    ).one()
+    # Some log of the job is as old as the job's end at least; the look at each tells more.
+    log_at = min(job.ended_at or now, now)
     rows = [
         {
             "id": secrets.token_hex(8),
             "task_id": task.id,
             "application_id": application,
+            "run": job.run,
             "status": CopyStatus.WAITING,
-            "strategy": "workflow",
+            "strategy": Strategy.AUTO,
             "path": log_path(task.owner, task.job_id, application),
             "reason": "waits until YARN has collected the log",
             "attempt": 0,
             "failures": 0,
             "due_at": now,
             "created_at": now,
+            "log_at": log_at,
         }
         for application in new
     ]
@@ -71,9 +92,11 @@ def _copy(row: Row[Any]) -> Copy:
         owner=row.owner,
         job_id=JobId(row.external_id),
         job_user=row.job_user,
+        run=row.run,
         application=ApplicationId(row.application_id),
         status=CopyStatus(row.status),
-        strategy=row.strategy,
+        strategy=Strategy(row.strategy),
+        strategy_reason=row.strategy_reason,
         job=row.job,
         path=row.path,
         bytes=row.bytes,
@@ -83,41 +106,65 @@ def _copy(row: Row[Any]) -> Copy:
         created_at=row.created_at,
         started_at=row.started_at,
         saved_at=row.saved_at,
+        ended_at=row.ended_at,
+        log_at=row.log_at,
+        sha256=row.sha256,
+        contents=_contents(row.contents),
     )
+
+
+def _contents(kept: Mapping[str, Any] | None) -> Contents | None:
+    if kept is None:
+        return None
+    lists = {name: tuple(value) for name, value in kept.items() if isinstance(value, list)}
+    return Contents(**{**kept, **lists})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resting:
+    """Which copies need no look at present."""
+
+    owners: Collection[str] = ()  #: users whose copies are being looked at already
+    copies: Collection[str] = ()  #: those that this process is copying
+    without_workflow: Collection[str] = ()  #: users who have no place for one more workflow
+    is_without_stream: bool = False  #: nobody has a place for one more direct copy
 
 
 def due(
     connection: Connection,
     leases: Mapping[int, Lease],
     now: datetime,
-    busy: Collection[str],
-    full: Collection[str],
+    resting: Resting,
     limit: int,
 ) -> list[tuple[Copy, Lease]]:
-    """Return the copies in these jobsets (by id) that want a look now, the longest due first.
+    """Return the copies in these jobsets (by id) that want a look now.
+
+    Those stand first whose log the cluster deletes first.
 
     Those of users whose credential rests are left out.
 
-    Args:
-        busy: users whose copies are being looked at already.
-        full: users who have no place for one more copy.
     """
+    by_workflow = copies.c.strategy == Strategy.WORKFLOW
+    waits_directly = and_(copies.c.status == CopyStatus.WAITING, ~by_workflow)
+    waits_for_workflow = and_(copies.c.status == CopyStatus.WAITING, by_workflow)
     may_be_used = or_(credentials.c.refusals == 0, credentials.c.retry_at <= now)
     rows = connection.execute(
         _copies()
         .join(credentials, credentials.c.owner == tasks.c.owner)
         .where(tasks.c.jobset_id.in_(list(leases)), tasks.c.state != TaskState.ENDED)
         .where(copies.c.status.in_(UNFINISHED), copies.c.due_at <= now, may_be_used)
-        .where(tasks.c.owner.not_in(list(busy)))
-        .where(or_(copies.c.status != CopyStatus.WAITING, tasks.c.owner.not_in(list(full))))
-        .order_by(copies.c.due_at)
+        .where(tasks.c.owner.not_in(list(resting.owners)))
+        .where(copies.c.id.not_in(list(resting.copies)))
+        .where(~and_(waits_for_workflow, tasks.c.owner.in_(list(resting.without_workflow))))
+        .where(~waits_directly if resting.is_without_stream else true())
+        .order_by(copies.c.log_at, copies.c.due_at)
         .limit(limit)
     )
     return [(_copy(row), leases[row.jobset_id]) for row in rows]
 
 
-def running(connection: Connection) -> Mapping[str, int]:
-    """Return how many copies run now, for each user that has any.
+def running_workflows(connection: Connection) -> Mapping[str, int]:
+    """Return how many copy workflows run now, for each user that has any.
 
     Those of users whose credential is refused are left out: nobody can look at them, and they
     would take the places of all others.
@@ -126,8 +173,8 @@ def running(connection: Connection) -> Mapping[str, int]:
         select(tasks.c.owner, func.count().label("number"))
         .join(tasks, tasks.c.id == copies.c.task_id)
         .join(credentials, credentials.c.owner == tasks.c.owner)
-        .where(copies.c.status == CopyStatus.RUNNING, credentials.c.refusals == 0)
-        .where(tasks.c.state != TaskState.ENDED)
+        .where(copies.c.status == CopyStatus.RUNNING, copies.c.strategy == Strategy.WORKFLOW)
+        .where(credentials.c.refusals == 0, tasks.c.state != TaskState.ENDED)
         .group_by(tasks.c.owner)
     )
     return {row.owner: row.number for row in rows}
@@ -184,6 +231,8 @@ def restart(
             .where(copies.c.status.in_(ended))
             .values(
                 status=CopyStatus.WAITING,
+                strategy=Strategy.AUTO,
+                strategy_reason=None,
                 job=None,
                 failures=0,
                 reason="is copied again, as you asked",
@@ -217,6 +266,22 @@ def of_tasks(connection: Connection, task_ids: Iterable[int]) -> Mapping[int, li
         for row in rows:
             found[row.task_id].append(_copy(row))
     return found
+
+
+def of_earlier_runs(connection: Connection, copy: Copy) -> list[Copy]:
+    """Return the saved copies of the same user that are of earlier runs of the same job."""
+    rows = connection.execute(
+        _copies()
+        .where(tasks.c.owner == copy.owner, jobs.c.external_id == copy.job_id)
+        .where(copies.c.run < copy.run, copies.c.saved_at.is_not(None))
+        .order_by(copies.c.run.desc(), copies.c.application_id)
+    )
+    return [_copy(row) for row in rows]
+
+
+def moved(connection: Connection, copy: Copy, path: str) -> None:
+    """Note where a saved log lies now."""
+    connection.execute(update(copies).where(copies.c.id == copy.id).values(path=path))
 
 
 def all_finished(connection: Connection, leases: Iterable[Lease]) -> set[int]:

@@ -81,6 +81,7 @@ jobs = Table(
     Column("details_at", Instant),  # when the actions were asked for
     Column("actions", JSON),
     UniqueConstraint("kind", "external_id", "run"),
+    Index(None, "parent_id"),
 )
 
 job_state_changes = Table(
@@ -137,6 +138,7 @@ tasks = Table(
     Column("reason", Text),  # why it waits or ended, where that is not plain
     Column("created_at", Instant, nullable=False),
     Column("ended_at", Instant),
+    Column("manifest_at", Instant),  # when the manifest beside its copies was written
     UniqueConstraint("kind", "owner", "job_id"),
     Index(None, "jobset_id"),
     Index(None, "owner", "state"),
@@ -149,8 +151,10 @@ copies = Table(
     Column("id", String(32), primary_key=True),
     _reference("task_id", "tasks.id"),
     Column("application_id", String(64), nullable=False),
+    Column("run", Integer, nullable=False),  # of the job, when it was decided
     Column("status", String(16), nullable=False),
-    Column("strategy", String(16), nullable=False),
+    Column("strategy", String(16), nullable=False),  # `auto` until it is decided
+    Column("strategy_reason", Text),  # why this way
     Column("job", String(100)),  # id of the copy job
     Column("path", Text, nullable=False),
     Column("bytes", BigInteger),
@@ -159,12 +163,15 @@ copies = Table(
     Column("attempt", Integer, nullable=False),
     Column("failures", Integer, nullable=False),
     Column("due_at", Instant, nullable=False),  # when to look at it again
+    Column("log_at", Instant, nullable=False),  # when the log was written, as far as known
+    Column("contents", JSON),  # what is in the saved log and where it came from
     Column("created_at", Instant, nullable=False),
     Column("started_at", Instant),
     Column("saved_at", Instant),  # since when a whole log lies at the path, maybe of an earlier try
     Column("ended_at", Instant),
     UniqueConstraint("task_id", "application_id"),
     Index(None, "status", "due_at"),
+    Index(None, "status", "log_at"),
     Index(None, "job"),
 )
 

@@ -283,6 +283,16 @@ def end(connection: Connection, task: TrackTask, now: datetime, reason: str | No
         jobsets.shrink(connection, task.lease.jobset_id, 1)
 
 
+def manifest_at(connection: Connection, task_id: int) -> datetime | None:
+    """Return when the manifest beside a task's copies was written."""
+    return connection.scalar(select(tasks.c.manifest_at).where(tasks.c.id == task_id))
+
+
+def note_manifest(connection: Connection, task_id: int, now: datetime) -> None:
+    """Note that the manifest tells how the copies of a task stand."""
+    connection.execute(update(tasks).where(tasks.c.id == task_id).values(manifest_at=now))
+
+
 def explain(connection: Connection, owner: str, reason: str | None) -> None:
     """Say why the live tasks of a user do not go on, or that they do (None)."""
     is_news: ColumnElement[bool] = tasks.c.reason.is_not(None)

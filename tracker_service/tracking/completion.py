@@ -11,7 +11,8 @@ from threading import Lock
 
 import structlog
 
-from tracker_service.domain.tasks import Lease, TaskState, TrackTask
+from tracker_service.domain.jobs import JobStatus
+from tracker_service.domain.tasks import Copy, Lease, TaskState, TrackTask
 from tracker_service.errors import (
     CredentialsRefused,
     GatewayError,
@@ -21,12 +22,15 @@ from tracker_service.errors import (
 )
 from tracker_service.identities import Identities
 from tracker_service.sources.access import ClusterAccess
+from tracker_service.sources.webhdfs import WebHdfs
 from tracker_service.store import copies, jobsets, tasks
 from tracker_service.store.engine import Store
 from tracker_service.tracking import outcome
 from tracker_service.tracking.explorer import Exploration, explore
 
 log = structlog.get_logger()
+
+ManifestWriter = Callable[[WebHdfs, JobStatus, Sequence[Copy], datetime], None]
 
 _SETTLE_S = 5.0  #: after a job's end, until YARN has heard of the last application that it started
 _FIRST_PAUSE_S = 5.0  #: after trouble; twice as long after each further
@@ -57,8 +61,10 @@ class Completion:
         store: Store,
         identities: Identities,
         executor: Executor,
+        write_manifest: ManifestWriter,
         clock: Callable[[], datetime],
     ) -> None:
+        self._write_manifest = write_manifest
         self._store, self._identities = store, identities
         self._executor, self._clock = executor, clock
         self._items: dict[int, _Item] = {}
@@ -180,10 +186,34 @@ class Completion:
         if found and not found.is_complete:
             trouble = "part of the cluster could not be asked for applications"
         try:
+            trouble = trouble or self._tell_beside(access, item.task)
             self._act_on(item, found, gone, trouble)
         except LeaseLost as error:
             self._lost(item, error)
         return trouble is None
+
+    def _tell_beside(self, access: ClusterAccess, task: TrackTask) -> str | None:
+        """Write the manifest beside the copies once all have ended; return what went wrong."""
+        with self._store.read() as connection:
+            there = copies.of_tasks(connection, [task.id])[task.id]
+            written_at = tasks.manifest_at(connection, task.id)
+        newest = [copy for copy in there if copy.run == max(each.run for each in there)]
+        ends = [copy.ended_at or copy.saved_at for copy in newest if copy.status.is_finished]
+        if not newest or len(ends) < len(newest):
+            return None
+        if written_at and all(end is None or end <= written_at for end in ends):
+            return None
+        now = self._clock()
+        try:
+            self._write_manifest(access.hdfs, task.status, newest, now)
+        except CredentialsRefused:
+            raise
+        except GatewayError as error:
+            return f"the manifest beside the logs could not be written: {error}"
+        with self._store.begin() as connection:
+            jobsets.guard(connection, task.lease)
+            tasks.note_manifest(connection, task.id, now)
+        return None
 
     def _act_on(
         self, item: _Item, found: Exploration | None, gone: str | None, trouble: str | None

@@ -1,0 +1,63 @@
+"""The parts that copy logs, put together for tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from fakes import AtOnce
+
+from tracker_service.archive.aggregation import Aggregation
+from tracker_service.archive.choice import Chooser
+from tracker_service.archive.copier import Copier
+from tracker_service.archive.finder import Finder
+from tracker_service.archive.progress import CopyLimits, Progress
+from tracker_service.archive.steps import Steps
+from tracker_service.archive.streams import Streams
+from tracker_service.archive.workflow_copy import WorkflowOptions
+from tracker_service.archive.workflow_watch import WorkflowWatch
+from tracker_service.domain.tasks import Strategy
+from tracker_service.identities import Identities
+from tracker_service.store.engine import Store
+
+LIMITS = CopyLimits(per_user=2, per_gateway=3, tries=3, retry_after=timedelta(minutes=1))
+OPTIONS = WorkflowOptions(name_node="hdfs://nn", resource_manager="rm", queue=None, properties={})
+PATTERNS = (
+    "/app-logs/{user}/bucket-logs-tfile/{bucket}/{application}",
+    "/app-logs/{user}/logs/{application}",
+    "/tmp/logs/{user}/logs/{application}",
+)
+
+
+@dataclass
+class Parts:
+    """A copier and what it is made of."""
+
+    copier: Copier
+    progress: Progress
+    streams: Streams
+    finder: Finder
+
+
+def build(
+    store: Store,
+    identities: Identities,
+    clock: Callable[[], datetime],
+    strategy: Strategy = Strategy.WORKFLOW,
+    limit: int = 1024**2,
+) -> Parts:
+    """Put a copier together whose threads run at once."""
+    finder, streams = Finder(PATTERNS), Streams(AtOnce(), 2)
+    progress = Progress(store, LIMITS, clock)
+    steps = Steps(
+        store,
+        Aggregation(finder, 3600, clock),
+        Chooser(finder, strategy, limit, timedelta(days=7), clock),
+        progress,
+        WorkflowWatch(progress, OPTIONS, clock),
+        streams,
+        clock,
+    )
+    copier = Copier(store, identities, AtOnce(), streams, steps, progress, clock)
+    return Parts(copier, progress, streams, finder)

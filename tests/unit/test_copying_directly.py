@@ -1,0 +1,351 @@
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import pytest
+from archive_parts import Parts, build
+from fakes import APP_1, APP_2, NOW, Clock, FakeCluster, FakeHdfs, details, job
+from held import Held
+
+from tracker_service.archive.publishing import part_path
+from tracker_service.domain.applications import ApplicationId
+from tracker_service.domain.tasks import Copy, CopyStatus, Lease, Strategy
+from tracker_service.errors import AccessDenied, GatewayUnavailable, RequestRefused
+from tracker_service.sandbox.recordings import recording, timed
+from tracker_service.store import copies, tasks
+from tracker_service.tracking import outcome
+
+RECORDED = recording("fail/work")
+APP = ApplicationId(f"application_{RECORDED.number}")
+[(NODE, NODE_FILE)] = RECORDED.nodes.items()
+
+
+@dataclass
+class Copying(Held):
+    """A copier whose threads run at once, and one failed job."""
+
+    parts: Parts
+    clock: Clock
+
+    def want(self, *applications: ApplicationId) -> None:
+        self.track(1)
+        for application in applications:
+            self.cluster.yarn.has(application, "SUCCEEDED")
+        failed = details(job(1), "KILLED", ended_at=NOW)
+        [task] = self.tasks()
+        with self.store.begin() as connection:
+            task = outcome.explored(connection, task, failed, (), NOW)
+            copies.decide(connection, task, applications, NOW)
+            tasks.start_copying(connection, task)
+
+    def lies_there(self, data: bytes = NODE_FILE, application: ApplicationId = APP) -> str:
+        """Let YARN have collected a log, and return where."""
+        bucket = application.rpartition("_")[2]
+        directory = f"/app-logs/guest/bucket-logs-tfile/{bucket}/{application}"
+        self.home.files[f"{directory}/{NODE}"] = data
+        return f"{directory}/{NODE}"
+
+    def advance(self, seconds: float = 0) -> None:
+        self.clock.advance(seconds=seconds)
+        self.parts.copier.advance(self.leases())
+
+    def leases(self) -> dict[int, Lease]:
+        return {task.lease.jobset_id: task.lease for task in self.tasks()}
+
+    @property
+    def home(self) -> FakeHdfs:
+        return self.cluster.homes["guest"]
+
+    def copy(self) -> Copy:
+        [only] = self.copies(1)
+        return only
+
+    def parts_left(self) -> list[str]:
+        return [path for path in self.home.files if ".part-" in path]
+
+
+@pytest.fixture
+def copying_with(store, identities, fake_cluster: FakeCluster, seal, now: Clock, ticks):
+    def make(strategy: Strategy = Strategy.AUTO, limit: int = 1024**2) -> Copying:
+        parts = build(store, identities, now, strategy, limit)
+        return Copying(store, fake_cluster, seal, ticks, parts, now)
+
+    return make
+
+
+@pytest.fixture
+def copying(copying_with) -> Copying:
+    return copying_with()
+
+
+TEXT = timed(RECORDED.text, 0.001)  # FakeHdfs says that its files are so old
+
+
+def test_a_log_is_written_as_yarn_prints_it_and_nobody_waits_for_a_container(copying):
+    copying.want(APP)
+    source = copying.lies_there()
+
+    copying.advance()
+
+    copy = copying.copy()
+    assert copying.home.files[copy.path] == TEXT
+    assert (copy.status, copy.strategy, copy.job) == ("SUCCEEDED", "direct", copy.id)
+    assert "can be read directly" in copy.strategy_reason
+    assert copy.sha256 == hashlib.sha256(copying.home.files[copy.path]).hexdigest()
+    assert copy.contents.sources == (source,)
+    assert (copy.contents.containers, copy.contents.logs, copy.contents.gaps) == (1, 7, ())
+    assert copying.cluster.oozie.submitted == []
+    assert copying.parts_left() == []
+
+
+def test_a_log_above_the_limit_is_left_to_a_workflow_and_the_status_says_why(copying_with):
+    copying = copying_with(limit=1000)
+    copying.want(APP)
+    copying.lies_there()
+
+    copying.advance()
+
+    copy = copying.copy()
+    assert (copy.status, copy.strategy) == ("RUNNING", "workflow")
+    assert f"{len(NODE_FILE)} bytes are more than copying.direct_limit" in copy.strategy_reason
+
+
+def test_directly_means_directly_whatever_the_length(copying_with):
+    copying = copying_with(Strategy.DIRECT, limit=10_000)
+    copying.want(APP)
+    copying.lies_there()
+
+    copying.advance()
+
+    assert (copying.copy().status, copying.copy().strategy) == ("SUCCEEDED", "direct")
+
+
+@pytest.mark.parametrize("damaged", [b"", NODE_FILE[:-100], b"\0" * 4096])
+def test_a_damaged_file_is_left_to_a_workflow_and_no_part_stays(copying, damaged):
+    copying.want(APP)
+    copying.lies_there(damaged)
+
+    copying.advance()
+    copying.advance(1)
+
+    copy = copying.copy()
+    assert (copy.status, copy.strategy) == ("RUNNING", "workflow")
+    assert NODE in copy.strategy_reason
+    assert copying.parts_left() == []
+
+
+def test_a_damaged_file_is_a_failed_try_where_no_workflow_may_be_used(copying_with):
+    copying = copying_with(Strategy.DIRECT)
+    copying.want(APP)
+    copying.lies_there(NODE_FILE[:-100])
+
+    copying.advance()
+
+    copy = copying.copy()
+    assert (copy.status, copy.failures) == ("WAITING", 1)
+    assert NODE in copy.reason
+
+
+def test_what_may_not_be_read_is_left_to_a_workflow(copying):
+    copying.want(APP)
+    directory = copying.lies_there().rpartition("/")[0]
+    copying.home.troubles[directory] = AccessDenied("Permission denied: user=guest")
+
+    copying.advance()
+
+    assert copying.copy().strategy == "workflow"
+    assert "Permission denied" in copying.copy().strategy_reason
+
+
+def test_without_any_file_in_an_unknown_cluster_a_workflow_is_asked(copying):
+    copying.want(APP)
+
+    copying.advance()
+
+    assert copying.copy().strategy == "workflow"
+    assert "copying.log_directories" in copying.copy().strategy_reason
+
+
+def test_a_log_that_was_never_written_is_lost_once_the_place_of_logs_is_known(copying):
+    copying.want(APP, APP_2)
+    copying.lies_there()
+
+    copying.advance()
+    copying.advance(1)
+
+    lost = next(copy for copy in copying.copies(1) if copy.application == APP_2)
+    assert (lost.status, lost.job) == ("FAILED", None)
+    assert "YARN has kept no log" in lost.reason
+    assert copying.cluster.oozie.submitted == []
+
+
+def test_a_log_that_the_cluster_has_deleted_is_lost_and_says_so(copying):
+    copying.want(APP, APP_2)
+    copying.lies_there()
+    copying.cluster.yarn.reports.clear()
+
+    for _ in range(3):
+        copying.advance(8 * 86_400)
+
+    lost = next(copy for copy in copying.copies(1) if copy.application == APP_2)
+    assert "the cluster has deleted the log" in lost.reason
+
+
+def test_an_outage_while_a_log_is_opened_uses_up_no_try(copying):
+    copying.want(APP)
+    source = copying.lies_there()
+    copying.home.troubles[source] = GatewayUnavailable("away")
+    for _ in range(12):
+        copying.advance(11)
+    assert not copying.copy().status.is_finished
+    assert copying.copy().failures == 0
+
+    copying.home.troubles.clear()
+    copying.advance(11)
+    copying.advance()
+
+    assert copying.copy().status == "SUCCEEDED"
+    assert copying.parts_left() == []
+
+
+def test_what_breaks_in_its_middle_again_and_again_is_left_to_a_workflow(copying):
+    copying.want(APP)
+    copying.lies_there()
+
+    for _ in range(3):
+        part = f"{copying.copy().path}.part-{copying.copy().id}-{copying.copy().attempt + 1}"
+        copying.home.troubles[part] = GatewayUnavailable("cut")
+        copying.advance(3600)
+        copying.home.troubles.clear()
+
+    copy = copying.copy()
+    assert copy.strategy == "workflow"
+    assert "broke off after" in copy.strategy_reason
+
+
+def test_after_a_crash_while_it_was_written_a_log_is_copied_again(copying):
+    copying.want(APP)
+    copying.lies_there()
+    [lease] = copying.leases().values()
+    started = copying.parts.progress.start_directly(copying.copy(), lease, "why")
+    copying.home.files[part_path(started)] = b"half a lo"
+
+    copying.advance(6)
+    assert "stopped while it copied" in copying.copy().reason
+    copying.advance()
+
+    copy = copying.copy()
+    assert (copy.status, copy.attempt) == ("SUCCEEDED", 2)
+    assert copying.parts_left() == []
+
+
+def test_after_a_crash_behind_the_rename_the_log_counts_and_is_not_copied_again(copying):
+    copying.want(APP)
+    copying.lies_there()
+    copying.advance()
+    before = copying.copy()
+    with copying.store.begin() as connection:
+        copies.change(connection, before, status=CopyStatus.RUNNING, due_at=NOW)
+    copying.home.ranges.clear()
+
+    copying.advance()
+
+    copy = copying.copy()
+    assert (copy.status, copy.attempt, copy.bytes) == ("SUCCEEDED", 1, before.bytes)
+    assert copy.contents == before.contents
+    assert copying.home.ranges == []
+
+
+def test_a_part_that_arrived_shorter_never_gets_the_name_of_the_log(copying, monkeypatch):
+    copying.want(APP)
+    copying.lies_there()
+    whole = FakeHdfs.write_pieces
+
+    def cut(home: FakeHdfs, path: str, pieces) -> None:
+        whole(home, path, pieces)
+        home.files[path] = home.files[path][:-1]
+
+    monkeypatch.setattr(FakeHdfs, "write_pieces", cut)
+    copying.advance()
+
+    copy = copying.copy()
+    assert copy.path not in copying.home.files
+    assert (copy.status, copy.failures) == ("WAITING", 1)
+    assert "bytes, not" in copy.reason
+
+
+def test_a_log_of_which_another_worker_takes_over_is_not_published(copying, monkeypatch):
+    copying.want(APP)
+    copying.lies_there()
+    whole = FakeHdfs.write_pieces
+
+    def lose(home: FakeHdfs, path: str, pieces) -> None:
+        whole(home, path, pieces)
+        copying.lose_lease()
+
+    monkeypatch.setattr(FakeHdfs, "write_pieces", lose)
+    copying.advance()
+
+    assert copying.copy().path not in copying.home.files
+    assert copying.copy().status == "RUNNING"
+
+
+def test_a_worker_that_stops_breaks_off_and_the_next_one_copies_again(copying):
+    copying.want(APP)
+    copying.lies_there()
+    copying.parts.streams.stop()
+
+    copying.advance()
+
+    assert copying.copy().status == "RUNNING"
+    assert copying.copy().path not in copying.home.files
+
+
+def test_the_log_that_the_cluster_deletes_first_is_copied_first(copying_with, store):
+    copying = copying_with()
+    copying.want(APP, APP_2)
+    copying.cluster.yarn.reports.clear()
+    with store.begin() as connection:
+        for copy in copying.copies(1):
+            days = 1 if copy.application == APP_2 else 3
+            age = NOW.replace(day=NOW.day - days)
+            copies.change(connection, copy, log_at=age)
+    with store.read() as connection:
+        due = copies.due(connection, copying.leases(), NOW, copies.Resting(), 10)
+
+    assert [copy.application for copy, _ in due] == [APP, APP_2]
+
+
+def test_without_a_free_stream_a_log_waits_and_workflows_go_on(copying, monkeypatch):
+    copying.want(APP, APP_2)
+    copying.lies_there()
+    monkeypatch.setattr(type(copying.parts.streams), "what_is_full", "2 logs are being copied")
+
+    copying.advance()
+
+    assert {copy.status for copy in copying.copies(1)} == {"WAITING"}
+
+
+def test_of_a_log_that_a_node_could_not_upload_the_gap_is_known(copying):
+    copying.want(APP)
+    copying.lies_there()
+    copying.cluster.yarn.has(APP, "FAILED")
+
+    copying.advance()
+
+    assert "FAILED" in copying.copy().contents.gaps[0]
+
+
+def test_where_nothing_may_be_written_each_try_fails_with_the_reason(copying_with):
+    copying = copying_with(Strategy.DIRECT)
+    copying.want(APP_1)
+    copying.lies_there(application=APP_1)
+    directory = copying.copy().path.rpartition("/")[0]
+    copying.home.troubles[directory] = RequestRefused("the quota of /user/guest is exceeded")
+
+    for _ in range(3):
+        copying.advance(3600)
+
+    assert (copying.copy().status, copying.copy().failures) == ("FAILED", 2)
+    assert "quota" in copying.copy().reason

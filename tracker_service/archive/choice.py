@@ -1,0 +1,107 @@
+"""Choose how a log is copied."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from tracker_service.archive.aggregation import Ready
+from tracker_service.archive.direct_copy import DirectCopy
+from tracker_service.archive.finder import Finder, Found
+from tracker_service.archive.progress import Whole
+from tracker_service.archive.streams import Streams
+from tracker_service.domain.tasks import Copy, Strategy
+from tracker_service.sources.webhdfs import WebHdfs
+
+
+@dataclass(frozen=True, slots=True)
+class Directly:
+    """The aggregated files can be read."""
+
+    why: str
+    found: Found
+    limit: int  #: bytes of the files
+    gap: str | None  #: what is known to be missing
+
+    def write(self, hdfs: WebHdfs, copy: Copy, streams: Streams) -> Whole:
+        """Write the text of a log to the part of the try that runs; see `DirectCopy.write`."""
+        return DirectCopy(hdfs, copy, self.found, self.limit, streams, self.gap).write()
+
+
+@dataclass(frozen=True, slots=True)
+class ByWorkflow:
+    """A workflow has to copy the log."""
+
+    why: str
+    log_owner: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """There is no log."""
+
+    reason: str
+
+
+class Chooser:
+    """Knows the ways that the settings allow.
+
+    Args:
+        strategy: the setting `copying.strategy`.
+        direct_limit: bytes of aggregated files; what is longer, a workflow copies.
+        retention: after which the cluster deletes aggregated logs.
+    """
+
+    def __init__(
+        self,
+        finder: Finder,
+        strategy: Strategy,
+        direct_limit: int,
+        retention: timedelta,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._finder, self._strategy, self._limit = finder, strategy, direct_limit
+        self._retention, self._clock = retention, clock
+
+    @property
+    def may_use_workflow(self) -> bool:
+        """Tell whether a workflow may do what cannot be done directly."""
+        return self._strategy == Strategy.AUTO
+
+    def choose(self, hdfs: WebHdfs, copy: Copy, ready: Ready) -> Directly | ByWorkflow | Lost:
+        """Choose the way for a log that is complete.
+
+        Raises:
+            GatewayUnavailable, CredentialsRefused: nobody can say what there is.
+        """
+        if copy.strategy == Strategy.WORKFLOW:  # decided before
+            return ByWorkflow(copy.strategy_reason or "", ready.owner)
+        if self._strategy == Strategy.WORKFLOW:
+            return ByWorkflow("the setting copying.strategy", ready.owner)
+        found = self._finder.find(hdfs, copy.application, ready.owner)
+        if not (found.files or found.denied) and self._is_nowhere_else():
+            return Lost(self._why_lost(copy))
+        if obstacle := self._obstacle(found):
+            return ByWorkflow(obstacle, ready.owner)
+        why = f"{found.length} bytes in {len(found.files)} files can be read directly"
+        return Directly(why, found, self._limit, ready.gap)
+
+    def _is_nowhere_else(self) -> bool:
+        """Tell whether a log that was not found does not exist."""
+        return self._finder.knows_the_place or self._strategy == Strategy.DIRECT
+
+    def _why_lost(self, copy: Copy) -> str:
+        if self._clock() - copy.log_at > self._retention:
+            return f"the cluster has deleted the log: it is from {copy.log_at:%Y-%m-%d %H:%M} UTC"
+        return "YARN has kept no log of this application: it may never have had a container"
+
+    def _obstacle(self, found: Found) -> str | None:
+        """Say why a log is not to be copied directly, if so."""
+        if self._strategy == Strategy.DIRECT:
+            return None
+        if not found.files:
+            return found.denied or "no aggregated file was found in copying.log_directories"
+        if found.length > self._limit:
+            return f"{found.length} bytes are more than copying.direct_limit allows"
+        return None

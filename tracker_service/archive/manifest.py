@@ -1,0 +1,82 @@
+"""Write beside the saved logs of a job what was saved, from where, and how complete."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from tracker_service.domain.applications import short
+from tracker_service.domain.jobs import JobStatus
+from tracker_service.domain.tasks import Completeness, Copy, log_directory
+from tracker_service.sources.webhdfs import WebHdfs
+
+MANIFEST = "manifest.json"
+_VERSION = 1
+
+
+def write_manifest(
+    hdfs: WebHdfs, status: JobStatus, finished: Sequence[Copy], now: datetime
+) -> None:
+    """Write the manifest of the newest run of a job, in place of one that is there.
+
+    Args:
+        status: of the job.
+        finished: the copies of its logs, at least one; all have ended.
+    """
+    directory = log_directory(finished[0].owner, finished[0].job_id)
+    part = f"{directory}/.{MANIFEST}.part"
+    hdfs.make_directory(directory)
+    hdfs.write(part, json.dumps(manifest(status, finished, now), indent=2).encode() + b"\n")
+    hdfs.rename(part, f"{directory}/{MANIFEST}")
+
+
+def manifest(status: JobStatus, finished: Sequence[Copy], now: datetime) -> dict[str, Any]:
+    """Return the manifest as JSON is made of it."""
+    first = finished[0]
+    return {
+        "version": _VERSION,
+        "job": first.job_id,
+        "run": first.run,
+        "status": status,
+        "job-user": first.job_user,
+        "saved-for": first.owner,
+        "written-at": _time(now),
+        "completeness": overall(finished),
+        "applications": [_application(copy) for copy in finished],
+    }
+
+
+def overall(finished: Iterable[Copy]) -> Completeness:
+    """Return how complete the logs of a job are as a whole."""
+    each = {copy.completeness for copy in finished}
+    if each == {Completeness.COMPLETE}:
+        return Completeness.COMPLETE
+    return Completeness.LOST if each == {Completeness.LOST} else Completeness.PARTIAL
+
+
+def _application(copy: Copy) -> dict[str, Any]:
+    contents = copy.contents
+    return {
+        "application": short(copy.application),
+        "completeness": copy.completeness,
+        "reason": "; ".join(contents.gaps) if contents and contents.gaps else copy.reason,
+        "file": copy.path.rpartition("/")[2] if copy.saved_at else None,
+        "bytes": copy.bytes if copy.saved_at else None,
+        "sha256": copy.sha256 if copy.saved_at else None,
+        "containers": contents.containers if contents else None,
+        "logs": contents.logs if contents else None,
+        "sources": contents.sources if contents else (),
+        "strategy": copy.strategy,
+        "strategy-reason": copy.strategy_reason,
+        "attempts": copy.attempt,
+        "log-at": _time(copy.log_at),
+        "decided-at": _time(copy.created_at),
+        "started-at": _time(copy.started_at),
+        "saved-at": _time(copy.saved_at),
+    }
+
+
+def _time(instant: datetime | None) -> str | None:
+    return instant.isoformat(timespec="milliseconds") if instant else None
