@@ -126,6 +126,15 @@ def test_names_are_those_that_java_wrote():
     assert read(tfile([], more=[odd])) == [(NAME, "a\0\U0001f600", b"")]
 
 
+@pytest.mark.parametrize("length", [255, 256, 0x7FFF, 0x8000, 0xFFFF])
+def test_names_may_be_long(length):
+    name = "n" * length
+
+    assert read(tfile([], more=[record(NAME, value([(name, b"one\n")]))])) == [
+        (NAME, name, b"one\n")
+    ]
+
+
 def test_a_file_without_blocks_has_no_logs():
     assert read(bcfile([])) == []
 
