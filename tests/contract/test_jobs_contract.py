@@ -179,6 +179,9 @@ def test_an_action_that_is_repeated_names_its_last_launcher_and_tells_of_the_fir
     assert len(launched(guest, told["id"])) == 1
     assert len(stand.yarn_applications(told["id"])) == 2
     assert first["consoleUrl"].rpartition("/")[2] in stand.yarn_applications(told["id"])
+    [last] = [a for a in guest.oozie.details(told["id"]).actions if a.retry_count]
+    [earlier] = guest.oozie.earlier_tries(last)
+    assert {earlier.external_id, last.external_id} == stand.yarn_applications(told["id"])
 
 
 def test_a_job_that_its_user_kills_has_a_killed_action(stand: Stand, guest: ClusterAccess) -> None:

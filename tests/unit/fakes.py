@@ -139,9 +139,11 @@ class FakeOozie(Oozie):
         self.answers_bulks = False  #: also while it is down
         self.left_out: set[JobId] = set()  #: of bulk answers
         self.unlistable: set[JobId] = set()  #: spoil the bulk answer that they are in
-        self.troubles: dict[JobId, Exception] = {}  #: raised where details are asked for
+        self.troubles: dict[str, Exception] = {}  #: raised where details or tries are asked for
+        self.tries: dict[str, list[Action]] = {}  #: by the action's id
         self.bulks: list[list[JobId]] = []
         self.asked: list[JobId] = []
+        self.asked_tries: list[str] = []
         self.listings: list[dict[str, str]] = []
         self.submitted: list[bytes] = []
         self.killed: list[JobId] = []
@@ -169,6 +171,12 @@ class FakeOozie(Oozie):
         if job_id not in self.known:
             raise JobNotFound(f"Oozie has no job {job_id}")
         return self.known[job_id]
+
+    def earlier_tries(self, action: Action) -> list[Action]:
+        self.asked_tries.append(action.id)
+        if action.id in self.troubles:
+            raise self.troubles[action.id]
+        return self.tries.get(action.id, [])
 
     def listing(self, parameters) -> dict:
         self.listings.append(dict(parameters))

@@ -112,6 +112,7 @@ class Action:
     error_message: str | None = None
     started_at: datetime | None = None
     ended_at: datetime | None = None
+    retry_count: int = 0  #: how often Oozie has repeated it; the ids are those of the last try
 
     @property
     def sub_workflow(self) -> JobId | None:

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
+from urllib.parse import quote
 
 import structlog
 
+from tracker_service.domain.applications import application_in
 from tracker_service.domain.jobs import (
     Action,
     JobDetails,
@@ -29,6 +31,7 @@ from tracker_service.sources.gateway import Answer, GatewaySession
 log = structlog.get_logger()
 
 _GONE = ("E0604", "E0605")  #: the only codes that mean "there is no such job"
+_NO_SUCH_VIEW = "E0303"  #: `show` has a value that this Oozie does not know
 _NOT_UNDERSTOOD = ("E0302", "E0303", "E0420", "E1603")  #: a wrong parameter, filter, number
 
 
@@ -142,6 +145,25 @@ class Oozie:
                 actions=tuple(_action(action) for action in actions or ()),
             )
 
+    def earlier_tries(self, action: Action) -> list[Action]:
+        """Ask for the tries of an action before its last one, which Oozie 5.0 and later tell.
+
+        Returns:
+            for each try the action with the ids that it had then; nothing if Oozie is older.
+
+        Raises:
+            JobNotFound: Oozie says that there is no such action.
+            GatewayUnavailable, CredentialsRefused, AccessDenied: nothing is known.
+        """
+        path = f"oozie/v2/job/{quote(action.id, safe='@')}"
+        answer = self._session.ask("GET", path, params={"show": "retries"})
+        if answer.status == 400 and answer.headers.get("oozie-error-code") == _NO_SUCH_VIEW:
+            log.info("earlier_tries_not_told", action=action.id)
+            return []
+        body = _checked(answer, action.id)
+        with _trusting_nothing(path):
+            return [_earlier(action, told) for told in body["retries"] or ()]
+
     def submit(self, configuration: bytes) -> JobId:
         """Submit and start a workflow.
 
@@ -201,8 +223,8 @@ def _refuse_trouble(answer: Answer) -> None:
         raise GatewayUnavailable(f"{answer.path}: {answer.explanation()}")
 
 
-def _checked(answer: Answer, job_id: JobId) -> dict[str, Any]:
-    """Return the body of an answer about one job, or raise what its error code means."""
+def _checked(answer: Answer, job_id: str) -> dict[str, Any]:
+    """Return the body of an answer about one job or action, or raise what its error code means."""
     code = answer.headers.get("oozie-error-code")
     if answer.status == 400 and code in _GONE:
         raise JobNotFound(f"Oozie does not know the job {job_id}")
@@ -244,6 +266,17 @@ def _action(action: dict[str, Any]) -> Action:
         error_message=action.get("errorMessage"),
         started_at=_time(action.get("startTime")),
         ended_at=_time(action.get("endTime")),
+        retry_count=int(action.get("userRetryCount") or 0),
+    )
+
+
+def _earlier(action: Action, told: dict[str, Any]) -> Action:
+    """Return an action as it was in an earlier try; only the console's address has its launcher."""
+    return replace(
+        action,
+        external_id=application_in(str(told.get("consoleUrl"))),
+        child_ids=str(told.get("externalChildIDs") or ""),
+        retry_count=int(told.get("attempt") or 0) - 1,
     )
 
 
