@@ -33,3 +33,37 @@ def test_the_logs_of_all_tries_are_saved_of_a_job_that_is_posted_when_it_has_end
     service.track(job)
 
     assert_all_logs_are_saved(service, stand, job)
+
+
+def test_each_workflow_of_a_coordinator_is_followed_and_the_logs_of_those_that_fail_are_saved(
+    service: RunningService, stand: Stand
+) -> None:
+    coordinator = stand.start("daily")
+
+    service.track(coordinator)
+
+    service.wait_for(coordinator, "DONEWITHERROR")
+    children = until(
+        lambda: service.get(f"job/{coordinator}").json()["children"],
+        lambda told: {each["status"] for each in told} == {"SUCCEEDED", "KILLED"},
+    )
+    assert len(children) == 3
+    [failed] = [each["id"] for each in children if each["status"] == "KILLED"]
+    assert_all_logs_are_saved(service, stand, failed)
+    for job in (coordinator, *(each["id"] for each in children)):
+        until(lambda job=job: service.live_tasks(job) == 0)
+
+
+def test_a_coordinator_that_is_posted_when_it_has_ended_tells_of_all_its_workflows(
+    service: RunningService, stand: Stand
+) -> None:
+    coordinator = stand.start("daily")
+    wait_for_end(stand, coordinator)
+
+    service.track(coordinator)
+
+    until(lambda: service.live_tasks(coordinator) == 0)
+    told = service.get(f"job/{coordinator}").json()["children"]
+    assert sorted(each["status"] for each in told) == ["KILLED", "SUCCEEDED", "SUCCEEDED"]
+    [failed] = [each["id"] for each in told if each["status"] == "KILLED"]
+    assert_all_logs_are_saved(service, stand, failed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -228,6 +229,12 @@ def test_a_coordinator_starts_a_workflow_for_each_action_and_ends_after_them(
         assert (workflow["status"], workflow["appName"]) == (action["status"], "daily")
         assert info(stand, action["id"]) == action
     assert len(stand.yarn_applications(coordinator)) == 3
+    page = guest.oozie.children(coordinator)
+    assert page.started == tuple(action["externalId"] for action in told["actions"])
+    assert page.observation == replace(
+        guest.oozie.details(coordinator).observation, observed_at=page.observation.observed_at
+    )
+    assert page.is_last
 
 
 def test_a_coordinators_actions_come_only_with_a_length(stand: Stand) -> None:
@@ -235,6 +242,7 @@ def test_a_coordinators_actions_come_only_with_a_length(stand: Stand) -> None:
     until(lambda: info(stand, coordinator, "len=10")["actions"])
 
     assert info(stand, coordinator)["actions"] == []
+    assert info(stand, coordinator, "offset=4&len=1000")["actions"] == []
     assert [a["actionNumber"] for a in info(stand, coordinator, "offset=2&len=1")["actions"]] == [2]
 
     stand.kill(coordinator)

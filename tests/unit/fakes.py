@@ -10,7 +10,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from tracker_service.domain.applications import ApplicationId
-from tracker_service.domain.jobs import Action, JobDetails, JobId, JobStatus, Observation
+from tracker_service.domain.jobs import (
+    Action,
+    Children,
+    JobDetails,
+    JobId,
+    JobStatus,
+    Observation,
+)
 from tracker_service.domain.tasks import Copy, CopyStatus
 from tracker_service.errors import (
     ApplicationNotFound,
@@ -144,6 +151,9 @@ class FakeOozie(Oozie):
         self.bulks: list[list[JobId]] = []
         self.asked: list[JobId] = []
         self.asked_tries: list[str] = []
+        self.started: dict[JobId, list[JobId | None]] = {}  #: by coordinators and bundles
+        self.actions_per_page = 1000
+        self.asked_children: list[tuple[JobId, int]] = []
         self.listings: list[dict[str, str]] = []
         self.submitted: list[bytes] = []
         self.killed: list[JobId] = []
@@ -171,6 +181,22 @@ class FakeOozie(Oozie):
         if job_id not in self.known:
             raise JobNotFound(f"Oozie has no job {job_id}")
         return self.known[job_id]
+
+    def children(self, job_id: JobId, page: int = 0) -> Children:
+        self.asked_children.append((job_id, page))
+        if self.is_down:
+            raise GatewayUnavailable
+        if job_id in self.troubles:
+            raise self.troubles[job_id]
+        if job_id not in self.known:
+            raise JobNotFound(f"Oozie has no job {job_id}")
+        started = self.started.get(job_id, [])
+        first, last = page * self.actions_per_page, (page + 1) * self.actions_per_page
+        return Children(
+            observation=self.known[job_id].observation,
+            started=tuple(started[first:last]),
+            is_last=last > len(started),
+        )
 
     def earlier_tries(self, action: Action) -> list[Action]:
         self.asked_tries.append(action.id)

@@ -360,3 +360,63 @@ def test_tries_that_are_not_told_are_never_no_tries(loopback, oozie, reply, rais
 
     with pytest.raises(raised):
         oozie.earlier_tries(action(job(1), "index", APP_1, retry_count=1))
+
+
+def coordinator(*actions: object, **more: object) -> Reply:
+    body = {"coordJobId": job(1, "C"), "status": "RUNNING", "actions": actions, **more}
+    return Reply(200, json.dumps(body).encode())
+
+
+def test_the_actions_of_a_coordinator_are_asked_for_by_pages_and_name_their_workflows(
+    loopback, oozie
+):
+    told = [
+        {"id": "x@1", "externalId": job(11)},
+        {"id": "x@2", "externalId": None},
+        {"id": "x@3"},
+        {"id": "x@4", "externalId": "../nonsense-W"},
+    ]
+    loopback.says(coordinator(*told), coordinator(*[{"externalId": job(12)}] * 1000))
+
+    first, second = oozie.children(job(1, "C")), oozie.children(job(1, "C"), 1)
+
+    assert first.observation.status == JobStatus.RUNNING
+    assert first.started == (job(11), None, None, None)
+    assert (first.is_last, second.is_last) == (True, False)
+    assert [asked.query for asked in loopback.asked] == [
+        {"offset": "1", "len": "1000"},
+        {"offset": "1001", "len": "1000"},
+    ]
+
+
+def test_a_bundle_names_its_coordinators(loopback, oozie):
+    body = {
+        "bundleJobId": job(2, "B"),
+        "status": "RUNNING",
+        "bundleCoordJobs": [{"coordJobId": job(1, "C")}, {"coordJobId": job(3, "C")}],
+    }
+    loopback.says(Reply(200, json.dumps(body).encode()))
+
+    told = oozie.children(job(2, "B"))
+
+    assert told.started == (job(1, "C"), job(3, "C"))
+    assert told.is_last
+
+
+@pytest.mark.parametrize(
+    ("reply", "raised"),
+    [
+        (Reply(400, b"{}", {"oozie-error-code": "E0604"}), JobNotFound),
+        (Reply(400, b"{}", {"oozie-error-code": "E0603"}), GatewayUnavailable),
+        (Reply(200, b'{"coordJobId": "half'), GatewayUnavailable),
+        (Reply(200, b'{"coordJobId": "x"}'), GatewayUnavailable),
+        (coordinator("half"), GatewayUnavailable),
+    ],
+)
+def test_an_answer_without_actions_is_never_a_coordinator_without_any(
+    loopback, oozie, reply, raised
+):
+    loopback.says(reply)
+
+    with pytest.raises(raised):
+        oozie.children(job(1, "C"))

@@ -130,6 +130,15 @@ class JobDetails:
     actions: tuple[Action, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Children:
+    """A coordinator with a page of its actions, or a bundle with its coordinators."""
+
+    observation: Observation
+    started: tuple[JobId | None, ...] = ()  #: by each action; None where nothing was started yet
+    is_last: bool = True  #: there is no further page
+
+
 def supersedes(new: Observation, run: int, status: JobStatus) -> bool:
     """Tell whether an observation is news for a job known to be in this run and state.
 

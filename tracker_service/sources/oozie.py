@@ -18,11 +18,13 @@ import structlog
 from tracker_service.domain.applications import application_in
 from tracker_service.domain.jobs import (
     Action,
+    Children,
     JobDetails,
     JobId,
     JobStatus,
     JobType,
     Observation,
+    is_job_id,
     type_of,
 )
 from tracker_service.errors import BadInput, GatewayUnavailable, JobNotFound
@@ -50,6 +52,13 @@ _SPELLING = {
     JobType.COORDINATOR: _Spelling("coordinatorjobs", "coordJobId", "coordJobName", "bundleId"),
     JobType.BUNDLE: _Spelling("bundlejobs", "bundleJobId", "bundleJobName", ""),
 }
+
+#: Where a job names what it has started, under which key, and with which last letter.
+_CHILDREN = {
+    JobType.COORDINATOR: ("actions", "externalId", "W"),
+    JobType.BUNDLE: ("bundleCoordJobs", "coordJobId", "C"),
+}
+ACTIONS_PER_PAGE = 1000  #: about 700 bytes each
 
 
 class Oozie:
@@ -143,6 +152,28 @@ class Oozie:
             return JobDetails(
                 observation=_observation(body, _SPELLING[job_type], datetime.now(UTC)),
                 actions=tuple(_action(action) for action in actions or ()),
+            )
+
+    def children(self, job_id: JobId, page: int = 0) -> Children:
+        """Ask what a coordinator or a bundle has started: a page of its actions, the oldest first.
+
+        Args:
+            page: the pages count from 0, with `ACTIONS_PER_PAGE` actions each; a bundle has one.
+
+        Raises:
+            JobNotFound, GatewayUnavailable, CredentialsRefused, AccessDenied: as `details`.
+        """
+        kind, path = type_of(job_id), f"oozie/v2/job/{job_id}"
+        # Without a length, version 2 leaves out the actions.
+        params = {"offset": str(page * ACTIONS_PER_PAGE + 1), "len": str(ACTIONS_PER_PAGE)}
+        body = _checked(self._session.ask("GET", path, params=params), job_id)
+        key, id_key, letter = _CHILDREN[kind]
+        with _trusting_nothing(path):
+            told = body[key] or ()
+            return Children(
+                observation=_observation(body, _SPELLING[kind], datetime.now(UTC)),
+                started=tuple(_child(each.get(id_key), letter) for each in told),
+                is_last=kind == JobType.BUNDLE or len(told) < ACTIONS_PER_PAGE,
             )
 
     def earlier_tries(self, action: Action) -> list[Action]:
@@ -251,6 +282,12 @@ def _observation(job: dict[str, Any], spelling: _Spelling, now: datetime) -> Obs
         ended_at=_time(job.get("endTime")),
         observed_at=now,
     )
+
+
+def _child(told: object, letter: str) -> JobId | None:
+    """Return the id of what an action has started; it is null while the action waits."""
+    text = str(told or "")
+    return JobId(text) if text.endswith(letter) and is_job_id(text) else None
 
 
 def _action(action: dict[str, Any]) -> Action:

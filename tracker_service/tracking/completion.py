@@ -11,6 +11,7 @@ from threading import Lock
 
 import structlog
 
+from tracker_service.domain.jobs import JobDetails
 from tracker_service.domain.tasks import Lease, TaskState, TrackTask
 from tracker_service.errors import (
     CredentialsRefused,
@@ -24,6 +25,7 @@ from tracker_service.sources.access import ClusterAccess
 from tracker_service.store import copies, jobsets, tasks
 from tracker_service.store.engine import Store
 from tracker_service.tracking import outcome
+from tracker_service.tracking.children import ChildFollower, has_children
 from tracker_service.tracking.explorer import Exploration, explore
 
 log = structlog.get_logger()
@@ -61,6 +63,7 @@ class Completion:
     ) -> None:
         self._store, self._identities = store, identities
         self._executor, self._clock = executor, clock
+        self._children = ChildFollower(store, clock)
         self._items: dict[int, _Item] = {}
         self._busy: set[str] = set()
         self._lock = Lock()
@@ -157,6 +160,9 @@ class Completion:
             return self._search(access, item)
         except (GatewayError, StoreUnavailable):
             raise
+        except LeaseLost as error:
+            self._lost(item, error)
+            return True
         except Exception:
             log.exception("search_broke", job=item.task.job_id)
             self._later(item)
@@ -170,7 +176,7 @@ class Completion:
         """
         found, gone, trouble = None, None, None
         try:
-            found = explore(access, item.task.job_id, is_wanted=item.task.copies_always)
+            found = self._explore(access, item.task)
         except JobNotFound as error:  # purged meanwhile; what was found before is saved
             gone = str(error)
         except CredentialsRefused:
@@ -179,11 +185,15 @@ class Completion:
             trouble = str(error)
         if found and not found.is_complete:
             trouble = "part of the cluster could not be asked for applications"
-        try:
-            self._act_on(item, found, gone, trouble)
-        except LeaseLost as error:
-            self._lost(item, error)
+        self._act_on(item, found, gone, trouble)
         return trouble is None
+
+    def _explore(self, access: ClusterAccess, task: TrackTask) -> Exploration:
+        """Find what a job has started: applications, or other jobs, which are followed then."""
+        if not has_children(task.job_id):
+            return explore(access, task.job_id, is_wanted=task.copies_always)
+        details = JobDetails(observation=self._children.follow(access, task).observation)
+        return Exploration(details=details, applications=(), is_complete=True)
 
     def _act_on(
         self, item: _Item, found: Exploration | None, gone: str | None, trouble: str | None

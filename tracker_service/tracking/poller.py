@@ -28,6 +28,7 @@ from tracker_service.sources.access import ClusterAccess
 from tracker_service.store import jobsets
 from tracker_service.store.engine import Store
 from tracker_service.tracking import outcome
+from tracker_service.tracking.children import ChildFollower, has_children
 from tracker_service.tracking.schedule import Entry, Schedule
 
 log = structlog.get_logger()
@@ -36,6 +37,8 @@ _BACKGROUND_SHARE = 0.1  #: details of running jobs, as a part of the bulk reque
 _MAX_BUDGET = 10.0
 _TROUBLES_IN_A_ROW = 3
 _IN_VAIN = 6  #: failed looks at the details of a job that has ended
+_CHILDREN_IN_VAIN = 40  #: the same of one that starts others, which would be lost: six hours
+_CHILDREN_AFTER_S = 60.0  #: from one look at what a running job has started to the next
 _GONE_FOR_S = 300.0  #: Oozie may have been started on the wrong database: no job ends before
 
 
@@ -67,6 +70,7 @@ class Poller:
     ) -> None:
         self._store, self._identities, self._schedule = store, identities, schedule
         self._executor, self._clock = executor, clock
+        self._children = ChildFollower(store, clock)
         self._budget = _Budget()
         self._noted: dict[Lease, datetime] = {}
 
@@ -139,7 +143,7 @@ class Poller:
                 self._schedule.looked(entry, told.observed_at, time.monotonic())
             if told and (told.status, told.run) != (task.status, task.run):
                 by_lease[task.lease].append(entry)
-            elif told is None or told.status.is_terminal:
+            elif told is None or told.status.is_terminal or _wants_children(entry):
                 self._schedule.postpone(entry, time.monotonic())
                 closer.append(entry)
         for lease, changed in by_lease.items():
@@ -188,7 +192,7 @@ class Poller:
     def _look_closer(self, access: ClusterAccess, entry: Entry) -> None:
         """Ask for a job's details; if it has ended, end its task or have its logs copied."""
         try:
-            details = access.oozie.details(entry.task.job_id)
+            details = self._details(access, entry)
         except JobNotFound as error:
             self._miss(entry, str(error))
             return
@@ -197,9 +201,23 @@ class Poller:
         self._schedule.looked(entry, details.observation.observed_at, now)
         self._act_on(entry, details)
 
+    def _details(self, access: ClusterAccess, entry: Entry) -> JobDetails:
+        """Ask for a job's details; follow all that it has started, if it is one that starts jobs.
+
+        At its end all is looked at again: a part of it may have been run again.
+        """
+        task = entry.task
+        if not has_children(task.job_id):
+            return access.oozie.details(task.job_id)
+        settled = 0 if task.status.is_terminal else entry.settled_pages
+        followed = self._children.follow(access, task, settled)
+        entry.settled_pages = followed.settled_pages
+        return JobDetails(observation=followed.observation)
+
     def _go_on_without_details(self, entry: Entry) -> None:
         """Do what is to be done for an ended job with what is known, once asking was in vain."""
-        if entry.troubles < _IN_VAIN or not entry.task.status.is_terminal:
+        in_vain = _CHILDREN_IN_VAIN if has_children(entry.task.job_id) else _IN_VAIN
+        if entry.troubles < in_vain or not entry.task.status.is_terminal:
             return
         with self._unless_lost(entry.task.lease):
             with self._store.begin() as connection:
@@ -251,7 +269,9 @@ class Poller:
         running = [
             entry
             for entry in entries
-            if entry.task.state == TaskState.WATCHING and not entry.task.status.is_terminal
+            if entry.task.state == TaskState.WATCHING
+            and not entry.task.status.is_terminal
+            and not has_children(entry.task.job_id)  # these have a time of their own
         ]
         longest = sorted(running, key=lambda entry: entry.details_at)
         for entry in longest[: self._budget.spend(len(longest))]:
@@ -280,3 +300,9 @@ class Poller:
             log.warning("lease_lost", jobset=lease.jobset_id, reason=str(error))
             self._noted.pop(lease, None)
             self._schedule.lose(lease)
+
+
+def _wants_children(entry: Entry) -> bool:
+    """Tell whether it is time to ask what a running coordinator or bundle has started."""
+    is_time = time.monotonic() - entry.details_at >= _CHILDREN_AFTER_S
+    return is_time and has_children(entry.task.job_id)
