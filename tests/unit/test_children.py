@@ -230,6 +230,19 @@ def test_a_workflow_that_oozie_no_longer_has_hides_no_other(following, oozie):
     assert list(followed(following)) == [job(12)]
 
 
+def test_what_nobody_asked_about_is_not_believed(following, oozie, monkeypatch):
+    has_started(oozie, 11)
+    oozie.has(details(job(5), parent_id=f"{DAILY}@5"))
+    following.track_jobs(DAILY)
+    ask = oozie.chunk
+    more = {job(5): oozie.known[job(5)].observation}
+    monkeypatch.setattr(oozie, "chunk", lambda ids: ask(ids) | more)
+
+    following.look()
+
+    assert list(followed(following)) == [job(11)]
+
+
 def test_a_transaction_that_is_lost_loses_no_workflow(following, oozie, store):
     has_started(oozie, *range(1000, 1150))
     following.track_jobs(DAILY)

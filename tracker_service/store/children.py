@@ -9,11 +9,11 @@ from typing import Any
 from sqlalchemy import and_, insert, or_, select
 
 from tracker_service.domain.jobs import JobId, JobStatus
-from tracker_service.domain.tasks import Lease, TaskState, TrackTask, Wish
-from tracker_service.store import tasks
+from tracker_service.domain.tasks import TaskState, TrackTask, Wish
+from tracker_service.store import jobsets, tasks
 from tracker_service.store.engine import Connection
 from tracker_service.store.jobs import OOZIE, KeptJob
-from tracker_service.store.tables import jobs, jobsets
+from tracker_service.store.tables import jobs
 from tracker_service.store.tables import tasks as task_table
 
 LISTED = 1000  #: children of one job that are told at most, the newest first
@@ -48,7 +48,7 @@ def follow(
     tasks.track(
         connection,
         parent.owner,
-        _affinity(connection, parent.lease),
+        jobsets.affinity(connection, parent.lease),
         [job for job in started if is_live[job.key]],
         now,
         Wish.ALL if parent.copies_always else Wish.OF_FAILURES,
@@ -58,12 +58,6 @@ def follow(
     rows = [ended | {"job_id": job.key} for job in started if not is_live[job.key]]
     if rows:
         connection.execute(insert(task_table), rows)
-
-
-def _affinity(connection: Connection, lease: Lease) -> str:
-    """Return who is asked and as whom: what a job starts is asked about like the job itself."""
-    found = select(jobsets.c.affinity).where(jobsets.c.id == lease.jobset_id)
-    return str(connection.execute(found).scalar_one())
 
 
 def known(connection: Connection, owner: str, parent_id: JobId) -> dict[JobId, JobStatus]:

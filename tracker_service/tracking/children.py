@@ -69,7 +69,7 @@ class ChildFollower:
                 log.info("children_not_found", job=task.job_id, children=unknown)
             with self._store.begin() as connection:
                 jobsets.guard(connection, task.lease)
-                self._keep(connection, task, list(seen.values()))
+                self._keep(connection, task, [seen[each] for each in chunk if each in seen])
 
     def _keep(
         self, connection: Connection, task: TrackTask, started: Sequence[Observation]
