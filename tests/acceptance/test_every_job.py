@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.acceptance.conftest import Run
 from tests.acceptance.service import RunningService
 from tests.acceptance.test_main_way import assert_all_logs_are_saved
 from tests.stands import Stand, access
@@ -67,3 +68,42 @@ def test_a_coordinator_that_is_posted_when_it_has_ended_tells_of_all_its_workflo
     assert sorted(each["status"] for each in told) == ["KILLED", "SUCCEEDED", "SUCCEEDED"]
     [failed] = [each["id"] for each in told if each["status"] == "KILLED"]
     assert_all_logs_are_saved(service, stand, failed)
+
+
+def test_all_that_a_bundle_starts_is_followed(service: RunningService, stand: Stand) -> None:
+    bundle = stand.start("bundle")
+
+    service.track(bundle)
+
+    service.wait_for(bundle, "DONEWITHERROR")
+    coordinators = until(
+        lambda: service.get(f"job/{bundle}").json()["children"],
+        lambda told: [each["status"] for each in told] == ["DONEWITHERROR"] * 2,
+    )
+    for coordinator in coordinators:
+        told = until(
+            lambda of=coordinator["id"]: service.get(f"job/{of}").json()["children"],
+            lambda told: len(told) == 3 and "RUNNING" not in [each["status"] for each in told],
+        )
+        [failed] = [each["id"] for each in told if each["status"] == "KILLED"]
+        assert_all_logs_are_saved(service, stand, failed)
+
+
+def test_the_logs_of_a_run_after_the_first_are_saved_beside_those_of_the_first(
+    run: Run, stand: Stand
+) -> None:
+    service = run(stand, TRACKER_POLLING__RERUN_LOOK_S=2)
+    other = stand.start("sleep")  # a job that goes on, so that the credential is kept
+    job = stand.start("fail")
+    service.track(other, job)
+    [first] = service.wait_saved(job)
+    old = service.get(f"job/{job}/logs/{first}").content
+
+    stand.rerun(job, "fail")
+
+    until(lambda: service.get(f"job/{job}").json()["run"], lambda seen: seen == 1)
+    assert_all_logs_are_saved(service, stand, job)
+    copies = service.get(f"job/{job}/logs/status").json()["jobs"]
+    assert len(copies) == 2
+    assert service.get(f"job/{job}/logs/{first}").content == old
+    stand.kill(other)

@@ -26,6 +26,10 @@ ACTION_KEYS = """
     errorCode conf type transition retries consoleUrl stats userRetryInterval name startTime
     toString id endTime externalStatus status
 """
+BUNDLE_KEYS = """
+    bundleJobName bundleJobPath kickoffTime bundleCoordJobs conf acl bundleJobId bundleExternalId
+    timeOut pauseTime consoleUrl createdTime startTime toString endTime user status timeUnit group
+"""
 EXIT_CODE = "Main Class [org.apache.oozie.action.hadoop.ShellMain], exit code [1]"
 TFILE_MAGIC = bytes.fromhex("d111d36891b5d7b639df414092bae150")
 Bean = dict[str, Any]
@@ -247,6 +251,67 @@ def test_a_coordinators_actions_come_only_with_a_length(stand: Stand) -> None:
 
     stand.kill(coordinator)
     until(lambda: info(stand, coordinator, "show=status")["status"] == "KILLED")
+
+
+def test_a_bundle_starts_coordinators_that_know_it_and_ends_after_them(
+    stand: Stand, guest: ClusterAccess
+) -> None:
+    bundle = JobId(stand.start("bundle"))
+    assert bundle.endswith("-B")
+
+    coordinators = [
+        job
+        for job in until(
+            lambda: guest.oozie.children(bundle).started, lambda started: len(started) == 2
+        )
+        if job is not None
+    ]
+    until(
+        lambda: guest.oozie.jobs([bundle])[bundle].status,
+        lambda status: status.is_terminal,
+        seconds=120,
+    )
+
+    told = info(stand, bundle)
+    assert set(told) == set(BUNDLE_KEYS.split())
+    assert (told["status"], told["bundleJobName"]) == ("DONEWITHERROR", "bundle")
+    assert (told["startTime"], told["endTime"]) == (None, None)
+    assert {c["coordJobId"] for c in told["bundleCoordJobs"]} == set(coordinators)
+    assert {c["coordJobName"] for c in told["bundleCoordJobs"]} == {"first", "second"}
+    assert [c["actions"] for c in told["bundleCoordJobs"]] == [[], []]
+    for seen in guest.oozie.jobs(coordinators).values():
+        assert (seen.parent_id, seen.status) == (bundle, "DONEWITHERROR")
+
+
+def test_a_job_that_is_run_again_keeps_its_id_and_forgets_the_application_before(
+    stand: Stand, guest: ClusterAccess
+) -> None:
+    before = run(stand, "fail")
+    job = JobId(before["id"])
+
+    stand.rerun(job, "fail")
+
+    assert guest.oozie.jobs([job])[job].run == 1
+    after = until(lambda: info(stand, job), lambda told: told["endTime"], seconds=120)
+    assert (after["run"], after["status"]) == (1, "KILLED")
+    [first, second] = (actions(told)["work"]["externalId"] for told in (before, after))
+    assert stand.yarn_applications(job) == {first, second}
+    assert first != second
+
+
+def test_a_job_that_runs_cannot_be_run_again(stand: Stand) -> None:
+    job = stand.start("sleep")
+
+    answer = ask(
+        stand,
+        f"oozie/v2/job/{job}?action=rerun",
+        "PUT",
+        data=b"<configuration/>",
+        headers={"Content-Type": "application/xml;charset=UTF-8"},
+    )
+
+    assert (answer.status_code, answer.headers["oozie-error-code"]) == (400, "E0805")
+    stand.kill(job)
 
 
 def test_an_unknown_action_of_a_coordinator_is_told_from_trouble(
