@@ -79,6 +79,36 @@ def test_a_running_coordinator_is_asked_once_a_minute(following, oozie):
     assert DAILY not in oozie.asked  # one request tells all
 
 
+def test_many_coordinators_are_asked_over_several_looks(following, oozie):
+    coordinators = [job(number, "C") for number in range(100, 180)]
+    oozie.has(*(details(each, "RUNNING") for each in coordinators))
+    following.track_jobs(*coordinators)
+    following.go_on(10)  # their states are new
+    oozie.asked_children.clear()
+    following.ticks.now += 60
+
+    following.go_on(1)
+    at_once = len(oozie.asked_children)
+    following.go_on(20)
+
+    assert at_once == 50
+    assert sorted(each for each, _ in oozie.asked_children) == coordinators
+
+
+def test_coordinators_that_cannot_be_asked_keep_nobody_waiting(following, oozie):
+    coordinators = [job(number, "C") for number in range(100, 110)]
+    oozie.has(*(details(each, "RUNNING") for each in coordinators))
+    following.track_jobs(*coordinators)
+    following.go_on(60)
+    oozie.asked_children.clear()
+    oozie.troubles = dict.fromkeys(coordinators, GatewayUnavailable())
+    following.ticks.now += 60
+
+    following.go_on(1)
+
+    assert len(oozie.asked_children) == 1
+
+
 @pytest.mark.parametrize("status", ["RUNNINGWITHERROR", "DONEWITHERROR", "SUCCEEDED", "KILLED"])
 def test_a_coordinator_whose_state_changes_is_asked_at_once(following, oozie, status):
     following.track_jobs(DAILY)
@@ -254,6 +284,31 @@ def test_a_transaction_that_is_lost_loses_no_workflow(following, oozie, store):
     following.go_on(120)
 
     assert len(followed(following)) == 150
+
+
+def test_what_was_followed_before_a_crash_is_not_followed_twice(
+    following, oozie, store, monkeypatch
+):
+    has_started(oozie, *range(1000, 1250))
+    following.track_jobs(DAILY)
+    ask = oozie.chunk
+
+    def breaks_down(ids):
+        store.is_broken = job(1100) in ids  # the second hundred
+        return ask(ids)
+
+    monkeypatch.setattr(oozie, "chunk", breaks_down)
+    following.look()
+    assert len(followed(following)) == 100
+    monkeypatch.undo()
+    store.is_broken = False
+
+    following.go_on(120)
+
+    assert len(followed(following)) == 250
+    with store.read() as connection:
+        count = connection.exec_driver_sql("SELECT count(*) FROM tasks").scalar()
+    assert count == 251
 
 
 def test_a_worker_that_has_lost_its_lease_follows_nothing_more(following, oozie, monkeypatch):

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, insert, or_, select
+from sqlalchemy import and_, or_, select
 
 from tracker_service.domain.jobs import JobId, JobStatus
 from tracker_service.domain.tasks import TaskState, TrackTask, Wish
 from tracker_service.store import jobsets, tasks
-from tracker_service.store.engine import Connection
+from tracker_service.store.engine import Connection, insert_new
 from tracker_service.store.jobs import OOZIE, KeptJob
 from tracker_service.store.tables import jobs
 from tracker_service.store.tables import tasks as task_table
@@ -56,8 +56,7 @@ def follow(
     ended: dict[str, Any] = {"kind": tasks.TRACK, "owner": parent.owner, "state": TaskState.ENDED}
     ended |= {"copies_always": False, "created_at": now, "ended_at": now}
     rows = [ended | {"job_id": job.key} for job in started if not is_live[job.key]]
-    if rows:
-        connection.execute(insert(task_table), rows)
+    insert_new(connection, task_table, rows)
 
 
 def known(connection: Connection, owner: str, parent_id: JobId) -> dict[JobId, JobStatus]:

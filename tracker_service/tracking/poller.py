@@ -39,6 +39,7 @@ _TROUBLES_IN_A_ROW = 3
 _IN_VAIN = 6  #: failed looks at the details of a job that has ended
 _CHILDREN_IN_VAIN = 40  #: the same of one that starts others, which would be lost: six hours
 _CHILDREN_AFTER_S = 60.0  #: from one look at what a running job has started to the next
+_PARENTS_AT_ONCE = 50  #: of one user: their jobs' states are not to become old meanwhile
 _GONE_FOR_S = 300.0  #: Oozie may have been started on the wrong database: no job ends before
 
 
@@ -143,7 +144,7 @@ class Poller:
                 self._schedule.looked(entry, told.observed_at, time.monotonic())
             if told and (told.status, told.run) != (task.status, task.run):
                 by_lease[task.lease].append(entry)
-            elif told is None or told.status.is_terminal or _wants_children(entry):
+            elif told is None or told.status.is_terminal:
                 self._schedule.postpone(entry, time.monotonic())
                 closer.append(entry)
         for lease, changed in by_lease.items():
@@ -166,8 +167,12 @@ class Poller:
             entry.task = task
             self._leave_if_not_watched(entry)
 
-    def _look_closer_at(self, access: ClusterAccess, entries: Sequence[Entry]) -> None:
-        """Look at some jobs one by one; trouble with one of them does not stop the others."""
+    def _look_closer_at(self, access: ClusterAccess, entries: Sequence[Entry]) -> bool:
+        """Look at some jobs one by one; trouble with one of them does not stop the others.
+
+        Returns:
+            False if the last of them could not be asked about, because Oozie cannot be reached.
+        """
         in_a_row = 0
         for entry in entries:
             if not self._schedule.holds(entry.task.lease):
@@ -187,7 +192,8 @@ class Poller:
                 log.exception("details_broke", job=entry.task.job_id)
                 self._schedule.trouble(entry, time.monotonic())
             if in_a_row == _TROUBLES_IN_A_ROW:
-                return  # it is not the jobs: the rest is asked about after the next bulk answer
+                break  # it is not the jobs: the rest is asked about after the next bulk answer
+        return in_a_row == 0
 
     def _look_closer(self, access: ClusterAccess, entry: Entry) -> None:
         """Ask for a job's details; if it has ended, end its task or have its logs copied."""
@@ -264,20 +270,23 @@ class Poller:
     def _look_in_the_background(self, access: ClusterAccess, entries: Sequence[Entry]) -> None:
         """Ask for the details of a few running jobs, those first that have waited longest.
 
-        So the applications of actions that are retried later become known.
+        So the applications of actions that are retried later become known, and what coordinators
+        and bundles start. When Oozie cannot be reached, the rest waits for the next look.
         """
         running = [
             entry
-            for entry in entries
-            if entry.task.state == TaskState.WATCHING
-            and not entry.task.status.is_terminal
-            and not has_children(entry.task.job_id)  # these have a time of their own
+            for entry in sorted(entries, key=lambda entry: entry.details_at)
+            if entry.task.state == TaskState.WATCHING and not entry.task.status.is_terminal
         ]
-        longest = sorted(running, key=lambda entry: entry.details_at)
-        for entry in longest[: self._budget.spend(len(longest))]:
+        parents = [entry for entry in running if has_children(entry.task.job_id)]
+        others = [entry for entry in running if not has_children(entry.task.job_id)]
+        waiting = [entry for entry in parents if _wants_children(entry)][:_PARENTS_AT_ONCE]
+        for entry in (*waiting, *others[: self._budget.spend(len(others))]):
             due, entry.details_at = entry.due, time.monotonic()  # tried, whatever comes of it
-            self._look_closer_at(access, [entry])
+            is_there = self._look_closer_at(access, [entry])
             entry.due = min(entry.due, due)  # the job itself is asked about as before
+            if not is_there:
+                return
 
     def _note_sweep(self, owner: str) -> None:
         """Write once for each jobset since when all its jobs have been looked at."""
@@ -304,5 +313,4 @@ class Poller:
 
 def _wants_children(entry: Entry) -> bool:
     """Tell whether it is time to ask what a running coordinator or bundle has started."""
-    is_time = time.monotonic() - entry.details_at >= _CHILDREN_AFTER_S
-    return is_time and has_children(entry.task.job_id)
+    return time.monotonic() - entry.details_at >= _CHILDREN_AFTER_S
