@@ -21,12 +21,13 @@ from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from tracker_service.archive.copier import Copier
-from tracker_service.domain.tasks import TaskState, TrackTask
+from tracker_service.domain.tasks import Lease, TaskState, TrackTask
 from tracker_service.errors import StoreUnavailable
 from tracker_service.store import allowances, credentials, jobsets, tasks
 from tracker_service.store.engine import Store
 from tracker_service.tracking.completion import Completion
 from tracker_service.tracking.poller import Poller
+from tracker_service.tracking.reruns import Reruns
 from tracker_service.tracking.schedule import Schedule
 
 log = structlog.get_logger()
@@ -47,6 +48,7 @@ class Duties:
     poller: Poller
     completion: Completion
     copier: Copier
+    reruns: Reruns
 
 
 class Worker:
@@ -79,6 +81,7 @@ class Worker:
             (self.tend, _TEND_S),
             (self.sweep, _SWEEP_S),
             (self.save, _SAVE_S),
+            (self.look_for_reruns, self._duties.reruns.every_s),
             (self.tidy, _TIDY_S),
         ):
             scheduler.add_job(_kept_alive(duty), "interval", seconds=seconds, id=duty.__name__)
@@ -134,9 +137,15 @@ class Worker:
 
     def save(self) -> None:
         """Look at the copies that are due, and end the tasks of which nothing is left to do."""
-        leases = {jobset_id: held.lease for jobset_id, held in list(self._held.items())}
-        self._duties.copier.advance(leases)
+        self._duties.copier.advance(self._leases())
         self._duties.completion.advance()
+
+    def look_for_reruns(self) -> None:
+        """Look whether jobs that have ended were run again."""
+        self._duties.reruns.look(self._leases().values())
+
+    def _leases(self) -> dict[int, Lease]:
+        return {jobset_id: held.lease for jobset_id, held in list(self._held.items())}
 
     def tidy(self) -> None:
         """Remove what has expired."""

@@ -156,6 +156,13 @@ class ChangeAnswer(_Answer):
         )
 
 
+class ChildAnswer(_Answer):
+    """A job that another one has started."""
+
+    id: str
+    status: JobStatus
+
+
 class JobAnswer(_Answer):
     """All about one job."""
 
@@ -176,6 +183,10 @@ class JobAnswer(_Answer):
     log_jobs: CopiesByApplication = Field(description="your copies")
     actions: list[ActionAnswer]
     history: list[ChangeAnswer]
+    children: list[ChildAnswer] = Field(
+        description="the workflows of a coordinator or the coordinators of a bundle that are "
+        "tracked for you, the newest 1000, the newest first"
+    )
 
     @classmethod
     def of(cls, view: JobView) -> Self:
@@ -199,6 +210,7 @@ class JobAnswer(_Answer):
             log_jobs=by_application(view.copies),
             actions=[ActionAnswer.of(action) for action in view.actions],
             history=[ChangeAnswer.of(change) for change in view.history],
+            children=[ChildAnswer(id=each, status=told) for each, told in view.children.items()],
         )
 
 
