@@ -1,4 +1,4 @@
-"""The command line: `cluster up|down|status|show|env`."""
+"""The command line: `cluster up|down|logs|status|show|env`."""
 
 import argparse
 import contextlib
@@ -26,6 +26,9 @@ def parser() -> argparse.ArgumentParser:
     verbs = found.add_subparsers(dest="verb", required=True)
     add_up(verbs.add_parser("up", help="start all, wait until all answer, print one JSON object"))
     verbs.add_parser("down", help="stop what was started")
+    logs = verbs.add_parser("logs", help="let the NodeManagers write logs in another format")
+    logs.add_argument("format", choices=("tfile", "ifile"))
+    logs.add_argument("compression", choices=("none", "gz"))
     verbs.add_parser("status", help="which parts answer")
     verbs.add_parser("show", help="what to set for the service, and how to submit a job")
     verbs.add_parser("env", help="shell exports: addresses, and `hdfs` and `yarn` on the PATH")
@@ -102,6 +105,10 @@ def run(home: pathlib.Path, options: argparse.Namespace) -> int:
     if options.verb == "down":
         with locked(home):
             print("stopped: " + (", ".join(running.down(home)) or "nothing"))
+        return 0
+    if options.verb == "logs":
+        with locked(home):
+            running.write_logs(home, options.format, options.compression)
         return 0
     return tell(home, options.verb)
 

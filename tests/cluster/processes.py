@@ -58,6 +58,12 @@ class Processes:
             return None
         return int(pid) if born(int(pid)) == start else None
 
+    def stop(self, name: str) -> None:
+        """Ends one daemon."""
+        pid = self.pid(name)
+        if pid:
+            end(pid)
+
     def stop_all(self) -> list[str]:
         """Ends all, clients before servers, and says which: ["knox (4711)"]."""
         stopped = []

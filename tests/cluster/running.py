@@ -51,6 +51,26 @@ def down(home: pathlib.Path) -> list[str]:
     return Processes(home).stop_all()
 
 
+def write_logs(home: pathlib.Path, logs: str, compression: str) -> None:
+    """Starts the NodeManagers anew, so that they write aggregated logs in another format.
+
+    The others stay as they are: all can read both formats.
+    """
+    told = description(home)
+    if told is None:
+        raise Failure("no cluster is up: first `cluster up`")
+    at = Layout.of_options(home, told["options"])
+    compressed = f"yarn.nodemanager.log-aggregation.compression-type={compression}"
+    at = dataclasses.replace(at, logs=logs, settings=(*at.settings, compressed))
+    config.write(at)
+    daemons = Daemons(at, java_home())
+    for node in range(at.nodes):
+        daemons.processes.stop(f"nm{node + 1}")
+        daemons.node_manager(node)
+    for node in range(at.nodes):
+        daemons.processes.wait_line(f"nm{node + 1}", "Registered with ResourceManager")
+
+
 def description(home: pathlib.Path) -> dict[str, Any] | None:
     """What `up` told of the cluster in a directory, or None where none is up.
 

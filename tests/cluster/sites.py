@@ -153,7 +153,7 @@ def log_aggregation(at: Layout) -> Properties:
     return {
         "yarn.log-aggregation-enable": "true",
         f"{aggregation}.retain-seconds": 86400,
-        f"{aggregation}.file-formats": "TFile" if at.logs == "tfile" else "IFile,TFile",
+        f"{aggregation}.file-formats": "TFile,IFile" if at.logs == "tfile" else "IFile,TFile",
         f"{aggregation}.file-controller.TFile.class": tfile,
         f"{aggregation}.file-controller.IFile.class": ifile,
         "yarn.nodemanager.remote-app-log-dir": "/app-logs",
