@@ -22,7 +22,6 @@ class Trap:
     """What is to be done once, at the first request that fits."""
 
     pattern: re.Pattern[str]  #: of method and target: `PUT /gateway/…?op=RENAME…`
-    is_behind: bool  #: after the gateway has answered; the answer gets lost
     do: Callable[[], None]
     sprung: Event
 
@@ -65,13 +64,13 @@ class Between:
             self._server.shutdown()
             self._server.server_close()
 
-    def at(self, pattern: str, do: Callable[[], None], *, is_behind: bool) -> Event:
-        """Do something at the next request that fits, and let that request have no answer.
+    def behind(self, pattern: str, do: Callable[[], None]) -> Event:
+        """Do something once the next request that fits is carried out; its answer gets lost.
 
         Returns:
             an event that is set when it is done.
         """
-        trap = Trap(re.compile(pattern), is_behind, do, Event())
+        trap = Trap(re.compile(pattern), do, Event())
         with self._lock:
             self._trap = trap
         return trap.sprung
@@ -79,8 +78,7 @@ class Between:
     def _pass_on(self, handler: BaseHTTPRequestHandler) -> None:
         body = b"".join(_body(handler))
         trap = self._taken(f"{handler.command} {handler.path}")
-        if trap is None or trap.is_behind:
-            answer, content = self._asked(handler, body)
+        answer, content = self._asked(handler, body)
         if trap is not None:
             trap.do()
             trap.sprung.set()

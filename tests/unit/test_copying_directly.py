@@ -349,3 +349,62 @@ def test_where_nothing_may_be_written_each_try_fails_with_the_reason(copying_wit
 
     assert (copying.copy().status, copying.copy().failures) == ("FAILED", 2)
     assert "quota" in copying.copy().reason
+
+
+def run_again(copying: Copying, run: int, application: ApplicationId) -> None:
+    """Let the job have failed once more, with another application."""
+    failed = details(job(1), "KILLED", run=run, ended_at=NOW)
+    [task] = copying.tasks()
+    with copying.store.begin() as connection:
+        task = outcome.explored(connection, task, failed, (), NOW)
+        copies.decide(connection, task, [application], NOW)
+        tasks.start_copying(connection, task)
+    copying.cluster.yarn.has(application, "SUCCEEDED")
+    copying.lies_there(application=application)
+
+
+@pytest.fixture
+def rerun(copying) -> Copying:
+    """A job whose first run is saved, with a manifest, and that has failed a second time."""
+    copying.want(APP)
+    copying.lies_there()
+    copying.advance()
+    directory = copying.copy().path.rpartition("/")[0]
+    copying.home.files[f"{directory}/manifest.json"] = b"of run 0"
+    run_again(copying, 1, APP_2)
+    return copying
+
+
+def test_the_logs_of_an_earlier_run_make_room_for_those_of_the_newest(rerun):
+    rerun.advance()
+
+    old, new = sorted(rerun.copies(1), key=lambda copy: copy.run)
+    directory = new.path.rpartition("/")[0]
+    assert old.path == f"{directory}/run-0/{APP}.log"
+    assert rerun.home.files[old.path] == TEXT
+    assert rerun.home.files[f"{directory}/run-0/manifest.json"] == b"of run 0"
+    assert f"{directory}/manifest.json" not in rerun.home.files
+    assert (new.run, new.status) == (1, "SUCCEEDED")
+
+
+def test_a_third_run_puts_away_the_second_and_leaves_the_first(rerun):
+    rerun.advance()
+    run_again(rerun, 2, APP_1)
+
+    rerun.advance()
+
+    paths = {copy.run: copy.path for copy in rerun.copies(1)}
+    assert ["run-0" in paths[0], "run-1" in paths[1], "run-" in paths[2]] == [True, True, False]
+    assert set(paths.values()) <= set(rerun.home.files)
+
+
+def test_a_log_that_was_put_away_before_a_crash_is_only_noted(rerun):
+    old = next(copy for copy in rerun.copies(1) if copy.run == 0)
+    directory, _, name = old.path.rpartition("/")
+    rerun.home.files[f"{directory}/run-0/{name}"] = rerun.home.files.pop(old.path)
+
+    rerun.advance()
+
+    moved = next(copy for copy in rerun.copies(1) if copy.run == 0)
+    assert moved.path == f"{directory}/run-0/{name}"
+    assert rerun.home.files[moved.path] == TEXT

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+import pytest
+from fakes import APP_1, APP_2, NOW, FakeHdfs, a_copy, job
+
+from tracker_service.archive.manifest import manifest, overall, write_manifest
+from tracker_service.domain.jobs import JobStatus
+from tracker_service.domain.tasks import Contents, CopyStatus, Strategy
+
+DIRECTORY = f"/user/guest/WORK/logs/{job(1)}"
+
+
+def saved(*gaps: str, application: str = APP_1):
+    return a_copy(
+        application=application,
+        status=CopyStatus.SUCCEEDED,
+        strategy=Strategy.DIRECT,
+        bytes=47_499,
+        sha256="5ha",
+        attempt=2,
+        started_at=NOW + timedelta(seconds=1),
+        contents=Contents(containers=1, logs=7, sources=("/app-logs/x",), gaps=gaps),
+    )
+
+
+def lost(application: str = APP_2):
+    return a_copy(application=application, status=CopyStatus.FAILED, reason="deleted")
+
+
+def test_the_manifest_says_of_each_log_what_is_saved_and_where_it_came_from():
+    told = manifest(JobStatus.KILLED, [saved()], NOW)
+
+    assert (told["job"], told["run"], told["status"]) == (job(1), 0, "KILLED")
+    [application] = told["applications"]
+    assert application == {
+        "application": "1795323341942_0002",
+        "completeness": "COMPLETE",
+        "reason": "waits",
+        "file": f"{APP_1}.log",
+        "bytes": 47_499,
+        "sha256": "5ha",
+        "containers": 1,
+        "logs": 7,
+        "sources": ("/app-logs/x",),
+        "strategy": "direct",
+        "strategy-reason": None,
+        "attempts": 2,
+        "log-at": "2026-11-22T05:00:00.000+00:00",
+        "decided-at": "2026-11-22T05:00:00.000+00:00",
+        "started-at": "2026-11-22T05:00:01.000+00:00",
+        "saved-at": "2026-11-22T05:00:00.000+00:00",
+    }
+
+
+def test_of_a_log_with_gaps_the_manifest_says_what_is_missing():
+    [told] = manifest(JobStatus.KILLED, [saved("a node uploaded nothing", "half")], NOW)[
+        "applications"
+    ]
+
+    assert (told["completeness"], told["reason"]) == ("PARTIAL", "a node uploaded nothing; half")
+
+
+def test_of_a_lost_log_the_manifest_says_why_and_names_no_file():
+    [told] = manifest(JobStatus.KILLED, [lost()], NOW)["applications"]
+
+    assert (told["completeness"], told["reason"], told["file"]) == ("LOST", "deleted", None)
+
+
+@pytest.mark.parametrize(
+    ("copies", "word"),
+    [
+        ([saved(), saved(application=APP_2)], "COMPLETE"),
+        ([saved(), lost()], "PARTIAL"),
+        ([saved("a gap")], "PARTIAL"),
+        ([lost(), lost(APP_1)], "LOST"),
+    ],
+)
+def test_the_logs_of_a_job_are_complete_only_if_each_is(copies, word):
+    assert overall(copies) == word
+
+
+def test_the_manifest_is_written_whole_and_then_gets_its_name():
+    hdfs = FakeHdfs()
+    hdfs.files[f"{DIRECTORY}/manifest.json"] = b"of an earlier copy"
+
+    write_manifest(hdfs, JobStatus.KILLED, [saved()], NOW)
+
+    assert list(hdfs.files) == [f"{DIRECTORY}/manifest.json"]
+    assert json.loads(hdfs.files[f"{DIRECTORY}/manifest.json"])["completeness"] == "COMPLETE"
