@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import timedelta
 from functools import partial
 
 from flask import Flask, Response, g, request
@@ -48,7 +49,10 @@ def create_app(service: Service) -> Flask:
         )
         app.register_api(blueprint)
     silence_s = 2 * service.settings.worker.lease_s
-    app.register_api(operations.blueprint(service.store, service.metrics, silence_s, service.clock))
+    retention = timedelta(hours=service.settings.copying.retention_h)
+    app.register_api(
+        operations.blueprint(service.store, service.metrics, silence_s, retention, service.clock)
+    )
     app.wsgi_app = TrustedProxies(  # type: ignore[method-assign]
         app.wsgi_app, service.settings.serve.trusted_proxies
     )

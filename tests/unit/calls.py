@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fakes import APP_1, APP_2, NOW, job
+from fakes import APP_1, APP_2, APP_3, NOW, job
 from flask.testing import FlaskClient
 from sqlalchemy import text
 
@@ -61,7 +61,7 @@ def save_copies(store: Store, *ends: CopyStatus) -> None:
             began_at=NOW,
             observed_at=NOW,
         )
-        copies.decide(connection, task, [APP_1, APP_2][: len(ends)], NOW)
+        copies.decide(connection, task, [APP_1, APP_2, APP_3][: len(ends)], NOW)
         for copy, status in zip(copies.of_tasks(connection, [1])[1], ends, strict=True):
             saved_at = NOW if status == CopyStatus.SUCCEEDED else None
             ended = {"status": status, "job": job(70), "bytes": 4, "reason": "because"}

@@ -56,6 +56,19 @@ def test_copies_are_counted_by_their_status_and_their_bytes(client, oozie, store
     assert told["tracker_saved_log_bytes",] == 4
 
 
+def test_logs_are_saved_at_risk_or_lost_and_the_first_deletion_is_told(client, oozie, store):
+    post(client, job(1))
+    assert ("tracker_first_deletion_timestamp_seconds",) not in scrape(client)
+
+    save_copies(store, CopyStatus.SUCCEEDED, CopyStatus.FAILED, CopyStatus.WAITING)
+
+    told = scrape(client)
+    states = [told["tracker_logs", state] for state in ("saved", "at_risk", "lost")]
+    assert states == [1, 1, 1]
+    week = 7 * 24 * 3600
+    assert told["tracker_first_deletion_timestamp_seconds",] == NOW.timestamp() + week
+
+
 def test_the_lag_is_the_age_of_the_oldest_look(client, oozie, store, now):
     assert scrape(client)["tracker_lag_seconds",] == 0
     post(client, job(1))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import Column, Select, func, select
+from sqlalchemy import Column, Select, and_, case, func, select
 
 from tracker_service.domain.jobs import JobStatus
 from tracker_service.domain.tasks import CopyStatus, TaskState
@@ -23,6 +23,8 @@ class Figures:
     jobs: dict[str, int]  #: by state; jobs that nobody tracks any more included
     tasks: dict[str, int]  #: by state
     copies: dict[str, int]  #: by status
+    logs: dict[str, int]  #: `saved`, `at_risk` or `lost`
+    oldest_at_risk: datetime | None  #: when the log was written that the cluster deletes first
     saved_bytes: int
     due_copies: int  #: that wait for a look
     free_jobsets: int  #: with tasks, held by no worker
@@ -45,6 +47,8 @@ def figures(connection: Connection, worker_silence_s: float) -> Figures:
         jobs=_by_word(connection, JobStatus, jobs.c.status),
         tasks=_by_word(connection, TaskState, tasks.c.state),
         copies=_by_word(connection, CopyStatus, copies.c.status),
+        logs=_logs(connection),
+        oldest_at_risk=connection.scalar(select(func.min(copies.c.log_at)).where(_AT_RISK)),
         saved_bytes=connection.scalar(
             select(func.sum(copies.c.bytes)).where(copies.c.saved_at.is_not(None))
         )
@@ -64,6 +68,17 @@ def figures(connection: Connection, worker_silence_s: float) -> Figures:
         workers=living_workers(connection, worker_silence_s),
         oldest_look=connection.scalar(watched),
     )
+
+
+_IS_SAVED = copies.c.saved_at.is_not(None)
+_AT_RISK = and_(~_IS_SAVED, copies.c.status.in_(UNFINISHED))
+
+
+def _logs(connection: Connection) -> dict[str, int]:
+    """Count the logs that are wanted, by what has become of them."""
+    state = case((_IS_SAVED, "saved"), (_AT_RISK, "at_risk"), else_="lost")
+    rows = connection.execute(select(state, func.count()).group_by(state))
+    return {"saved": 0, "at_risk": 0, "lost": 0} | {word: count for word, count in rows}
 
 
 def _by_word(connection: Connection, words: type[StrEnum], column: Column[str]) -> dict[str, int]:
