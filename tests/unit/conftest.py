@@ -128,7 +128,7 @@ def service(store: Store, identities: Identities, now: Clock) -> Service:
         store=store,
         identities=identities,
         intake=Intake(store, identities, now),
-        lookup=Lookup(store, identities, timedelta(hours=24), now),
+        lookup=Lookup(store, identities, timedelta(hours=24), timedelta(days=7), now),
         allowance=Allowance(store, 600, now),
         metrics=Metrics(),
         clock=now,

@@ -8,8 +8,8 @@ from flask import Response, jsonify
 from flask_openapi3 import APIBlueprint
 
 from tracker_service.api import inputs, openapi
-from tracker_service.api.answers import CopyStatusAnswer
 from tracker_service.api.auth import current_caller
+from tracker_service.api.copy_answers import CopyStatusAnswer
 from tracker_service.archive.reader import open_logs
 from tracker_service.domain.applications import ApplicationId, short
 from tracker_service.domain.jobs import JobId

@@ -6,8 +6,9 @@ from flask import Response, jsonify, request
 from flask_openapi3 import APIBlueprint
 
 from tracker_service.api import inputs, openapi
-from tracker_service.api.answers import CopyLogsAnswer, PostedAnswer, PostedAnswers
+from tracker_service.api.answers import PostedAnswer, PostedAnswers
 from tracker_service.api.auth import current_caller
+from tracker_service.api.copy_answers import CopyLogsAnswer
 from tracker_service.domain.jobs import JobId, JobStatus
 from tracker_service.domain.tasks import Wish
 from tracker_service.tracking.intake import Intake

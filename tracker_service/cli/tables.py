@@ -50,6 +50,7 @@ def job(told: Job) -> str:
         ("ended", told.ended),
         ("tracked", "yes" if told.is_tracked else f"no: tracker track {told.id}"),
         ("reason", told.reason),
+        ("logs", told.logs),
     ]
     lines = [f"{told.id} is {plain(told.status)}"]
     lines += [f"  {name:8} {plain(value)}" for name, value in facts if value]

@@ -26,6 +26,8 @@ from tracker_service.store.engine import Connection, insert_new
 from tracker_service.store.tables import copies, credentials, jobs, tasks
 
 UNFINISHED = (CopyStatus.WAITING, CopyStatus.RUNNING, CopyStatus.UNKNOWN)
+REMOVED = "you removed the logs"
+EXPIRED = "removed: older than copying.keep_copies_h"
 
 
 def decide(
