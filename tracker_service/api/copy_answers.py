@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Self
 
 from pydantic import Field
 
 from tracker_service.api.shapes import Answer, Instant
+from tracker_service.archive.verification import Verdict
 from tracker_service.domain.applications import short
 from tracker_service.domain.tasks import Completeness, Copy, CopyStatus, Strategy
 from tracker_service.tracking.lookup import JobCopies
@@ -78,21 +79,45 @@ def by_application(copies: Iterable[Copy], retention: timedelta) -> CopiesByAppl
     return {short(copy.application): CopyAnswer.of(copy, retention) for copy in copies}
 
 
+class VerifiedCopyAnswer(CopyAnswer):
+    """The copy of one application's log, and whether it still is what was saved."""
+
+    verified: bool | None = Field(
+        default=None, description="null where it was not asked for or no checksum is kept"
+    )
+    verdict: str | None = Field(default=None, description="`intact`, what differs, or why null")
+
+    def judged(self, verdict: Verdict | None) -> Self:
+        """Return the same with the verdict on it, if there is one."""
+        if verdict is None:
+            return self
+        return self.model_copy(update={"verified": verdict.is_intact, "verdict": verdict.told})
+
+
 class CopyStatusAnswer(Answer):
     """How far the copying of a job's logs is."""
 
     finished: bool = Field(description="nothing more will be copied")
     succeeded: bool = Field(description="and all that there was is saved")
-    jobs: CopiesByApplication
+    jobs: dict[str, VerifiedCopyAnswer]
 
     @classmethod
-    def of(cls, found: JobCopies) -> Self:
-        """Return how far the copying is."""
+    def of(cls, found: JobCopies, verdicts: Mapping[str, Verdict]) -> Self:
+        """Return how far the copying is.
+
+        Args:
+            verdicts: on the copies that were verified, by the ids of these.
+        """
         succeeded = all(copy.status == CopyStatus.SUCCEEDED for copy in found.copies)
         return cls(
             finished=found.is_finished,
             succeeded=found.is_finished and succeeded,
-            jobs=by_application(found.copies, found.retention),
+            jobs={
+                short(copy.application): VerifiedCopyAnswer.of(copy, found.retention).judged(
+                    verdicts.get(copy.id)
+                )
+                for copy in found.copies
+            },
         )
 
 

@@ -120,6 +120,15 @@ class LogsQuery(_Query):
     id: list[NamedApplication] = Field([], description="applications; without any: all")
 
 
+class CopyStatusQuery(_Query):
+    """Whether what is saved is to be read back."""
+
+    verify: Flag = Field(False, description="read the logs back and compare their checksums")
+    id: list[NamedApplication] = Field(
+        [], description="with `verify`: applications; without any: all"
+    )
+
+
 class TrackingQuery(_Query):
     """Which tracked jobs."""
 

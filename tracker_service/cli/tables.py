@@ -70,6 +70,13 @@ def copies(told: Sequence[LogCopy]) -> str:
     return table(("LOG OF", "COPY", "BYTES", "WHERE OR WHY NOT"), rows)
 
 
+def verified(told: Sequence[LogCopy]) -> str:
+    """Return which saved logs are intact, or what is wrong with them."""
+    words = {True: "yes", False: "NO", None: _NOTHING}
+    rows = [(c.application, words[c.verified], c.bytes, c.verdict) for c in told]
+    return table(("LOG OF", "INTACT", "BYTES", "VERDICT"), rows)
+
+
 def copy_progress(told: CopyProgress) -> str:
     """Return how far the copying is."""
     state = "finished" if told.is_finished else "going on: tracker status ID shows how far it is"

@@ -40,6 +40,9 @@ __all__ = [
 ]
 
 
+_LONGEST_READ_S = 3600.0  #: until a log is read back: some are many gigabytes long
+
+
 class TrackerClient:
     """One user's way to one tracker service. Every call may raise `TrackerClientError`."""
 
@@ -153,6 +156,21 @@ class TrackerClient:
         """Return how far the copying of a job's logs is."""
         path = f"job/{_segment(job_id)}/logs/status"
         told = self._json("GET", path, dict)
+        with _understood(path):
+            return answers.progress(told)
+
+    def verify(self, job_id: str, application: str | None = None) -> CopyProgress:
+        """Have saved logs read back and compared with their checksums: all, or one application's.
+
+        Returns:
+            the copies, those that were read with a verdict.
+
+        Raises:
+            TrackerClientError: 503 if nobody can say, because the cluster does not answer.
+        """
+        path = f"job/{_segment(job_id)}/logs/status"
+        params = {"verify": "true"} | ({"id": application} if application else {})
+        told = self._json("GET", path, dict, params=params, read_s=_LONGEST_READ_S)
         with _understood(path):
             return answers.progress(told)
 

@@ -31,6 +31,8 @@ class LogCopy:
     reason: str | None = None  #: why it is not saved
     completeness: str | None = None  #: COMPLETE, PARTIAL or LOST; None while that is open
     sha256: str | None = None  #: of the saved log
+    verified: bool | None = None  #: None: not asked for, or no checksum is kept
+    verdict: str | None = None  #: `intact`, what differs, or why nothing is verified
     deleted_at: str | None = None  #: when the cluster deletes its log, if that is not saved
 
     @property
@@ -120,6 +122,8 @@ def _copy(told: JsonObject) -> LogCopy:
         reason=told.get("reason"),
         completeness=told.get("completeness"),
         sha256=told.get("sha256"),
+        verified=told.get("verified"),
+        verdict=told.get("verdict"),
         deleted_at=told.get("deleted-at"),
     )
 
