@@ -139,6 +139,16 @@ def test_an_id_that_oozie_does_not_know_is_told_by_the_exit_code(tracker, loopba
     assert JOB in told.stdout
 
 
+def test_logs_may_be_wanted_however_a_job_ends(tracker, loopback):
+    loopback.says(says([{"id": JOB, "status": "RUNNING"}]))
+
+    assert tracker("track", "--copy", "always", JOB).exit_code == 0
+    assert loopback.asked[0].query == {"copy": "always"}
+    assert tracker("track", JOB).exit_code == 0
+    assert loopback.asked[1].query == {}
+    assert tracker("track", "--copy", "never", JOB).exit_code == 2
+
+
 def test_jobs_are_untracked_one_by_one(tracker, loopback):
     loopback.says(Reply(204))
 

@@ -108,6 +108,16 @@ class RefreshQuery(_Query):
     refresh: Flag = Field(False, description="ask Oozie now")
 
 
+class TrackQuery(_Query):
+    """Of which jobs the logs are saved."""
+
+    copies: Literal["always"] | None = Field(
+        None,
+        alias="copy",
+        description="`always`: however a job ends; without it: of those that do not succeed",
+    )
+
+
 class CopyLogsQuery(_Query):
     """Whether what is saved is good enough."""
 

@@ -26,9 +26,10 @@ def blueprint(intake: Intake, lookup: Lookup) -> APIBlueprint:
         responses=openapi.answers({200: PostedAnswers}, 404, 413, 415),
         openapi_extensions=_BODY,
     )
-    def track() -> Response:
-        """Track the posted jobs from now on; save the logs of those that fail."""
-        answers = intake.track(current_caller(), inputs.posted_ids(request))
+    def track(query: inputs.TrackQuery) -> Response:
+        """Track the posted jobs from now on; save the logs of those that fail, or of all."""
+        wish = Wish.ALWAYS if query.copies else Wish.OF_FAILURES
+        answers = intake.track(current_caller(), inputs.posted_ids(request), wish=wish)
         return jsonify([PostedAnswer.of(answer).model_dump() for answer in answers])
 
     @bp.delete("/track/<job_id>", responses=openapi.answers({204: None}, 404))

@@ -75,8 +75,11 @@ class TrackerClient:
         """Close the connections."""
         self._connection.close()
 
-    def track(self, ids: Sequence[str]) -> list[Answered]:
+    def track(self, ids: Sequence[str], *, copies_always: bool = False) -> list[Answered]:
         """Have jobs followed, and their logs saved if they fail; twice is as good as once.
+
+        Args:
+            copies_always: have the logs saved however the jobs end.
 
         Returns:
             one answer for each id, also for those that Oozie does not know.
@@ -84,7 +87,8 @@ class TrackerClient:
         Raises:
             TrackerClientError: 404 if Oozie knows none of them.
         """
-        answer = self._json("POST", "task/track/", list, json=list(ids))
+        params = {"copy": "always"} if copies_always else None
+        answer = self._json("POST", "task/track/", list, json=list(ids), params=params)
         with _understood("task/track/"):
             return [answers.answered(told) for told in answer]
 

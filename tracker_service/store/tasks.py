@@ -84,7 +84,7 @@ def track(
     if changed:
         _hold_still(connection, changed)
         there = _of_owner(connection, owner, keys)
-    if always:
+    if wish in (Wish.ALL, Wish.ALL_AGAIN):
         refresh = wish == Wish.ALL_AGAIN
         copies.restart(connection, [row.id for row in there.values()], now, refresh=refresh)
     new = [job.key for job in wanted if job.key not in there]
