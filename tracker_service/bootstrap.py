@@ -17,6 +17,7 @@ from tracker_service.archive.copier import Copier
 from tracker_service.archive.finder import Finder
 from tracker_service.archive.manifest import write_manifest
 from tracker_service.archive.progress import CopyLimits, Progress
+from tracker_service.archive.removal import Removal
 from tracker_service.archive.steps import Steps
 from tracker_service.archive.streams import Streams
 from tracker_service.archive.workflow_copy import WorkflowOptions
@@ -54,6 +55,7 @@ class Service:
     identities: Identities
     intake: Intake
     lookup: Lookup
+    removal: Removal
     allowance: Allowance
     metrics: Metrics
     clock: Clock
@@ -80,6 +82,7 @@ def build_service(settings: Settings, clock: Clock = utc_now) -> Service:
             timedelta(hours=settings.copying.retention_h),
             clock,
         ),
+        removal=Removal(store, clock),
         allowance=Allowance(store, settings.serve.requests_per_minute, clock),
         metrics=metrics,
         clock=clock,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from loopback_server import Reply
 from test_cli_jobs import JOB, SAVED, environment, says, tracker
 
@@ -71,3 +72,41 @@ def test_whether_a_log_is_intact_cannot_be_told_without_the_cluster(tracker, loo
 
     assert (told.exit_code, told.stdout) == (2, "")
     assert "HDFS does not answer" in told.stderr
+
+
+def test_logs_are_removed_by_who_is_sure(tracker, loopback):
+    loopback.says(says({"id": JOB, "removed": ["/a.log", "/manifest.json"]}))
+
+    told = tracker("remove-logs", "--yes", JOB)
+
+    assert (told.exit_code, told.stdout) == (0, "/a.log\n/manifest.json\n")
+    assert (loopback.asked[0].method, loopback.asked[0].path) == ("DELETE", f"/api/job/{JOB}/logs")
+
+
+def test_without_a_terminal_nobody_can_be_asked_and_nothing_is_removed(tracker, loopback):
+    told = tracker("remove-logs", JOB, input="y\n")
+
+    assert told.exit_code == 2
+    assert "--yes" in told.stderr
+    assert loopback.asked == []
+
+
+@pytest.mark.parametrize(("typed", "code", "calls"), [("y\n", 0, 1), ("n\n", 1, 0), ("\n", 1, 0)])
+def test_at_a_terminal_the_user_is_asked(tracker, loopback, environment, typed, code, calls):
+    environment.setattr("click.testing._NamedTextIOWrapper.isatty", lambda _: True, raising=False)
+    loopback.says(says({"id": JOB, "removed": []}))
+
+    told = tracker("remove-logs", JOB, input=typed)
+
+    assert told.exit_code == code
+    assert f"Remove the saved logs of {JOB}" in told.stderr
+    assert len(loopback.asked) == calls
+
+
+@pytest.mark.parametrize(("status", "code"), [(404, 1), (409, 2)])
+def test_what_cannot_be_removed_is_told(tracker, loopback, status, code):
+    loopback.says(says({"message": "it is so"}, status))
+
+    told = tracker("remove-logs", "--yes", JOB)
+
+    assert (told.exit_code, told.output) == (code, "Error: it is so\n")

@@ -121,6 +121,13 @@ class CopyStatusAnswer(Answer):
         )
 
 
+class RemovedAnswer(Answer):
+    """What was removed."""
+
+    id: str
+    removed: list[str] = Field(description="paths in HDFS")
+
+
 class CopyLogsAnswer(Answer):
     """How far the copying of several jobs' logs is."""
 

@@ -9,8 +9,9 @@ from flask_openapi3 import APIBlueprint
 
 from tracker_service.api import inputs, openapi
 from tracker_service.api.auth import current_caller
-from tracker_service.api.copy_answers import CopyStatusAnswer
+from tracker_service.api.copy_answers import CopyStatusAnswer, RemovedAnswer
 from tracker_service.archive.reader import open_logs
+from tracker_service.archive.removal import Removal
 from tracker_service.archive.verification import Verdict, verify
 from tracker_service.domain.applications import ApplicationId, short
 from tracker_service.domain.jobs import JobId
@@ -22,8 +23,8 @@ from tracker_service.tracking.lookup import JobCopies, Lookup
 _LOGS = openapi.answers({200: openapi.text("The logs, as `yarn logs` prints them.")}, 404)
 
 
-def blueprint(lookup: Lookup, identities: Identities) -> APIBlueprint:
-    """Return the calls that give logs back, with the rights of the caller in HDFS."""
+def blueprint(lookup: Lookup, identities: Identities, removal: Removal) -> APIBlueprint:
+    """Return the calls that give logs back, and remove them, with the rights of the caller."""
     bp = openapi.blueprint("logs", "What is saved of jobs.", "/api/job/<job_id>")
 
     def stream(job_id: str, wanted: Sequence[str]) -> Response:
@@ -44,6 +45,17 @@ def blueprint(lookup: Lookup, identities: Identities) -> APIBlueprint:
     def logs(path: inputs.JobPath, query: inputs.LogsQuery) -> Response:
         """Give the saved logs of all applications, or of those that are named."""
         return stream(path.job_id, query.id)
+
+    @bp.delete("/logs", responses=openapi.answers({200: RemovedAnswer}, 404, 409))
+    def remove(path: inputs.JobPath) -> Response:
+        """Remove your saved logs of a job, and give up those that wait; copy-logs brings them back.
+
+        Only what the tracker has written is removed. Repeating is harmless.
+        """
+        caller = current_caller()
+        copies = _chosen(lookup.copies(caller, JobId(path.job_id)), [])
+        removed = removal.remove(identities.access(caller).hdfs, copies)
+        return jsonify(RemovedAnswer(id=path.job_id, removed=removed).model_dump())
 
     @bp.get("/logs/status", responses=openapi.answers({200: CopyStatusAnswer}, 404))
     def status(path: inputs.JobPath, query: inputs.CopyStatusQuery) -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -49,4 +50,32 @@ def _verified(tracker: TrackerClient, job_id: str) -> Iterator[LogCopy]:
         yield from (copy for copy in copies if copy.application == application)
 
 
-COMMANDS: tuple[click.Command, ...] = (verify,)
+@click.command("remove-logs")
+@click.argument("job_id", metavar="ID")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@with_tracker
+def remove_logs(tracker: TrackerClient, job_id: str, yes: bool) -> None:
+    """Remove the saved logs of a job from HDFS.
+
+    Nothing is removed that the tracker has not written. Logs that wait to be copied are given up;
+    while one is being copied, nothing is removed. `tracker copy-logs` saves them anew, as long as
+    the cluster has them.
+
+    \b
+    Example:
+      tracker remove-logs --yes 0000042-261122041514971-oozie-prod-W
+    """
+    if not yes:
+        _ask(f"Remove the saved logs of {job_id} from HDFS?")
+    for path in tracker.remove_logs(job_id):
+        click.echo(tables.plain(path))
+
+
+def _ask(question: str) -> None:
+    """End here unless a person says yes."""
+    if not sys.stdin.isatty():
+        raise click.UsageError("there is no terminal to ask at: give --yes")
+    click.confirm(question, abort=True, err=True)
+
+
+COMMANDS: tuple[click.Command, ...] = (verify, remove_logs)

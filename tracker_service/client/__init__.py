@@ -178,6 +178,17 @@ class TrackerClient:
         with _understood(path):
             return answers.progress(told)
 
+    def remove_logs(self, job_id: str) -> list[str]:
+        """Have the saved logs of a job removed from HDFS; return the paths of what was there.
+
+        Raises:
+            TrackerClientError: 404 if there is nothing, 409 while a log is being copied.
+        """
+        path = f"job/{_segment(job_id)}/logs"
+        told = self._json("DELETE", path, dict)
+        with _understood(path):
+            return list(told["removed"])
+
     def logs(self, job_id: str, application: str | None = None) -> Generator[bytes, None, None]:
         """Open the saved logs of a job, or of one of its applications, and return their bytes.
 

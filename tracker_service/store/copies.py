@@ -255,6 +255,23 @@ def give_up_waiting(connection: Connection, task_id: int, now: datetime, reason:
     )
 
 
+def forget_saved(connection: Connection, removed: Iterable[Copy], reason: str) -> None:
+    """Note that saved logs are no longer there, unless others were saved in their place since.
+
+    A copy that is to be made again meanwhile goes on.
+    """
+    gone = {"saved_at": None, "bytes": None, "sha256": None, "contents": None}
+    waits = (CopyStatus.WAITING, CopyStatus.UNKNOWN)
+    for copy in removed:
+        same = update(copies).where(copies.c.id == copy.id, copies.c.saved_at == copy.saved_at)
+        connection.execute(same.where(copies.c.status.in_(waits)).values(**gone))
+        connection.execute(
+            same.where(copies.c.status.not_in(UNFINISHED)).values(
+                **gone, status=CopyStatus.KILLED, reason=reason
+            )
+        )
+
+
 def of_tasks(connection: Connection, task_ids: Iterable[int]) -> Mapping[int, list[Copy]]:
     """Return the copies of each of these tasks, in the order of their applications."""
     found: dict[int, list[Copy]] = {task_id: [] for task_id in task_ids}
