@@ -14,6 +14,7 @@ from tracker_service.api.allowance import Allowance
 from tracker_service.archive.aggregation import Aggregation
 from tracker_service.archive.choice import Chooser
 from tracker_service.archive.copier import Copier
+from tracker_service.archive.expiry import Expiry
 from tracker_service.archive.finder import Finder
 from tracker_service.archive.manifest import write_manifest
 from tracker_service.archive.progress import CopyLimits, Progress
@@ -118,11 +119,13 @@ def build_worker(settings: Settings, clock: Clock = utc_now) -> Worker:
         clock,
     )
     copier = Copier(store, identities, copiers, streams, steps, progress, clock)
+    kept_for = timedelta(hours=copying.keep_copies_h) if copying.keep_copies_h else None
     duties = Duties(
         schedule=schedule,
         poller=Poller(store, identities, schedule, pollers, clock),
         completion=Completion(store, identities, copiers, write_manifest, clock),
         copier=copier,
+        expiry=Expiry(store, identities, kept_for, clock),
     )
     return Worker(store, duties, [pollers, copiers, streamers], settings.worker.lease_s, clock)
 

@@ -6,6 +6,7 @@ import pytest
 from archive_parts import build
 from fakes import NOW, AtOnce, job, seen
 
+from tracker_service.archive.expiry import Expiry
 from tracker_service.archive.manifest import write_manifest
 from tracker_service.errors import ConfigError, StoreUnavailable
 from tracker_service.store import credentials, jobs, jobsets, tasks
@@ -26,6 +27,7 @@ def new_worker(store, identities, now):
             poller=poller,
             completion=Completion(store, identities, AtOnce(), write_manifest, now),
             copier=build(store, identities, now).copier,
+            expiry=Expiry(store, identities, None, now),
         )
         return Worker(store, duties, [], 3600, now)
 

@@ -255,6 +255,24 @@ def give_up_waiting(connection: Connection, task_id: int, now: datetime, reason:
     )
 
 
+def saved_before(
+    connection: Connection, owner: str, before: datetime, *, after: str, limit: int
+) -> list[Copy]:
+    """Return copies of a user that were saved before an instant and are not being made again.
+
+    Args:
+        after: the last copy that was returned before; they come in the order of their ids.
+    """
+    rows = connection.execute(
+        _copies()
+        .where(tasks.c.owner == owner, copies.c.saved_at < before, copies.c.id > after)
+        .where(copies.c.status.not_in(UNFINISHED))
+        .order_by(copies.c.id)
+        .limit(limit)
+    )
+    return [_copy(row) for row in rows]
+
+
 def forget_saved(connection: Connection, removed: Iterable[Copy], reason: str) -> None:
     """Note that saved logs are no longer there, unless others were saved in their place since.
 

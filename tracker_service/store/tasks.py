@@ -311,6 +311,21 @@ def has_live(connection: Connection, owner: str) -> bool:
     return connection.scalar(alive.limit(1)) is not None
 
 
+def live_owners(connection: Connection, jobset_ids: Iterable[int]) -> set[str]:
+    """Return the users who have something left to do in these jobsets."""
+    wanted, owners = list(jobset_ids), set[str]()
+    for start in range(0, len(wanted), 500):
+        owners.update(
+            connection.scalars(
+                select(tasks.c.owner)
+                .where(tasks.c.jobset_id.in_(wanted[start : start + 500]))
+                .where(tasks.c.state != TaskState.ENDED)
+                .distinct()
+            )
+        )
+    return owners
+
+
 def listed(connection: Connection, wanted: Listing) -> list[TrackedJob]:
     """Return the jobs of a listing, the longest tracked first."""
     conditions: list[ColumnElement[bool]] = [
