@@ -214,6 +214,20 @@ def test_a_worker_says_that_it_lives_until_it_stops(new_worker, store):
         assert not jobsets.living_workers(connection, 60)
 
 
+def test_old_logs_are_looked_for_in_the_jobsets_that_the_worker_holds(
+    new_worker, track, monkeypatch
+):
+    worker, looked = new_worker(), []
+    track(1)
+    worker.tend()
+    monkeypatch.setattr(worker._duties.expiry, "advance", looked.append)
+
+    worker.expire()
+
+    assert looked == [list(worker._held)]
+    assert worker._held
+
+
 def test_one_state_directory_serves_one_run(tmp_path):
     with lock_directory(tmp_path / "state"), pytest.raises(ConfigError, match="another") as caught:
         lock_directory(tmp_path / "state")
