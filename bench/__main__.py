@@ -6,9 +6,13 @@ from collections.abc import Sequence
 
 import click
 
-from bench import big_log, thousand_jobs
+from bench import big_log, copying, thousand_jobs
 
-MEASUREMENTS = {"thousand_jobs": thousand_jobs.main, "big_log": big_log.main}
+MEASUREMENTS = {
+    "thousand_jobs": thousand_jobs.main,
+    "big_log": big_log.main,
+    "copying": copying.main,
+}
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})

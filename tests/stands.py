@@ -36,6 +36,9 @@ class Stand(Protocol):
     def start(self, workflow: str, user: str = "guest") -> str:
         """Start a workflow of `tests/cluster/workflows` and return its id."""
 
+    def rerun(self, job: str, workflow: str) -> None:
+        """Run a job again that has ended, from where it failed."""
+
     def kill(self, job: str) -> None:
         """Kill a job as guest would."""
 
@@ -59,6 +62,11 @@ SCENARIOS = {
 }
 
 
+PARTS = {"parent": ("child",), "bundle": ("daily",)}  #: workflows that others start
+#: The file that makes a job another than a workflow, and what its property begins with.
+KINDS = {"coordinator.xml": b"oozie.coord.app", "bundle.xml": b"oozie.bundle.app"}
+
+
 class SandboxStand:
     """The sandbox, in this process, so that its requests can be counted."""
 
@@ -73,7 +81,12 @@ class SandboxStand:
         cluster, runs_s = self.server.cluster, None if workflow == "sleep" else 2.0
         if workflow == "daily":
             return cluster.start_coordinator(user=user, runs_s=runs_s)
+        if workflow == "bundle":
+            return cluster.start_bundle(user=user, runs_s=runs_s)
         return cluster.start(SCENARIOS[workflow], user=user, runs_s=runs_s)
+
+    def rerun(self, job: str, workflow: str) -> None:
+        self.server.cluster.rerun(job)
 
     def kill(self, job: str) -> None:
         self.server.cluster.kill(job)
@@ -83,13 +96,16 @@ class SandboxStand:
 
     def yarn_applications(self, job: str) -> set[str]:
         cluster = self.server.cluster
+        with cluster.settled() as now:
+            launched = {
+                each.application_id
+                for each in cluster.applications.values()
+                if each.job.job_id == job and each.has_launched(now)
+            }
         if coordinator := cluster.coordinators.get(job):
-            below, launched = coordinator.workflows, set[str]()
+            below = coordinator.workflows
         else:
-            top = cluster.jobs[job]
-            with cluster.settled() as now:
-                launched = {a.application_id for a in top.applications if a.has_launched(now)}
-            below = list(top.children.values())
+            below = list(cluster.jobs[job].children.values())
         return launched.union(*(self.yarn_applications(child.job_id) for child in below))
 
 
@@ -110,11 +126,17 @@ class RealStand:
 
     def start(self, workflow: str, user: str = "guest") -> str:
         client = self.client(user)
-        for name in ("child", workflow) if workflow == "parent" else (workflow,):
+        for name in (*PARTS.get(workflow, ()), workflow):
             if (user, name) not in self._uploaded:
                 client.upload(name)
                 self._uploaded.add((user, name))
         return submit(client, workflow)
+
+    def rerun(self, job: str, workflow: str) -> None:
+        client = self.client()
+        document = client.configuration(workflow, **{"oozie.wf.rerun.failnodes": "true"})
+        path = f"oozie/v2/job/{job}?action=rerun"
+        client.ask("PUT", path, document, "application/xml;charset=UTF-8").expect(200)
 
     def kill(self, job: str) -> None:
         self.client().kill(job)
@@ -176,10 +198,12 @@ def _cluster(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def submit(client: through.Gateway, name: str) -> str:
-    """Start an uploaded workflow, or the coordinator beside it, and return its id."""
-    if not (through.WORKFLOWS / name / "coordinator.xml").exists():
+    """Start an uploaded workflow, or the coordinator or bundle in its place, and return its id."""
+    kinds = [p for file, p in KINDS.items() if (through.WORKFLOWS / name / file).exists()]
+    if not kinds:
         return client.submit(name)
-    document = client.configuration(name).replace(b"oozie.wf.app", b"oozie.coord.app")
+    home = f"{client.cluster['namenode']}/user/{client.user}"
+    document = client.configuration(name, home=home).replace(b"oozie.wf.app", kinds[0])
     answer = client.ask("POST", "oozie/v2/jobs?action=start", document, "application/xml")
     return str(answer.expect(201).json["id"])
 

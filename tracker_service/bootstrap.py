@@ -34,6 +34,7 @@ from tracker_service.tracking.completion import Completion
 from tracker_service.tracking.intake import Intake
 from tracker_service.tracking.lookup import Lookup
 from tracker_service.tracking.poller import Poller
+from tracker_service.tracking.reruns import Reruns
 from tracker_service.tracking.schedule import Schedule
 from tracker_service.worker import Duties, Worker
 
@@ -126,6 +127,14 @@ def build_worker(settings: Settings, clock: Clock = utc_now) -> Worker:
         completion=Completion(store, identities, copiers, write_manifest, clock),
         copier=copier,
         expiry=Expiry(store, identities, kept_for, clock),
+        reruns=Reruns(
+            store,
+            identities,
+            pollers,
+            clock,
+            every_s=polling.rerun_look_s,
+            watched_for=timedelta(hours=polling.rerun_watch_h),
+        ),
     )
     return Worker(store, duties, [pollers, copiers, streamers], settings.worker.lease_s, clock)
 

@@ -111,6 +111,8 @@ class PollingSettings(_Section):
     #: 140 fill the 8 KB that Knox takes as a request line
     ids_per_request: Annotated[int, Field(gt=0, le=140)] = 100
     listed_h: Seconds = 24  #: how long an ended job stays in the list of tracked jobs
+    rerun_look_s: Seconds = 3600  #: from one look for reruns of ended jobs to the next
+    rerun_watch_h: Seconds = 24  #: how long such looks go on for a job that has ended
 
 
 class WorkerSettings(_Section):

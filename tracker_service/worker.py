@@ -22,12 +22,13 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from tracker_service.archive.copier import Copier
 from tracker_service.archive.expiry import Expiry
-from tracker_service.domain.tasks import TaskState, TrackTask
+from tracker_service.domain.tasks import Lease, TaskState, TrackTask
 from tracker_service.errors import StoreUnavailable
 from tracker_service.store import allowances, credentials, jobsets, tasks
 from tracker_service.store.engine import Store
 from tracker_service.tracking.completion import Completion
 from tracker_service.tracking.poller import Poller
+from tracker_service.tracking.reruns import Reruns
 from tracker_service.tracking.schedule import Schedule
 
 log = structlog.get_logger()
@@ -50,6 +51,7 @@ class Duties:
     completion: Completion
     copier: Copier
     expiry: Expiry
+    reruns: Reruns
 
 
 class Worker:
@@ -82,6 +84,7 @@ class Worker:
             (self.tend, _TEND_S),
             (self.sweep, _SWEEP_S),
             (self.save, _SAVE_S),
+            (self.look_for_reruns, self._duties.reruns.every_s),
             (self.tidy, _TIDY_S),
             (self.expire, _EXPIRE_S),
         ):
@@ -139,9 +142,15 @@ class Worker:
 
     def save(self) -> None:
         """Look at the copies that are due, and end the tasks of which nothing is left to do."""
-        leases = {jobset_id: held.lease for jobset_id, held in list(self._held.items())}
-        self._duties.copier.advance(leases)
+        self._duties.copier.advance(self._leases())
         self._duties.completion.advance()
+
+    def look_for_reruns(self) -> None:
+        """Look whether jobs that have ended were run again."""
+        self._duties.reruns.look(self._leases().values())
+
+    def _leases(self) -> dict[int, Lease]:
+        return {jobset_id: held.lease for jobset_id, held in list(self._held.items())}
 
     def tidy(self) -> None:
         """Remove what has expired."""

@@ -62,7 +62,7 @@ class Proxied:
         """Return a job whose saved log is big."""
         job = self.saved_job()
         hdfs = access(self.stand).hdfs
-        [file] = hdfs.list(f"/user/guest/WORK/logs/{job}")
+        [file] = [f for f in hdfs.list(f"/user/guest/WORK/logs/{job}") if f.name.endswith(".log")]
         hdfs.write(f"/user/guest/WORK/logs/{job}/{file.name}", BIG)
         hdfs._session.close()
         return job

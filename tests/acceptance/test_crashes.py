@@ -51,9 +51,11 @@ def test_a_workflow_is_found_again_after_a_crash_in_its_middle(run: Run, stand: 
     [copy] = own_service.wait_saved(job).values()
     assert (copy["status"], copy["job"]) == ("SUCCEEDED", copy_job)
     assert own_service.query("SELECT attempt FROM copies") == [(1,)]
-    assert [file.name for file in access(stand).hdfs.list(f"/user/guest/WORK/logs/{job}")] == [
-        f"application_{copy['application']}.log"
-    ]
+    files = access(stand).hdfs.list(f"/user/guest/WORK/logs/{job}")
+    assert {file.name for file in files} == {
+        f"application_{copy['application']}.log",
+        "manifest.json",
+    }
 
 
 def test_no_process_outlives_the_supervisor(sandbox: SandboxStand, run: Run) -> None:

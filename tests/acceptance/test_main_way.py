@@ -138,8 +138,10 @@ def test_only_the_owner_may_look_at_the_copies_and_nothing_is_left_beside_them(
     hdfs, directory = access(stand).hdfs, f"/user/guest/WORK/logs/{job}"
 
     assert hdfs.status(directory).permission == "700"
-    [log] = hdfs.list(directory)
-    assert (log.name, log.permission) == (f"application_{application}.log", "600")
+    assert {file.name: file.permission for file in hdfs.list(directory)} == {
+        f"application_{application}.log": "600",
+        "manifest.json": "600",
+    }
     with pytest.raises(PathNotFound):
         hdfs.status(f"/user/guest/WORK/logs/.tracker/{_copy_id(service, job)}")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -24,6 +25,10 @@ ACTION_KEYS = """
     cred userRetryMax trackerUri data errorMessage userRetryCount externalChildIDs externalId
     errorCode conf type transition retries consoleUrl stats userRetryInterval name startTime
     toString id endTime externalStatus status
+"""
+BUNDLE_KEYS = """
+    bundleJobName bundleJobPath kickoffTime bundleCoordJobs conf acl bundleJobId bundleExternalId
+    timeOut pauseTime consoleUrl createdTime startTime toString endTime user status timeUnit group
 """
 EXIT_CODE = "Main Class [org.apache.oozie.action.hadoop.ShellMain], exit code [1]"
 TFILE_MAGIC = bytes.fromhex("d111d36891b5d7b639df414092bae150")
@@ -179,6 +184,9 @@ def test_an_action_that_is_repeated_names_its_last_launcher_and_tells_of_the_fir
     assert len(launched(guest, told["id"])) == 1
     assert len(stand.yarn_applications(told["id"])) == 2
     assert first["consoleUrl"].rpartition("/")[2] in stand.yarn_applications(told["id"])
+    [last] = [a for a in guest.oozie.details(told["id"]).actions if a.retry_count]
+    [earlier] = guest.oozie.earlier_tries(last)
+    assert {earlier.external_id, last.external_id} == stand.yarn_applications(told["id"])
 
 
 def test_a_job_that_its_user_kills_has_a_killed_action(stand: Stand, guest: ClusterAccess) -> None:
@@ -225,6 +233,12 @@ def test_a_coordinator_starts_a_workflow_for_each_action_and_ends_after_them(
         assert (workflow["status"], workflow["appName"]) == (action["status"], "daily")
         assert info(stand, action["id"]) == action
     assert len(stand.yarn_applications(coordinator)) == 3
+    page = guest.oozie.children(coordinator)
+    assert page.started == tuple(action["externalId"] for action in told["actions"])
+    assert page.observation == replace(
+        guest.oozie.details(coordinator).observation, observed_at=page.observation.observed_at
+    )
+    assert page.is_last
 
 
 def test_a_coordinators_actions_come_only_with_a_length(stand: Stand) -> None:
@@ -232,10 +246,72 @@ def test_a_coordinators_actions_come_only_with_a_length(stand: Stand) -> None:
     until(lambda: info(stand, coordinator, "len=10")["actions"])
 
     assert info(stand, coordinator)["actions"] == []
+    assert info(stand, coordinator, "offset=4&len=1000")["actions"] == []
     assert [a["actionNumber"] for a in info(stand, coordinator, "offset=2&len=1")["actions"]] == [2]
 
     stand.kill(coordinator)
     until(lambda: info(stand, coordinator, "show=status")["status"] == "KILLED")
+
+
+def test_a_bundle_starts_coordinators_that_know_it_and_ends_after_them(
+    stand: Stand, guest: ClusterAccess
+) -> None:
+    bundle = JobId(stand.start("bundle"))
+    assert bundle.endswith("-B")
+
+    coordinators = [
+        job
+        for job in until(
+            lambda: guest.oozie.children(bundle).started, lambda started: len(started) == 2
+        )
+        if job is not None
+    ]
+    until(
+        lambda: guest.oozie.jobs([bundle])[bundle].status,
+        lambda status: status.is_terminal,
+        seconds=120,
+    )
+
+    told = info(stand, bundle)
+    assert set(told) == set(BUNDLE_KEYS.split())
+    assert (told["status"], told["bundleJobName"]) == ("DONEWITHERROR", "bundle")
+    assert (told["startTime"], told["endTime"]) == (None, None)
+    assert {c["coordJobId"] for c in told["bundleCoordJobs"]} == set(coordinators)
+    assert {c["coordJobName"] for c in told["bundleCoordJobs"]} == {"first", "second"}
+    assert [c["actions"] for c in told["bundleCoordJobs"]] == [[], []]
+    for seen in guest.oozie.jobs(coordinators).values():
+        assert (seen.parent_id, seen.status) == (bundle, "DONEWITHERROR")
+
+
+def test_a_job_that_is_run_again_keeps_its_id_and_forgets_the_application_before(
+    stand: Stand, guest: ClusterAccess
+) -> None:
+    before = run(stand, "fail")
+    job = JobId(before["id"])
+
+    stand.rerun(job, "fail")
+
+    assert guest.oozie.jobs([job])[job].run == 1
+    after = until(lambda: info(stand, job), lambda told: told["endTime"], seconds=120)
+    assert (after["run"], after["status"]) == (1, "KILLED")
+    [first, second] = (actions(told)["work"]["externalId"] for told in (before, after))
+    assert stand.yarn_applications(job) == {first, second}
+    assert first != second
+
+
+def test_a_job_that_runs_cannot_be_run_again(stand: Stand) -> None:
+    job = stand.start("sleep")
+
+    answer = ask(
+        stand,
+        f"oozie/v2/job/{job}?action=rerun",
+        "PUT",
+        data=b"<configuration/>",
+        headers={"Content-Type": "application/xml;charset=UTF-8"},
+    )
+
+    assert (answer.status_code, answer.headers["oozie-error-code"]) == (400, "E0805")
+    stand.kill(job)
 
 
 def test_an_unknown_action_of_a_coordinator_is_told_from_trouble(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import random
 import shutil
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -7,8 +8,9 @@ from pathlib import Path
 
 import pytest
 import structlog
-from fakes import APP_1, Clock, FakeCluster, FragileStore, Ticks, action, details, job
+from fakes import APP_1, AtOnce, Clock, FakeCluster, FragileStore, Ticks, action, details, job
 from flask.testing import FlaskClient
+from held import Following
 from loopback_server import Loopback
 from sqlalchemy import event
 
@@ -25,6 +27,8 @@ from tracker_service.store.engine import Store
 from tracker_service.tracking import completion, poller
 from tracker_service.tracking.intake import Intake
 from tracker_service.tracking.lookup import Lookup
+from tracker_service.tracking.poller import Poller
+from tracker_service.tracking.schedule import Schedule
 
 # Tracebacks with all local variables take half a second each.
 structlog.configure(
@@ -150,3 +154,17 @@ def oozie(fake_cluster: FakeCluster):
         details(job(3), "KILLED"),
     )
     return fake_cluster.oozie
+
+
+@pytest.fixture
+def following(
+    store: FragileStore,
+    identities: Identities,
+    fake_cluster: FakeCluster,
+    seal: Seal,
+    now: Clock,
+    ticks: Ticks,
+) -> Following:
+    schedule = Schedule(5, 60, random.Random(7))
+    poller = Poller(store, identities, schedule, AtOnce(), now)
+    return Following(store, fake_cluster, seal, ticks, poller, schedule)

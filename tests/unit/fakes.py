@@ -10,7 +10,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from tracker_service.domain.applications import ApplicationId
-from tracker_service.domain.jobs import Action, JobDetails, JobId, JobStatus, Observation
+from tracker_service.domain.jobs import (
+    Action,
+    Children,
+    JobDetails,
+    JobId,
+    JobStatus,
+    Observation,
+)
 from tracker_service.domain.tasks import Copy, CopyStatus, Strategy
 from tracker_service.errors import (
     ApplicationNotFound,
@@ -140,9 +147,14 @@ class FakeOozie(Oozie):
         self.answers_bulks = False  #: also while it is down
         self.left_out: set[JobId] = set()  #: of bulk answers
         self.unlistable: set[JobId] = set()  #: spoil the bulk answer that they are in
-        self.troubles: dict[JobId, Exception] = {}  #: raised where details are asked for
+        self.troubles: dict[str, Exception] = {}  #: raised where details or tries are asked for
+        self.tries: dict[str, list[Action]] = {}  #: by the action's id
         self.bulks: list[list[JobId]] = []
         self.asked: list[JobId] = []
+        self.asked_tries: list[str] = []
+        self.started: dict[JobId, list[JobId | None]] = {}  #: by coordinators and bundles
+        self.actions_per_page = 1000
+        self.asked_children: list[tuple[JobId, int]] = []
         self.listings: list[dict[str, str]] = []
         self.submitted: list[bytes] = []
         self.killed: list[JobId] = []
@@ -170,6 +182,28 @@ class FakeOozie(Oozie):
         if job_id not in self.known:
             raise JobNotFound(f"Oozie has no job {job_id}")
         return self.known[job_id]
+
+    def children(self, job_id: JobId, page: int = 0) -> Children:
+        self.asked_children.append((job_id, page))
+        if self.is_down:
+            raise GatewayUnavailable
+        if job_id in self.troubles:
+            raise self.troubles[job_id]
+        if job_id not in self.known:
+            raise JobNotFound(f"Oozie has no job {job_id}")
+        started = self.started.get(job_id, [])
+        first, last = page * self.actions_per_page, (page + 1) * self.actions_per_page
+        return Children(
+            observation=self.known[job_id].observation,
+            started=tuple(started[first:last]),
+            is_last=last > len(started),
+        )
+
+    def earlier_tries(self, action: Action) -> list[Action]:
+        self.asked_tries.append(action.id)
+        if action.id in self.troubles:
+            raise self.troubles[action.id]
+        return self.tries.get(action.id, [])
 
     def listing(self, parameters) -> dict:
         self.listings.append(dict(parameters))

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from fakes import NOW, FakeCluster, FragileStore, Ticks, job, seen
 
-from tracker_service.domain.tasks import Copy, CopyStatus, TaskState, TrackTask
+from tracker_service.domain.jobs import JobId
+from tracker_service.domain.tasks import Copy, CopyStatus, TaskState, TrackTask, Wish
 from tracker_service.store import copies, credentials, jobs, jobsets, tasks
 from tracker_service.store.credentials import Seal
+from tracker_service.tracking.poller import Poller
+from tracker_service.tracking.schedule import Schedule
 
 
 @dataclass
@@ -21,10 +25,20 @@ class Held:
     ticks: Ticks
 
     def track(self, *numbers: int, owner: str = "guest", password: str = "guest-password") -> None:
-        """Post these jobs while Oozie is away, and let the worker claim them."""
+        """Post these workflows while Oozie is away, and let the worker claim them."""
+        self.track_jobs(*map(job, numbers), owner=owner, password=password)
+
+    def track_jobs(
+        self,
+        *ids: JobId,
+        owner: str = "guest",
+        password: str = "guest-password",
+        wish: Wish = Wish.OF_FAILURES,
+    ) -> None:
+        """Post these ids while Oozie is away, and let the worker claim them."""
         with self.store.begin() as connection:
-            kept = jobs.record(connection, [seen(job(n), "UNKNOWN") for n in numbers])
-            tasks.track(connection, owner, owner, list(kept.values()), NOW)
+            kept = jobs.record(connection, [seen(each, "UNKNOWN") for each in ids])
+            tasks.track(connection, owner, owner, list(kept.values()), NOW, wish)
             credentials.keep(connection, owner, self.seal.close(owner, password), NOW)
             jobsets.claim(connection, "worker", 3600, 10)
 
@@ -68,3 +82,36 @@ class Held:
     def kept(self, owner: str = "guest") -> credentials.KeptCredential | None:
         with self.store.read() as connection:
             return credentials.find(connection, [owner]).get(owner)
+
+
+@dataclass
+class Following(Held):
+    """A poller of one worker, and what the tests ask about it."""
+
+    poller: Poller
+    schedule: Schedule
+
+    def track_jobs(self, *ids: JobId, **more) -> None:
+        super().track_jobs(*ids, **more)
+        self.load()
+
+    def load(self) -> None:
+        """Load all anew, which makes all due."""
+        by_lease: dict = {}
+        for task in self.tasks():
+            by_lease.setdefault(task.lease, []).append(task)
+        for lease, live in by_lease.items():
+            self.schedule.drop(lease.jobset_id)
+            watched = [task for task in live if task.state == "watching"]
+            self.schedule.load(lease, watched, self.ticks.now, NOW + timedelta(hours=1))
+
+    def look(self) -> None:
+        self.load()
+        self.poller.sweep()
+
+    def go_on(self, seconds: float) -> None:
+        """Sweep until this time has passed."""
+        end = self.ticks.now + seconds
+        while self.ticks.now < end:
+            self.ticks.now += 1
+            self.poller.sweep()

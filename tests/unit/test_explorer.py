@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from fakes import (
     APP_1,
@@ -159,3 +161,69 @@ def test_a_sub_workflow_that_may_not_be_seen_hides_no_other(access, trouble):
     access.oozie.troubles[job(2)] = trouble
 
     assert applications(access) == [APP_1]
+
+
+def retried(number: int, name: str, external_id: str, count: int = 1, **more):
+    return action(job(number), name, external_id, retry_count=count, **more)
+
+
+def test_the_applications_of_all_tries_of_a_repeated_action_are_found(access):
+    last = retried(1, "index", APP_3, count=2)
+    access.oozie.has(failed(1, last))
+    access.oozie.tries = {
+        last.id: [
+            replace(last, external_id=APP_1),
+            replace(last, external_id=None, child_ids="job_1795323341942_0005"),
+        ]
+    }
+
+    found = explore(access, job(1)).applications
+
+    assert [(app.id, app.action, app.role) for app in found] == [
+        (APP_3, "index", "launcher"),
+        (APP_1, "index", "launcher"),
+        (APP_2, "index", "child"),
+    ]
+
+
+def test_a_repeated_action_of_a_sub_workflow_tells_of_its_tries_too(access):
+    last = retried(2, "index", APP_2)
+    access.oozie.has(failed(1, sub_workflow(job(1), "call", job(2))), failed(2, last))
+    access.oozie.tries = {last.id: [replace(last, external_id=APP_1)]}
+
+    found = explore(access, job(1)).applications
+
+    assert [(app.id, app.workflow_id) for app in found] == [(APP_2, job(2)), (APP_1, job(2))]
+
+
+def test_nobody_asks_for_the_tries_of_an_action_that_had_one(access):
+    access.oozie.has(failed(1, action(job(1), "work", APP_1)))
+
+    explore(access, job(1))
+
+    assert access.oozie.asked_tries == []
+
+
+@pytest.mark.parametrize("trouble", [JobNotFound(), AccessDenied(), RequestRefused()])
+def test_tries_that_oozie_does_not_tell_are_not_waited_for(access, trouble):
+    last = retried(1, "index", APP_1)
+    access.oozie.has(failed(1, last))
+    access.oozie.troubles[last.id] = trouble
+    access.yarn.tags = {tag_of(failed(1, last)): APP_2}
+
+    exploration = explore(access, job(1))
+
+    assert [app.id for app in exploration.applications] == [APP_1, APP_2]
+    assert exploration.is_complete
+
+
+def test_tries_that_oozie_cannot_tell_now_make_the_search_incomplete_and_hide_no_child(access):
+    last = retried(1, "index", APP_1)
+    access.oozie.has(failed(1, last))
+    access.oozie.troubles[last.id] = GatewayUnavailable()
+    access.yarn.tags = {tag_of(failed(1, last)): APP_2}
+
+    exploration = explore(access, job(1))
+
+    assert [app.id for app in exploration.applications] == [APP_1, APP_2]
+    assert not exploration.is_complete

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import struct
 import tracemalloc
 import zlib
 
@@ -82,8 +83,9 @@ def test_a_log_is_given_as_far_as_it_was_written_and_announced(algorithm):
 
 
 @pytest.mark.parametrize("algorithm", ["lzo", "zstd"])
-def test_a_compression_that_cannot_be_read_is_named(algorithm):
-    assert f"compressed with '{algorithm}'" in broken(ifile([ONE], algorithm=algorithm))
+def test_a_compression_that_cannot_be_read_is_named_before_the_first_log(algorithm):
+    with pytest.raises(LogFileBroken, match=f"compressed with '{algorithm}'"):
+        next(logs_of(Disk(ifile([ONE], algorithm=algorithm)).file()))
 
 
 @pytest.mark.parametrize(
@@ -113,11 +115,18 @@ def test_a_time_before_1970_is_that_of_its_beginning():
     assert log.modified_at.timestamp() == 0
 
 
-@pytest.mark.parametrize(
-    "length", [b"\0\0\0\0", b"\xff" * 4, b"\x7f\xff\xff\xff", b"\0\0\0\1", b"\0\0\1\0"]
-)
-def test_an_index_that_cannot_be_is_broken(length):
-    assert "its index" in broken(MARKER + bytes(300) + length + MARKER)
+@pytest.mark.parametrize("length", [0, -1, -(1 << 31), (1 << 31) - 1, 301])
+def test_an_index_must_lie_in_the_file(length):
+    data = MARKER + bytes(300) + struct.pack(">i", length) + MARKER
+
+    assert f"its index cannot have {length} bytes" in broken(data)
+
+
+def test_only_so_many_logs_are_listed(monkeypatch):
+    monkeypatch.setattr("tracker_service.archive.ifile._MOST_LOGS", 3)
+
+    assert len(read(listing(*[(0, 0, 1, 32)] * 3))) == 3
+    assert "more than 3 logs" in broken(listing(*[(0, 0, 1, 32)] * 4))
 
 
 def test_a_file_of_markers_alone_is_broken():

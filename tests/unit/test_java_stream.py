@@ -166,6 +166,10 @@ def test_a_class_has_only_so_many_parents():
     assert "the class A8 of its index is too large" in broken(LIST + chain)
 
 
+def test_only_so_many_classes_are_read():
+    assert "too many classes" in broken(LIST + described("A") * 200)
+
+
 def test_only_so_many_objects_are_read():
     assert "too many objects" in broken(LIST + b"\x70" * 1_100_000)
 

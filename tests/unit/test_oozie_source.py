@@ -4,7 +4,7 @@ import json
 from datetime import UTC, datetime
 
 import pytest
-from fakes import answer, job
+from fakes import APP_1, APP_2, APP_3, action, answer, job
 from loopback_server import Reply
 
 from tracker_service.domain.applications import applications_of
@@ -299,3 +299,124 @@ def test_trouble_of_oozies_database_is_nobodys_fault(loopback, oozie):
 
     with pytest.raises(GatewayUnavailable):
         oozie.listing({})
+
+
+def retries(*told: object) -> Reply:
+    return Reply(200, json.dumps({"retries": told}).encode())
+
+
+def test_the_tries_of_an_action_are_told_with_the_launcher_that_only_an_address_names(
+    loopback, oozie
+):
+    last = action(job(1), "in dex", APP_3, retry_count=2)
+    loopback.says(
+        retries(
+            {"attempt": "1", "consoleUrl": f"http://knox/yarn/proxy/{APP_1}/?x=1"},
+            {
+                "attempt": "2",
+                "consoleUrl": "http://history/job_1795323341942_0005",
+                "externalChildIDs": "job_1795323341942_0006",
+            },
+        )
+    )
+
+    first, second = oozie.earlier_tries(last)
+
+    assert (first.external_id, first.child_ids, first.retry_count) == (APP_1, "", 0)
+    assert (second.external_id, second.child_ids) == (APP_2, "job_1795323341942_0006")
+    assert second.name == "in dex"
+    [asked] = loopback.asked
+    assert asked.path.endswith(f"/oozie/v2/job/{job(1)}@in%20dex")
+    assert asked.query == {"show": "retries"}
+
+
+def test_a_try_that_started_nothing_has_no_launcher(loopback, oozie):
+    loopback.says(retries({"attempt": "1", "consoleUrl": None}))
+
+    [first] = oozie.earlier_tries(action(job(1), "index", APP_1, retry_count=1))
+
+    assert first.external_id is None
+
+
+def test_an_oozie_that_does_not_tell_of_tries_is_gone_on_without(loopback, oozie):
+    loopback.says(Reply(400, b"{}", {"oozie-error-code": "E0303"}))
+
+    assert oozie.earlier_tries(action(job(1), "index", APP_1, retry_count=1)) == []
+
+
+@pytest.mark.parametrize(
+    ("reply", "raised"),
+    [
+        (Reply(400, b"{}", {"oozie-error-code": "E0605"}), JobNotFound),
+        (Reply(400, b"{}", {"oozie-error-code": "E0603"}), GatewayUnavailable),
+        (Reply(200, b""), GatewayUnavailable),
+        (Reply(200, b"{}"), GatewayUnavailable),
+        (Reply(200, b'{"retries": ["half"]}'), GatewayUnavailable),
+        (Reply(200, b'{"retries": [{"attempt": "one"}]}'), GatewayUnavailable),
+    ],
+)
+def test_tries_that_are_not_told_are_never_no_tries(loopback, oozie, reply, raised):
+    loopback.says(reply)
+
+    with pytest.raises(raised):
+        oozie.earlier_tries(action(job(1), "index", APP_1, retry_count=1))
+
+
+def coordinator(*actions: object, **more: object) -> Reply:
+    body = {"coordJobId": job(1, "C"), "status": "RUNNING", "actions": actions, **more}
+    return Reply(200, json.dumps(body).encode())
+
+
+def test_the_actions_of_a_coordinator_are_asked_for_by_pages_and_name_their_workflows(
+    loopback, oozie
+):
+    told = [
+        {"id": "x@1", "externalId": job(11)},
+        {"id": "x@2", "externalId": None},
+        {"id": "x@3"},
+        {"id": "x@4", "externalId": "../nonsense-W"},
+    ]
+    loopback.says(coordinator(*told), coordinator(*[{"externalId": job(12)}] * 1000))
+
+    first, second = oozie.children(job(1, "C")), oozie.children(job(1, "C"), 1)
+
+    assert first.observation.status == JobStatus.RUNNING
+    assert first.started == (job(11), None, None, None)
+    assert (first.is_last, second.is_last) == (True, False)
+    assert [asked.query for asked in loopback.asked] == [
+        {"offset": "1", "len": "1000"},
+        {"offset": "1001", "len": "1000"},
+    ]
+
+
+def test_a_bundle_names_its_coordinators(loopback, oozie):
+    body = {
+        "bundleJobId": job(2, "B"),
+        "status": "RUNNING",
+        "bundleCoordJobs": [{"coordJobId": job(1, "C")}, {"coordJobId": job(3, "C")}],
+    }
+    loopback.says(Reply(200, json.dumps(body).encode()))
+
+    told = oozie.children(job(2, "B"))
+
+    assert told.started == (job(1, "C"), job(3, "C"))
+    assert told.is_last
+
+
+@pytest.mark.parametrize(
+    ("reply", "raised"),
+    [
+        (Reply(400, b"{}", {"oozie-error-code": "E0604"}), JobNotFound),
+        (Reply(400, b"{}", {"oozie-error-code": "E0603"}), GatewayUnavailable),
+        (Reply(200, b'{"coordJobId": "half'), GatewayUnavailable),
+        (Reply(200, b'{"coordJobId": "x"}'), GatewayUnavailable),
+        (coordinator("half"), GatewayUnavailable),
+    ],
+)
+def test_an_answer_without_actions_is_never_a_coordinator_without_any(
+    loopback, oozie, reply, raised
+):
+    loopback.says(reply)
+
+    with pytest.raises(raised):
+        oozie.children(job(1, "C"))

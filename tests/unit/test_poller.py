@@ -1,81 +1,21 @@
 from __future__ import annotations
 
-import random
-from dataclasses import dataclass
-from datetime import timedelta
-
 import pytest
 from fakes import (
     APP_1,
     APP_2,
     NOW,
-    AtOnce,
-    Clock,
     FakeCluster,
-    FragileStore,
-    Ticks,
     action,
     details,
     job,
     seen,
 )
-from held import Held
 
 from tracker_service.errors import AccessDenied, GatewayUnavailable, RequestRefused
-from tracker_service.identities import Identities
 from tracker_service.store import jobs, tasks
-from tracker_service.store.credentials import Seal
-from tracker_service.tracking.poller import Poller
-from tracker_service.tracking.schedule import Schedule
 
 FAILED = details(job(1), "KILLED", action(job(1), "work", APP_1))
-
-
-@dataclass
-class Following(Held):
-    """A poller of one worker, and what the tests ask about it."""
-
-    poller: Poller
-    schedule: Schedule
-
-    def track(self, *numbers: int, owner: str = "guest", password: str = "guest-password") -> None:
-        super().track(*numbers, owner=owner, password=password)
-        self.load()
-
-    def load(self) -> None:
-        """Load all anew, which makes all due."""
-        by_lease: dict = {}
-        for task in self.tasks():
-            by_lease.setdefault(task.lease, []).append(task)
-        for lease, live in by_lease.items():
-            self.schedule.drop(lease.jobset_id)
-            watched = [task for task in live if task.state == "watching"]
-            self.schedule.load(lease, watched, self.ticks.now, NOW + timedelta(hours=1))
-
-    def look(self) -> None:
-        self.load()
-        self.poller.sweep()
-
-    def go_on(self, seconds: float) -> None:
-        """Sweep until this time has passed."""
-        end = self.ticks.now + seconds
-        while self.ticks.now < end:
-            self.ticks.now += 1
-            self.poller.sweep()
-
-
-@pytest.fixture
-def following(
-    store: FragileStore,
-    identities: Identities,
-    fake_cluster: FakeCluster,
-    seal: Seal,
-    now: Clock,
-    ticks: Ticks,
-) -> Following:
-    schedule = Schedule(5, 60, random.Random(7))
-    poller = Poller(store, identities, schedule, AtOnce(), now)
-    return Following(store, fake_cluster, seal, ticks, poller, schedule)
 
 
 @pytest.fixture

@@ -126,6 +126,15 @@ def test_names_are_those_that_java_wrote():
     assert read(tfile([], more=[odd])) == [(NAME, "a\0\U0001f600", b"")]
 
 
+@pytest.mark.parametrize("length", [255, 256, 0x7FFF, 0x8000, 0xFFFF])
+def test_names_may_be_long(length):
+    name = "n" * length
+
+    assert read(tfile([], more=[record(NAME, value([(name, b"one\n")]))])) == [
+        (NAME, name, b"one\n")
+    ]
+
+
 def test_a_file_without_blocks_has_no_logs():
     assert read(bcfile([])) == []
 
@@ -196,6 +205,24 @@ def test_another_version_of_the_format_is_named():
     assert "its version is 2" in broken(bcfile([], major=2))
 
 
+def test_a_block_must_end_before_the_index():
+    block = record("VERSION", b"1234")
+
+    assert "cannot be a block of it" in broken(bcfile([block], index=index_of((16, 500))))
+
+
+@pytest.mark.parametrize("length", [16, 43])
+def test_a_file_that_is_shorter_than_the_shortest_is_none(length):
+    assert "no file of logs, or not complete" in broken((bytes(44) + MAGIC)[-length:])
+
+
+@pytest.mark.parametrize("length", [HUGE, -1, 65_537])
+def test_a_key_is_only_so_long(length):
+    block = vint(length) + b"x" * 70_000
+
+    assert f"key of a record cannot have {length} bytes" in broken(bcfile([block]))
+
+
 def test_millions_of_blocks_are_refused_before_they_are_counted():
     index = index_of(*[(16, 0)] * 100_000)
 
@@ -233,6 +260,12 @@ def test_a_record_that_cannot_be_is_broken(block):
 )
 def test_damaged_gz_data_is_broken(stored):
     assert "gz data" in broken(bcfile([stored], algorithm="gz"))
+
+
+def test_what_stands_after_the_gz_data_of_a_block_is_passed_over():
+    blocks = [zlib.compress(record(*_as_record(each))) + b"more" for each in (NEXT, NEXT)]
+
+    assert read(bcfile(blocks, algorithm="gz")) == flat([NEXT, NEXT])
 
 
 def test_a_bomb_is_unpacked_only_as_far_as_it_is_read():

@@ -1,18 +1,21 @@
 from __future__ import annotations
 
 import random
+from datetime import timedelta
 
 import pytest
 from archive_parts import build
-from fakes import NOW, AtOnce, job, seen
+from fakes import NOW, AtOnce, details, job, seen
 
 from tracker_service.archive.expiry import Expiry
 from tracker_service.archive.manifest import write_manifest
 from tracker_service.errors import ConfigError, StoreUnavailable
+from tracker_service.sources.gateway import BasicCredential
 from tracker_service.store import credentials, jobs, jobsets, tasks
 from tracker_service.supervisor import lock_directory
 from tracker_service.tracking.completion import Completion
 from tracker_service.tracking.poller import Poller
+from tracker_service.tracking.reruns import Reruns
 from tracker_service.tracking.schedule import Schedule
 from tracker_service.worker import Duties, Worker, _kept_alive
 
@@ -28,6 +31,9 @@ def new_worker(store, identities, now):
             completion=Completion(store, identities, AtOnce(), write_manifest, now),
             copier=build(store, identities, now).copier,
             expiry=Expiry(store, identities, None, now),
+            reruns=Reruns(
+                store, identities, AtOnce(), now, every_s=3600, watched_for=timedelta(hours=24)
+            ),
         )
         return Worker(store, duties, [], 3600, now)
 
@@ -174,6 +180,28 @@ def test_what_has_expired_is_tidied_away(new_worker, store, now):
     with store.read() as connection:
         assert connection.exec_driver_sql("SELECT count(*) FROM verdicts").scalar() == 0
         assert connection.exec_driver_sql("SELECT count(*) FROM workers").scalar() == 0
+
+
+def test_a_worker_looks_for_reruns_of_what_its_users_tracked(
+    new_worker, track, store, identities, fake_cluster
+):
+    worker = new_worker()
+    track(1, 2)
+    worker.tend()
+    caller = identities.verify(BasicCredential("guest", "guest-password"))
+    with store.begin() as connection:
+        [held] = jobsets.held(connection, worker.id)
+        identities.track(connection, caller, [], NOW)
+        [task] = [t for t in tasks.live(connection, held.lease) if t.job_id == job(1)]
+        ended = jobs.record(connection, [seen(job(1), "KILLED")])[job(1)]
+        assert ended.status == "KILLED"
+        tasks.end(connection, task, NOW)
+    fake_cluster.oozie.has(details(job(1), "RUNNING", run=1))
+
+    worker.look_for_reruns()
+    worker.tend()
+
+    assert due(worker) == {job(1), job(2)}
 
 
 def test_a_jobset_without_tasks_is_given_back(new_worker, track, store):

@@ -110,6 +110,13 @@ class ChangeAnswer(_Answer):
         )
 
 
+class ChildAnswer(_Answer):
+    """A job that another one has started."""
+
+    id: str
+    status: JobStatus
+
+
 class JobAnswer(_Answer):
     """All about one job."""
 
@@ -131,6 +138,10 @@ class JobAnswer(_Answer):
     logs: str | None = Field(description=_LOGS)
     actions: list[ActionAnswer]
     history: list[ChangeAnswer]
+    children: list[ChildAnswer] = Field(
+        description="the workflows of a coordinator or the coordinators of a bundle that are "
+        "tracked for you, the newest 1000, the newest first"
+    )
 
     @classmethod
     def of(cls, view: JobView) -> Self:
@@ -155,6 +166,7 @@ class JobAnswer(_Answer):
             logs=view.logs,
             actions=[ActionAnswer.of(action) for action in view.actions],
             history=[ChangeAnswer.of(change) for change in view.history],
+            children=[ChildAnswer(id=each, status=told) for each, told in view.children.items()],
         )
 
 

@@ -19,6 +19,7 @@ MAGIC = b"\xac\xed\x00\x05"
 
 _MOST_ITEMS = 1_000_000  #: objects, texts, references and so on, each read once
 _MOST_DEPTH = 24  #: of objects within objects; the index has 7
+_MOST_CLASSES = 100  #: the index has 5 or 6
 _MOST_PARENTS = 8  #: of a class
 _MOST_FIELDS = 64  #: of a class and its parents
 
@@ -102,7 +103,8 @@ class _Reader:
     """Reads one stream once, from its beginning to its end."""
 
     def __init__(self, data: bytes) -> None:
-        self._data, self._at, self._items = data, len(MAGIC), 0
+        self._data, self._at = data, len(MAGIC)
+        self._items = self._classes = 0
         self._handles: list[object] = []  #: None for a class that is not complete yet
         self._kinds = {
             _NULL: self._null,
@@ -166,6 +168,9 @@ class _Reader:
         return _END
 
     def _class_desc(self, depth: int) -> JavaClass:
+        self._classes += 1
+        if self._classes > _MOST_CLASSES:
+            raise LogFileBroken("its index has too many classes")
         name = self._utf()
         self._take(8)  # its version; each of the index's classes has had only one
         place = len(self._handles)

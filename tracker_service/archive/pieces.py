@@ -138,8 +138,7 @@ def _inflated(pieces: Iterator[bytes]) -> Generator[bytes, None, None]:
 
 
 def _inflate(inflater: zlib._Decompress, data: bytes) -> Generator[bytes, None, None]:
-    found = b""
-    while not inflater.eof and (data or len(found) == _MOST_BYTES):
+    while data and not inflater.eof:
         found = inflater.decompress(data, _MOST_BYTES)
         data = inflater.unconsumed_tail
         if found:

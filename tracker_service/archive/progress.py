@@ -134,7 +134,7 @@ class Progress:
             started_at=started.started_at,
             log_at=started.log_at,
             reason=RUNS,
-            due_at=self._clock() + _SUBMISSION,
+            due_at=self._clock() + (LOOK if started.job else _SUBMISSION),
         )
         if not changed:
             raise LeaseLost(f"the copy {before.id} was changed by somebody else meanwhile")

@@ -34,6 +34,12 @@ def application_id(text: str) -> ApplicationId | None:
     return ApplicationId(f"{_PREFIX}{found[1]}_{found[2]}") if found else None
 
 
+def application_in(text: str) -> ApplicationId | None:
+    """Return the application that is named somewhere in a text, such as the address of a page."""
+    found = _ID.search(text)
+    return application_id(found[0]) if found else None
+
+
 def short(application: str) -> str:
     """Return an application id as the API shows it: without `application_`."""
     return application.removeprefix(_PREFIX)

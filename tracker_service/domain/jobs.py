@@ -112,6 +112,7 @@ class Action:
     error_message: str | None = None
     started_at: datetime | None = None
     ended_at: datetime | None = None
+    retry_count: int = 0  #: how often Oozie has repeated it; the ids are those of the last try
 
     @property
     def sub_workflow(self) -> JobId | None:
@@ -127,6 +128,15 @@ class JobDetails:
 
     observation: Observation
     actions: tuple[Action, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Children:
+    """A coordinator with a page of its actions, or a bundle with its coordinators."""
+
+    observation: Observation
+    started: tuple[JobId | None, ...] = ()  #: by each action; None where nothing was started yet
+    is_last: bool = True  #: there is no further page
 
 
 def supersedes(new: Observation, run: int, status: JobStatus) -> bool:

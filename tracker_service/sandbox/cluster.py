@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import heapq
 import itertools
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from threading import RLock
 
 from tracker_service.sandbox.aggregation import (
     COPY_SCRIPT,
@@ -18,17 +15,24 @@ from tracker_service.sandbox.aggregation import (
     make_log_directory,
     place_log,
 )
+from tracker_service.sandbox.bundles import KICKED_OFF_AFTER_S, Bundle
 from tracker_service.sandbox.coordinators import Coordinator
-from tracker_service.sandbox.courses import Action, ActionError, Scenario, Schedule
+from tracker_service.sandbox.courses import Action, ActionError, Collection, Scenario, Schedule
 from tracker_service.sandbox.hdfs import Hdfs
-from tracker_service.sandbox.jobs import NAME_NODE, Application, Definition, Job
-from tracker_service.sandbox.scenarios import SCRIPT_FAILED, scenarios, schedules
+from tracker_service.sandbox.jobs import Application, Definition, Job, applications_of
+from tracker_service.sandbox.scenarios import (
+    SCRIPT_FAILED,
+    collections,
+    course_of,
+    scenarios,
+    schedules,
+)
+from tracker_service.sandbox.timeline import Timeline
+from tracker_service.sandbox.workflows import usual_configuration
 
 USERS = ("guest", "sam", "tom", "admin")
 
 _JOB_ID = "{:07d}-261122041514971-oozie-sandbox-{}"
-#: When the resource manager was started, in milliseconds: a part of the applications' ids.
-STARTED_MS = 1795323021266
 
 
 class Cluster:
@@ -41,44 +45,28 @@ class Cluster:
         copy_runs_s: float = 1.0,
         shell_runs_s: float = 2.0,
     ) -> None:
-        self._clock = clock
+        timeline = Timeline(clock)
+        self.now, self._at, self.settled = timeline.now, timeline.at, timeline.settled
         self._copy_runs_s = copy_runs_s
         self._shell_runs_s = shell_runs_s
-        self._lock = RLock()
-        self._due: list[tuple[float, int, Callable[[], None]]] = []
-        self._order = itertools.count()
-        self._time_of_effect: float | None = None
         self._sequence = itertools.count(1)
         self._application_number = itertools.count(1)
         self.jobs: dict[str, Job] = {}
         self.coordinators: dict[str, Coordinator] = {}
+        self.bundles: dict[str, Bundle] = {}
         self.applications: dict[str, Application] = {}
         self.hdfs = Hdfs.with_homes(self.now, USERS)
         self.ready_made = tuple(self._add(scenario) for scenario in scenarios().values())
         self.ready_made_coordinators = tuple(map(self._add_coordinator, schedules().values()))
+        self.ready_made_bundles = tuple(map(self._add_bundle, collections().values()))
 
     def listing(self) -> list[tuple[str, str]]:
         """Return the ready-made jobs: the id of each, and in one line what happens."""
-        return [(job.job_id, job.scenario.description) for job in self.ready_made] + [
-            (job.job_id, job.schedule.description) for job in self.ready_made_coordinators
+        return [
+            *((job.job_id, job.scenario.description) for job in self.ready_made),
+            *((job.job_id, job.schedule.description) for job in self.ready_made_coordinators),
+            *((job.job_id, job.collection.description) for job in self.ready_made_bundles),
         ]
-
-    def now(self) -> float:
-        """Return the time, or that of the effect that is being done late."""
-        return self._clock() if self._time_of_effect is None else self._time_of_effect
-
-    @contextmanager
-    def settled(self) -> Iterator[float]:
-        """Hold the lock with everything done that is due; give the time."""
-        with self._lock:
-            now = self._clock()
-            while self._due and self._due[0][0] <= now:
-                self._time_of_effect, _, effect = heapq.heappop(self._due)
-                try:
-                    effect()
-                finally:
-                    self._time_of_effect = None
-            yield now
 
     def start(
         self,
@@ -128,25 +116,8 @@ class Cluster:
         A problem lets the workflow fail when it reaches its action, before any application.
         """
         known = definition or Definition(name="")
-        [action] = scenarios()["succeeds"].actions
         runs_s = self._copy_runs_s if known.executable == COPY_SCRIPT else self._shell_runs_s
-        action = replace(
-            action,
-            name=known.action,
-            ends_s=0.1 if problem else runs_s,
-            tries=((),) if problem else action.tries,
-            error=problem,
-            executable=known.executable,
-            arguments=known.arguments,
-            ok_to=known.ok_to,
-            error_to=known.error_to,
-        )
-        course = Scenario(
-            name=known.name,
-            description="",
-            actions=(action,),
-            status_of_failure="FAILED" if problem else "KILLED",
-        )
+        course = course_of(known, runs_s, problem)
         return self._add(course, user, definition=known, configuration=configuration)
 
     def begin(self, job: Job) -> None:
@@ -157,7 +128,7 @@ class Cluster:
         for step in job.steps(math.inf):
             if step.action.child is not None:
                 self._at(step.starts_at, partial(self._begin_child, job, step.action))
-        for application in self._applications_of(job):
+        for application in applications_of(job, self._application_number):
             job.applications.append(application)
             self.applications[application.application_id] = application
             self._at(application.launches_at, partial(self._make_log_directory, application))
@@ -167,10 +138,42 @@ class Cluster:
         if math.isfinite(job.scenario.killed_after_s):
             self._at(job.started_at + job.scenario.killed_after_s, partial(self._kill, job))
 
+    def start_bundle(
+        self, collection: str = "bundle", user: str = "guest", *, runs_s: float | None = None
+    ) -> str:
+        """Start a bundle of coordinators and return its id."""
+        course = collections()[collection]
+        if runs_s is not None:
+            course = course.lasting(runs_s)
+        with self.settled():
+            bundle = self._add_bundle(course, user)
+            self._begin_bundle(bundle)
+        return bundle.job_id
+
     def kill(self, job_id: str) -> None:
         """Kill a job; one that has ended stays as it is."""
         with self.settled():
-            self._kill(self.jobs.get(job_id) or self.coordinators[job_id])
+            scheduled = self.coordinators.get(job_id) or self.bundles.get(job_id)
+            self._kill(scheduled or self.jobs[job_id])
+
+    def rerun(self, job_id: str) -> None:
+        """Run a workflow again that has ended; what it ran before stays known to YARN and HDFS."""
+        with self.settled():
+            ended = self.jobs[job_id]
+            again = replace(
+                ended,
+                run=ended.run + 1,
+                started_at=None,
+                killed_at=None,
+                applications=[],
+                children={},
+            )
+            self.jobs[job_id] = again
+            for coordinator in self.coordinators.values():
+                coordinator.workflows = [
+                    again if job is ended else job for job in coordinator.workflows
+                ]
+            self.begin(again)
 
     def look_up(self, job_id: str) -> Job | None:
         """Return the workflow that somebody asks about; a ready-made one begins now."""
@@ -185,6 +188,13 @@ class Cluster:
         if coordinator in self.ready_made_coordinators:
             self._begin_coordinator(coordinator)
         return coordinator
+
+    def look_up_bundle(self, job_id: str) -> Bundle | None:
+        """Return the bundle that somebody asks about; a ready-made one begins now."""
+        bundle = self.bundles.get(job_id)
+        if bundle in self.ready_made_bundles:
+            self._begin_bundle(bundle)
+        return bundle
 
     def _add(
         self,
@@ -203,7 +213,7 @@ class Cluster:
             user=user,
             definition=definition or Definition(name=scenario.name),
             scenario=scenario,
-            configuration=configuration or _usual_configuration(user, scenario.name),
+            configuration=configuration or usual_configuration(user, scenario.name),
             created_at=self.now(),
             parent_id=parent_id,
             external_id=external_id,
@@ -211,15 +221,19 @@ class Cluster:
         self.jobs[job.job_id] = job
         return job
 
-    def _add_coordinator(self, schedule: Schedule, user: str = "guest") -> Coordinator:
+    def _add_coordinator(
+        self, schedule: Schedule, user: str = "guest", bundle_id: str | None = None
+    ) -> Coordinator:
         sequence = next(self._sequence)
+        path = "oozie.coord.application.path"
         coordinator = Coordinator(
             sequence=sequence,
             job_id=_JOB_ID.format(sequence, "C"),
             user=user,
             schedule=schedule,
-            configuration=_usual_configuration(user, schedule.name, "oozie.coord.application.path"),
+            configuration=usual_configuration(user, schedule.name, path),
             created_at=self.now(),
+            bundle_id=bundle_id,
         )
         self.coordinators[coordinator.job_id] = coordinator
         return coordinator
@@ -234,12 +248,40 @@ class Cluster:
             coordinator.workflows.append(job)
             self.begin(job)
 
+    def _add_bundle(self, collection: Collection, user: str = "guest") -> Bundle:
+        sequence = next(self._sequence)
+        path = "oozie.bundle.application.path"
+        bundle = Bundle(
+            sequence=sequence,
+            job_id=_JOB_ID.format(sequence, "B"),
+            user=user,
+            collection=collection,
+            configuration=usual_configuration(user, collection.name, path),
+            created_at=self.now(),
+        )
+        self.bundles[bundle.job_id] = bundle
+        return bundle
+
+    def _begin_bundle(self, bundle: Bundle) -> None:
+        if bundle.started_at is None and bundle.killed_at is None:
+            bundle.started_at = self.now()
+            self._at(bundle.started_at + KICKED_OFF_AFTER_S, partial(self._kick_off, bundle))
+
+    def _kick_off(self, bundle: Bundle) -> None:
+        """Start the coordinators of a bundle."""
+        if bundle.killed_at is not None:
+            return
+        for schedule in bundle.collection.coordinators:
+            coordinator = self._add_coordinator(schedule, bundle.user, bundle.job_id)
+            bundle.coordinators.append(coordinator)
+            self._begin_coordinator(coordinator)
+
     def _begin_child(self, parent: Job, action: Action) -> None:
         """Start the workflow of a sub-workflow action."""
         if action.child is None or parent.has_ended(self.now()):
             return
-        external_id = f"{parent.job_id}@{action.name}@0"
-        configuration = _usual_configuration(parent.user, action.child.name) | {
+        external_id = f"{parent.job_id}@{action.name}@{parent.run}"
+        configuration = usual_configuration(parent.user, action.child.name) | {
             "oozie.wf.parent.id": parent.job_id,
             "oozie.wf.superparent.id": parent.job_id,
             "oozie.wf.external.id": external_id,
@@ -255,35 +297,17 @@ class Cluster:
         parent.children[action.name] = child
         self.begin(child)
 
-    def _applications_of(self, job: Job) -> Iterator[Application]:
-        for number_of_action, action in enumerate(job.scenario.actions):
-            for number_of_try, runs in enumerate(action.tries):
-                for number_of_run, _ in enumerate(runs):
-                    yield Application(
-                        application_id=_application_id(next(self._application_number)),
-                        job=job,
-                        number_of_action=number_of_action,
-                        number_of_try=number_of_try,
-                        number_of_run=number_of_run,
-                    )
-
-    def _kill(self, job: Job | Coordinator) -> None:
+    def _kill(self, job: Job | Coordinator | Bundle) -> None:
         now = self.now()
         if job.has_ended(now):
             return
         job.killed_at = now
-        if isinstance(job, Coordinator):
-            for workflow in job.workflows:
-                self._kill(workflow)
-            return
-        for child in job.children.values():
+        for child in _below(job):
             self._kill(child)
+        if not isinstance(job, Job):
+            return
         for application in job.applications:
             self._at(application.aggregated_at, partial(self._place_log, application))
-
-    def _at(self, when: float, effect: Callable[[], None]) -> None:
-        if math.isfinite(when):
-            heapq.heappush(self._due, (when, next(self._order), effect))
 
     def _make_log_directory(self, application: Application) -> None:
         if application.has_launched(self.now()):
@@ -299,18 +323,11 @@ class Cluster:
             job.scenario = job.scenario.failing(SCRIPT_FAILED)
 
 
-def _application_id(number: int) -> str:
-    """Number applications without ever making an id longer: a log's lengths depend on it."""
-    return f"application_{STARTED_MS + number // 10000}_{number % 10000:04d}"
-
-
-def _usual_configuration(
-    user: str, name: str, path: str = "oozie.wf.application.path"
-) -> dict[str, str]:
-    return {
-        path: f"{NAME_NODE}/user/{user}/{name}",
-        "user.name": user,
-        "mapreduce.job.user.name": user,
-        "resourceManager": "localhost:8032",
-        "nameNode": NAME_NODE,
-    }
+def _below(job: Job | Coordinator | Bundle) -> Sequence[Job | Coordinator]:
+    """Return the jobs that a job has started."""
+    match job:
+        case Bundle():
+            return job.coordinators
+        case Coordinator():
+            return job.workflows
+    return list(job.children.values())

@@ -30,7 +30,7 @@ def coordinator_bean(coordinator: Coordinator, now: float) -> Bean:
         "group": None,
         "coordJobId": coordinator.job_id,
         "coordJobPath": coordinator.configuration["oozie.coord.application.path"],
-        "bundleId": None,
+        "bundleId": coordinator.bundle_id,
         "timeZone": "UTC",
         "concurrency": 3,
         "timeOut": 120,

@@ -24,6 +24,7 @@ class Coordinator:
     schedule: Schedule
     configuration: dict[str, str]
     created_at: float
+    bundle_id: str | None = None
     started_at: float | None = None
     killed_at: float | None = None
     #: The workflows of its actions, in the order of their days.

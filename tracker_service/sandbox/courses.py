@@ -124,3 +124,17 @@ class Schedule:
         factor = seconds / max(course.runs_s for course in self.workflows)
         workflows = tuple(course.scaled(factor) for course in self.workflows)
         return replace(self, workflows=workflows)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collection:
+    """The course of a bundle: coordinators that begin together."""
+
+    name: str
+    description: str
+    coordinators: tuple[Schedule, ...]
+
+    def lasting(self, seconds: float) -> Self:
+        """Return the same course with a longest workflow of another length."""
+        coordinators = tuple(course.lasting(seconds) for course in self.coordinators)
+        return replace(self, coordinators=coordinators)

@@ -13,6 +13,8 @@ from tracker_service.sandbox.recordings import renumbered, timed
 
 NAME_NODE = "hdfs://localhost:8020"
 RESOURCE_MANAGER = "localhost:8032"
+#: When the resource manager was started, in milliseconds: a part of the applications' ids.
+STARTED_MS = 1795323021266
 
 
 class Status(StrEnum):
@@ -49,6 +51,8 @@ class Job:
     scenario: Scenario
     configuration: dict[str, str]
     created_at: float
+    #: How often it was run again, each time as another of these with the same id.
+    run: int = 0
     #: The workflow or the coordinator's action that started it.
     parent_id: str | None = None
     external_id: str | None = None
@@ -255,6 +259,25 @@ class Application:
         return {other.run.recording.number: other.number for other in self.job.applications} | {
             self.run.recording.number: self.number
         }
+
+
+def applications_of(job: Job, numbers: Iterator[int]) -> Iterator[Application]:
+    """Yield the applications of all actions of a job, each with the next number."""
+    for number_of_action, action in enumerate(job.scenario.actions):
+        for number_of_try, runs in enumerate(action.tries):
+            for number_of_run, _ in enumerate(runs):
+                yield Application(
+                    application_id=_application_id(next(numbers)),
+                    job=job,
+                    number_of_action=number_of_action,
+                    number_of_try=number_of_try,
+                    number_of_run=number_of_run,
+                )
+
+
+def _application_id(number: int) -> str:
+    """Number applications without ever making an id longer: a log's lengths depend on it."""
+    return f"application_{STARTED_MS + number // 10000}_{number % 10000:04d}"
 
 
 def log_directory(owner: str, application_id: str, file_format: str) -> str:

@@ -9,6 +9,7 @@ from werkzeug.routing import Map, Rule
 from werkzeug.wrappers import Request, Response
 
 from tracker_service.sandbox.answers import backend_away, empty_answer, json_answer
+from tracker_service.sandbox.bundle_beans import full_bundle_bean
 from tracker_service.sandbox.cluster import Cluster
 from tracker_service.sandbox.coordinator_beans import action_bean, full_bean
 from tracker_service.sandbox.courses import ActionError
@@ -37,6 +38,8 @@ _ROUTES = Map(
         Rule("/<any(v0, v1, v2):version>/job/<job_id>", endpoint="change", methods=["PUT"]),
     ]
 )
+
+_RERUN_NODES = ("oozie.wf.rerun.skip.nodes", "oozie.wf.rerun.failnodes")
 
 
 class Oozie:
@@ -79,6 +82,9 @@ class Oozie:
                 length = call.number("len", 1000 if version == "v1" else 0)
                 bean = full_bean(coordinator, now, call.number("offset", 1), length)
                 return _shown(show, {"info": bean, "status": {"status": coordinator.status(now)}})
+            if bundle := self._cluster.look_up_bundle(job_id):
+                bean = full_bundle_bean(bundle, now)
+                return _shown(show, {"info": bean, "status": {"status": bean["status"]}})
             if "@" in job_id:
                 return self._action(job_id, show, now, gateway)
             job = self._cluster.look_up(job_id)
@@ -107,17 +113,30 @@ class Oozie:
         action = call.text("action")
         if not action:
             raise OozieError("E0305", "Missing parameter [action]")
-        if action not in ("kill", "start"):
+        if action not in ("kill", "start", "rerun"):
             raise OozieError("E0303", f"Invalid parameter value, [action] = [{action}]")
-        with self._cluster.settled():
+        with self._cluster.settled() as now:
             job = self._cluster.jobs.get(job_id)
-            if job is None and job_id not in self._cluster.coordinators:
+            scheduled = {*self._cluster.coordinators, *self._cluster.bundles}
+            if job is None and (job_id not in scheduled or action == "rerun"):
                 raise OozieError("E0605", f"Action does not exist [{job_id}]")
             if action == "kill":
                 self._cluster.kill(job_id)
+            elif job and action == "rerun":
+                self._rerun(call, job, now)
             elif job:
                 self._cluster.begin(job)
         return empty_answer()
+
+    def _rerun(self, call: Call, job: Job, now: float) -> None:
+        """Run a workflow again, from its beginning: which nodes are to be left out is not read."""
+        sent = read_configuration(call.request.get_data())
+        if sent.keys() >= set(_RERUN_NODES):
+            told = " OR ".join(_RERUN_NODES)
+            raise OozieError("E0404", f"Only one of the properties are allowed [{told}]")
+        if not job.has_ended(now):
+            raise OozieError("E0805", f"Workflow job not completed, status [{job.status(now)}]")
+        self._cluster.rerun(job.job_id)
 
     def _jobs(self, call: Call, version: str) -> Response:
         return jobs_answer(self._cluster, call)

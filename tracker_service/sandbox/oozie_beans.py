@@ -33,7 +33,7 @@ def job_bean(job: Job, now: float, gateway: str | None) -> Bean:
         "appName": job.definition.name,
         "externalId": job.external_id,
         "conf": write_configuration(job.configuration) if full else None,
-        "run": 0,
+        "run": job.run,
         "acl": None,
         "appPath": job.configuration["oozie.wf.application.path"] if full else None,
         "parentId": job.parent_id,

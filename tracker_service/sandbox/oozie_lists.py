@@ -10,6 +10,8 @@ from functools import partial
 from werkzeug.wrappers import Response
 
 from tracker_service.sandbox.answers import json_answer
+from tracker_service.sandbox.bundle_beans import bundle_bean
+from tracker_service.sandbox.bundles import Bundle
 from tracker_service.sandbox.cluster import Cluster
 from tracker_service.sandbox.coordinator_beans import coordinator_bean
 from tracker_service.sandbox.coordinators import Coordinator
@@ -37,7 +39,7 @@ _UNKNOWN_KIND = (
 class _Entry:
     """A job of any kind with what filters ask about it."""
 
-    job: Job | Coordinator
+    job: Job | Coordinator | Bundle
     name: str
     status: str
     changed_at: float
@@ -83,7 +85,8 @@ def _entries(cluster: Cluster, kind: str, ids: set[str] | None, now: float) -> l
         every = cluster.coordinators
         found = every.values() if ids is None else map(cluster.look_up_coordinator, ids)
         return [_coordinator(coordinator, now) for coordinator in found if coordinator]
-    return []
+    bundles = cluster.bundles.values() if ids is None else map(cluster.look_up_bundle, ids)
+    return [_bundle(bundle, now) for bundle in bundles if bundle]
 
 
 def _workflow(job: Job, now: float) -> _Entry:
@@ -96,6 +99,12 @@ def _coordinator(job: Coordinator, now: float) -> _Entry:
     changed_at = job.ends_at if job.has_ended(now) else job.started_at or job.created_at
     bean = partial(coordinator_bean, job, now)
     return _Entry(job, job.schedule.name, job.status(now), changed_at, bean)
+
+
+def _bundle(job: Bundle, now: float) -> _Entry:
+    changed_at = job.ends_at if job.has_ended(now) else job.started_at or job.created_at
+    bean = partial(bundle_bean, job, now)
+    return _Entry(job, job.collection.name, job.status(now), changed_at, bean)
 
 
 def _matching(entries: Iterable[_Entry], wanted: dict[str, set[str]], now: float) -> list[_Entry]:

@@ -5,7 +5,15 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from tracker_service.sandbox.courses import Action, ActionError, Run, Scenario, Schedule
+from tracker_service.sandbox.courses import (
+    Action,
+    ActionError,
+    Collection,
+    Run,
+    Scenario,
+    Schedule,
+)
+from tracker_service.sandbox.jobs import Definition
 from tracker_service.sandbox.recordings import recording
 
 SCRIPT_FAILED = ActionError(
@@ -156,6 +164,14 @@ _COORDINATORS = (
         ),
     ),
 )
+_DAILY = _COORDINATORS[0]
+_BUNDLES = (
+    Collection(
+        name="bundle",
+        description="has two coordinators like that one, each with an action that fails",
+        coordinators=(replace(_DAILY, name="first"), replace(_DAILY, name="second")),
+    ),
+)
 
 
 def scenarios() -> dict[str, Scenario]:
@@ -166,3 +182,33 @@ def scenarios() -> dict[str, Scenario]:
 def schedules() -> dict[str, Schedule]:
     """Return the ready-made coordinators by name."""
     return {schedule.name: schedule for schedule in _COORDINATORS}
+
+
+def collections() -> dict[str, Collection]:
+    """Return the ready-made bundles by name."""
+    return {collection.name: collection for collection in _BUNDLES}
+
+
+def course_of(definition: Definition, runs_s: float, problem: ActionError | None) -> Scenario:
+    """Return what a submitted workflow does: its first action runs so long and succeeds.
+
+    A problem lets it fail when it reaches that action, before any application.
+    """
+    [action] = scenarios()["succeeds"].actions
+    action = replace(
+        action,
+        name=definition.action,
+        ends_s=0.1 if problem else runs_s,
+        tries=((),) if problem else action.tries,
+        error=problem,
+        executable=definition.executable,
+        arguments=definition.arguments,
+        ok_to=definition.ok_to,
+        error_to=definition.error_to,
+    )
+    return Scenario(
+        name=definition.name,
+        description="",
+        actions=(action,),
+        status_of_failure="FAILED" if problem else "KILLED",
+    )

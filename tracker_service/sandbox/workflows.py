@@ -48,6 +48,19 @@ def submitted_configuration(sent: dict[str, str], user: str) -> dict[str, str]:
     }
 
 
+def usual_configuration(
+    user: str, name: str, path: str = "oozie.wf.application.path"
+) -> dict[str, str]:
+    """Return the configuration of a job that nobody has submitted."""
+    return {
+        path: f"{NAME_NODE}/user/{user}/{name}",
+        "user.name": user,
+        "mapreduce.job.user.name": user,
+        "resourceManager": "localhost:8032",
+        "nameNode": NAME_NODE,
+    }
+
+
 def write_configuration(properties: dict[str, str]) -> str:
     """Return the XML that Oozie shows as ``conf``."""
     entries = "".join(

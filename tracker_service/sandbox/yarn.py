@@ -7,8 +7,8 @@ import re
 from werkzeug.wrappers import Request, Response
 
 from tracker_service.sandbox.answers import error_page, json_answer
-from tracker_service.sandbox.cluster import STARTED_MS, Cluster
-from tracker_service.sandbox.jobs import Application
+from tracker_service.sandbox.cluster import Cluster
+from tracker_service.sandbox.jobs import STARTED_MS, Application
 
 _STATES = ("NEW", "NEW_SAVING", "SUBMITTED", "ACCEPTED", "RUNNING", "FINISHED", "FAILED", "KILLED")
 _HADOOP = {

@@ -7,20 +7,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
+from urllib.parse import quote
 
 import structlog
 
+from tracker_service.domain.applications import application_in
 from tracker_service.domain.jobs import (
     Action,
+    Children,
     JobDetails,
     JobId,
     JobStatus,
     JobType,
     Observation,
+    is_job_id,
     type_of,
 )
 from tracker_service.errors import BadInput, GatewayUnavailable, JobNotFound
@@ -29,6 +33,7 @@ from tracker_service.sources.gateway import Answer, GatewaySession
 log = structlog.get_logger()
 
 _GONE = ("E0604", "E0605")  #: the only codes that mean "there is no such job"
+_NO_SUCH_VIEW = "E0303"  #: `show` has a value that this Oozie does not know
 _NOT_UNDERSTOOD = ("E0302", "E0303", "E0420", "E1603")  #: a wrong parameter, filter, number
 
 
@@ -47,6 +52,13 @@ _SPELLING = {
     JobType.COORDINATOR: _Spelling("coordinatorjobs", "coordJobId", "coordJobName", "bundleId"),
     JobType.BUNDLE: _Spelling("bundlejobs", "bundleJobId", "bundleJobName", ""),
 }
+
+#: Where a job names what it has started, under which key, and with which last letter.
+_CHILDREN = {
+    JobType.COORDINATOR: ("actions", "externalId", "W"),
+    JobType.BUNDLE: ("bundleCoordJobs", "coordJobId", "C"),
+}
+ACTIONS_PER_PAGE = 1000  #: about 700 bytes each
 
 
 class Oozie:
@@ -142,6 +154,47 @@ class Oozie:
                 actions=tuple(_action(action) for action in actions or ()),
             )
 
+    def children(self, job_id: JobId, page: int = 0) -> Children:
+        """Ask what a coordinator or a bundle has started: a page of its actions, the oldest first.
+
+        Args:
+            page: the pages count from 0, with `ACTIONS_PER_PAGE` actions each; a bundle has one.
+
+        Raises:
+            JobNotFound, GatewayUnavailable, CredentialsRefused, AccessDenied: as `details`.
+        """
+        kind, path = type_of(job_id), f"oozie/v2/job/{job_id}"
+        # Without a length, version 2 leaves out the actions.
+        params = {"offset": str(page * ACTIONS_PER_PAGE + 1), "len": str(ACTIONS_PER_PAGE)}
+        body = _checked(self._session.ask("GET", path, params=params), job_id)
+        key, id_key, letter = _CHILDREN[kind]
+        with _trusting_nothing(path):
+            told = body[key] or ()
+            return Children(
+                observation=_observation(body, _SPELLING[kind], datetime.now(UTC)),
+                started=tuple(_child(each.get(id_key), letter) for each in told),
+                is_last=kind == JobType.BUNDLE or len(told) < ACTIONS_PER_PAGE,
+            )
+
+    def earlier_tries(self, action: Action) -> list[Action]:
+        """Ask for the tries of an action before its last one, which Oozie 5.0 and later tell.
+
+        Returns:
+            for each try the action with the ids that it had then; nothing if Oozie is older.
+
+        Raises:
+            JobNotFound: Oozie says that there is no such action.
+            GatewayUnavailable, CredentialsRefused, AccessDenied: nothing is known.
+        """
+        path = f"oozie/v2/job/{quote(action.id, safe='@')}"
+        answer = self._session.ask("GET", path, params={"show": "retries"})
+        if answer.status == 400 and answer.headers.get("oozie-error-code") == _NO_SUCH_VIEW:
+            log.info("earlier_tries_not_told", action=action.id)
+            return []
+        body = _checked(answer, action.id)
+        with _trusting_nothing(path):
+            return [_earlier(action, told) for told in body["retries"] or ()]
+
     def submit(self, configuration: bytes) -> JobId:
         """Submit and start a workflow.
 
@@ -201,8 +254,8 @@ def _refuse_trouble(answer: Answer) -> None:
         raise GatewayUnavailable(f"{answer.path}: {answer.explanation()}")
 
 
-def _checked(answer: Answer, job_id: JobId) -> dict[str, Any]:
-    """Return the body of an answer about one job, or raise what its error code means."""
+def _checked(answer: Answer, job_id: str) -> dict[str, Any]:
+    """Return the body of an answer about one job or action, or raise what its error code means."""
     code = answer.headers.get("oozie-error-code")
     if answer.status == 400 and code in _GONE:
         raise JobNotFound(f"Oozie does not know the job {job_id}")
@@ -231,6 +284,12 @@ def _observation(job: dict[str, Any], spelling: _Spelling, now: datetime) -> Obs
     )
 
 
+def _child(told: object, letter: str) -> JobId | None:
+    """Return the id of what an action has started; it is null while the action waits."""
+    text = str(told or "")
+    return JobId(text) if text.endswith(letter) and is_job_id(text) else None
+
+
 def _action(action: dict[str, Any]) -> Action:
     return Action(
         id=str(action["id"]),
@@ -244,6 +303,17 @@ def _action(action: dict[str, Any]) -> Action:
         error_message=action.get("errorMessage"),
         started_at=_time(action.get("startTime")),
         ended_at=_time(action.get("endTime")),
+        retry_count=int(action.get("userRetryCount") or 0),
+    )
+
+
+def _earlier(action: Action, told: dict[str, Any]) -> Action:
+    """Return an action as it was in an earlier try; only the console's address has its launcher."""
+    return replace(
+        action,
+        external_id=application_in(str(told.get("consoleUrl"))),
+        child_ids=str(told.get("externalChildIDs") or ""),
+        retry_count=int(told.get("attempt") or 0) - 1,
     )
 
 

@@ -184,6 +184,12 @@ def guard(connection: Connection, lease: Lease) -> None:
         raise LeaseLost(f"jobset {lease.jobset_id} is in epoch {epoch}, not in {lease.epoch}")
 
 
+def affinity(connection: Connection, lease: Lease) -> str:
+    """Return who is asked about the tasks of a jobset, and as whom."""
+    found = select(jobsets.c.affinity).where(jobsets.c.id == lease.jobset_id)
+    return str(connection.execute(found).scalar_one())
+
+
 def polled(connection: Connection, looked_at: Mapping[Lease, datetime]) -> None:
     """Note that all tasks of these jobsets were looked at, at the given instant or later."""
     rows = [

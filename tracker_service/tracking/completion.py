@@ -11,7 +11,7 @@ from threading import Lock
 
 import structlog
 
-from tracker_service.domain.jobs import JobStatus
+from tracker_service.domain.jobs import JobDetails, JobStatus
 from tracker_service.domain.tasks import Copy, Lease, TaskState, TrackTask
 from tracker_service.errors import (
     CredentialsRefused,
@@ -26,6 +26,7 @@ from tracker_service.sources.webhdfs import WebHdfs
 from tracker_service.store import copies, jobsets, tasks
 from tracker_service.store.engine import Store
 from tracker_service.tracking import outcome
+from tracker_service.tracking.children import ChildFollower, has_children
 from tracker_service.tracking.explorer import Exploration, explore
 
 log = structlog.get_logger()
@@ -67,6 +68,7 @@ class Completion:
         self._write_manifest = write_manifest
         self._store, self._identities = store, identities
         self._executor, self._clock = executor, clock
+        self._children = ChildFollower(store, clock)
         self._items: dict[int, _Item] = {}
         self._busy: set[str] = set()
         self._lock = Lock()
@@ -163,6 +165,9 @@ class Completion:
             return self._search(access, item)
         except (GatewayError, StoreUnavailable):
             raise
+        except LeaseLost as error:
+            self._lost(item, error)
+            return True
         except Exception:
             log.exception("search_broke", job=item.task.job_id)
             self._later(item)
@@ -176,7 +181,7 @@ class Completion:
         """
         found, gone, trouble = None, None, None
         try:
-            found = explore(access, item.task.job_id, is_wanted=item.task.copies_always)
+            found = self._explore(access, item.task)
         except JobNotFound as error:  # purged meanwhile; what was found before is saved
             gone = str(error)
         except CredentialsRefused:
@@ -185,11 +190,9 @@ class Completion:
             trouble = str(error)
         if found and not found.is_complete:
             trouble = "part of the cluster could not be asked for applications"
-        try:
-            trouble = trouble or self._tell_beside(access, item.task)
-            self._act_on(item, found, gone, trouble)
-        except LeaseLost as error:
-            self._lost(item, error)
+        not_told = self._tell_beside(access, item.task)
+        trouble = trouble or not_told
+        self._act_on(item, found, gone, trouble)
         return trouble is None
 
     def _tell_beside(self, access: ClusterAccess, task: TrackTask) -> str | None:
@@ -214,6 +217,13 @@ class Completion:
             jobsets.guard(connection, task.lease)
             tasks.note_manifest(connection, task.id, now)
         return None
+
+    def _explore(self, access: ClusterAccess, task: TrackTask) -> Exploration:
+        """Find what a job has started: applications, or other jobs, which are followed then."""
+        if not has_children(task.job_id):
+            return explore(access, task.job_id, is_wanted=task.copies_always)
+        details = JobDetails(observation=self._children.follow(access, task).observation)
+        return Exploration(details=details, applications=(), is_complete=True)
 
     def _act_on(
         self, item: _Item, found: Exploration | None, gone: str | None, trouble: str | None

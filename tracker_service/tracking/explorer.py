@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
 
-from tracker_service.domain.applications import Application, applications_of, yarn_tags
+from tracker_service.domain.applications import (
+    Application,
+    ApplicationId,
+    applications_of,
+    yarn_tags,
+)
 from tracker_service.domain.jobs import JobDetails, JobId
 from tracker_service.errors import AccessDenied, GatewayUnavailable, JobNotFound, RequestRefused
 from tracker_service.sources.access import ClusterAccess
+from tracker_service.sources.oozie import Oozie
 from tracker_service.sources.yarn import Yarn
 
 log = structlog.get_logger()
@@ -45,13 +52,11 @@ def explore(access: ClusterAccess, job_id: JobId, *, is_wanted: bool = False) ->
     for member in below:
         for app in applications_of(member.observation.id, member.actions):
             found.setdefault(app.id, app)
-    try:
-        for app in _never_recorded(access.yarn, family):
-            found.setdefault(app.id, app)
-    except (AccessDenied, RequestRefused) as error:
-        log.info("tag_search_refused", job=job_id, reason=str(error))
-    except GatewayUnavailable:
-        is_complete = False
+    for search in (
+        _of_earlier_tries(access.oozie, family),
+        _never_recorded(access.yarn, family),
+    ):
+        is_complete &= _collect(found, job_id, search)
     return Exploration(details=details, applications=tuple(found.values()), is_complete=is_complete)
 
 
@@ -85,6 +90,31 @@ def _sub_workflows(access: ClusterAccess, top: JobDetails) -> tuple[list[JobDeta
             except GatewayUnavailable:  # the next would only wait as long
                 return found, False
     return found, True
+
+
+def _collect(
+    found: dict[ApplicationId, Application], job_id: JobId, search: Iterator[Application]
+) -> bool:
+    """Add what a search finds; return whether it could be finished."""
+    try:
+        for app in search:
+            found.setdefault(app.id, app)
+    except (AccessDenied, RequestRefused) as error:
+        log.info("search_refused", job=job_id, reason=str(error))
+    except GatewayUnavailable as error:
+        log.info("search_unfinished", job=job_id, reason=str(error))
+        return False
+    return True
+
+
+def _of_earlier_tries(oozie: Oozie, family: list[JobDetails]) -> Iterator[Application]:
+    """Yield the applications of the tries that Oozie has repeated: an action names its last."""
+    for member in family:
+        for action in member.actions:
+            if action.retry_count:
+                with suppress(JobNotFound):  # the action was rerun meanwhile, or purged
+                    earlier = oozie.earlier_tries(action)
+                    yield from applications_of(member.observation.id, earlier)
 
 
 def _never_recorded(yarn: Yarn, family: list[JobDetails]) -> Iterator[Application]:

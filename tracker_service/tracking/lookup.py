@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,7 +14,7 @@ from tracker_service.domain.jobs import JobDetails, JobId, JobStatus
 from tracker_service.domain.tasks import Copy, TaskState
 from tracker_service.errors import GatewayError, JobNotFound
 from tracker_service.identities import Caller, Identities
-from tracker_service.store import copies, jobs, tasks
+from tracker_service.store import children, copies, jobs, tasks
 from tracker_service.store.engine import Connection, Store
 from tracker_service.store.jobs import StateChange
 from tracker_service.store.tasks import TrackedJob
@@ -47,6 +47,7 @@ class JobView:
     copies: Sequence[Copy] = ()
     actions: Sequence[Mapping[str, Any]] = ()  #: the fields of `Action`
     history: Sequence[StateChange] = ()
+    children: Mapping[JobId, JobStatus] = field(default_factory=dict)  #: those tracked as well
     retention: timedelta  #: how long the cluster keeps a log
     searched_since: datetime | None = None  #: end of a job whose applications are looked for
 
@@ -144,6 +145,7 @@ class Lookup:
                 copies=_copies(connection, runs),
                 actions=jobs.actions_of(connection, newest.job.key),
                 history=jobs.history(connection, newest.job.key),
+                children=children.known(connection, caller.name, job_id),
             )
 
     def copies(self, caller: Caller, job_id: JobId) -> JobCopies:

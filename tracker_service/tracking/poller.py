@@ -28,6 +28,7 @@ from tracker_service.sources.access import ClusterAccess
 from tracker_service.store import jobsets
 from tracker_service.store.engine import Store
 from tracker_service.tracking import outcome
+from tracker_service.tracking.children import ChildFollower, has_children
 from tracker_service.tracking.schedule import Entry, Schedule
 
 log = structlog.get_logger()
@@ -36,6 +37,9 @@ _BACKGROUND_SHARE = 0.1  #: details of running jobs, as a part of the bulk reque
 _MAX_BUDGET = 10.0
 _TROUBLES_IN_A_ROW = 3
 _IN_VAIN = 6  #: failed looks at the details of a job that has ended
+_CHILDREN_IN_VAIN = 40  #: the same of one that starts others, which would be lost: six hours
+_CHILDREN_AFTER_S = 60.0  #: from one look at what a running job has started to the next
+_PARENTS_AT_ONCE = 50  #: of one user: their jobs' states are not to become old meanwhile
 _GONE_FOR_S = 300.0  #: Oozie may have been started on the wrong database: no job ends before
 
 
@@ -67,6 +71,7 @@ class Poller:
     ) -> None:
         self._store, self._identities, self._schedule = store, identities, schedule
         self._executor, self._clock = executor, clock
+        self._children = ChildFollower(store, clock)
         self._budget = _Budget()
         self._noted: dict[Lease, datetime] = {}
 
@@ -162,8 +167,12 @@ class Poller:
             entry.task = task
             self._leave_if_not_watched(entry)
 
-    def _look_closer_at(self, access: ClusterAccess, entries: Sequence[Entry]) -> None:
-        """Look at some jobs one by one; trouble with one of them does not stop the others."""
+    def _look_closer_at(self, access: ClusterAccess, entries: Sequence[Entry]) -> bool:
+        """Look at some jobs one by one; trouble with one of them does not stop the others.
+
+        Returns:
+            False if the last of them could not be asked about, because Oozie cannot be reached.
+        """
         in_a_row = 0
         for entry in entries:
             if not self._schedule.holds(entry.task.lease):
@@ -183,12 +192,13 @@ class Poller:
                 log.exception("details_broke", job=entry.task.job_id)
                 self._schedule.trouble(entry, time.monotonic())
             if in_a_row == _TROUBLES_IN_A_ROW:
-                return  # it is not the jobs: the rest is asked about after the next bulk answer
+                break  # it is not the jobs: the rest is asked about after the next bulk answer
+        return in_a_row == 0
 
     def _look_closer(self, access: ClusterAccess, entry: Entry) -> None:
         """Ask for a job's details; if it has ended, end its task or have its logs copied."""
         try:
-            details = access.oozie.details(entry.task.job_id)
+            details = self._details(access, entry)
         except JobNotFound as error:
             self._miss(entry, str(error))
             return
@@ -197,9 +207,23 @@ class Poller:
         self._schedule.looked(entry, details.observation.observed_at, now)
         self._act_on(entry, details)
 
+    def _details(self, access: ClusterAccess, entry: Entry) -> JobDetails:
+        """Ask for a job's details; follow all that it has started, if it is one that starts jobs.
+
+        At its end all is looked at again: a part of it may have been run again.
+        """
+        task = entry.task
+        if not has_children(task.job_id):
+            return access.oozie.details(task.job_id)
+        settled = 0 if task.status.is_terminal else entry.settled_pages
+        followed = self._children.follow(access, task, settled)
+        entry.settled_pages = followed.settled_pages
+        return JobDetails(observation=followed.observation)
+
     def _go_on_without_details(self, entry: Entry) -> None:
         """Do what is to be done for an ended job with what is known, once asking was in vain."""
-        if entry.troubles < _IN_VAIN or not entry.task.status.is_terminal:
+        in_vain = _CHILDREN_IN_VAIN if has_children(entry.task.job_id) else _IN_VAIN
+        if entry.troubles < in_vain or not entry.task.status.is_terminal:
             return
         with self._unless_lost(entry.task.lease):
             with self._store.begin() as connection:
@@ -246,18 +270,23 @@ class Poller:
     def _look_in_the_background(self, access: ClusterAccess, entries: Sequence[Entry]) -> None:
         """Ask for the details of a few running jobs, those first that have waited longest.
 
-        So the applications of actions that are retried later become known.
+        So the applications of actions that are retried later become known, and what coordinators
+        and bundles start. When Oozie cannot be reached, the rest waits for the next look.
         """
         running = [
             entry
-            for entry in entries
+            for entry in sorted(entries, key=lambda entry: entry.details_at)
             if entry.task.state == TaskState.WATCHING and not entry.task.status.is_terminal
         ]
-        longest = sorted(running, key=lambda entry: entry.details_at)
-        for entry in longest[: self._budget.spend(len(longest))]:
+        parents = [entry for entry in running if has_children(entry.task.job_id)]
+        others = [entry for entry in running if not has_children(entry.task.job_id)]
+        waiting = [entry for entry in parents if _wants_children(entry)][:_PARENTS_AT_ONCE]
+        for entry in (*waiting, *others[: self._budget.spend(len(others))]):
             due, entry.details_at = entry.due, time.monotonic()  # tried, whatever comes of it
-            self._look_closer_at(access, [entry])
+            is_there = self._look_closer_at(access, [entry])
             entry.due = min(entry.due, due)  # the job itself is asked about as before
+            if not is_there:
+                return
 
     def _note_sweep(self, owner: str) -> None:
         """Write once for each jobset since when all its jobs have been looked at."""
@@ -280,3 +309,8 @@ class Poller:
             log.warning("lease_lost", jobset=lease.jobset_id, reason=str(error))
             self._noted.pop(lease, None)
             self._schedule.lose(lease)
+
+
+def _wants_children(entry: Entry) -> bool:
+    """Tell whether it is time to ask what a running coordinator or bundle has started."""
+    return time.monotonic() - entry.details_at >= _CHILDREN_AFTER_S

@@ -23,7 +23,8 @@ class Entry:
     task: TrackTask
     due: float
     looked_at: datetime | None = None  #: when the answer came that told its state
-    details_at: float = 0.0  #: when its actions were asked for
+    details_at: float = -_NEVER  #: when its actions were asked for
+    settled_pages: int = 0  #: of a coordinator: pages of actions with nothing left to come
     gone_since: float | None = None  #: since when Oozie says that there is no such job
     troubles: int = 0  #: closer looks in a row that failed
 

@@ -150,10 +150,6 @@ def test_jobs_come_in_pages_of_fifty(guest, cluster):
     assert (first["total"], len(first["workflows"]), len(last["workflows"])) == (60, 50, 10)
 
 
-def test_there_are_no_bundles(guest):
-    assert guest.ask("oozie/v2/jobs?jobtype=bundle").json["bundlejobs"] == []
-
-
 def test_a_kind_of_job_that_does_not_exist_is_an_error_of_oozie(guest):
     assert guest.ask("oozie/v2/jobs?jobtype=odd").status_code == 500
     assert "coordinatorjobs" in guest.ask("oozie/v2/jobs?jobtype=coordinator").json
@@ -279,3 +275,75 @@ def test_ten_thousand_jobs_stay_fast(guest, cluster):
 
     assert found["total"] == 100
     assert time.perf_counter() - began < 0.2
+
+
+RERUN = b"<configuration/>"
+
+
+def rerun(guest, job_id, body=RERUN):
+    path = f"oozie/v2/job/{job_id}?action=rerun"
+    return guest.ask(path, "PUT", data=body, content_type="application/xml;charset=UTF-8")
+
+
+def test_a_job_that_is_run_again_keeps_its_id_and_runs_anew(guest, cluster, clock):
+    job_id = cluster.start("fails", runs_s=2)
+    clock.advance(3)
+    before = guest.info(job_id)
+
+    answer = rerun(guest, job_id)
+
+    assert (answer.status_code, answer.data) == (200, b"")
+    clock.advance(1)
+    running = guest.info(job_id)
+    assert (running["run"], running["status"], running["endTime"]) == (1, "RUNNING", None)
+    assert running["createdTime"] == before["createdTime"]
+    assert running["startTime"] > before["startTime"]
+    clock.advance(2)
+    after = guest.info(job_id)
+    assert (after["run"], after["status"]) == (1, "KILLED")
+    ids = [told["actions"][1]["externalId"] for told in (before, after)]
+    assert ids[0] != ids[1]
+    assert [guest.app(each)["state"] for each in ids] == ["FINISHED", "FINISHED"]
+    [listed] = guest.ask(f"oozie/v2/jobs?filter=id%3D{job_id}").json["workflows"]
+    assert listed["run"] == 1
+
+
+def test_the_logs_of_an_earlier_run_stay_in_hdfs(guest, cluster, clock):
+    job_id = cluster.start("fails", runs_s=2)
+    clock.advance(2.1)  # ended, and not yet aggregated
+
+    cluster.rerun(job_id)
+    clock.advance(5)
+
+    with cluster.settled():
+        first, second = (each for each in cluster.applications.values() if each.job.run in (0, 1))
+    for application in (first, second):
+        assert guest.hdfs(application.log_directory, "LISTSTATUS").status_code == 200
+        assert application.text
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (RERUN, "E0805"),
+        (
+            b"<configuration>"
+            b"<property><name>oozie.wf.rerun.failnodes</name><value>true</value></property>"
+            b"<property><name>oozie.wf.rerun.skip.nodes</name><value>a</value></property>"
+            b"</configuration>",
+            "E0404",
+        ),
+    ],
+)
+def test_what_runs_still_cannot_be_run_again(guest, cluster, body, code):
+    job_id = cluster.start("never-ends")
+
+    answer = rerun(guest, job_id, body)
+
+    assert (answer.status_code, answer.headers["oozie-error-code"]) == (400, code)
+    assert guest.info(job_id)["run"] == 0
+
+
+def test_what_oozie_does_not_know_cannot_be_run_again(guest, cluster):
+    for unknown in ("0009999-200101000000000-oozie-test-W", cluster.start_coordinator()):
+        assert rerun(guest, unknown).headers["oozie-error-code"] == "E0605"

@@ -1,0 +1,134 @@
+"""Stand between the service and the gateway, and do something at a chosen request."""
+
+from __future__ import annotations
+
+import re
+import ssl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPResponse, HTTPSConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Event, Lock, Thread
+from urllib.parse import urlsplit
+
+from tests.stands import Stand
+
+_HOP = {"connection", "transfer-encoding", "content-length", "keep-alive", "host"}
+
+
+@dataclass
+class Trap:
+    """What is to be done once, at the first request that fits."""
+
+    pattern: re.Pattern[str]  #: of method and target: `PUT /gateway/…?op=RENAME…`
+    is_behind: bool  #: after the gateway has answered; the answer gets lost
+    do: Callable[[], None]
+    sprung: Event
+
+
+class Between:
+    """A way to the gateway that can break off."""
+
+    def __init__(self, stand: Stand) -> None:
+        self._target = urlsplit(stand.url)
+        self._ca_file = stand.ca_file
+        self._trap: Trap | None = None
+        self._lock = Lock()
+        between = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def handle_one_request(self) -> None:
+                self.raw_requestline = self.rfile.readline(65537)
+                if not self.raw_requestline or not self.parse_request():
+                    self.close_connection = True
+                    return
+                between._pass_on(self)
+
+            def log_message(self, *_: object) -> None:
+                """Say nothing."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.origin = f"http://127.0.0.1:{self._server.server_port}"
+        #: The URL of the topology, as a client of the gateway needs it.
+        self.url = self.origin + self._target.path
+
+    @contextmanager
+    def running(self) -> Iterator[Between]:
+        """Pass requests on for the length of the block."""
+        Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+        try:
+            yield self
+        finally:
+            self._server.shutdown()
+            self._server.server_close()
+
+    def at(self, pattern: str, do: Callable[[], None], *, is_behind: bool) -> Event:
+        """Do something at the next request that fits, and let that request have no answer.
+
+        Returns:
+            an event that is set when it is done.
+        """
+        trap = Trap(re.compile(pattern), is_behind, do, Event())
+        with self._lock:
+            self._trap = trap
+        return trap.sprung
+
+    def _pass_on(self, handler: BaseHTTPRequestHandler) -> None:
+        body = b"".join(_body(handler))
+        trap = self._taken(f"{handler.command} {handler.path}")
+        if trap is None or trap.is_behind:
+            answer, content = self._asked(handler, body)
+        if trap is not None:
+            trap.do()
+            trap.sprung.set()
+            handler.close_connection = True
+            return
+        handler.send_response_only(answer.status, answer.reason)
+        for name, value in answer.getheaders():
+            if name.lower() not in _HOP:
+                handler.send_header(name, self._here(value) if name == "Location" else value)
+        handler.send_header("Content-Length", str(len(content)))
+        handler.end_headers()
+        handler.wfile.write(content)
+
+    def _taken(self, request: str) -> Trap | None:
+        with self._lock:
+            if self._trap is None or not self._trap.pattern.search(request):
+                return None
+            trap, self._trap = self._trap, None
+            return trap
+
+    def _asked(self, handler: BaseHTTPRequestHandler, body: bytes) -> tuple[HTTPResponse, bytes]:
+        headers = {k: v for k, v in handler.headers.items() if k.lower() not in _HOP}
+        connection = self._connection()
+        try:
+            connection.request(handler.command, handler.path, body or None, headers)
+            answer = connection.getresponse()
+            return answer, answer.read()
+        finally:
+            connection.close()
+
+    def _connection(self) -> HTTPConnection:
+        host, port = str(self._target.hostname), self._target.port
+        if self._target.scheme == "http":
+            return HTTPConnection(host, port, timeout=60)
+        context = ssl.create_default_context(cafile=str(self._ca_file))
+        return HTTPSConnection(host, port, timeout=60, context=context)
+
+    def _here(self, location: str) -> str:
+        parts = urlsplit(location)
+        return f"{self.origin}{parts.path}?{parts.query}" if parts.netloc else location
+
+
+def _body(handler: BaseHTTPRequestHandler) -> Iterator[bytes]:
+    """Yield the body of a request, whichever way its length is told."""
+    if "chunked" not in handler.headers.get("Transfer-Encoding", ""):
+        yield handler.rfile.read(int(handler.headers.get("Content-Length") or 0))
+        return
+    while length := int(handler.rfile.readline(), 16):
+        yield handler.rfile.read(length)
+        handler.rfile.readline()
+    handler.rfile.readline()

@@ -1,0 +1,109 @@
+"""Everything that a job started is found and followed, and the logs of it are saved."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.acceptance.conftest import Run
+from tests.acceptance.service import RunningService
+from tests.acceptance.test_main_way import assert_all_logs_are_saved
+from tests.stands import Stand, access
+from tests.waiting import until
+from tracker_service.domain.jobs import JobId, Observation
+
+pytestmark = pytest.mark.slow
+
+
+def wait_for_end(stand: Stand, job: str) -> Observation:
+    """Wait until a job has ended, whether anybody tracks it or not."""
+    oozie = access(stand).oozie
+    return until(
+        lambda: oozie.jobs([JobId(job)])[JobId(job)],
+        lambda seen: seen.status.is_terminal,
+        seconds=120,
+    )
+
+
+def test_the_logs_of_all_tries_are_saved_of_a_job_that_is_posted_when_it_has_ended(
+    service: RunningService, stand: Stand
+) -> None:
+    job = stand.start("retried")
+    wait_for_end(stand, job)
+    assert len(stand.yarn_applications(job)) == 2
+
+    service.track(job)
+
+    assert_all_logs_are_saved(service, stand, job)
+
+
+def test_each_workflow_of_a_coordinator_is_followed_and_the_logs_of_those_that_fail_are_saved(
+    service: RunningService, stand: Stand
+) -> None:
+    coordinator = stand.start("daily")
+
+    service.track(coordinator)
+
+    service.wait_for(coordinator, "DONEWITHERROR")
+    children = until(
+        lambda: service.get(f"job/{coordinator}").json()["children"],
+        lambda told: {each["status"] for each in told} == {"SUCCEEDED", "KILLED"},
+    )
+    assert len(children) == 3
+    [failed] = [each["id"] for each in children if each["status"] == "KILLED"]
+    assert_all_logs_are_saved(service, stand, failed)
+    for job in (coordinator, *(each["id"] for each in children)):
+        until(lambda job=job: service.live_tasks(job) == 0)
+
+
+def test_a_coordinator_that_is_posted_when_it_has_ended_tells_of_all_its_workflows(
+    service: RunningService, stand: Stand
+) -> None:
+    coordinator = stand.start("daily")
+    wait_for_end(stand, coordinator)
+
+    service.track(coordinator)
+
+    until(lambda: service.live_tasks(coordinator) == 0)
+    told = service.get(f"job/{coordinator}").json()["children"]
+    assert sorted(each["status"] for each in told) == ["KILLED", "SUCCEEDED", "SUCCEEDED"]
+    [failed] = [each["id"] for each in told if each["status"] == "KILLED"]
+    assert_all_logs_are_saved(service, stand, failed)
+
+
+def test_all_that_a_bundle_starts_is_followed(service: RunningService, stand: Stand) -> None:
+    bundle = stand.start("bundle")
+
+    service.track(bundle)
+
+    service.wait_for(bundle, "DONEWITHERROR")
+    coordinators = until(
+        lambda: service.get(f"job/{bundle}").json()["children"],
+        lambda told: [each["status"] for each in told] == ["DONEWITHERROR"] * 2,
+    )
+    for coordinator in coordinators:
+        told = until(
+            lambda of=coordinator["id"]: service.get(f"job/{of}").json()["children"],
+            lambda told: len(told) == 3 and "RUNNING" not in [each["status"] for each in told],
+        )
+        [failed] = [each["id"] for each in told if each["status"] == "KILLED"]
+        assert_all_logs_are_saved(service, stand, failed)
+
+
+def test_the_logs_of_a_run_after_the_first_are_saved_beside_those_of_the_first(
+    run: Run, stand: Stand
+) -> None:
+    service = run(stand, TRACKER_POLLING__RERUN_LOOK_S=2)
+    other = stand.start("sleep")  # a job that goes on, so that the credential is kept
+    job = stand.start("fail")
+    service.track(other, job)
+    [first] = service.wait_saved(job)
+    old = service.get(f"job/{job}/logs/{first}").content
+
+    stand.rerun(job, "fail")
+
+    until(lambda: service.get(f"job/{job}").json()["run"], lambda seen: seen == 1)
+    assert_all_logs_are_saved(service, stand, job)
+    copies = service.get(f"job/{job}/logs/status").json()["jobs"]
+    assert len(copies) == 2
+    assert service.get(f"job/{job}/logs/{first}").content == old
+    stand.kill(other)

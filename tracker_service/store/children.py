@@ -1,0 +1,81 @@
+"""Keep what coordinators and bundles start: tasks of their own, for whoever tracks those."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import and_, or_, select
+
+from tracker_service.domain.jobs import JobId, JobStatus
+from tracker_service.domain.tasks import TaskState, TrackTask, Wish
+from tracker_service.store import jobsets, tasks
+from tracker_service.store.engine import Connection, insert_new
+from tracker_service.store.jobs import OOZIE, KeptJob
+from tracker_service.store.tables import jobs
+from tracker_service.store.tables import tasks as task_table
+
+LISTED = 1000  #: children of one job that are told at most, the newest first
+_CHUNK = 500  #: ids in one statement
+
+
+def without_task(connection: Connection, owner: str, ids: Sequence[JobId]) -> list[JobId]:
+    """Return those of these jobs that a user does not track, and has not tracked before."""
+    there: set[str] = set()
+    for start in range(0, len(ids), _CHUNK):
+        there.update(
+            connection.scalars(
+                select(jobs.c.external_id)
+                .join(task_table, task_table.c.job_id == jobs.c.id)
+                .where(jobs.c.kind == OOZIE, jobs.c.external_id.in_(ids[start : start + _CHUNK]))
+                .where(task_table.c.kind == tasks.TRACK, task_table.c.owner == owner)
+            )
+        )
+    return [job_id for job_id in ids if job_id not in there]
+
+
+def follow(
+    connection: Connection, parent: TrackTask, started: Sequence[KeptJob], now: datetime
+) -> None:
+    """Give each of these jobs a task of its own, for the user who tracks what has started them.
+
+    A job that succeeded and whose logs nobody wants has nothing left to do: its task has ended.
+    """
+    is_live = {
+        job.key: parent.copies_always or job.status != JobStatus.SUCCEEDED for job in started
+    }
+    tasks.track(
+        connection,
+        parent.owner,
+        jobsets.affinity(connection, parent.lease),
+        [job for job in started if is_live[job.key]],
+        now,
+        Wish.ALL if parent.copies_always else Wish.OF_FAILURES,
+    )
+    ended: dict[str, Any] = {"kind": tasks.TRACK, "owner": parent.owner, "state": TaskState.ENDED}
+    ended |= {"copies_always": False, "created_at": now, "ended_at": now}
+    rows = [ended | {"job_id": job.key} for job in started if not is_live[job.key]]
+    insert_new(connection, task_table, rows)
+
+
+def known(connection: Connection, owner: str, parent_id: JobId) -> dict[JobId, JobStatus]:
+    """Return the state of what a job has started and a user tracks, the newest first.
+
+    A workflow names as its parent `<coordinator>@<number>`, a coordinator its bundle. No more than
+    `LISTED` are told.
+    """
+    of_an_action = and_(jobs.c.parent_id >= f"{parent_id}@", jobs.c.parent_id < f"{parent_id}A")
+    rows = connection.execute(
+        select(jobs.c.external_id, jobs.c.status)
+        .join(task_table, task_table.c.job_id == jobs.c.id)
+        .where(jobs.c.kind == OOZIE, or_(jobs.c.parent_id == parent_id, of_an_action))
+        .where(task_table.c.kind == tasks.TRACK, task_table.c.owner == owner)
+        .where(task_table.c.stopped_at.is_(None))
+        .order_by(jobs.c.id.desc())
+        .limit(LISTED)
+    )
+    found: dict[JobId, JobStatus] = {}
+    for row in rows:  # a later run of a job stands before the earlier
+        found.setdefault(JobId(row.external_id), JobStatus(row.status))
+    return found

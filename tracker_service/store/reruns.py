@@ -1,0 +1,67 @@
+"""Know which jobs that have ended may be run again, and who of their users can still ask."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import exists, func, select
+
+from tracker_service.domain.jobs import JobId, JobStatus
+from tracker_service.domain.tasks import Lease, TaskState
+from tracker_service.store.engine import Connection
+from tracker_service.store.jobs import OOZIE
+from tracker_service.store.tables import jobs, tasks
+from tracker_service.store.tasks import TRACK
+
+_ENDS = [status for status in JobStatus if status.is_terminal and status != JobStatus.NOT_FOUND]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndedRun:
+    """The newest run of a workflow that a user tracked until it had ended."""
+
+    run: int
+    copies_always: bool
+
+
+def askers(connection: Connection, leases: Iterable[Lease]) -> dict[str, Lease]:
+    """Return the users for whom the holder of these leases has to ask, each with one of them.
+
+    Those with a live task have left a credential. One worker asks for each: the one that holds the
+    first of the user's jobsets.
+    """
+    held = {lease.jobset_id: lease for lease in leases}
+    rows = connection.execute(
+        select(tasks.c.owner, func.min(tasks.c.jobset_id).label("jobset_id"))
+        .where(tasks.c.kind == TRACK, tasks.c.jobset_id.is_not(None))
+        .group_by(tasks.c.owner)
+    )
+    return {row.owner: held[row.jobset_id] for row in rows if row.jobset_id in held}
+
+
+def ended(connection: Connection, owner: str, since: datetime) -> dict[JobId, EndedRun]:
+    """Return a user's workflows of which the newest tracked run has ended, its task since then.
+
+    Those that the user has stopped to track are left out.
+    """
+    later, of_later = jobs.alias(), tasks.alias()
+    has_later_run = exists().where(
+        later.c.kind == OOZIE,
+        later.c.external_id == jobs.c.external_id,
+        later.c.run > jobs.c.run,
+        of_later.c.job_id == later.c.id,
+        of_later.c.owner == owner,
+    )
+    rows = connection.execute(
+        select(jobs.c.external_id, jobs.c.run, tasks.c.copies_always)
+        .join(jobs, jobs.c.id == tasks.c.job_id)
+        .where(tasks.c.kind == TRACK, tasks.c.owner == owner, tasks.c.state == TaskState.ENDED)
+        .where(tasks.c.ended_at >= since, tasks.c.stopped_at.is_(None), ~has_later_run)
+        .where(jobs.c.kind == OOZIE, jobs.c.external_id.endswith("W"), jobs.c.status.in_(_ENDS))
+    )
+    return {
+        JobId(row.external_id): EndedRun(run=row.run, copies_always=row.copies_always)
+        for row in rows
+    }
