@@ -11,8 +11,9 @@ import pytest
 import requests
 
 from tests.acceptance import command
+from tests.acceptance.conftest import Run
 from tests.acceptance.service import RunningService
-from tests.stands import Stand, access
+from tests.stands import SandboxStand, Stand, access
 from tests.waiting import until
 from tracker_service.errors import PathNotFound
 
@@ -151,3 +152,21 @@ def test_a_log_that_waits_is_given_up_when_the_logs_are_removed(
     [copy] = service.get(f"job/{job}/logs/status").json()["jobs"].values()
     assert (copy["status"], copy["reason"]) == ("KILLED", "you removed the logs")
     stand.kill(job)
+
+
+def test_old_logs_of_who_tracks_something_are_removed(sandbox: SandboxStand, run: Run) -> None:
+    service = run(sandbox, TRACKER_COPYING__KEEP_COPIES_H=0.0001)
+    failed, running = sandbox.start("fail"), sandbox.start("sleep")
+    service.track(failed, running)
+    [copy] = service.wait_saved(failed).values()
+    assert copy["status"] == "SUCCEEDED"
+
+    def told() -> dict[str, Any]:
+        [now] = service.get(f"job/{failed}/logs/status").json()["jobs"].values()
+        return dict(now)
+
+    gone = until(told, lambda seen: seen["status"] == "KILLED", seconds=150)  # it looks each minute
+    assert gone["reason"] == "removed: older than copying.keep_copies_h"
+    assert names(sandbox, copy["path"].rpartition("/")[0]) is None
+    assert service.get(f"job/{failed}").json()["logs"] is None
+    sandbox.kill(running)
