@@ -41,7 +41,7 @@ def create_app(service: Service) -> Flask:
     for blueprint in (
         tasks.blueprint(service.intake, service.lookup),
         jobs.blueprint(service.lookup, service.settings.rights.admins),
-        logs.blueprint(service.lookup, service.identities),
+        logs.blueprint(service.lookup, service.identities, service.removal),
     ):
         # Each blueprint says itself who may call: others will come with other credentials.
         blueprint.before_request(

@@ -14,9 +14,11 @@ from tracker_service.api.allowance import Allowance
 from tracker_service.archive.aggregation import Aggregation
 from tracker_service.archive.choice import Chooser
 from tracker_service.archive.copier import Copier
+from tracker_service.archive.expiry import Expiry
 from tracker_service.archive.finder import Finder
 from tracker_service.archive.manifest import write_manifest
 from tracker_service.archive.progress import CopyLimits, Progress
+from tracker_service.archive.removal import Removal
 from tracker_service.archive.steps import Steps
 from tracker_service.archive.streams import Streams
 from tracker_service.archive.workflow_copy import WorkflowOptions
@@ -55,6 +57,7 @@ class Service:
     identities: Identities
     intake: Intake
     lookup: Lookup
+    removal: Removal
     allowance: Allowance
     metrics: Metrics
     clock: Clock
@@ -74,7 +77,14 @@ def build_service(settings: Settings, clock: Clock = utc_now) -> Service:
         store=store,
         identities=identities,
         intake=Intake(store, identities, clock),
-        lookup=Lookup(store, identities, timedelta(hours=settings.polling.listed_h), clock),
+        lookup=Lookup(
+            store,
+            identities,
+            timedelta(hours=settings.polling.listed_h),
+            timedelta(hours=settings.copying.retention_h),
+            clock,
+        ),
+        removal=Removal(store, clock),
         allowance=Allowance(store, settings.serve.requests_per_minute, clock),
         metrics=metrics,
         clock=clock,
@@ -110,11 +120,13 @@ def build_worker(settings: Settings, clock: Clock = utc_now) -> Worker:
         clock,
     )
     copier = Copier(store, identities, copiers, streams, steps, progress, clock)
+    kept_for = timedelta(hours=copying.keep_copies_h) if copying.keep_copies_h else None
     duties = Duties(
         schedule=schedule,
         poller=Poller(store, identities, schedule, pollers, clock),
         completion=Completion(store, identities, copiers, write_manifest, clock),
         copier=copier,
+        expiry=Expiry(store, identities, kept_for, clock),
         reruns=Reruns(
             store,
             identities,

@@ -18,6 +18,7 @@ TrackerError
 ├── StoreUnavailable          the database does not answer: try again later
 ├── NotTracked                the caller does not track this job
 ├── LogNotSaved               there is no saved log yet, with the reason
+├── LogInUse                  this log is being copied now: wait until that is finished
 ├── LogFileBroken             a file of aggregated logs is damaged: no reading again will mend it
 └── LeaseLost                 another worker holds this jobset now: drop it
 """
@@ -106,6 +107,10 @@ class NotTracked(TrackerError):
 
 class LogNotSaved(TrackerError):
     """No log of this job is saved yet."""
+
+
+class LogInUse(TrackerError):
+    """This log is being copied now; wait until that is finished."""
 
 
 class LogFileBroken(TrackerError):

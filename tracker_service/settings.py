@@ -148,6 +148,7 @@ class CopySettings(_Section):
         )
     )
     retention_h: Seconds = 7 * 24  #: `yarn.log-aggregation.retain-seconds`: then logs are deleted
+    keep_copies_h: Seconds | None = None  #: then saved logs are removed; None: never
     queue: str | None = None  #: YARN queue of the copy workflows
     name_node: str = "hdfs://namenode"  #: Knox puts the true one in its place
     resource_manager: str = "resourcemanager"  #: likewise

@@ -21,6 +21,7 @@ from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from tracker_service.archive.copier import Copier
+from tracker_service.archive.expiry import Expiry
 from tracker_service.domain.tasks import Lease, TaskState, TrackTask
 from tracker_service.errors import StoreUnavailable
 from tracker_service.store import allowances, credentials, jobsets, tasks
@@ -37,6 +38,7 @@ _TEND_S = 0.5  #: between two looks for new work; a posted job waits this long a
 _SWEEP_S = 0.1
 _SAVE_S = 0.5
 _TIDY_S = 60
+_EXPIRE_S = 60
 _SILENT_WORKER_S = 86_400
 
 
@@ -48,6 +50,7 @@ class Duties:
     poller: Poller
     completion: Completion
     copier: Copier
+    expiry: Expiry
     reruns: Reruns
 
 
@@ -83,11 +86,13 @@ class Worker:
             (self.save, _SAVE_S),
             (self.look_for_reruns, self._duties.reruns.every_s),
             (self.tidy, _TIDY_S),
+            (self.expire, _EXPIRE_S),
         ):
             scheduler.add_job(_kept_alive(duty), "interval", seconds=seconds, id=duty.__name__)
         log.info("worker_started", worker=self.id)
         scheduler.start()
         stop.wait()
+        self._duties.expiry.stop()
         scheduler.shutdown()
         self.stop()
 
@@ -153,6 +158,10 @@ class Worker:
             credentials.forget_verdicts(connection, self._clock())
             allowances.forget(connection, self._clock())
             jobsets.forget_silent_workers(connection, _SILENT_WORKER_S)
+
+    def expire(self) -> None:
+        """Remove saved logs that are too old."""
+        self._duties.expiry.advance(list(self._held))
 
     def stop(self) -> None:
         """Give all jobsets back at once, then finish what has begun; late writes change nothing."""

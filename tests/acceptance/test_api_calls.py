@@ -72,8 +72,8 @@ def test_a_saved_log_is_copied_again_with_refresh_and_is_readable_all_the_time(
     def is_new() -> bool:
         assert service.get(f"job/{job}/logs").content == log
         now = service.get(f"job/{job}/logs/status").json()
-        changed = {app: copy["job"] for app, copy in now["jobs"].items()} != {
-            app: copy["job"] for app, copy in before.items()
+        changed = {app: copy["attempts"] for app, copy in now["jobs"].items()} != {
+            app: copy["attempts"] for app, copy in before.items()
         }
         return bool(now["succeeded"] and changed)
 

@@ -28,7 +28,9 @@ def test_the_service_answers_as_its_description_says(run: Run, tmp_path: Path, i
             [
                 *(Path(sys.executable).with_name("schemathesis"), "run"),
                 f"{service.url}/openapi.json",
-                *("--auth", "guest:guest-password", "--max-examples", "30", "--workers", "2"),
+                # More than one worker may break Python 3.11: both call `ast.parse`, which counts
+                # its depth for all threads together ("AST constructor recursion depth mismatch").
+                *("--auth", "guest:guest-password", "--max-examples", "30", "--workers", "1"),
                 *("--no-color", "--continue-on-failure", "--seed", "20261122"),
             ],
             cwd=tmp_path,
@@ -39,4 +41,4 @@ def test_the_service_answers_as_its_description_says(run: Run, tmp_path: Path, i
         )
 
     assert found.returncode == 0, found.stdout[-6000:]
-    assert "Tested: 13" in found.stdout
+    assert "Tested: 14" in found.stdout

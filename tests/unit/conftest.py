@@ -16,6 +16,7 @@ from sqlalchemy import event
 
 from tracker_service.api.allowance import Allowance
 from tracker_service.app import create_app
+from tracker_service.archive.removal import Removal
 from tracker_service.bootstrap import Service
 from tracker_service.identities import Identities
 from tracker_service.metrics import Metrics
@@ -132,7 +133,8 @@ def service(store: Store, identities: Identities, now: Clock) -> Service:
         store=store,
         identities=identities,
         intake=Intake(store, identities, now),
-        lookup=Lookup(store, identities, timedelta(hours=24), now),
+        lookup=Lookup(store, identities, timedelta(hours=24), timedelta(days=7), now),
+        removal=Removal(store, now),
         allowance=Allowance(store, 600, now),
         metrics=Metrics(),
         clock=now,

@@ -364,7 +364,7 @@ def test_all_about_a_job_has_these_fields(client, oozie):
     assert list(told) == [
         *("id", "status", "run", "name", "user", "parent-id", "created", "started", "ended"),
         *("last-checked", "tracked", "reason", "applications-ids", "application-ids"),
-        *("log-jobs", "actions", "history", "children"),
+        *("log-jobs", "logs", "actions", "history", "children"),
     ]
     assert told["created"] == told["last-checked"] == instant
     assert told["application-ids"] == told["applications-ids"] == [APP_1[12:]]
@@ -438,8 +438,19 @@ def test_a_tracked_job_in_the_list_has_these_fields(client, oozie, store):
                 "path": path,
                 "bytes": None,
                 "reason": "because",
+                "run": 0,
+                "strategy": None,
+                "strategy-reason": None,
+                "completeness": None,
+                "gaps": [],
+                "sha256": None,
+                "containers": None,
+                "attempts": 0,
+                "saved-at": None,
+                "deleted-at": "2026-11-29T05:00:00.000+00:00",
             }
         },
+        "logs": "at risk until 2026-11-29T05:00:00.000+00:00",
         "owner": "guest",
         "last-checked": "2026-11-22T05:00:00.000+00:00",
         "reason": None,

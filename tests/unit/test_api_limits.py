@@ -118,7 +118,7 @@ def test_users_who_are_quiet_are_forgotten(store, now):
         ("PUT", TRACK, {"POST", "OPTIONS"}),
         ("POST", f"{TRACK}{job(1)}", {"DELETE", "OPTIONS"}),
         ("POST", "/api/jobs/tracking", {"GET", "HEAD", "OPTIONS"}),
-        ("DELETE", f"/api/job/{job(1)}/logs", {"GET", "HEAD", "OPTIONS"}),
+        ("PATCH", f"/api/job/{job(1)}/logs", {"DELETE", "GET", "HEAD", "OPTIONS"}),
         ("POST", "/metrics", {"GET", "HEAD", "OPTIONS"}),
     ],
 )

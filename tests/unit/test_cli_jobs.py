@@ -38,6 +38,7 @@ VIEW = {
     "tracked": True,
     "reason": None,
     "application-ids": ["1529519049029_0001"],
+    "logs": "at risk until 2026-11-29T05:00:00.000+00:00",
     "log-jobs": {"1529519049029_0001": SAVED, "1529519049029_0002": WAITING},
     "actions": [
         {
@@ -138,6 +139,16 @@ def test_an_id_that_oozie_does_not_know_is_told_by_the_exit_code(tracker, loopba
     assert JOB in told.stdout
 
 
+def test_logs_may_be_wanted_however_a_job_ends(tracker, loopback):
+    loopback.says(says([{"id": JOB, "status": "RUNNING"}]))
+
+    assert tracker("track", "--copy", "always", JOB).exit_code == 0
+    assert loopback.asked[0].query == {"copy": "always"}
+    assert tracker("track", JOB).exit_code == 0
+    assert loopback.asked[1].query == {}
+    assert tracker("track", "--copy", "never", JOB).exit_code == 2
+
+
 def test_jobs_are_untracked_one_by_one(tracker, loopback):
     loopback.says(Reply(204))
 
@@ -155,6 +166,7 @@ def test_a_job_is_told_with_its_actions_and_copies(tracker, loopback):
     assert told.exit_code == 0
     lines = told.stdout.splitlines()
     assert lines[0] == f"{JOB} is KILLED"
+    assert "  logs     at risk until 2026-11-29T05:00:00.000+00:00" in lines
     assert "load    shell  ERROR   JA018: exit ?[31mcode [1]" in lines
     assert f"1529519049029_0001  SUCCEEDED  12     {SAVED['path']}" in lines
     assert "1529519049029_0002  WAITING    -      in a queue" in lines

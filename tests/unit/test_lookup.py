@@ -20,7 +20,7 @@ AGAIN = details(job(1), "RUNNING", action(job(1), "work", APP_2), run=1)
 
 @pytest.fixture
 def lookup(store: FragileStore, identities: Identities, now: Clock) -> Lookup:
-    return Lookup(store, identities, timedelta(hours=24), now)
+    return Lookup(store, identities, timedelta(hours=24), timedelta(days=7), now)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import pytest
 from archive_parts import build
 from fakes import NOW, AtOnce, details, job, seen
 
+from tracker_service.archive.expiry import Expiry
 from tracker_service.archive.manifest import write_manifest
 from tracker_service.errors import ConfigError, StoreUnavailable
 from tracker_service.sources.gateway import BasicCredential
@@ -29,6 +30,7 @@ def new_worker(store, identities, now):
             poller=poller,
             completion=Completion(store, identities, AtOnce(), write_manifest, now),
             copier=build(store, identities, now).copier,
+            expiry=Expiry(store, identities, None, now),
             reruns=Reruns(
                 store, identities, AtOnce(), now, every_s=3600, watched_for=timedelta(hours=24)
             ),
@@ -238,6 +240,20 @@ def test_a_worker_says_that_it_lives_until_it_stops(new_worker, store):
     worker.stop()
     with store.read() as connection:
         assert not jobsets.living_workers(connection, 60)
+
+
+def test_old_logs_are_looked_for_in_the_jobsets_that_the_worker_holds(
+    new_worker, track, monkeypatch
+):
+    worker, looked = new_worker(), []
+    track(1)
+    worker.tend()
+    monkeypatch.setattr(worker._duties.expiry, "advance", looked.append)
+
+    worker.expire()
+
+    assert looked == [list(worker._held)]
+    assert worker._held
 
 
 def test_one_state_directory_serves_one_run(tmp_path):

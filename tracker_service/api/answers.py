@@ -2,38 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from datetime import datetime
-from typing import Annotated, Any, Self
+from collections.abc import Mapping
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, RootModel
+from pydantic import BaseModel, ConfigDict, Field, RootModel
 
+from tracker_service.api.copy_answers import CopiesByApplication, by_application
+from tracker_service.api.shapes import Answer as _Answer
+from tracker_service.api.shapes import Instant
 from tracker_service.domain.applications import short
 from tracker_service.domain.jobs import JobStatus
-from tracker_service.domain.tasks import Copy, CopyStatus
 from tracker_service.store.jobs import StateChange
 from tracker_service.tracking.intake import Answered
-from tracker_service.tracking.lookup import JobCopies, JobView
-
-
-def _in_milliseconds(instant: datetime) -> str:
-    return instant.isoformat(timespec="milliseconds")
-
-
-Instant = Annotated[
-    datetime, PlainSerializer(_in_milliseconds, return_type=str), Field(description="RFC 3339")
-]
-
-
-class _Answer(BaseModel):
-    """Names have dashes on the wire, except where they say so themselves."""
-
-    model_config = ConfigDict(
-        alias_generator=lambda name: name.replace("_", "-"),
-        populate_by_name=True,
-        serialize_by_alias=True,
-        json_schema_serialization_defaults_required=True,
-    )
+from tracker_service.tracking.lookup import JobView
 
 
 class Problem(_Answer):
@@ -45,39 +26,6 @@ class Problem(_Answer):
     detail: str = Field(description="what happened, and what you can do")
     message: str = Field(description="the same as `detail`")
     status_code: int = Field(alias="status_code", description="the same as `status`")
-
-
-class CopyAnswer(_Answer):
-    """The copy of one application's log."""
-
-    id: str = Field(description="of the tracked job")
-    application: str = Field(description="without `application_`")
-    job: str | None = Field(description="the Oozie workflow that copies the log")
-    status: CopyStatus
-    path: str = Field(description="of the log in HDFS")
-    bytes: int | None = Field(description="length of the saved log")
-    reason: str | None = Field(description="why the status is not SUCCEEDED")
-
-    @classmethod
-    def of(cls, copy: Copy) -> Self:
-        """Return a copy as clients see it."""
-        return cls(
-            id=copy.job_id,
-            application=short(copy.application),
-            job=copy.job,
-            status=copy.status,
-            path=copy.path,
-            bytes=copy.bytes if copy.saved_at else None,
-            reason=None if copy.status == CopyStatus.SUCCEEDED else copy.reason,
-        )
-
-
-CopiesByApplication = dict[str, CopyAnswer]
-
-
-def by_application(copies: Iterable[Copy]) -> CopiesByApplication:
-    """Return copies, each under its application."""
-    return {short(copy.application): CopyAnswer.of(copy) for copy in copies}
 
 
 class PostedAnswer(_Answer):
@@ -137,6 +85,12 @@ class ActionAnswer(_Answer):
         )
 
 
+_LOGS = (
+    "`saved`, `at risk until` with the time when the cluster deletes the first that is not, "
+    "`partly lost`, `lost`; null where no log is wanted"
+)
+
+
 class ChangeAnswer(_Answer):
     """A change of a job's state."""
 
@@ -181,6 +135,7 @@ class JobAnswer(_Answer):
     applications_ids: list[str] = Field(description="without `application_`")
     application_ids: list[str] = Field(description="the same: both spellings are in use")
     log_jobs: CopiesByApplication = Field(description="your copies")
+    logs: str | None = Field(description=_LOGS)
     actions: list[ActionAnswer]
     history: list[ChangeAnswer]
     children: list[ChildAnswer] = Field(
@@ -207,7 +162,8 @@ class JobAnswer(_Answer):
             reason=view.reason,
             applications_ids=ids,
             application_ids=ids,
-            log_jobs=by_application(view.copies),
+            log_jobs=by_application(view.copies, view.retention),
+            logs=view.logs,
             actions=[ActionAnswer.of(action) for action in view.actions],
             history=[ChangeAnswer.of(change) for change in view.history],
             children=[ChildAnswer(id=each, status=told) for each, told in view.children.items()],
@@ -225,6 +181,7 @@ class TrackedAnswer(_Answer):
     owner: str = Field(description="who tracks it")
     application_ids: list[str]
     applications: CopiesByApplication
+    logs: str | None = Field(description=_LOGS)
     last_checked: Instant | None
     reason: str | None
 
@@ -238,7 +195,8 @@ class TrackedAnswer(_Answer):
             name=view.name,
             owner=view.owner,
             application_ids=[short(application) for application in view.applications],
-            applications=by_application(view.copies),
+            applications=by_application(view.copies, view.retention),
+            logs=view.logs,
             last_checked=view.checked_at,
             reason=view.reason,
             **{name: job for name, job in jobs.items() if job},
@@ -247,47 +205,6 @@ class TrackedAnswer(_Answer):
 
 class TrackedAnswers(RootModel[list[TrackedAnswer]]):
     """Tracked jobs, the longest tracked first."""
-
-
-class CopyStatusAnswer(_Answer):
-    """How far the copying of a job's logs is."""
-
-    finished: bool = Field(description="nothing more will be copied")
-    succeeded: bool = Field(description="and all that there was is saved")
-    jobs: CopiesByApplication
-
-    @classmethod
-    def of(cls, found: JobCopies) -> Self:
-        """Return how far the copying is."""
-        succeeded = all(copy.status == CopyStatus.SUCCEEDED for copy in found.copies)
-        return cls(
-            finished=found.is_finished,
-            succeeded=found.is_finished and succeeded,
-            jobs=by_application(found.copies),
-        )
-
-
-class CopyLogsAnswer(_Answer):
-    """How far the copying of several jobs' logs is."""
-
-    finished: bool = Field(description="nothing more will be copied")
-    succeeded: bool = Field(description="and all that there was is saved")
-    jobs: list[CopyAnswer] = Field(description="every application of these jobs known so far")
-    not_found: list[str] = Field(description="ids that Oozie does not know")
-
-    @classmethod
-    def of(cls, found: Iterable[JobCopies], not_found: Iterable[str]) -> Self:
-        """Return how far the copying is."""
-        found = list(found)
-        copies = [copy for each in found for copy in each.copies]
-        finished = all(each.is_finished for each in found)
-        succeeded = all(copy.status == CopyStatus.SUCCEEDED for copy in copies)
-        return cls(
-            finished=finished,
-            succeeded=finished and succeeded,
-            jobs=[CopyAnswer.of(copy) for copy in copies],
-            not_found=list(not_found),
-        )
 
 
 class OozieJobs(BaseModel):

@@ -108,6 +108,16 @@ class RefreshQuery(_Query):
     refresh: Flag = Field(False, description="ask Oozie now")
 
 
+class TrackQuery(_Query):
+    """Of which jobs the logs are saved."""
+
+    copies: Literal["always"] | None = Field(
+        None,
+        alias="copy",
+        description="`always`: however a job ends; without it: of those that do not succeed",
+    )
+
+
 class CopyLogsQuery(_Query):
     """Whether what is saved is good enough."""
 
@@ -118,6 +128,15 @@ class LogsQuery(_Query):
     """Which logs."""
 
     id: list[NamedApplication] = Field([], description="applications; without any: all")
+
+
+class CopyStatusQuery(_Query):
+    """Whether what is saved is to be read back."""
+
+    verify: Flag = Field(False, description="read the logs back and compare their checksums")
+    id: list[NamedApplication] = Field(
+        [], description="with `verify`: applications; without any: all"
+    )
 
 
 class TrackingQuery(_Query):

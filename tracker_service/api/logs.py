@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from flask import Response, jsonify
 from flask_openapi3 import APIBlueprint
 
 from tracker_service.api import inputs, openapi
-from tracker_service.api.answers import CopyStatusAnswer
 from tracker_service.api.auth import current_caller
+from tracker_service.api.copy_answers import CopyStatusAnswer, RemovedAnswer
 from tracker_service.archive.reader import open_logs
+from tracker_service.archive.removal import Removal
+from tracker_service.archive.verification import Verdict, verify
 from tracker_service.domain.applications import ApplicationId, short
 from tracker_service.domain.jobs import JobId
 from tracker_service.domain.tasks import Copy
@@ -21,8 +23,8 @@ from tracker_service.tracking.lookup import JobCopies, Lookup
 _LOGS = openapi.answers({200: openapi.text("The logs, as `yarn logs` prints them.")}, 404)
 
 
-def blueprint(lookup: Lookup, identities: Identities) -> APIBlueprint:
-    """Return the calls that give logs back, with the rights of the caller in HDFS."""
+def blueprint(lookup: Lookup, identities: Identities, removal: Removal) -> APIBlueprint:
+    """Return the calls that give logs back, and remove them, with the rights of the caller."""
     bp = openapi.blueprint("logs", "What is saved of jobs.", "/api/job/<job_id>")
 
     def stream(job_id: str, wanted: Sequence[str]) -> Response:
@@ -34,16 +36,33 @@ def blueprint(lookup: Lookup, identities: Identities) -> APIBlueprint:
             answer.content_length = opened.length
         return answer
 
+    def verified(found: JobCopies, wanted: Sequence[str]) -> Mapping[str, Verdict]:
+        hdfs = identities.access(current_caller()).hdfs
+        chosen = _chosen(found, [ApplicationId(w) for w in wanted]) if wanted else found.copies
+        return {copy.id: verify(hdfs, copy) for copy in chosen}
+
     @bp.get("/logs", responses=_LOGS)
     def logs(path: inputs.JobPath, query: inputs.LogsQuery) -> Response:
         """Give the saved logs of all applications, or of those that are named."""
         return stream(path.job_id, query.id)
 
+    @bp.delete("/logs", responses=openapi.answers({200: RemovedAnswer}, 404, 409))
+    def remove(path: inputs.JobPath) -> Response:
+        """Remove your saved logs of a job, and give up those that wait; copy-logs brings them back.
+
+        Only what the tracker has written is removed. Repeating is harmless.
+        """
+        caller = current_caller()
+        copies = _chosen(lookup.copies(caller, JobId(path.job_id)), [])
+        removed = removal.remove(identities.access(caller).hdfs, copies)
+        return jsonify(RemovedAnswer(id=path.job_id, removed=removed).model_dump())
+
     @bp.get("/logs/status", responses=openapi.answers({200: CopyStatusAnswer}, 404))
-    def status(path: inputs.JobPath) -> Response:
-        """Tell how far the copying is."""
+    def status(path: inputs.JobPath, query: inputs.CopyStatusQuery) -> Response:
+        """Tell how far the copying is; on request, whether what is saved is still intact."""
         found = lookup.copies(current_caller(), JobId(path.job_id))
-        return jsonify(CopyStatusAnswer.of(found).model_dump())
+        verdicts = verified(found, query.id) if query.verify else {}
+        return jsonify(CopyStatusAnswer.of(found, verdicts).model_dump())
 
     @bp.get("/logs/<application>", responses=_LOGS)
     def log(path: inputs.ApplicationPath) -> Response:

@@ -22,6 +22,7 @@ _MEANING = {
     401: "No credentials, or the gateway refuses them.",
     403: "The cluster, or the tracker, does not allow this.",
     404: "There is no such thing.",
+    409: "It is being worked on now; wait until that is finished.",
     413: "More than 1 MiB, or more than 10,000 ids.",
     415: "Neither text/plain nor application/json.",
     429: "More requests than one user may make in a minute.",

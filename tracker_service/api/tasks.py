@@ -6,8 +6,9 @@ from flask import Response, jsonify, request
 from flask_openapi3 import APIBlueprint
 
 from tracker_service.api import inputs, openapi
-from tracker_service.api.answers import CopyLogsAnswer, PostedAnswer, PostedAnswers
+from tracker_service.api.answers import PostedAnswer, PostedAnswers
 from tracker_service.api.auth import current_caller
+from tracker_service.api.copy_answers import CopyLogsAnswer
 from tracker_service.domain.jobs import JobId, JobStatus
 from tracker_service.domain.tasks import Wish
 from tracker_service.tracking.intake import Intake
@@ -25,9 +26,10 @@ def blueprint(intake: Intake, lookup: Lookup) -> APIBlueprint:
         responses=openapi.answers({200: PostedAnswers}, 404, 413, 415),
         openapi_extensions=_BODY,
     )
-    def track() -> Response:
-        """Track the posted jobs from now on; save the logs of those that fail."""
-        answers = intake.track(current_caller(), inputs.posted_ids(request))
+    def track(query: inputs.TrackQuery) -> Response:
+        """Track the posted jobs from now on; save the logs of those that fail, or of all."""
+        wish = Wish.ALWAYS if query.copies else Wish.OF_FAILURES
+        answers = intake.track(current_caller(), inputs.posted_ids(request), wish=wish)
         return jsonify([PostedAnswer.of(answer).model_dump() for answer in answers])
 
     @bp.delete("/track/<job_id>", responses=openapi.answers({204: None}, 404))

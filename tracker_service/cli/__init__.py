@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from tracker_service.cli import jobs, service
+from tracker_service.cli import jobs, saved, service
 from tracker_service.cli.checks import doctor
 from tracker_service.cli.completion import completion
 
@@ -37,5 +37,5 @@ def main(context: click.Context, config: Path | None) -> None:
     context.obj = config
 
 
-for _command in (*service.COMMANDS, *jobs.COMMANDS, doctor, completion):
+for _command in (*service.COMMANDS, *jobs.COMMANDS, *saved.COMMANDS, doctor, completion):
     main.add_command(_command)

@@ -33,11 +33,22 @@ def _wait_options(function: Callable[..., None]) -> Callable[..., None]:
 
 @click.command()
 @click.argument("ids", nargs=-1, required=True, metavar="ID... | -")
+@click.option(
+    "--copy",
+    "copies",
+    type=click.Choice(["always"]),
+    help="Have the logs saved however the jobs end.",
+)
 @_wait_options
 @output_option
 @with_tracker
 def track(
-    tracker: TrackerClient, ids: Sequence[str], wait: bool, timeout: float | None, output: str
+    tracker: TrackerClient,
+    ids: Sequence[str],
+    copies: str | None,
+    wait: bool,
+    timeout: float | None,
+    output: str,
 ) -> None:
     """Have jobs followed, and the logs of those that fail saved.
 
@@ -48,14 +59,15 @@ def track(
     \b
     Example:
       oozie job -run -config job.properties | tracker track -
+      tracker track --copy always 0000042-261122041514971-oozie-prod-W
       tracker track --wait 0000042-261122041514971-oozie-prod-W
     """
     _check_timeout(wait, timeout)
-    answered = tracker.track(_wanted(ids))
+    answered = tracker.track(_wanted(ids), copies_always=copies is not None)
     missing = [each.id for each in answered if each.status == "NOT_FOUND"]
     if wait:
         found = [each.id for each in answered if each.id not in missing]
-        ended = _ended(tracker, found, timeout)
+        ended = _ended(tracker, found, timeout, wants_logs=copies is not None)
         _show_ended(ended, output)
         _end_with(all(seen.has_succeeded for seen in ended))
     elif output == "json":

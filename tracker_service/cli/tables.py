@@ -50,6 +50,7 @@ def job(told: Job) -> str:
         ("ended", told.ended),
         ("tracked", "yes" if told.is_tracked else f"no: tracker track {told.id}"),
         ("reason", told.reason),
+        ("logs", told.logs),
     ]
     lines = [f"{told.id} is {plain(told.status)}"]
     lines += [f"  {name:8} {plain(value)}" for name, value in facts if value]
@@ -67,6 +68,13 @@ def copies(told: Sequence[LogCopy]) -> str:
     """Return where the logs are, or why they are not."""
     rows = [(c.application, c.status, c.bytes, c.path if c.bytes else c.reason) for c in told]
     return table(("LOG OF", "COPY", "BYTES", "WHERE OR WHY NOT"), rows)
+
+
+def verified(told: Sequence[LogCopy]) -> str:
+    """Return which saved logs are intact, or what is wrong with them."""
+    words = {True: "yes", False: "NO", None: _NOTHING}
+    rows = [(c.application, words[c.verified], c.bytes, c.verdict) for c in told]
+    return table(("LOG OF", "INTACT", "BYTES", "VERDICT"), rows)
 
 
 def copy_progress(told: CopyProgress) -> str:

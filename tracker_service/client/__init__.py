@@ -40,6 +40,9 @@ __all__ = [
 ]
 
 
+_LONGEST_READ_S = 3600.0  #: until a log is read back: some are many gigabytes long
+
+
 class TrackerClient:
     """One user's way to one tracker service. Every call may raise `TrackerClientError`."""
 
@@ -72,8 +75,11 @@ class TrackerClient:
         """Close the connections."""
         self._connection.close()
 
-    def track(self, ids: Sequence[str]) -> list[Answered]:
+    def track(self, ids: Sequence[str], *, copies_always: bool = False) -> list[Answered]:
         """Have jobs followed, and their logs saved if they fail; twice is as good as once.
+
+        Args:
+            copies_always: have the logs saved however the jobs end.
 
         Returns:
             one answer for each id, also for those that Oozie does not know.
@@ -81,7 +87,8 @@ class TrackerClient:
         Raises:
             TrackerClientError: 404 if Oozie knows none of them.
         """
-        answer = self._json("POST", "task/track/", list, json=list(ids))
+        params = {"copy": "always"} if copies_always else None
+        answer = self._json("POST", "task/track/", list, json=list(ids), params=params)
         with _understood("task/track/"):
             return [answers.answered(told) for told in answer]
 
@@ -155,6 +162,32 @@ class TrackerClient:
         told = self._json("GET", path, dict)
         with _understood(path):
             return answers.progress(told)
+
+    def verify(self, job_id: str, application: str | None = None) -> CopyProgress:
+        """Have saved logs read back and compared with their checksums: all, or one application's.
+
+        Returns:
+            the copies, those that were read with a verdict.
+
+        Raises:
+            TrackerClientError: 503 if nobody can say, because the cluster does not answer.
+        """
+        path = f"job/{_segment(job_id)}/logs/status"
+        params = {"verify": "true"} | ({"id": application} if application else {})
+        told = self._json("GET", path, dict, params=params, read_s=_LONGEST_READ_S)
+        with _understood(path):
+            return answers.progress(told)
+
+    def remove_logs(self, job_id: str) -> list[str]:
+        """Have the saved logs of a job removed from HDFS; return the paths of what was there.
+
+        Raises:
+            TrackerClientError: 404 if there is nothing, 409 while a log is being copied.
+        """
+        path = f"job/{_segment(job_id)}/logs"
+        told = self._json("DELETE", path, dict)
+        with _understood(path):
+            return list(told["removed"])
 
     def logs(self, job_id: str, application: str | None = None) -> Generator[bytes, None, None]:
         """Open the saved logs of a job, or of one of its applications, and return their bytes.

@@ -29,6 +29,11 @@ class LogCopy:
     path: str | None = None  #: in HDFS
     bytes: int | None = None
     reason: str | None = None  #: why it is not saved
+    completeness: str | None = None  #: COMPLETE, PARTIAL or LOST; None while that is open
+    sha256: str | None = None  #: of the saved log
+    verified: bool | None = None  #: None: not asked for, or no checksum is kept
+    verdict: str | None = None  #: `intact`, what differs, or why nothing is verified
+    deleted_at: str | None = None  #: when the cluster deletes its log, if that is not saved
 
     @property
     def is_finished(self) -> bool:
@@ -64,6 +69,7 @@ class Job:
     reason: str | None = None  #: why the tracking does not go on
     applications: tuple[str, ...] = ()
     copies: tuple[LogCopy, ...] = ()
+    logs: str | None = None  #: saved, at risk until …, partly lost, lost; None: none is wanted
     actions: tuple[JobAction, ...] = ()
     raw: JsonObject = field(repr=False, compare=False)  #: the answer as it came
 
@@ -114,6 +120,11 @@ def _copy(told: JsonObject) -> LogCopy:
         path=told.get("path"),
         bytes=told.get("bytes"),
         reason=told.get("reason"),
+        completeness=told.get("completeness"),
+        sha256=told.get("sha256"),
+        verified=told.get("verified"),
+        verdict=told.get("verdict"),
+        deleted_at=told.get("deleted-at"),
     )
 
 
@@ -160,6 +171,7 @@ def job(told: JsonObject) -> Job:
         reason=told.get("reason"),
         applications=tuple(told.get("application-ids", ())),
         copies=_copies(copies),
+        logs=told.get("logs"),
         actions=tuple(_action(each) for each in told.get("actions", ())),
         raw=told,
     )

@@ -60,7 +60,7 @@ class Connection:
         timeouts: Timeouts,
         sleep: Callable[[float], None],
     ) -> None:
-        self.url = url.rstrip("/")
+        self.url, self._timeouts = url.rstrip("/"), timeouts
         self._session = requests.Session()
         self._session.auth = HTTPBasicAuth(user.encode(), password.encode())
         # `verify` with each call: requests lets REQUESTS_CA_BUNDLE win over the session's.
@@ -82,6 +82,7 @@ class Connection:
         *,
         is_repeatable: bool = True,
         stream: bool = False,
+        read_s: float | None = None,
         **more: Any,  # noqa: ANN401
     ) -> requests.Response:
         """Send a call, again if the service is busy, and return the answer to a good one.
@@ -89,13 +90,15 @@ class Connection:
         Args:
             path: below `/api/`.
             is_repeatable: whether twice is as good as once.
+            read_s: how long to wait for the answer, where that is longer than usual.
             more: what `requests` takes: `params`, `json`.
         """
         tries_left = _TRIES if is_repeatable else 1
+        how = self._how | ({"timeout": (self._timeouts.connect_s, read_s)} if read_s else {})
         while True:
             with self._reached():
                 response = self._session.request(
-                    method, f"{self.url}/api/{path}", stream=stream, **self._how, **more
+                    method, f"{self.url}/api/{path}", stream=stream, **how, **more
                 )
             if 200 <= response.status_code < 300:
                 return response

@@ -56,6 +56,7 @@ class Wish(StrEnum):
     """Of which jobs a user wants the logs."""
 
     OF_FAILURES = "of failures"  #: of those that end without success
+    ALWAYS = "always"  #: of each, however it ends; copies that have ended stay as they are
     ALL = "all"  #: of each, in any state; copies without success are started again
     ALL_AGAIN = "all again"  #: those too that are saved already
 

@@ -26,6 +26,8 @@ from tracker_service.store.engine import Connection, insert_new
 from tracker_service.store.tables import copies, credentials, jobs, tasks
 
 UNFINISHED = (CopyStatus.WAITING, CopyStatus.RUNNING, CopyStatus.UNKNOWN)
+REMOVED = "you removed the logs"
+EXPIRED = "removed: older than copying.keep_copies_h"
 
 
 def decide(
@@ -251,6 +253,41 @@ def give_up_waiting(connection: Connection, task_id: int, now: datetime, reason:
         .where(copies.c.status.in_((CopyStatus.WAITING, CopyStatus.UNKNOWN)))
         .values(status=CopyStatus.KILLED, reason=reason, ended_at=now)
     )
+
+
+def saved_before(
+    connection: Connection, owner: str, before: datetime, *, after: str, limit: int
+) -> list[Copy]:
+    """Return copies of a user that were saved before an instant and are not being made again.
+
+    Args:
+        after: the last copy that was returned before; they come in the order of their ids.
+    """
+    rows = connection.execute(
+        _copies()
+        .where(tasks.c.owner == owner, copies.c.saved_at < before, copies.c.id > after)
+        .where(copies.c.status.not_in(UNFINISHED))
+        .order_by(copies.c.id)
+        .limit(limit)
+    )
+    return [_copy(row) for row in rows]
+
+
+def forget_saved(connection: Connection, removed: Iterable[Copy], reason: str) -> None:
+    """Note that saved logs are no longer there, unless others were saved in their place since.
+
+    A copy that is to be made again meanwhile goes on.
+    """
+    gone = {"saved_at": None, "bytes": None, "sha256": None, "contents": None}
+    waits = (CopyStatus.WAITING, CopyStatus.UNKNOWN)
+    for copy in removed:
+        same = update(copies).where(copies.c.id == copy.id, copies.c.saved_at == copy.saved_at)
+        connection.execute(same.where(copies.c.status.in_(waits)).values(**gone))
+        connection.execute(
+            same.where(copies.c.status.not_in(UNFINISHED)).values(
+                **gone, status=CopyStatus.KILLED, reason=reason
+            )
+        )
 
 
 def of_tasks(connection: Connection, task_ids: Iterable[int]) -> Mapping[int, list[Copy]]:

@@ -84,7 +84,7 @@ def track(
     if changed:
         _hold_still(connection, changed)
         there = _of_owner(connection, owner, keys)
-    if always:
+    if wish in (Wish.ALL, Wish.ALL_AGAIN):
         refresh = wish == Wish.ALL_AGAIN
         copies.restart(connection, [row.id for row in there.values()], now, refresh=refresh)
     new = [job.key for job in wanted if job.key not in there]
@@ -309,6 +309,21 @@ def has_live(connection: Connection, owner: str) -> bool:
     """Tell whether anything is left to do for a user."""
     alive = select(tasks.c.id).where(tasks.c.owner == owner, tasks.c.state != TaskState.ENDED)
     return connection.scalar(alive.limit(1)) is not None
+
+
+def live_owners(connection: Connection, jobset_ids: Iterable[int]) -> set[str]:
+    """Return the users who have something left to do in these jobsets."""
+    wanted, owners = list(jobset_ids), set[str]()
+    for start in range(0, len(wanted), 500):
+        owners.update(
+            connection.scalars(
+                select(tasks.c.owner)
+                .where(tasks.c.jobset_id.in_(wanted[start : start + 500]))
+                .where(tasks.c.state != TaskState.ENDED)
+                .distinct()
+            )
+        )
+    return owners
 
 
 def listed(connection: Connection, wanted: Listing) -> list[TrackedJob]:

@@ -18,6 +18,7 @@ from tracker_service.store import children, copies, jobs, tasks
 from tracker_service.store.engine import Connection, Store
 from tracker_service.store.jobs import StateChange
 from tracker_service.store.tasks import TrackedJob
+from tracker_service.tracking.safety import safety, searched_since
 
 log = structlog.get_logger()
 
@@ -47,6 +48,13 @@ class JobView:
     actions: Sequence[Mapping[str, Any]] = ()  #: the fields of `Action`
     history: Sequence[StateChange] = ()
     children: Mapping[JobId, JobStatus] = field(default_factory=dict)  #: those tracked as well
+    retention: timedelta  #: how long the cluster keeps a log
+    searched_since: datetime | None = None  #: end of a job whose applications are looked for
+
+    @property
+    def logs(self) -> str | None:
+        """Say how safe the logs are."""
+        return safety(self.copies, self.retention, self.searched_since)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +65,7 @@ class JobCopies:
     status: JobStatus  #: of the job
     is_tracked: bool
     is_settled: bool  #: no further application will be found
+    retention: timedelta  #: how long the cluster keeps a log
     copies: Sequence[Copy] = ()
 
     @property
@@ -89,10 +98,11 @@ class Lookup:
         store: Store,
         identities: Identities,
         listed_for: timedelta,
+        retention: timedelta,
         clock: Callable[[], datetime],
     ) -> None:
         self._store, self._identities = store, identities
-        self._listed_for, self._clock = listed_for, clock
+        self._listed_for, self._retention, self._clock = listed_for, retention, clock
 
     def status(self, caller: Caller, job_id: JobId, *, refresh: bool = False) -> JobStatus:
         """Return a job's state: from the store if the caller tracks it, otherwise from Oozie.
@@ -117,7 +127,7 @@ class Lookup:
         """
         tracked = self._tracked(caller, job_id)
         if not tracked or tracked[0].is_stopped:
-            view = _untracked(caller, self._ask(caller, job_id))
+            view = _untracked(caller, self._ask(caller, job_id), self._retention)
             with self._store.read() as connection:
                 return replace(view, copies=_copies(connection, tracked))
         if refresh:
@@ -131,7 +141,7 @@ class Lookup:
             runs = tasks.of_job(connection, caller.name, job_id)
             newest = runs[0]
             return replace(
-                _views(connection, [newest])[0],
+                _views(connection, [newest], self._retention)[0],
                 copies=_copies(connection, runs),
                 actions=jobs.actions_of(connection, newest.job.key),
                 history=jobs.history(connection, newest.job.key),
@@ -147,16 +157,23 @@ class Lookup:
         tracked = self._tracked(caller, job_id)
         if not tracked:
             status = self._ask(caller, job_id).observation.status
-            return JobCopies(id=job_id, status=status, is_tracked=False, is_settled=True)
+            return JobCopies(
+                id=job_id,
+                status=status,
+                is_tracked=False,
+                is_settled=True,
+                retention=self._retention,
+            )
         with self._store.read() as connection:
-            return _job_copies(connection, tracked)[0]
+            return _job_copies(connection, tracked, self._retention)[0]
 
     def copies_of(self, caller: Caller, job_ids: Sequence[JobId]) -> list[JobCopies]:
         """Return the caller's copies of the logs of many jobs; jobs not tracked are left out."""
         with self._store.read() as connection:
             kept = jobs.latest(connection, job_ids)
             keys = [job.key for job in kept.values()]
-            return _job_copies(connection, tasks.of_jobs(connection, caller.name, keys))
+            tracked = tasks.of_jobs(connection, caller.name, keys)
+            return _job_copies(connection, tracked, self._retention)
 
     def tracking(
         self,
@@ -181,7 +198,7 @@ class Lookup:
             limit=limit,
         )
         with self._store.read() as connection:
-            return _views(connection, tasks.listed(connection, listing))
+            return _views(connection, tasks.listed(connection, listing), self._retention)
 
     def oozie_list(self, caller: Caller, parameters: Mapping[str, str]) -> dict[str, Any]:
         """Return Oozie's own list of jobs, as the caller may see it.
@@ -228,7 +245,9 @@ def _copies(connection: Connection, runs: Sequence[TrackedJob]) -> list[Copy]:
     return [copy for theirs in copied.values() for copy in theirs]
 
 
-def _job_copies(connection: Connection, tracked: Sequence[TrackedJob]) -> list[JobCopies]:
+def _job_copies(
+    connection: Connection, tracked: Sequence[TrackedJob], retention: timedelta
+) -> list[JobCopies]:
     """Return the copies of each job, in the order of the tasks; the newest run stands first."""
     copied = copies.of_tasks(connection, [each.id for each in tracked])
     known = jobs.applications_of(connection, [each.job.key for each in tracked])
@@ -241,6 +260,7 @@ def _job_copies(connection: Connection, tracked: Sequence[TrackedJob]) -> list[J
             status=(newest := theirs[0]).job.status,
             is_tracked=not newest.is_stopped,
             is_settled=_is_settled(newest, known[newest.job.key]),
+            retention=retention,
             copies=[copy for run in theirs for copy in copied[run.id]],
         )
         for job_id, theirs in runs.items()
@@ -253,7 +273,7 @@ def _is_settled(task: TrackedJob, known: Sequence[ApplicationId]) -> bool:
     return not (known or task.job.status.is_terminal or task.copies_always)
 
 
-def _untracked(caller: Caller, details: JobDetails) -> JobView:
+def _untracked(caller: Caller, details: JobDetails, retention: timedelta) -> JobView:
     seen = details.observation
     found = applications_of(seen.id, details.actions)
     return JobView(
@@ -271,10 +291,13 @@ def _untracked(caller: Caller, details: JobDetails) -> JobView:
         is_tracked=False,
         applications=list(dict.fromkeys(application.id for application in found)),
         actions=[jobs.action_values(action) for action in details.actions],
+        retention=retention,
     )
 
 
-def _views(connection: Connection, tracked: Sequence[TrackedJob]) -> list[JobView]:
+def _views(
+    connection: Connection, tracked: Sequence[TrackedJob], retention: timedelta
+) -> list[JobView]:
     found = jobs.applications_of(connection, [each.job.key for each in tracked])
     copied = copies.of_tasks(connection, [each.id for each in tracked])
     return [
@@ -295,6 +318,8 @@ def _views(connection: Connection, tracked: Sequence[TrackedJob]) -> list[JobVie
             reason=each.reason,
             applications=found[each.job.key],
             copies=copied[each.id],
+            retention=retention,
+            searched_since=searched_since(each),
         )
         for each in tracked
     ]

@@ -1,0 +1,55 @@
+"""Read saved logs back, and compare them with what was written."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass
+
+from tracker_service.archive.tally import Tally
+from tracker_service.domain.tasks import Copy
+from tracker_service.errors import AccessDenied, PathNotFound, RequestRefused
+from tracker_service.sources.webhdfs import WebHdfs
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of one saved log."""
+
+    is_intact: bool | None  #: None where there is nothing to compare
+    told: str  #: what differs, or why nothing can be compared
+
+
+def verify(hdfs: WebHdfs, copy: Copy) -> Verdict:
+    """Read a saved log back with the rights of the reader; nothing is held in memory.
+
+    Raises:
+        GatewayUnavailable, CredentialsRefused: nobody can say whether it is intact.
+    """
+    if not copy.saved_at:
+        return Verdict(None, f"no log is saved: {copy.status}: {copy.reason}")
+    if copy.sha256 is None or copy.bytes is None or _is_being_replaced(copy):
+        return Verdict(None, "no checksum of this log is kept; copy it again with refresh=true")
+    try:
+        return _compared(hdfs, copy, copy.bytes, copy.sha256)
+    except PathNotFound:
+        return Verdict(False, f"{copy.path} is missing")
+    except (AccessDenied, RequestRefused) as error:
+        return Verdict(False, f"not readable: {error}")
+
+
+def _is_being_replaced(copy: Copy) -> bool:
+    """Tell whether a try has begun since the log was saved: the checksum may be that try's."""
+    return bool(copy.started_at and copy.saved_at and copy.started_at > copy.saved_at)
+
+
+def _compared(hdfs: WebHdfs, copy: Copy, length: int, sha256: str) -> Verdict:
+    file = hdfs.read(copy.path)
+    with closing(file.pieces):
+        if file.length != length:
+            return Verdict(False, f"{copy.path} has {file.length} bytes, not {length}")
+        tally = Tally()
+        for _ in tally.of(file.pieces):
+            pass
+    if (tally.length, tally.sha256) != (length, sha256):
+        return Verdict(False, f"{copy.path} has the SHA-256 {tally.sha256}, not {sha256}")
+    return Verdict(True, "intact")

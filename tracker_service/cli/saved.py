@@ -1,0 +1,81 @@
+"""The verbs that look after saved logs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+from tracker_service.cli import tables
+from tracker_service.cli.options import NotDone, output_option, with_tracker
+
+if TYPE_CHECKING:
+    from tracker_service.client import LogCopy, TrackerClient
+
+
+@click.command()
+@click.argument("job_id", metavar="ID")
+@output_option
+@with_tracker
+def verify(tracker: TrackerClient, job_id: str, output: str) -> None:
+    """Read the saved logs of a job back, and compare them with their checksums.
+
+    The exit code is 0 if all are intact, 1 if one is damaged, missing or cannot be compared, 2 if
+    nobody can tell.
+
+    \b
+    Example:
+      tracker verify 0000042-261122041514971-oozie-prod-W
+    """
+    found = list(_verified(tracker, job_id))
+    if not found:
+        raise NotDone(f"{job_id} has no logs: tracker status {job_id} tells more")
+    if output == "json":
+        told = ("application", "path", "bytes", "sha256", "verified", "verdict")
+        tables.show_json([{name: getattr(copy, name) for name in told} for copy in found])
+    else:
+        click.echo(tables.verified(found))
+    if not all(copy.verified for copy in found):
+        click.get_current_context().exit(1)
+
+
+def _verified(tracker: TrackerClient, job_id: str) -> Iterator[LogCopy]:
+    """Verify one application after the other, and say on standard error how far it is."""
+    known = [copy.application for copy in tracker.logs_status(job_id).copies]
+    for number, application in enumerate(known, 1):
+        click.echo(f"reading {number} of {len(known)}: {application}", err=True)
+        copies = tracker.verify(job_id, application).copies
+        yield from (copy for copy in copies if copy.application == application)
+
+
+@click.command("remove-logs")
+@click.argument("job_id", metavar="ID")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@with_tracker
+def remove_logs(tracker: TrackerClient, job_id: str, yes: bool) -> None:
+    """Remove the saved logs of a job from HDFS.
+
+    Nothing is removed that the tracker has not written. Logs that wait to be copied are given up;
+    while one is being copied, nothing is removed. `tracker copy-logs` saves them anew, as long as
+    the cluster has them.
+
+    \b
+    Example:
+      tracker remove-logs --yes 0000042-261122041514971-oozie-prod-W
+    """
+    if not yes:
+        _ask(f"Remove the saved logs of {job_id} from HDFS?")
+    for path in tracker.remove_logs(job_id):
+        click.echo(tables.plain(path))
+
+
+def _ask(question: str) -> None:
+    """End here unless a person says yes."""
+    if not sys.stdin.isatty():
+        raise click.UsageError("there is no terminal to ask at: give --yes")
+    click.confirm(question, abort=True, err=True)
+
+
+COMMANDS: tuple[click.Command, ...] = (verify, remove_logs)

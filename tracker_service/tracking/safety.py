@@ -1,0 +1,72 @@
+"""Say in a word whether the logs of a job are safe."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from tracker_service.domain.jobs import JobStatus
+from tracker_service.domain.tasks import Completeness, Copy, CopyStatus, TaskState
+from tracker_service.store.copies import EXPIRED, REMOVED
+from tracker_service.store.tasks import STOPPED, TrackedJob
+
+_NOT_WANTED = (STOPPED, REMOVED, EXPIRED)
+
+
+def is_wanted(copy: Copy) -> bool:
+    """Tell whether somebody still wants a log: not removed, nor given up by its user."""
+    return bool(copy.saved_at) or not (
+        copy.status == CopyStatus.KILLED and copy.reason in _NOT_WANTED
+    )
+
+
+def completeness(copy: Copy) -> Completeness | None:
+    """Return how much of a log is saved; None while that is open, and where nobody wants it."""
+    return copy.completeness if is_wanted(copy) else None
+
+
+def deleted_at(copy: Copy, retention: timedelta) -> datetime | None:
+    """Return when the cluster deletes its log of a copy that is not finished."""
+    return None if copy.status.is_finished else copy.log_at + retention
+
+
+def searched_since(task: TrackedJob) -> datetime | None:
+    """Return when a job ended whose logs are wanted and may not all be known."""
+    status, job = task.job.status, task.job
+    if task.state == TaskState.ENDED or task.is_stopped or not status.is_terminal:
+        return None
+    if status == JobStatus.NOT_FOUND or (status == JobStatus.SUCCEEDED and not task.copies_always):
+        return None
+    return job.ended_at or job.started_at or job.created_at
+
+
+def safety(
+    copies: Sequence[Copy], retention: timedelta, searched_since: datetime | None
+) -> str | None:
+    """Say how safe the logs of a job are.
+
+    - None: no log is wanted: the job has not ended, or it succeeded, or is not tracked, or its
+      user removed or gave up the logs; or it has none.
+    - at risk until …: something is not saved, and the cluster deletes it then. A saved log that is
+      copied again is not at risk: it stays until the new one takes its place.
+    - saved, partly lost, lost: nothing more will be saved; how much there is of what is wanted.
+
+    Args:
+        copies: of the logs of the job, of all its runs.
+        retention: how long the cluster keeps a log.
+        searched_since: when the job ended whose applications are still being looked for.
+    """
+    wanted = [copy for copy in copies if is_wanted(copy)]
+    ends = [
+        copy.log_at + retention for copy in wanted if not (copy.saved_at or copy.status.is_finished)
+    ]
+    if searched_since:
+        ends.append(searched_since + retention)
+    if ends:
+        return f"at risk until {min(ends).isoformat(timespec='milliseconds')}"
+    if not wanted:
+        return None
+    found = {copy.completeness for copy in wanted}
+    if found == {Completeness.COMPLETE}:
+        return "saved"
+    return "lost" if found == {Completeness.LOST} else "partly lost"
