@@ -46,3 +46,7 @@ class TreeHdfs(FakeHdfs):
         was_there = path in self.there
         self.there -= {each for each in self.there if f"{each}/".startswith(f"{path}/")}
         return super().delete(path) or was_there
+
+    def delete_if_empty(self, path: str) -> bool:
+        self._trouble_of(path)
+        return path in self.there and not self.list(path) and self.delete(path)

@@ -9,7 +9,7 @@ from itertools import groupby
 import structlog
 
 from tracker_service.archive.manifest import MANIFEST
-from tracker_service.archive.removal import listed, own_manifest, remove_if_empty
+from tracker_service.archive.removal import listed, own_manifest
 from tracker_service.domain.tasks import Copy, log_directory
 from tracker_service.errors import AccessDenied, GatewayError, RequestRefused
 from tracker_service.identities import Identities
@@ -133,5 +133,5 @@ def _tidy(hdfs: WebHdfs, directory: str, copy: Copy) -> None:
     """Remove a directory in which only our manifest is left."""
     if [file.name for file in listed(hdfs, directory)] == [MANIFEST]:
         hdfs.delete(f"{directory}/{MANIFEST}")
-        remove_if_empty(hdfs, directory)
-        remove_if_empty(hdfs, log_directory(copy.owner, copy.job_id))
+        hdfs.delete_if_empty(directory)
+        hdfs.delete_if_empty(log_directory(copy.owner, copy.job_id))

@@ -100,7 +100,7 @@ def _remove_in(hdfs: WebHdfs, directory: str, found: Sequence[Copy]) -> list[str
         path = f"{directory}/{file.name}"
         if _is_ours(hdfs, directory, file, found) and hdfs.delete(path):
             removed.append(path)
-    remove_if_empty(hdfs, directory)
+    hdfs.delete_if_empty(directory)
     return removed
 
 
@@ -122,15 +122,6 @@ def listed(hdfs: WebHdfs, directory: str) -> list[FileStatus]:
         return hdfs.list(directory)
     except PathNotFound:
         return []
-
-
-def remove_if_empty(hdfs: WebHdfs, directory: str) -> None:
-    """Remove a directory that holds nothing."""
-    try:
-        if not hdfs.list(directory):
-            hdfs.delete(directory)
-    except PathNotFound:
-        pass
 
 
 def own_manifest(hdfs: WebHdfs, directory: str, copy: Copy) -> Mapping[str, Any] | None:

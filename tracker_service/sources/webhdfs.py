@@ -169,6 +169,14 @@ class WebHdfs:
         with _meanings(path):
             return bool(self._client.delete(path, recursive=True))
 
+    def delete_if_empty(self, path: str) -> bool:
+        """Remove a directory that holds nothing; the NameNode looks and removes in one step."""
+        try:
+            with _meanings(path):
+                return bool(self._client.delete(path, recursive=False))
+        except RequestRefused:
+            return False
+
 
 def _whole(path: str, response: requests.Response, length: int) -> Generator[bytes, None, None]:
     """Yield an empty piece, so that closing the generator closes the response, then the rest."""
