@@ -9,7 +9,7 @@ from sqlalchemy import update
 
 from tracker_service.domain.tasks import Lease
 from tracker_service.errors import LeaseLost
-from tracker_service.store import jobsets, tasks
+from tracker_service.store import jobsets, tasks, tracked_jobs
 from tracker_service.store.tables import jobsets as table
 
 LONG_AGO = datetime(1970, 1, 2, tzinfo=UTC)
@@ -287,10 +287,10 @@ def test_a_stale_worker_does_not_say_when_jobs_were_looked_at(connection):
     [lease] = hold(connection, "second")
 
     jobsets.polled(connection, {stale: NOW})
-    assert tasks.of_job(connection, "guest", kept.id)[0].polled_at is None
+    assert tracked_jobs.of_job(connection, "guest", kept.id)[0].polled_at is None
 
     jobsets.polled(connection, {lease: NOW})
-    assert tasks.of_job(connection, "guest", kept.id)[0].polled_at == NOW
+    assert tracked_jobs.of_job(connection, "guest", kept.id)[0].polled_at == NOW
 
 
 def test_a_worker_lives_as_long_as_it_says_so(connection):

@@ -7,7 +7,7 @@ from rows import NOW, hold, job, live_tasks, seen, task_rows, track
 
 from tracker_service.domain.applications import ApplicationId
 from tracker_service.domain.tasks import CopyStatus, Strategy, TaskState
-from tracker_service.store import copies, credentials, jobs, tasks
+from tracker_service.store import copies, credentials, jobs, tasks, tracked_jobs
 
 APPS = [ApplicationId(f"application_1_{n:04d}") for n in range(1, 5)]
 LATER = NOW + timedelta(minutes=1)
@@ -110,7 +110,7 @@ def test_a_task_whose_next_run_is_tracked_already_ends(connection):
 
     [left] = live_tasks(connection)
     assert left.run == 1
-    newest, earlier = tasks.of_job(connection, "guest", job(1))
+    newest, earlier = tracked_jobs.of_job(connection, "guest", job(1))
     assert (newest.id, earlier.id) == (left.id, task.id)
     assert earlier.state == "ended"
 
@@ -133,8 +133,8 @@ def test_ended_jobs_are_listed_for_a_while(connection):
     ended = next(task for task in live_tasks(connection) if task.job_id == job(1))
     tasks.end(connection, ended, NOW)
 
-    just_now = tasks.listed(connection, tasks.Listing(owner="guest", since=NOW))
-    much_later = tasks.listed(connection, tasks.Listing(owner="guest", since=LATER))
+    just_now = tracked_jobs.listed(connection, tracked_jobs.Listing(owner="guest", since=NOW))
+    much_later = tracked_jobs.listed(connection, tracked_jobs.Listing(owner="guest", since=LATER))
 
     assert [each.job.id for each in just_now] == [job(1), job(2)]
     assert [each.job.id for each in much_later] == [job(2)]
@@ -143,8 +143,8 @@ def test_ended_jobs_are_listed_for_a_while(connection):
 def test_nobody_gets_the_task_of_another_user(connection):
     track(connection, 1)
 
-    assert tasks.of_job(connection, "sam", job(1)) == []
-    assert tasks.listed(connection, tasks.Listing(owner="sam", since=NOW)) == []
+    assert tracked_jobs.of_job(connection, "sam", job(1)) == []
+    assert tracked_jobs.listed(connection, tracked_jobs.Listing(owner="sam", since=NOW)) == []
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from rows import NOW, hold, job, live_tasks, seen, task_rows, track
 from tracker_service.domain.applications import ApplicationId
 from tracker_service.domain.tasks import CopyStatus, Wish
 from tracker_service.errors import LeaseLost
-from tracker_service.store import copies, jobs, jobsets, tasks
+from tracker_service.store import copies, jobs, jobsets, tasks, tracked_jobs
 
 APPS = [ApplicationId(f"application_1_{n:04d}") for n in range(1, 6)]
 LATER = NOW + timedelta(minutes=1)
@@ -22,7 +22,7 @@ def want_copies(connection, *numbers: int, status: str = "RUNNING", wish: Wish =
 
 
 def only_copy(connection):
-    [task] = tasks.of_job(connection, "guest", job(1))
+    [task] = tracked_jobs.of_job(connection, "guest", job(1))
     [copy] = copies.of_tasks(connection, [task.id])[task.id]
     return copy
 
@@ -148,7 +148,7 @@ def test_a_stopped_task_without_copies_ends(connection):
     [row] = task_rows(connection)
     assert (row.state, row.reason, row.jobset_id) == ("ended", tasks.STOPPED, None)
     assert size(connection) == 0
-    assert tasks.listed(connection, tasks.Listing(owner="guest", since=NOW)) == []
+    assert tracked_jobs.listed(connection, tracked_jobs.Listing(owner="guest", since=NOW)) == []
     assert not tasks.has_live(connection, "guest")
 
 
@@ -202,7 +202,8 @@ def test_a_stopped_job_may_be_tracked_again(connection):
     [task] = live_tasks(connection)
     assert not task.is_stopped
     assert [
-        each.job.id for each in tasks.listed(connection, tasks.Listing(owner="guest", since=NOW))
+        each.job.id
+        for each in tracked_jobs.listed(connection, tracked_jobs.Listing(owner="guest", since=NOW))
     ] == [job(1)]
 
 
@@ -214,7 +215,8 @@ def test_a_job_that_succeeded_and_was_stopped_is_listed_when_it_is_tracked_again
     tasks.track(connection, "guest", "guest", kept, LATER)
 
     assert [
-        each.job.id for each in tasks.listed(connection, tasks.Listing(owner="guest", since=NOW))
+        each.job.id
+        for each in tracked_jobs.listed(connection, tracked_jobs.Listing(owner="guest", since=NOW))
     ] == [job(1)]
 
 

@@ -7,7 +7,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import text
 
 from tracker_service.domain.tasks import CopyStatus, Lease, TrackTask
-from tracker_service.store import copies, tasks
+from tracker_service.store import copies, tracked_jobs
 from tracker_service.store.engine import Store
 
 TRACK = "/api/task/track/"
@@ -41,7 +41,10 @@ def assert_problem(answer, status: int) -> str:
 def tracked(store: Store, owner: str = "guest") -> set[str]:
     with store.read() as connection:
         return {
-            each.job.id for each in tasks.listed(connection, tasks.Listing(owner=owner, since=NOW))
+            each.job.id
+            for each in tracked_jobs.listed(
+                connection, tracked_jobs.Listing(owner=owner, since=NOW)
+            )
         }
 
 

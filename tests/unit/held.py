@@ -9,7 +9,7 @@ from fakes import NOW, FakeCluster, FragileStore, Ticks, job, seen
 
 from tracker_service.domain.jobs import JobId
 from tracker_service.domain.tasks import Copy, CopyStatus, TaskState, TrackTask, Wish
-from tracker_service.store import copies, credentials, jobs, jobsets, tasks
+from tracker_service.store import copies, credentials, jobs, jobsets, tasks, tracked_jobs
 from tracker_service.store.credentials import Seal
 from tracker_service.tracking.poller import Poller
 from tracker_service.tracking.schedule import Schedule
@@ -58,9 +58,9 @@ class Held:
         with self.store.read() as connection:
             return jobs.latest(connection, [job(number)])[job(number)].status
 
-    def task(self, number: int, owner: str = "guest") -> tasks.TrackedJob:
+    def task(self, number: int, owner: str = "guest") -> tracked_jobs.TrackedJob:
         with self.store.read() as connection:
-            return tasks.of_job(connection, owner, job(number))[0]
+            return tracked_jobs.of_job(connection, owner, job(number))[0]
 
     def is_live(self, number: int) -> bool:
         return self.task(number).state != TaskState.ENDED

@@ -9,7 +9,7 @@ from calls import GUEST, assert_problem, end_the_task, get, post, save_copies, t
 from fakes import APP_1, APP_2, action, details, job
 
 from tracker_service.domain.tasks import CopyStatus, TaskState
-from tracker_service.store import copies, tasks
+from tracker_service.store import copies, tracked_jobs
 
 ALWAYS = "/api/task/track/?copy=always"
 
@@ -19,9 +19,9 @@ def post_always(client, *numbers: int):
     return client.post(ALWAYS, data=body, content_type="application/json", auth=GUEST)
 
 
-def task(store, number: int) -> tasks.TrackedJob:
+def task(store, number: int) -> tracked_jobs.TrackedJob:
     with store.read() as connection:
-        return tasks.of_job(connection, "guest", job(number))[0]
+        return tracked_jobs.of_job(connection, "guest", job(number))[0]
 
 
 def kept(store, number: int) -> dict[str, str]:

@@ -7,7 +7,7 @@ from calls import GUEST, SAM, assert_problem, end_the_task, get, post, save_copi
 from fakes import APP_1, APP_2, action, details, job
 
 from tracker_service.domain.tasks import CopyStatus
-from tracker_service.store import copies, credentials, tasks
+from tracker_service.store import copies, credentials, tracked_jobs
 
 COPY = "/api/task/copy-logs/"
 
@@ -18,7 +18,7 @@ def copy_logs(client, body: str, query: str = "", kind: str = "text/plain", auth
 
 def kept_copies(store, number: int) -> dict[str, str]:
     with store.read() as connection:
-        [task] = tasks.of_job(connection, "guest", job(number))
+        [task] = tracked_jobs.of_job(connection, "guest", job(number))
         return {c.application: c.status for c in copies.of_tasks(connection, [task.id])[task.id]}
 
 
@@ -141,7 +141,7 @@ def test_while_oozie_is_away_the_wish_is_kept(client, oozie, store):
 
     assert (answer.status_code, answer.json["finished"]) == (200, False)
     with store.read() as connection:
-        assert tasks.of_job(connection, "guest", job(1))[0].copies_always
+        assert tracked_jobs.of_job(connection, "guest", job(1))[0].copies_always
 
 
 def test_a_copy_workflow_of_the_tracker_itself_is_not_copied(client, oozie, store):

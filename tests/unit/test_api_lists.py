@@ -5,7 +5,7 @@ from calls import ADMIN, GUEST, SAM, assert_problem, get, post
 from fakes import details, job
 
 from tracker_service.errors import BadInput
-from tracker_service.store import tasks
+from tracker_service.store import tracked_jobs
 
 TRACKING = "/api/jobs/tracking"
 
@@ -186,6 +186,6 @@ def test_many_jobs_are_told_page_by_page(client, oozie, store):
     post(client, "\n".join(job(number) for number in range(20, 40)))
 
     with store.read() as connection:
-        assert len(tasks.of_jobs(connection, "guest", list(range(1, 41)))) == 20
+        assert len(tracked_jobs.of_jobs(connection, "guest", list(range(1, 41)))) == 20
     assert len(ids(get(client, f"{TRACKING}?limit=20", GUEST))) == 20
     assert "Link" not in get(client, f"{TRACKING}?limit=20").headers

@@ -10,7 +10,7 @@ from tracker_service.archive.manifest import write_manifest
 from tracker_service.domain.jobs import JobId
 from tracker_service.domain.tasks import TaskState, Wish
 from tracker_service.errors import AccessDenied, GatewayUnavailable, JobNotFound
-from tracker_service.store import children, tasks
+from tracker_service.store import children, tasks, tracked_jobs
 from tracker_service.tracking.completion import Completion
 
 DAILY = job(1, "C")
@@ -38,9 +38,9 @@ def followed(following: Following, of: JobId = DAILY, owner: str = "guest") -> d
         return dict(children.known(connection, owner, of))
 
 
-def task_of(following: Following, job_id: JobId, owner: str = "guest") -> tasks.TrackedJob:
+def task_of(following: Following, job_id: JobId, owner: str = "guest") -> tracked_jobs.TrackedJob:
     with following.store.read() as connection:
-        return tasks.of_job(connection, owner, job_id)[0]
+        return tracked_jobs.of_job(connection, owner, job_id)[0]
 
 
 def stop(following: Following, job_id: JobId) -> None:

@@ -8,7 +8,7 @@ from fakes import NOW, job, seen
 from tracker_service.domain.tasks import TaskState
 from tracker_service.errors import CredentialsRefused, GatewayUnavailable, NotAuthenticated
 from tracker_service.sources.gateway import BasicCredential
-from tracker_service.store import credentials, jobs, tasks
+from tracker_service.store import credentials, jobs, tasks, tracked_jobs
 
 GUEST = BasicCredential("guest", "guest-password")
 
@@ -32,7 +32,7 @@ def kept(store, seal):
 def reason(store):
     def look() -> str | None:
         with store.read() as connection:
-            return tasks.of_job(connection, "guest", job(1))[0].reason
+            return tracked_jobs.of_job(connection, "guest", job(1))[0].reason
 
     return look
 
@@ -186,4 +186,4 @@ def test_a_task_with_a_rested_credential_stays_alive(identities, store, kept):
     be_refused(identities)
 
     with store.read() as connection:
-        assert tasks.of_job(connection, "guest", job(1))[0].state == TaskState.WATCHING
+        assert tracked_jobs.of_job(connection, "guest", job(1))[0].state == TaskState.WATCHING

@@ -9,7 +9,7 @@ from tracker_service.domain.tasks import CopyStatus
 from tracker_service.errors import GatewayUnavailable, JobNotFound
 from tracker_service.identities import Caller, Identities
 from tracker_service.sources.gateway import BasicCredential
-from tracker_service.store import copies, credentials, jobsets, tasks
+from tracker_service.store import copies, credentials, jobsets, tasks, tracked_jobs
 from tracker_service.tracking import outcome
 from tracker_service.tracking.intake import Intake
 from tracker_service.tracking.lookup import Lookup
@@ -85,7 +85,7 @@ def test_a_fresh_look_at_a_job_that_was_run_again_tracks_the_new_run(
     lookup.status(guest, job(1), refresh=True)
 
     with store.read() as connection:
-        newest, earlier = tasks.of_job(connection, "guest", job(1))
+        newest, earlier = tracked_jobs.of_job(connection, "guest", job(1))
         assert (newest.job.run, newest.state, earlier.state) == (1, "watching", "ended")
         assert "guest" in credentials.find(connection, ["guest"])
 
@@ -195,6 +195,6 @@ def test_posting_again_revives_a_task_that_ended_with_a_reason(
     post(RUNNING)
 
     with store.read() as connection:
-        [revived] = tasks.of_job(connection, "guest", job(1))
+        [revived] = tracked_jobs.of_job(connection, "guest", job(1))
         assert (revived.state, revived.reason) == ("watching", None)
         assert "guest" in credentials.find(connection, ["guest"])

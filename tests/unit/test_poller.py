@@ -13,7 +13,7 @@ from fakes import (
 )
 
 from tracker_service.errors import AccessDenied, GatewayUnavailable, RequestRefused
-from tracker_service.store import jobs, tasks
+from tracker_service.store import jobs, tasks, tracked_jobs
 
 FAILED = details(job(1), "KILLED", action(job(1), "work", APP_1))
 
@@ -343,7 +343,9 @@ def test_a_task_whose_next_run_is_tracked_too_ends_for_good(following, oozie, st
     with store.read() as connection:
         states = {
             each.job.run: each.state
-            for each in tasks.listed(connection, tasks.Listing(owner="guest", since=NOW))
+            for each in tracked_jobs.listed(
+                connection, tracked_jobs.Listing(owner="guest", since=NOW)
+            )
         }
     assert states == {0: "ended", 1: "copying"}
 

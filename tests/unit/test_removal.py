@@ -13,7 +13,7 @@ from tree_hdfs import TreeHdfs
 from tracker_service.archive.publishing import part_path
 from tracker_service.domain.tasks import CopyStatus, TaskState
 from tracker_service.errors import GatewayUnavailable
-from tracker_service.store import copies, jobsets, tasks
+from tracker_service.store import copies, jobsets, tasks, tracked_jobs
 
 LOGS = f"/api/job/{job(1)}/logs"
 HOME = f"/user/guest/WORK/logs/{job(1)}"
@@ -232,7 +232,7 @@ def test_removed_logs_can_be_copied_again(client, save, store):
 
     assert {each["status"] for each in answer.json["jobs"]} == {"WAITING"}
     with store.read() as connection:
-        [task] = tasks.of_job(connection, "guest", job(1))
+        [task] = tracked_jobs.of_job(connection, "guest", job(1))
         assert task.state == TaskState.WATCHING
 
 

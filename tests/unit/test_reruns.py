@@ -9,7 +9,7 @@ from fakes import APP_1, NOW, AtOnce, Clock, FakeOozie, action, details, job
 from held import Following
 
 from tracker_service.domain.tasks import TaskState, Wish
-from tracker_service.store import jobs, jobsets, tasks
+from tracker_service.store import jobs, jobsets, tasks, tracked_jobs
 from tracker_service.tracking.reruns import Reruns
 
 
@@ -62,7 +62,7 @@ def is_run_again(oozie: FakeOozie, *numbers: int, status: str = "RUNNING") -> No
 
 def runs(following: Following, number: int, owner: str = "guest") -> dict[int, str]:
     with following.store.read() as connection:
-        found = tasks.of_job(connection, owner, job(number))
+        found = tracked_jobs.of_job(connection, owner, job(number))
     return {each.job.run: each.state for each in found}
 
 

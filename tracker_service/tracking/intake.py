@@ -15,7 +15,7 @@ from tracker_service.errors import GatewayUnavailable, JobNotFound, NotTracked
 from tracker_service.identities import Caller, Identities
 from tracker_service.sources.access import ClusterAccess
 from tracker_service.sources.oozie import Oozie
-from tracker_service.store import copies, credentials, jobs, tasks
+from tracker_service.store import copies, credentials, jobs, tasks, tracked_jobs
 from tracker_service.store.engine import Connection, Store
 from tracker_service.store.jobs import KeptJob
 
@@ -136,7 +136,7 @@ class Intake:
         if wish == Wish.OF_FAILURES:
             return
         known = jobs.applications_of(connection, [job.key for job in wanted])
-        for task in tasks.of_jobs(connection, caller.name, [job.key for job in wanted]):
+        for task in tracked_jobs.of_jobs(connection, caller.name, [job.key for job in wanted]):
             copies.decide(connection, task, known[task.job.key], now)
 
     def stop(self, caller: Caller, job_id: JobId) -> None:

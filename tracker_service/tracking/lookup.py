@@ -14,10 +14,10 @@ from tracker_service.domain.jobs import JobDetails, JobId, JobStatus
 from tracker_service.domain.tasks import Copy, TaskState
 from tracker_service.errors import GatewayError, JobNotFound
 from tracker_service.identities import Caller, Identities
-from tracker_service.store import children, copies, jobs, tasks
+from tracker_service.store import children, copies, jobs, tracked_jobs
 from tracker_service.store.engine import Connection, Store
 from tracker_service.store.jobs import StateChange
-from tracker_service.store.tasks import TrackedJob
+from tracker_service.store.tracked_jobs import TrackedJob
 from tracker_service.tracking.safety import safety, searched_since
 
 log = structlog.get_logger()
@@ -138,7 +138,7 @@ class Lookup:
             except GatewayError as error:  # what is known is an answer too
                 log.info("details_not_asked", job=job_id, reason=str(error))
         with self._store.read() as connection:
-            runs = tasks.of_job(connection, caller.name, job_id)
+            runs = tracked_jobs.of_job(connection, caller.name, job_id)
             newest = runs[0]
             return replace(
                 _views(connection, [newest], self._retention)[0],
@@ -172,7 +172,7 @@ class Lookup:
         with self._store.read() as connection:
             kept = jobs.latest(connection, job_ids)
             keys = [job.key for job in kept.values()]
-            tracked = tasks.of_jobs(connection, caller.name, keys)
+            tracked = tracked_jobs.of_jobs(connection, caller.name, keys)
             return _job_copies(connection, tracked, self._retention)
 
     def tracking(
@@ -190,7 +190,7 @@ class Lookup:
             statuses: of the jobs; without any: all.
             after: the task of the last job of the page before.
         """
-        listing = tasks.Listing(
+        listing = tracked_jobs.Listing(
             owner=owner,
             since=self._clock() - self._listed_for,
             statuses=tuple(statuses),
@@ -198,7 +198,7 @@ class Lookup:
             limit=limit,
         )
         with self._store.read() as connection:
-            return _views(connection, tasks.listed(connection, listing), self._retention)
+            return _views(connection, tracked_jobs.listed(connection, listing), self._retention)
 
     def oozie_list(self, caller: Caller, parameters: Mapping[str, str]) -> dict[str, Any]:
         """Return Oozie's own list of jobs, as the caller may see it.
@@ -211,7 +211,7 @@ class Lookup:
 
     def _tracked(self, caller: Caller, job_id: JobId) -> list[TrackedJob]:
         with self._store.read() as connection:
-            return tasks.of_job(connection, caller.name, job_id)
+            return tracked_jobs.of_job(connection, caller.name, job_id)
 
     def _ask(self, caller: Caller, job_id: JobId) -> JobDetails:
         return self._identities.access(caller).oozie.details(job_id)

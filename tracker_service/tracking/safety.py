@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from tracker_service.domain.jobs import JobStatus
 from tracker_service.domain.tasks import Completeness, Copy, CopyStatus, TaskState
 from tracker_service.store.copies import EXPIRED, REMOVED
-from tracker_service.store.tasks import STOPPED, TrackedJob
+from tracker_service.store.tasks import STOPPED
+from tracker_service.store.tracked_jobs import TrackedJob
 
 _NOT_WANTED = (STOPPED, REMOVED, EXPIRED)
 

@@ -1,0 +1,124 @@
+"""Read which jobs a user tracks, each with what is known of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, or_, select
+
+from tracker_service.domain.jobs import JobId, JobStatus
+from tracker_service.domain.tasks import TaskState
+from tracker_service.store.engine import Connection
+from tracker_service.store.jobs import OOZIE, KeptJob, kept_job
+from tracker_service.store.tables import jobs, tasks
+from tracker_service.store.tables import jobsets as jobset_table
+from tracker_service.store.tasks import TRACK
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackedJob:
+    """A task of one user and the job that it follows."""
+
+    id: int
+    owner: str  #: the user who asked
+    state: TaskState
+    reason: str | None
+    ended_at: datetime | None
+    copies_always: bool
+    is_stopped: bool
+    job: KeptJob
+    polled_at: datetime | None  #: of its jobset
+
+    @property
+    def job_id(self) -> JobId:
+        """Return the id of the job."""
+        return self.job.id
+
+    @property
+    def checked_at(self) -> datetime | None:
+        """Return when the cluster was last asked about the job."""
+        known = (self.job.observed_at, self.job.details_at, self.polled_at)
+        return max((instant for instant in known if instant), default=None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """Which tracked jobs are wanted: those that have not ended, or whose task ended lately."""
+
+    owner: str | None  #: the user who asked, None for everybody
+    since: datetime  #: tasks that ended before are left out
+    statuses: tuple[JobStatus, ...] = ()  #: of the job; without any: all
+    after: int = 0  #: the last task of the page before
+    limit: int | None = None
+
+
+def listed(connection: Connection, wanted: Listing) -> list[TrackedJob]:
+    """Return the jobs of a listing, the longest tracked first."""
+    conditions: list[ColumnElement[bool]] = [
+        or_(tasks.c.state != TaskState.ENDED, tasks.c.ended_at >= wanted.since),
+        tasks.c.stopped_at.is_(None),
+        tasks.c.id > wanted.after,
+    ]
+    if wanted.owner is not None:
+        conditions.append(tasks.c.owner == wanted.owner)
+    if wanted.statuses:
+        conditions.append(jobs.c.status.in_(wanted.statuses))
+    return _tracked_jobs(connection, *conditions, limit=wanted.limit)
+
+
+def of_job(connection: Connection, owner: str, job_id: JobId) -> list[TrackedJob]:
+    """Return a user's tasks for the runs of a job, the newest run first."""
+    found = _tracked_jobs(connection, tasks.c.owner == owner, jobs.c.external_id == job_id)
+    return sorted(found, key=lambda tracked: -tracked.job.run)
+
+
+def of_jobs(connection: Connection, owner: str, job_keys: Sequence[int]) -> list[TrackedJob]:
+    """Return a user's tasks for many runs of jobs."""
+    return [
+        tracked
+        for start in range(0, len(job_keys), 500)
+        for tracked in _tracked_jobs(
+            connection,
+            tasks.c.owner == owner,
+            tasks.c.job_id.in_(job_keys[start : start + 500]),
+        )
+    ]
+
+
+def _tracked_jobs(
+    connection: Connection, *conditions: ColumnElement[bool], limit: int | None = None
+) -> list[TrackedJob]:
+    rows = connection.execute(
+        select(
+            tasks.c.id.label("task_id"),
+            tasks.c.owner.label("asked_by"),
+            tasks.c.state,
+            tasks.c.reason,
+            tasks.c.copies_always,
+            tasks.c.stopped_at,
+            tasks.c.ended_at.label("task_ended_at"),
+            jobset_table.c.polled_at,
+            *(column for column in jobs.c if column.name != "actions"),
+        )
+        .join(jobs, jobs.c.id == tasks.c.job_id)
+        .outerjoin(jobset_table, jobset_table.c.id == tasks.c.jobset_id)
+        .where(tasks.c.kind == TRACK, jobs.c.kind == OOZIE, *conditions)
+        .order_by(tasks.c.id)
+        .limit(limit)
+    )
+    return [
+        TrackedJob(
+            id=row.task_id,
+            owner=row.asked_by,
+            state=TaskState(row.state),
+            reason=row.reason,
+            ended_at=row.task_ended_at,
+            copies_always=row.copies_always,
+            is_stopped=row.stopped_at is not None,
+            job=kept_job(row),
+            polled_at=row.polled_at,
+        )
+        for row in rows
+    ]
