@@ -179,6 +179,30 @@ def test_a_file_is_written_with_its_rights_and_read_back(
     assert [file.name for file in guest.hdfs.list(directory)] == ["file"]
 
 
+def test_a_file_is_written_in_pieces_and_parts_of_it_are_read(
+    guest: ClusterAccess, directory: str
+) -> None:
+    pieces = [bytes([number]) * 100_000 for number in range(10)]
+    guest.hdfs.write_pieces(f"{directory}/file", iter(pieces))
+
+    assert guest.hdfs.status(f"{directory}/file").length == 1_000_000
+    assert b"".join(guest.hdfs.read(f"{directory}/file")) == b"".join(pieces)
+    end = b"".join(guest.hdfs.read_range(f"{directory}/file", 899_999, 100_001))
+    assert end == pieces[8][-1:] + pieces[9]
+
+
+def test_only_an_empty_directory_is_removed_for_being_empty(
+    guest: ClusterAccess, directory: str
+) -> None:
+    guest.hdfs.write(f"{directory}/below/file", b"x")
+
+    assert not guest.hdfs.delete_if_empty(f"{directory}/below")
+    guest.hdfs.delete(f"{directory}/below/file")
+    assert guest.hdfs.delete_if_empty(f"{directory}/below")
+
+    assert not guest.hdfs.delete_if_empty(f"{directory}/below")
+
+
 def test_names_with_blanks_and_other_letters_are_kept(guest: ClusterAccess, directory: str) -> None:
     guest.hdfs.write(f"{directory}/a b+é%2F", b"x")
 

@@ -17,6 +17,7 @@ from log_files import (
     trailer,
 )
 
+from tracker_service.archive.ifile import valid_end
 from tracker_service.archive.node_logs import logs_of
 from tracker_service.errors import LogFileBroken
 
@@ -174,3 +175,17 @@ def test_an_upload_that_came_twice_is_given_twice_as_yarn_logs_does():
     names = [name for _, name, _ in held(logs_of(file)) if name.startswith("part")]
 
     assert names == [f"part.{n}.log" for n in (1, 2, 1, 3, 2, 1)]
+
+
+@pytest.mark.parametrize(
+    ("beside", "end"),
+    [
+        (struct.pack(">i", 6) + b"node_1" + struct.pack(">q", 4711), 4711),
+        (struct.pack(">i", 6) + b"node_2" + struct.pack(">q", 4711), None),
+        (struct.pack(">q", 4711), 4711),
+        (b"", None),
+        (b"\xff" * 30, None),
+    ],
+)
+def test_a_checksum_file_says_how_much_of_its_own_file_is_valid(beside, end):
+    assert valid_end(beside, "node_1") == end

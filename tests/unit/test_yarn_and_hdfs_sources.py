@@ -11,6 +11,7 @@ from tracker_service.errors import (
     ApplicationNotFound,
     CredentialsRefused,
     GatewayUnavailable,
+    LogFileBroken,
     PathNotFound,
     RequestRefused,
 )
@@ -211,6 +212,26 @@ def test_a_stream_that_breaks_off_is_an_outage(loopback, hdfs):
         list(hdfs.read(LOG))
 
 
+def test_a_part_of_a_file_is_asked_for_by_its_place(loopback, hdfs):
+    loopback.says(Reply(200, b"tain"))
+
+    assert b"".join(hdfs.read_range(LOG, 3, 4)) == b"tain"
+    query = loopback.asked[0].query
+    assert (query["op"], query["offset"], query["length"]) == ("OPEN", "3", "4")
+
+
+def test_of_no_bytes_nobody_is_asked(loopback, hdfs):
+    assert list(hdfs.read_range(LOG, 3, 0)) == []
+    assert loopback.asked == []
+
+
+def test_fewer_bytes_than_were_asked_for_are_an_outage(loopback, hdfs):
+    loopback.says(Reply(200, b"tai"))
+
+    with pytest.raises(GatewayUnavailable, match="3 bytes came of 4"):
+        list(hdfs.read_range(LOG, 3, 4))
+
+
 def test_a_file_that_may_not_be_read_is_refused_before_the_first_byte(loopback, hdfs):
     loopback.says(
         told({"FileStatus": file_status(9)}), remote(403, "AccessControlException", "denied")
@@ -229,6 +250,25 @@ def test_a_file_is_written_in_two_steps_and_only_for_its_owner(loopback, hdfs, k
     assert loopback.asked[0].query["permission"] == "600"
     assert loopback.asked[0].query["overwrite"].lower() == "true"
     assert loopback.asked[1].body == b"text"
+
+
+def test_what_breaks_off_while_it_is_written_is_an_error_as_it_was(loopback, hdfs, knox):
+    there = f"{knox.url}/webhdfs/data/v1{LOG}?_=signed"
+    loopback.says(Reply(307, headers={"Location": there}), Reply(201))
+
+    def pieces():
+        yield b"half a "
+        raise LogFileBroken("no more")
+
+    with pytest.raises(LogFileBroken, match="no more"):
+        hdfs.write_pieces(LOG, pieces())
+
+
+def test_a_directory_that_is_not_empty_is_left_alone(loopback, hdfs):
+    loopback.says(remote(403, "PathIsNotEmptyDirectoryException", "/x is non empty"))
+
+    assert hdfs.delete_if_empty("/x") is False
+    assert loopback.asked[0].query["recursive"].lower() == "false"
 
 
 def test_a_file_is_not_written_to_another_host(loopback, other_server, hdfs):
