@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -224,7 +225,11 @@ def ask(
 
 
 def access(stand: Stand, user: str = "guest", password: str | None = None) -> ClusterAccess:
-    """Open a stand as one of its users."""
-    gateway = Gateway(url=stand.url, ca_file=stand.ca_file)
+    """Open a stand as one of its users; once only, so that no connection is left behind."""
     credential = BasicCredential(user, password or f"{user}-password")
-    return ClusterAccess(gateway, credential, ids_per_request=100)
+    return _opened(stand.url, stand.ca_file, credential)
+
+
+@cache
+def _opened(url: str, ca_file: Path | None, credential: BasicCredential) -> ClusterAccess:
+    return ClusterAccess(Gateway(url=url, ca_file=ca_file), credential, ids_per_request=100)

@@ -165,12 +165,15 @@ class Worker:
 
     def stop(self) -> None:
         """Give all jobsets back at once, then finish what has begun; late writes change nothing."""
-        with self._store.begin() as connection:
-            jobsets.release(connection, self.id)
-            jobsets.forget_worker(connection, self.id)
+        self._duties.copier.stop()
+        try:
+            with self._store.begin() as connection:
+                jobsets.release(connection, self.id)
+                jobsets.forget_worker(connection, self.id)
+        except StoreUnavailable as error:  # others take the jobsets when the leases are over
+            log.warning("jobsets_not_released", worker=self.id, reason=str(error))
         for jobset_id in list(self._held):
             self._forget(jobset_id)  # looks in progress see it and stop
-        self._duties.copier.stop()
         for executor in self._executors:
             executor.shutdown(wait=True, cancel_futures=True)
         self._store.close()

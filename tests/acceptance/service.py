@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,8 @@ class RunningService:
         """Pull the plug: kill -9 of every process at once."""
         pids = self.processes()
         for pid in pids:
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # who has lost its parent ends by itself
+                os.kill(pid, signal.SIGKILL)
         self.process.wait()
         until(lambda: not alive(pids))
 

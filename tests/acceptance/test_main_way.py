@@ -15,9 +15,8 @@ from tracker_service.errors import AccessDenied, PathNotFound
 pytestmark = pytest.mark.slow
 
 
-def saved_log(stand: Stand, job: str, application: str) -> bytes:
+def saved_log(stand: Stand, path: str) -> bytes:
     """Read a saved log straight from HDFS, as the user who asked for it."""
-    path = f"/user/guest/WORK/logs/{job}/application_{application}.log"
     return b"".join(access(stand).hdfs.read(path))
 
 
@@ -27,7 +26,7 @@ def assert_all_logs_are_saved(service: RunningService, stand: Stand, job: str) -
     for application, copy in copies.items():
         assert copy["status"] == "SUCCEEDED", copy
         expected = stand.yarn_logs(f"application_{application}", "guest")
-        assert saved_log(stand, job, application) == expected
+        assert saved_log(stand, copy["path"]) == expected
         assert service.get(f"job/{job}/logs/{application}").content == expected
     whole = service.get(f"job/{job}/logs")
     assert whole.headers["Content-Type"] == "text/plain; charset=utf-8"

@@ -48,14 +48,14 @@ def test_a_saved_copy_is_told_with_what_is_in_it(client, oozie, store):
     assert get(client, f"/api/job/{job(1)}").json["log-jobs"].keys() == {APP_1[12:]}
 
 
-def test_the_checksum_of_a_log_that_is_being_replaced_is_not_told(client, oozie, store):
+def test_of_a_log_that_is_being_replaced_the_saved_one_is_told(client, oozie, store):
     post(client, job(1))
     save_copies(store, CopyStatus.SUCCEEDED)
-    describe(store, status=CopyStatus.RUNNING, bytes=None, sha256=SHA)
+    describe(store, status=CopyStatus.RUNNING, sha256=SHA, part=None)
 
     told = get(client, f"/api/job/{job(1)}/logs/status").json["jobs"][APP_1[12:]]
 
-    assert (told["sha256"], told["completeness"]) == (None, "COMPLETE")
+    assert (told["sha256"], told["completeness"]) == (SHA, "COMPLETE")
 
 
 def logs(client) -> list[str | None]:

@@ -23,11 +23,11 @@ from fakes import (
 from held import Held
 
 from tracker_service.archive.copier import Copier
-from tracker_service.archive.progress import Progress, Whole
+from tracker_service.archive.progress import Progress
 from tracker_service.archive.publishing import part_path
 from tracker_service.domain.applications import applications_of
 from tracker_service.domain.jobs import JobStatus
-from tracker_service.domain.tasks import Copy, CopyStatus, Lease
+from tracker_service.domain.tasks import Contents, Copy, CopyStatus, Lease, Whole
 from tracker_service.errors import (
     AccessDenied,
     CredentialsRefused,
@@ -274,7 +274,7 @@ def test_after_a_crash_behind_the_rename_the_log_counts(copying, store):
     started = copying.start()
     copying.says("SUCCEEDED")
     copying.home.files[started.path] = b"log\n"
-    copying.progress.measured(started, *copying.leases().values(), Whole(4, "5ha"))
+    copying.progress.measured(started, *copying.leases().values(), Whole(4, "5ha", Contents()))
 
     copying.advance(1)
 
@@ -285,7 +285,7 @@ def test_a_log_of_another_length_than_measured_is_a_failed_try(copying):
     started = copying.start()
     copying.says("SUCCEEDED")
     copying.home.files[started.path] = b"of an earlier time\n"
-    copying.progress.measured(started, *copying.leases().values(), Whole(4, "5ha"))
+    copying.progress.measured(started, *copying.leases().values(), Whole(4, "5ha", Contents()))
 
     copying.advance(1)
 
@@ -577,7 +577,7 @@ def test_a_worker_whose_lease_is_lost_starts_nothing(copying, oozie):
 def test_a_copy_that_somebody_else_has_changed_is_left_alone(copying):
     started = copying.start()
     [lease] = copying.leases().values()
-    copying.progress.succeeded(started, lease, 4)
+    copying.progress.succeeded(started, lease, Whole(4, "5ha", Contents()))
 
     with pytest.raises(LeaseLost):
         copying.progress.failed(started, lease, "late")
@@ -588,7 +588,7 @@ def test_a_copy_that_somebody_else_has_changed_is_left_alone(copying):
 def test_a_new_try_forgets_what_was_measured_in_the_last(copying):
     started = copying.start()
     [lease] = copying.leases().values()
-    copying.progress.measured(started, lease, Whole(4, "5ha"))
+    copying.progress.measured(started, lease, Whole(4, "5ha", Contents()))
     copying.progress.failed(started, lease, "no")
 
     again = copying.progress.start_workflow(copying.copy(), lease, "told so")

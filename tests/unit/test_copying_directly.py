@@ -170,6 +170,7 @@ def test_without_any_file_in_an_unknown_cluster_a_workflow_is_asked(copying):
 def test_a_log_that_was_never_written_is_lost_once_the_place_of_logs_is_known(copying):
     copying.want(APP, APP_2)
     copying.lies_there()
+    copying.cluster.yarn.has(APP_2, "FAILED")
 
     copying.advance()
     copying.advance(1)
@@ -232,7 +233,7 @@ def test_after_a_crash_while_it_was_written_a_log_is_copied_again(copying):
     copying.home.files[part_path(started)] = b"half a lo"
 
     copying.advance(6)
-    assert "stopped while it copied" in copying.copy().reason
+    assert "was interrupted" in copying.copy().reason
     copying.advance()
 
     copy = copying.copy()
@@ -245,15 +246,17 @@ def test_after_a_crash_behind_the_rename_the_log_counts_and_is_not_copied_again(
     copying.lies_there()
     copying.advance()
     before = copying.copy()
+    part = {"length": before.bytes, "sha256": before.sha256, "contents": {"logs": 7}}
     with copying.store.begin() as connection:
-        copies.change(connection, before, status=CopyStatus.RUNNING, due_at=NOW)
+        running = {"status": CopyStatus.RUNNING, "saved_at": None, "part": part}
+        copies.change(connection, before, due_at=NOW, **running)
     copying.home.ranges.clear()
 
     copying.advance()
 
     copy = copying.copy()
     assert (copy.status, copy.attempt, copy.bytes) == ("SUCCEEDED", 1, before.bytes)
-    assert copy.contents == before.contents
+    assert (copy.sha256, copy.contents.logs, copy.part) == (before.sha256, 7, None)
     assert copying.home.ranges == []
 
 
@@ -291,11 +294,17 @@ def test_a_log_of_which_another_worker_takes_over_is_not_published(copying, monk
     assert copying.copy().status == "RUNNING"
 
 
-def test_a_worker_that_stops_breaks_off_and_the_next_one_copies_again(copying):
+def test_a_worker_that_stops_breaks_off_and_the_next_one_copies_again(copying, monkeypatch):
     copying.want(APP)
     copying.lies_there()
-    copying.parts.streams.stop()
+    whole = FakeHdfs.read_range
 
+    def stop(home: FakeHdfs, path: str, offset: int, length: int):
+        yield from whole(home, path, offset, length - 10)
+        copying.parts.streams.stop()
+        yield from whole(home, path, offset + length - 10, 10)
+
+    monkeypatch.setattr(FakeHdfs, "read_range", stop)
     copying.advance()
 
     assert copying.copy().status == "RUNNING"
@@ -408,3 +417,115 @@ def test_a_log_that_was_put_away_before_a_crash_is_only_noted(rerun):
     moved = next(copy for copy in rerun.copies(1) if copy.run == 0)
     assert moved.path == f"{directory}/run-0/{name}"
     assert rerun.home.files[moved.path] == TEXT
+
+
+def test_a_log_that_yarn_says_is_there_is_not_lost_because_it_was_not_found(copying):
+    copying.want(APP, APP_2)
+    copying.lies_there()
+
+    copying.advance()
+    copying.advance(1)
+
+    other = next(copy for copy in copying.copies(1) if copy.application == APP_2)
+    assert (other.status, other.strategy) == ("RUNNING", "workflow")
+
+
+def test_what_may_not_be_read_directly_is_no_empty_log_but_lost(copying_with):
+    copying = copying_with(Strategy.DIRECT)
+    copying.want(APP)
+    directory = copying.lies_there().rpartition("/")[0]
+    copying.home.troubles[directory] = AccessDenied("Permission denied: user=guest")
+
+    copying.advance()
+
+    assert (copying.copy().status, copying.copy().saved_at) == ("FAILED", None)
+    assert "Permission denied" in copying.copy().reason
+
+
+def test_a_gap_is_known_too_of_a_log_that_a_workflow_copies(copying_with):
+    copying = copying_with(limit=1000)
+    copying.want(APP)
+    copying.lies_there()
+    copying.cluster.yarn.has(APP, "TIME_OUT")
+    copying.advance()
+
+    copying.home.files[part_path(copying.copy())] = b"a log\n"
+    copying.cluster.oozie.has(details(copying.copy().job, "SUCCEEDED"))
+    copying.advance(1)
+
+    assert copying.copy().status == "SUCCEEDED"
+    assert "TIME_OUT" in copying.copy().contents.gaps[0]
+    assert copying.copy().completeness == "PARTIAL"
+
+
+def test_a_workflows_copy_that_cannot_be_read_back_counts_without_a_checksum(
+    copying_with, monkeypatch
+):
+    copying = copying_with(limit=1000)
+    copying.want(APP)
+    copying.lies_there()
+    copying.advance()
+    copying.home.files[part_path(copying.copy())] = b"a log\n"
+    copying.cluster.oozie.has(details(copying.copy().job, "SUCCEEDED"))
+
+    def cut(home: FakeHdfs, path: str):
+        yield home.files[path][:3]
+        raise GatewayUnavailable("3 bytes came of 6")
+
+    monkeypatch.setattr(FakeHdfs, "_pieces", cut)
+    copying.advance(1)
+
+    copy = copying.copy()
+    assert (copy.status, copy.bytes, copy.sha256) == ("SUCCEEDED", 6, None)
+
+
+def test_a_new_try_that_fails_leaves_what_is_known_of_the_saved_log(copying):
+    copying.want(APP)
+    source = copying.lies_there()
+    copying.advance()
+    before = copying.copy()
+    with copying.store.begin() as connection:
+        copies.restart(connection, [before.task_id], NOW, refresh=True)
+    copying.home.files[source] = b"damaged"
+
+    copying.advance()
+    copying.advance(1)
+
+    copy = copying.copy()
+    assert copy.status == "RUNNING"
+    assert (copy.bytes, copy.sha256, copy.contents) == (
+        before.bytes,
+        before.sha256,
+        before.contents,
+    )
+
+
+def test_while_oozie_is_away_logs_are_copied_directly_all_the_same(copying_with):
+    copying = copying_with(limit=50_000)
+    copying.want(APP, APP_2)
+    copying.lies_there(b"x" * 60_000)
+    copying.cluster.yarn.has(APP_2, "RUNNING")
+    copying.advance()
+    copying.lies_there(application=APP_2)
+    copying.cluster.yarn.has(APP_2, "SUCCEEDED")
+    copying.cluster.oozie.is_down = True
+
+    for _ in range(3):
+        copying.advance(20)
+
+    statuses = {copy.application: copy.status for copy in copying.copies(1)}
+    assert statuses == {APP: "RUNNING", APP_2: "SUCCEEDED"}
+
+
+def test_a_log_of_an_earlier_run_that_comes_late_is_put_aside(rerun):
+    late = next(copy for copy in rerun.copies(1) if copy.run == 0)
+    rerun.advance()
+    with rerun.store.begin() as connection:
+        copies.restart(connection, [late.task_id], NOW, refresh=True)
+
+    rerun.advance()
+
+    paths = {copy.run: copy.path for copy in rerun.copies(1)}
+    assert "/run-0/" in paths[0]
+    assert "/run-" not in paths[1]
+    assert set(paths.values()) <= set(rerun.home.files)

@@ -16,7 +16,7 @@ from tracker_service.archive.manifest import manifest
 from tracker_service.domain.jobs import JobStatus
 from tracker_service.domain.tasks import CopyStatus
 from tracker_service.errors import AccessDenied, GatewayUnavailable
-from tracker_service.store import copies, jobsets
+from tracker_service.store import copies, jobsets, saved_logs
 
 HOME = f"/user/guest/WORK/logs/{job(1)}"
 REASON = "removed: older than copying.keep_copies_h"
@@ -215,7 +215,7 @@ def test_a_directory_that_may_not_be_changed_does_not_keep_others(store, saved, 
     hdfs.put(f"{HOME}/run-0/{APP_1}.log")
     hdfs.put(f"{HOME}/run-0/manifest.json", hdfs.files[MANIFEST])
     with store.begin() as connection:
-        copies.moved(connection, kept(store)[0], f"{HOME}/run-0/{APP_1}.log")
+        saved_logs.moved(connection, kept(store)[0], f"{HOME}/run-0/{APP_1}.log")
     hdfs.troubles[SECOND] = AccessDenied("denied")
     now.advance(hours=25)
 

@@ -8,21 +8,22 @@ from fakes import APP_1, APP_2, NOW, FakeHdfs, a_copy, job
 
 from tracker_service.archive.manifest import manifest, overall, write_manifest
 from tracker_service.domain.jobs import JobStatus
-from tracker_service.domain.tasks import Contents, CopyStatus, Strategy
+from tracker_service.domain.tasks import Contents, CopyStatus, Strategy, one_for_each
 
 DIRECTORY = f"/user/guest/WORK/logs/{job(1)}"
 
 
-def saved(*gaps: str, application: str = APP_1):
+def saved(*gaps: str, application: str = APP_1, **more):
+    values = {"attempt": 2, **more}
     return a_copy(
         application=application,
         status=CopyStatus.SUCCEEDED,
         strategy=Strategy.DIRECT,
         bytes=47_499,
         sha256="5ha",
-        attempt=2,
         started_at=NOW + timedelta(seconds=1),
         contents=Contents(containers=1, logs=7, sources=("/app-logs/x",), gaps=gaps),
+        **values,
     )
 
 
@@ -90,3 +91,20 @@ def test_the_manifest_is_written_whole_and_then_gets_its_name():
 
     assert list(hdfs.files) == [f"{DIRECTORY}/manifest.json"]
     assert json.loads(hdfs.files[f"{DIRECTORY}/manifest.json"])["completeness"] == "COMPLETE"
+
+
+def test_the_manifest_of_an_earlier_run_lies_beside_its_logs():
+    hdfs = FakeHdfs()
+
+    write_manifest(hdfs, JobStatus.KILLED, [saved(path=f"{DIRECTORY}/run-0/{APP_1}.log")], NOW)
+
+    assert list(hdfs.files) == [f"{DIRECTORY}/run-0/manifest.json"]
+
+
+def test_of_an_application_in_several_runs_the_newest_saved_copy_counts():
+    old, new = saved(run=0, id="old"), saved(run=1, id="new")
+    other = lost()
+    unsaved = a_copy(run=2, id="unsaved", status=CopyStatus.FAILED)
+
+    assert one_for_each([new, old, other]) == [new, other]
+    assert one_for_each([unsaved, new, old]) == [new]

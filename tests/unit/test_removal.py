@@ -13,7 +13,7 @@ from tree_hdfs import TreeHdfs
 from tracker_service.archive.publishing import part_path
 from tracker_service.domain.tasks import CopyStatus, TaskState
 from tracker_service.errors import GatewayUnavailable
-from tracker_service.store import copies, jobsets, tasks, tracked_jobs
+from tracker_service.store import copies, jobsets, saved_logs, tasks, tracked_jobs
 
 LOGS = f"/api/job/{job(1)}/logs"
 HOME = f"/user/guest/WORK/logs/{job(1)}"
@@ -243,6 +243,6 @@ def test_a_log_that_was_saved_anew_meanwhile_is_not_forgotten(client, save, stor
     change(store, 0, saved_at=now())
 
     with store.begin() as connection:
-        copies.forget_saved(connection, [before], copies.REMOVED)
+        saved_logs.forget_saved(connection, [before], saved_logs.REMOVED)
 
     assert kept(store)[0].status == "SUCCEEDED"

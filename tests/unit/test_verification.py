@@ -2,14 +2,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Generator
-from datetime import timedelta
 
 import pytest
 from calls import GUEST, assert_problem, get, post, save_copies
 from fakes import APP_1, APP_2, NOW, FakeHdfs, a_copy, action, details, job
 
 from tracker_service.archive.verification import verify
-from tracker_service.domain.tasks import CopyStatus
+from tracker_service.domain.tasks import Contents, CopyStatus, Whole
 from tracker_service.errors import AccessDenied, GatewayUnavailable, RequestRefused
 from tracker_service.sources.webhdfs import OpenFile
 from tracker_service.store import copies
@@ -59,11 +58,11 @@ def test_while_the_cluster_is_away_nobody_calls_a_log_damaged():
         a_copy(status=CopyStatus.SUCCEEDED, bytes=4),
         a_copy(status=CopyStatus.SUCCEEDED, sha256=SHA),
         a_copy(
-            status=CopyStatus.FAILED,
+            status=CopyStatus.RUNNING,
             bytes=4,
-            sha256="of a try that was never published",
+            sha256="of the log before",
             saved_at=NOW,
-            started_at=NOW + timedelta(seconds=1),
+            part=Whole(9, SHA, Contents()),
         ),
     ],
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Self
 
@@ -11,7 +11,7 @@ from pydantic import Field
 from tracker_service.api.shapes import Answer, Instant
 from tracker_service.archive.verification import Verdict
 from tracker_service.domain.applications import short
-from tracker_service.domain.tasks import Completeness, Copy, CopyStatus, Strategy
+from tracker_service.domain.tasks import Completeness, Copy, CopyStatus, Strategy, one_for_each
 from tracker_service.tracking.lookup import JobCopies
 from tracker_service.tracking.safety import completeness, deleted_at
 
@@ -21,7 +21,9 @@ class CopyAnswer(Answer):
 
     id: str = Field(description="of the tracked job")
     application: str = Field(description="without `application_`")
-    job: str | None = Field(description="the Oozie workflow that copies the log")
+    job: str | None = Field(
+        description="what copies the log: an Oozie workflow; directly, the id of the copy"
+    )
     status: CopyStatus
     path: str = Field(description="of the log in HDFS")
     bytes: int | None = Field(description="length of the saved log")
@@ -49,7 +51,6 @@ class CopyAnswer(Answer):
             retention: how long the cluster keeps a log.
         """
         contents = copy.contents if copy.saved_at else None
-        has_checksum = copy.saved_at and copy.bytes is not None
         return cls(
             id=copy.job_id,
             application=short(copy.application),
@@ -63,7 +64,7 @@ class CopyAnswer(Answer):
             strategy_reason=copy.strategy_reason,
             completeness=completeness(copy),
             gaps=list(contents.gaps) if contents else [],
-            sha256=copy.sha256 if has_checksum else None,
+            sha256=copy.sha256 if copy.saved_at else None,
             containers=contents.containers if contents else None,
             attempts=copy.attempt,
             saved_at=copy.saved_at,
@@ -74,9 +75,11 @@ class CopyAnswer(Answer):
 CopiesByApplication = dict[str, CopyAnswer]
 
 
-def by_application(copies: Iterable[Copy], retention: timedelta) -> CopiesByApplication:
+def by_application(copies: Sequence[Copy], retention: timedelta) -> CopiesByApplication:
     """Return copies, each under its application."""
-    return {short(copy.application): CopyAnswer.of(copy, retention) for copy in copies}
+    return {
+        short(copy.application): CopyAnswer.of(copy, retention) for copy in one_for_each(copies)
+    }
 
 
 class VerifiedCopyAnswer(CopyAnswer):
@@ -116,7 +119,7 @@ class CopyStatusAnswer(Answer):
                 short(copy.application): VerifiedCopyAnswer.of(copy, found.retention).judged(
                     verdicts.get(copy.id)
                 )
-                for copy in found.copies
+                for copy in one_for_each(found.copies)
             },
         )
 

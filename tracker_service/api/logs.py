@@ -15,7 +15,7 @@ from tracker_service.archive.removal import Removal
 from tracker_service.archive.verification import Verdict, verify
 from tracker_service.domain.applications import ApplicationId, short
 from tracker_service.domain.jobs import JobId
-from tracker_service.domain.tasks import Copy
+from tracker_service.domain.tasks import Copy, one_for_each
 from tracker_service.errors import LogNotSaved
 from tracker_service.identities import Identities
 from tracker_service.tracking.lookup import JobCopies, Lookup
@@ -38,7 +38,11 @@ def blueprint(lookup: Lookup, identities: Identities, removal: Removal) -> APIBl
 
     def verified(found: JobCopies, wanted: Sequence[str]) -> Mapping[str, Verdict]:
         hdfs = identities.access(current_caller()).hdfs
-        chosen = _chosen(found, [ApplicationId(w) for w in wanted]) if wanted else found.copies
+        chosen = (
+            _chosen(found, [ApplicationId(w) for w in wanted])
+            if wanted
+            else one_for_each(found.copies)
+        )
         return {copy.id: verify(hdfs, copy) for copy in chosen}
 
     @bp.get("/logs", responses=_LOGS)
@@ -81,8 +85,8 @@ def _chosen(found: JobCopies, wanted: Sequence[ApplicationId]) -> list[Copy]:
     if not found.copies:
         raise LogNotSaved(f"No log is saved: {found.why_none}.")
     if not wanted:
-        return list(found.copies)
-    by_application = {copy.application: copy for copy in found.copies}
+        return one_for_each(found.copies)
+    by_application = {copy.application: copy for copy in one_for_each(found.copies)}
     missing = [short(application) for application in wanted if application not in by_application]
     if missing:
         raise LogNotSaved(f"The job has no such application: {', '.join(missing)}.")

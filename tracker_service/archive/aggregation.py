@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from tracker_service.archive.finder import Finder, Found
@@ -26,6 +26,7 @@ class Ready:
     owner: str  #: whom it belongs to
     finished_at: datetime | None = None  #: when the application ended, where YARN still knows
     gap: str | None = None  #: what is known to be missing
+    may_be_nowhere: bool = False  #: YARN does not say that every node has uploaded its log
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,23 +69,29 @@ class Aggregation:
             return NotReady(f"waits until the application has ended (now {report.state})")
         if aggregation.has_ended or self._is_late(copy, report.finished_at):
             self._seen.pop(copy.id, None)
-            return Ready(report.user, report.finished_at, _gap(aggregation))
+            is_certain = aggregation == LogAggregation.SUCCEEDED
+            gap = None if is_certain else _gap(aggregation)
+            return Ready(report.user, report.finished_at, gap, may_be_nowhere=not is_certain)
         if report.has_ended and aggregation not in _COLLECTING:
             # It was killed before it had a container, or this release does not tell.
-            return self._look_at_files(access.hdfs, copy)
+            told = self._look_at_files(access.hdfs, copy)
+            return replace(told, may_be_nowhere=True) if isinstance(told, Ready) else told
         return NotReady(f"waits until YARN has collected the log (now {aggregation})")
 
     def _look_at_files(self, hdfs: WebHdfs, copy: Copy) -> Ready | NotReady:
         owner = copy.job_user or copy.owner
-        files = frozenset(_facts(self._finder.find(hdfs, copy.application, owner)))
+        found = self._finder.find(hdfs, copy.application, owner)
+        files = frozenset(_facts(found))
         now = self._clock()
         before, since = self._seen.setdefault(copy.id, (files, now))
         if files != before:
             self._seen[copy.id] = files, now
-        elif now - since >= (_STABLE_FOR if files else _MISSING_FOR) or self._is_late(copy):
-            # No files at all: they lie where we do not look, or are gone. `yarn logs` will say.
+        elif now - since >= (_STABLE_FOR if files else _MISSING_FOR):
             del self._seen[copy.id]
             return Ready(owner)
+        if self._is_late(copy):
+            del self._seen[copy.id]
+            return Ready(owner, gap="its files still changed when the deadline was over")
         return NotReady("YARN does not tell how far the log is; waits until its files are stable")
 
     def _is_late(self, copy: Copy, finished_at: datetime | None = None) -> bool:
@@ -93,9 +100,7 @@ class Aggregation:
         return self._clock() - begun > self._deadline
 
 
-def _gap(aggregation: LogAggregation) -> str | None:
-    if aggregation == LogAggregation.SUCCEEDED:
-        return None
+def _gap(aggregation: LogAggregation) -> str:
     return f"YARN says of the log aggregation: {aggregation}; some node may have uploaded nothing"
 
 

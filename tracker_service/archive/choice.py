@@ -9,9 +9,8 @@ from datetime import datetime, timedelta
 from tracker_service.archive.aggregation import Ready
 from tracker_service.archive.direct_copy import DirectCopy
 from tracker_service.archive.finder import Finder, Found
-from tracker_service.archive.progress import Whole
 from tracker_service.archive.streams import Streams
-from tracker_service.domain.tasks import Copy, Strategy
+from tracker_service.domain.tasks import Copy, Strategy, Whole
 from tracker_service.sources.webhdfs import WebHdfs
 
 
@@ -22,11 +21,10 @@ class Directly:
     why: str
     found: Found
     limit: int  #: bytes of the files
-    gap: str | None  #: what is known to be missing
 
     def write(self, hdfs: WebHdfs, copy: Copy, streams: Streams) -> Whole:
         """Write the text of a log to the part of the try that runs; see `DirectCopy.write`."""
-        return DirectCopy(hdfs, copy, self.found, self.limit, streams, self.gap).write()
+        return DirectCopy(hdfs, copy, self.found, self.limit, streams).write()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,21 +78,24 @@ class Chooser:
         if self._strategy == Strategy.WORKFLOW:
             return ByWorkflow("the setting copying.strategy", ready.owner)
         found = self._finder.find(hdfs, copy.application, ready.owner)
-        if not (found.files or found.denied) and self._is_nowhere_else():
-            return Lost(self._why_lost(copy))
+        if not found.files and (why_lost := self._why_lost(copy, found, ready)):
+            return Lost(why_lost)
         if obstacle := self._obstacle(found):
             return ByWorkflow(obstacle, ready.owner)
         why = f"{found.length} bytes in {len(found.files)} files can be read directly"
-        return Directly(why, found, self._limit, ready.gap)
+        return Directly(why, found, self._limit)
 
-    def _is_nowhere_else(self) -> bool:
-        """Tell whether a log that was not found does not exist."""
-        return self._finder.knows_the_place or self._strategy == Strategy.DIRECT
-
-    def _why_lost(self, copy: Copy) -> str:
+    def _why_lost(self, copy: Copy, found: Found, ready: Ready) -> str | None:
+        """Say why there is no log, if that is certain where none was found."""
         if self._clock() - copy.log_at > self._retention:
             return f"the cluster has deleted the log: it is from {copy.log_at:%Y-%m-%d %H:%M} UTC"
-        return "YARN has kept no log of this application: it may never have had a container"
+        if self._strategy == Strategy.DIRECT and found.denied:
+            return found.denied
+        if self._strategy == Strategy.DIRECT:
+            return "no aggregated file was found in copying.log_directories"
+        if ready.may_be_nowhere and self._finder.knows_the_place and not found.denied:
+            return "YARN has kept no log of this application: it may never have had a container"
+        return None
 
     def _obstacle(self, found: Found) -> str | None:
         """Say why a log is not to be copied directly, if so."""

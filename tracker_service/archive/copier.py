@@ -98,10 +98,10 @@ class Copier:
         left = sorted(due, key=lambda each: each[0].status != CopyStatus.RUNNING)
         try:
             with self._identities.acting_for(owner) as access:
-                stands = self._how_workflows_stand(access, [copy for copy, _ in due])
+                stands, left = self._how_workflows_stand(access, left)
                 left = self._watch_all(left, stands)
                 in_a_row = 0
-                while left and in_a_row < _TROUBLES_IN_A_ROW:
+                while left and in_a_row < _TROUBLES_IN_A_ROW and not self._streams.is_stopping:
                     try:
                         step = self._steps.next_of(left[0][0], stands)
                         was_answered = self._do(step, access, *left[0])
@@ -109,7 +109,8 @@ class Copier:
                         left = self._without_place(owner, left, full)
                         continue
                     left, in_a_row = left[1:], 0 if was_answered else in_a_row + 1
-                self._postpone(left, TROUBLE, "the cluster does not answer")
+                if not self._streams.is_stopping:
+                    self._postpone(left, TROUBLE, "the cluster does not answer")
         except GatewayError as error:
             log.warning("copies_not_seen", user=owner, reason=str(error))
             self._postpone(left, TROUBLE, str(error))
@@ -122,11 +123,20 @@ class Copier:
                 self._busy.discard(owner)
 
     def _how_workflows_stand(
-        self, access: ClusterAccess, due: Sequence[Copy]
-    ) -> Mapping[str, JobStatus]:
-        """Ask with one request for about 100 copies how their workflows stand."""
-        running = [JobId(copy.job) for copy in due if has_workflow(copy) and copy.job]
-        return {seen.id: seen.status for seen in access.oozie.jobs(running).values()}
+        self, access: ClusterAccess, due: list[tuple[Copy, Lease]]
+    ) -> tuple[Mapping[str, JobStatus], list[tuple[Copy, Lease]]]:
+        """Ask with one request for about 100 copies how their workflows stand.
+
+        Returns:
+            the states by the ids of workflows, and the copies that can be looked at: while Oozie
+            does not answer, those without a workflow.
+        """
+        running = [JobId(copy.job) for copy, _ in due if has_workflow(copy) and copy.job]
+        try:
+            return {seen.id: seen.status for seen in access.oozie.jobs(running).values()}, due
+        except GatewayUnavailable as error:
+            self._postpone([each for each in due if has_workflow(each[0])], TROUBLE, str(error))
+            return {}, [each for each in due if not has_workflow(each[0])]
 
     def _watch_all(
         self, due: Sequence[tuple[Copy, Lease]], stands: Mapping[str, JobStatus]
@@ -134,7 +144,7 @@ class Copier:
         """Let those that go on as they should go on; return the others."""
         fine = [each for each in due if self._steps.goes_on(each[0], stands)]
         self._postpone(fine, LOOK, RUNS)
-        return [each for each in due if each not in fine]
+        return _without(due, fine)
 
     def _without_place(
         self, owner: str, left: Sequence[tuple[Copy, Lease]], full: Full
@@ -149,7 +159,7 @@ class Copier:
                 self._full[owner] = self._clock() + LOOK
         with self._store.begin() as connection:
             copies.explain(connection, [copy.id for copy, _ in without], str(full))
-        return [each for each in left if each not in without]
+        return _without(left, without)
 
     def _do(self, step: Step, access: ClusterAccess, copy: Copy, lease: Lease) -> bool:
         """Bring one copy a step further; trouble with one does not stop the others.
@@ -207,3 +217,10 @@ class Copier:
                 self._progress.later(theirs, lease, pause, reason)
             except LeaseLost as error:
                 log.warning("lease_lost", jobset=lease.jobset_id, reason=str(error))
+
+
+def _without(
+    due: Sequence[tuple[Copy, Lease]], others: Sequence[tuple[Copy, Lease]]
+) -> list[tuple[Copy, Lease]]:
+    ids = {copy.id for copy, _ in others}
+    return [each for each in due if each[0].id not in ids]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -10,15 +12,17 @@ from tracker_service.archive.finder import Found
 from tracker_service.archive.ifile import CHECKSUM_BYTES, valid_end
 from tracker_service.archive.node_file import Log, NodeFile
 from tracker_service.archive.node_logs import logs_of
-from tracker_service.archive.progress import Whole
 from tracker_service.archive.publishing import part_path
 from tracker_service.archive.streams import Streams
 from tracker_service.archive.tally import Tally
 from tracker_service.archive.text import as_text
-from tracker_service.domain.tasks import Contents, Copy, log_directory
+from tracker_service.domain.tasks import Contents, Copy, Whole
 from tracker_service.errors import GatewayUnavailable, LeaseLost, LogFileBroken, RequestRefused
 from tracker_service.sources.webhdfs import FileStatus, WebHdfs
 
+_LONGEST_S = 3600.0  #: for one try
+_MOST_NOTED = 100_000  #: containers that are told apart: a job has 10,000 at most
+_MOST_GAPS = 100  #: shortened logs that are named
 _MOST_TEXT = 20  #: times the limit for the files: a log that unpacks to more is taken for a trap
 
 
@@ -31,11 +35,12 @@ class DirectCopy:
     found: Found
     limit: int  #: bytes of the aggregated files
     streams: Streams  #: tell when to break off
-    gap: str | None = None  #: what is known to be missing before
     tally: Tally = field(default_factory=Tally)
+    _received: int = 0  #: bytes of the aggregated files
     _containers: set[str] = field(default_factory=set)
     _logs: int = 0
     _shortened: list[str] = field(default_factory=list)
+    _deadline: float = field(default_factory=lambda: time.monotonic() + _LONGEST_S)
 
     def write(self) -> Whole:
         """Write the text of all files to `part_path`, as `yarn logs` prints it.
@@ -47,15 +52,17 @@ class DirectCopy:
             LogFileBroken: a file is damaged, or of a kind that cannot be read here.
             GatewayError: it could not be read or written.
         """
-        self.hdfs.make_directory(log_directory(self.copy.owner, self.copy.job_id))
+        self.hdfs.make_directory(self.copy.directory)
         try:
             self.hdfs.write_pieces(part_path(self.copy), self.tally.of(self._text()))
         except GatewayUnavailable as error:
-            if not self.tally.length:
+            if not self._received:
                 raise
             # What breaks again and again in its middle is not to be tried for ever.
-            told = f"it broke off after {self.tally.length} bytes: {error}"
+            told = f"it broke off after {self._received} bytes of the files: {error}"
             raise RequestRefused(told) from error
+        if not self.tally.length:
+            raise LogFileBroken(f"{self.found.directory} holds no log")
         return Whole(self.tally.length, self.tally.sha256, self._contents())
 
     def _text(self) -> Iterator[bytes]:
@@ -65,8 +72,6 @@ class DirectCopy:
                     raise LogFileBroken(
                         f"{file.name}: its text has more than {_MOST_TEXT * self.limit} bytes"
                     )
-                if self.streams.is_stopping:
-                    raise LeaseLost("this worker stops")
                 yield piece
 
     def _logs_of(self, file: FileStatus) -> Iterator[Log]:
@@ -76,16 +81,31 @@ class DirectCopy:
             application=self.copy.application,
             length=file.length,
             modified_at=datetime.fromtimestamp(file.modified_ms / 1000, UTC),
-            read=lambda offset, length: self.hdfs.read_range(path, offset, length),
+            read=lambda offset, length: self._read(path, offset, length),
         )
         if file.name in self.found.checksums:
             beside = self.hdfs.head(f"{path}-checksum", CHECKSUM_BYTES)
             return logs_of(node_file, valid_end(beside, file.name))
         return logs_of(node_file)
 
+    def _read(self, path: str, offset: int, length: int) -> Generator[bytes, None, None]:
+        """Yield a part of a file, as long as this try may go on.
+
+        It is here that a try is ended, because little of a file can unpack to very much.
+        """
+        with closing(self.hdfs.read_range(path, offset, length)) as pieces:
+            for piece in pieces:
+                if self.streams.is_stopping:
+                    raise LeaseLost("this worker stops")
+                if time.monotonic() > self._deadline:
+                    raise LogFileBroken(f"{path}: it takes longer than {_LONGEST_S:.0f} s")
+                self._received += len(piece)
+                yield piece
+
     def _counted(self, logs: Iterable[Log]) -> Iterator[Log]:
         for log in logs:
-            self._containers.add(log.container)
+            if len(self._containers) < _MOST_NOTED:
+                self._containers.add(log.container)
             self._logs += 1
             yield replace(log, content=self._measured(log))
 
@@ -95,7 +115,8 @@ class DirectCopy:
         for piece in log.content:
             length += len(piece)
             yield piece
-        if log.length is None or length < log.length:
+        is_short = log.length is None or length < log.length
+        if is_short and len(self._shortened) < _MOST_GAPS:
             announced = "some" if log.length is None else log.length
             self._shortened.append(f"{log.container} {log.name}: {length} bytes of {announced}")
 
@@ -104,5 +125,5 @@ class DirectCopy:
             containers=len(self._containers),
             logs=self._logs,
             sources=tuple(f"{self.found.directory}/{file.name}" for file in self.found.files),
-            gaps=(*([self.gap] if self.gap else []), *self._shortened),
+            gaps=(*([self.copy.gap] if self.copy.gap else []), *self._shortened),
         )

@@ -2,39 +2,56 @@
 
 from __future__ import annotations
 
+from threading import Lock
+
 from tracker_service.archive.manifest import MANIFEST
 from tracker_service.domain.tasks import Copy, Lease, log_directory, run_directory
 from tracker_service.errors import PathNotFound
 from tracker_service.sources.webhdfs import WebHdfs
-from tracker_service.store import copies, jobsets
+from tracker_service.store import jobsets, saved_logs
 from tracker_service.store.engine import Store
 
 
-def put_away_earlier(store: Store, hdfs: WebHdfs, copy: Copy, lease: Lease) -> None:
-    """Move the logs of the runs before a copy's run to `run-<n>/`, with their manifest.
+class EarlierRuns:
+    """The saved logs of the runs before the newest."""
 
-    Each move is one step of the NameNode and is noted behind it; what a crash in between leaves is
-    found moved, and noted, by the next call.
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._lock = Lock()  # the logs of a job are copied by several threads of one worker
 
-    Raises:
-        LeaseLost, GatewayError: not all is moved; call again.
-    """
-    if not copy.run:
-        return
-    with store.read() as connection:
-        earlier = copies.of_earlier_runs(connection, copy)
-    directory = log_directory(copy.owner, copy.job_id)
-    in_the_way = [old for old in earlier if old.path.rpartition("/")[0] == directory]
-    if not in_the_way:
-        return
-    _move(hdfs, directory, run_directory(copy.owner, copy.job_id, in_the_way[0].run), MANIFEST)
-    for old in in_the_way:
-        target = run_directory(copy.owner, copy.job_id, old.run)
-        name = old.path.rpartition("/")[2]
-        _move(hdfs, directory, target, name)
-        with store.begin() as connection:
-            jobsets.guard(connection, lease)
-            copies.moved(connection, old, f"{target}/{name}")
+    def place_of(self, copy: Copy) -> str:
+        """Return where the log of a copy belongs: aside, once a later run has saved logs."""
+        aside = run_directory(copy.owner, copy.job_id, copy.run)
+        with self._store.read() as connection:
+            is_late = saved_logs.has_later_run(connection, copy)
+        return f"{aside}/{copy.file_name}" if is_late else copy.path
+
+    def put_away(self, hdfs: WebHdfs, copy: Copy, lease: Lease) -> None:
+        """Move the logs of the runs before a copy's run to `run-<n>/`, with their manifest.
+
+        Each move is one step of the NameNode and is noted behind it; what a crash in between
+        leaves is found moved, and noted, by the next call. No log of the copy's run has its name
+        before all of them are moved.
+
+        Raises:
+            LeaseLost, GatewayError: not all is moved; call again.
+        """
+        if not copy.run:
+            return
+        with self._lock:
+            with self._store.read() as connection:
+                earlier = saved_logs.of_earlier_runs(connection, copy)
+            directory = log_directory(copy.owner, copy.job_id)
+            in_the_way = [old for old in earlier if old.directory == directory]
+            if in_the_way:
+                newest = run_directory(copy.owner, copy.job_id, in_the_way[0].run)
+                _move(hdfs, directory, newest, MANIFEST)
+            for old in in_the_way:
+                target = run_directory(copy.owner, copy.job_id, old.run)
+                _move(hdfs, directory, target, old.file_name)
+                with self._store.begin() as connection:
+                    jobsets.guard(connection, lease)
+                    saved_logs.moved(connection, old, f"{target}/{old.file_name}")
 
 
 def _move(hdfs: WebHdfs, source: str, target: str, name: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from itertools import groupby
+from operator import attrgetter
 
 import structlog
 
@@ -14,7 +15,7 @@ from tracker_service.domain.tasks import Copy, log_directory
 from tracker_service.errors import AccessDenied, GatewayError, RequestRefused
 from tracker_service.identities import Identities
 from tracker_service.sources.webhdfs import WebHdfs
-from tracker_service.store import copies, tasks
+from tracker_service.store import copies, saved_logs, tasks
 from tracker_service.store.engine import Store
 
 log = structlog.get_logger()
@@ -67,7 +68,7 @@ class Expiry:
 
     def _look(self, owner: str, before: datetime) -> None:
         with self._store.read() as connection:
-            old = copies.saved_before(
+            old = saved_logs.saved_before(
                 connection, owner, before, after=self._last.pop(owner, ""), limit=_AT_ONCE
             )
         if not old:
@@ -76,7 +77,8 @@ class Expiry:
             self._last[owner] = old[-1].id
         try:
             with self._identities.acting_for(owner) as access:
-                for directory, theirs in groupby(sorted(old, key=_directory), _directory):
+                in_order = attrgetter("directory")
+                for directory, theirs in groupby(sorted(old, key=in_order), in_order):
                     if self._is_stopping:
                         return
                     self._remove_safely(access.hdfs, directory, list(theirs))
@@ -93,15 +95,15 @@ class Expiry:
     def _remove(self, hdfs: WebHdfs, directory: str, old: Sequence[Copy]) -> None:
         """Remove the old logs in one directory; the files first, so that it can be repeated."""
         known = _in_manifest(hdfs, directory, old[0])
-        ours = self._unchanged([copy for copy in old if (_name(copy), copy.sha256) in known])
+        ours = self._unchanged([copy for copy in old if (copy.file_name, copy.sha256) in known])
         if not ours:
             return
         there = {file.name for file in listed(hdfs, directory) if not file.is_directory}
         for copy in ours:
-            if _name(copy) in there:
+            if copy.file_name in there:
                 hdfs.delete(copy.path)
         with self._store.begin() as connection:
-            copies.forget_saved(connection, ours, copies.EXPIRED)
+            saved_logs.forget_saved(connection, ours, saved_logs.EXPIRED)
         log.info("copies_expired", job=old[0].job_id, user=old[0].owner, copies=len(ours))
         _tidy(hdfs, directory, old[0])
 
@@ -111,14 +113,6 @@ class Expiry:
             now = copies.of_tasks(connection, {copy.task_id for copy in seen})
         there = [copy for each in now.values() for copy in each]
         return [copy for copy in seen if copy in there]
-
-
-def _directory(copy: Copy) -> str:
-    return copy.path.rpartition("/")[0]
-
-
-def _name(copy: Copy) -> str:
-    return copy.path.rpartition("/")[2]
 
 
 def _in_manifest(hdfs: WebHdfs, directory: str, copy: Copy) -> set[tuple[str, str]]:

@@ -55,7 +55,7 @@ class Finder:
         Raises:
             GatewayUnavailable, CredentialsRefused: nobody can say.
         """
-        denied = None
+        denied, empty = None, None
         for pattern in self._in_order():
             directory = _directory(pattern, application, owner)
             try:
@@ -65,9 +65,12 @@ class Finder:
             except (AccessDenied, RequestRefused) as error:
                 denied = str(error)
                 continue
-            self._remember(pattern)
-            return _found(directory, listed)
-        return Found(directory=None, denied=denied)
+            found = _found(directory, listed)
+            if found.files:
+                self._remember(pattern)
+                return found
+            empty = empty or found
+        return empty or Found(directory=None, denied=denied)
 
     def _in_order(self) -> list[str]:
         with self._lock:

@@ -19,13 +19,14 @@ _VERSION = 1
 def write_manifest(
     hdfs: WebHdfs, status: JobStatus, finished: Sequence[Copy], now: datetime
 ) -> None:
-    """Write the manifest of the newest run of a job, in place of one that is there.
+    """Write the manifest of a run of a job beside its logs, in place of one that is there.
 
     Args:
         status: of the job.
         finished: the copies of its logs, at least one; all have ended.
     """
-    directory = log_directory(finished[0].owner, finished[0].job_id)
+    nowhere = log_directory(finished[0].owner, finished[0].job_id)
+    directory = next((copy.directory for copy in finished if copy.saved_at), nowhere)
     part = f"{directory}/.{MANIFEST}.part"
     hdfs.make_directory(directory)
     hdfs.write(part, json.dumps(manifest(status, finished, now), indent=2).encode() + b"\n")
@@ -62,7 +63,7 @@ def _application(copy: Copy) -> dict[str, Any]:
         "application": short(copy.application),
         "completeness": copy.completeness,
         "reason": "; ".join(contents.gaps) if contents and contents.gaps else copy.reason,
-        "file": copy.path.rpartition("/")[2] if copy.saved_at else None,
+        "file": copy.file_name if copy.saved_at else None,
         "bytes": copy.bytes if copy.saved_at else None,
         "sha256": copy.sha256 if copy.saved_at else None,
         "containers": contents.containers if contents else None,

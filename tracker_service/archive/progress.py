@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from tracker_service.domain.tasks import Contents, Copy, CopyStatus, Lease, Strategy
+from tracker_service.domain.tasks import Copy, CopyStatus, Lease, Strategy, Whole
 from tracker_service.errors import LeaseLost
 from tracker_service.store import copies, jobsets
 from tracker_service.store.engine import Connection, Store
@@ -19,15 +19,6 @@ LOOK = timedelta(seconds=1)  #: at a copy that runs, or that waits for a place
 TROUBLE = timedelta(seconds=10)  #: before the next look, where the cluster did not answer
 RUNS = "is being copied"
 _SUBMISSION = timedelta(seconds=5)  #: until a try without a workflow is looked into
-
-
-@dataclass(frozen=True, slots=True)
-class Whole:
-    """A log that was written to its end."""
-
-    length: int  #: in bytes
-    sha256: str  #: in hexadecimal
-    contents: Contents | None = None  #: None where only the bytes were seen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +108,7 @@ class Progress:
             strategy_reason=why,
             attempt=copy.attempt + 1,
             job=None,
-            bytes=None,
+            part=None,
             started_at=self._clock(),
         )
 
@@ -130,7 +121,9 @@ class Progress:
             strategy_reason=started.strategy_reason,
             attempt=started.attempt,
             job=started.job,
-            bytes=None,
+            path=started.path,
+            gap=started.gap,
+            part=None,
             started_at=started.started_at,
             log_at=started.log_at,
             reason=RUNS,
@@ -177,21 +170,26 @@ class Progress:
 
     def measured(self, copy: Copy, lease: Lease, whole: Whole) -> None:
         """Note what a complete part is, before it gets the log's name."""
-        contents = asdict(whole.contents) if whole.contents else None
-        self._change(copy, lease, bytes=whole.length, sha256=whole.sha256, contents=contents)
+        self._change(copy, lease, part=asdict(whole))
 
-    def succeeded(self, copy: Copy, lease: Lease, length: int) -> None:
+    def succeeded(self, copy: Copy, lease: Lease, whole: Whole) -> None:
         """Note that the whole log lies under its name."""
         now = self._clock()
         self._change(
             copy,
             lease,
             status=CopyStatus.SUCCEEDED,
+            bytes=whole.length,
+            sha256=whole.sha256,
+            contents=asdict(whole.contents),
+            part=None,
             saved_at=now,
             ended_at=now,
             reason=None,
         )
-        log.info("copy_succeeded", job=copy.job_id, copy=copy.id, path=copy.path, bytes=length)
+        log.info(
+            "copy_succeeded", job=copy.job_id, copy=copy.id, path=copy.path, bytes=whole.length
+        )
 
     def failed(self, copy: Copy, lease: Lease, reason: str) -> None:
         """Note a failed try: there will be another, or it was the last."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tracker_service.archive.progress import Progress, Whole
-from tracker_service.domain.tasks import Copy, Lease
+from tracker_service.archive.progress import Progress
+from tracker_service.domain.tasks import Copy, Lease, Whole
 from tracker_service.errors import PathNotFound, RequestRefused
 from tracker_service.sources.webhdfs import WebHdfs
 
@@ -15,7 +15,7 @@ def part_path(copy: Copy) -> str:
 
 def is_part(name: str, copy: Copy) -> bool:
     """Tell whether a file of this name was written by some try of a copy."""
-    return name.startswith(f"{copy.path.rpartition('/')[2]}.part-{copy.id}-")
+    return name.startswith(f"{copy.file_name}.part-{copy.id}-")
 
 
 def publish(hdfs: WebHdfs, progress: Progress, copy: Copy, lease: Lease, whole: Whole) -> None:
@@ -37,7 +37,7 @@ def publish(hdfs: WebHdfs, progress: Progress, copy: Copy, lease: Lease, whole: 
     try:
         length = hdfs.status(part).length
     except PathNotFound:
-        if copy.bytes is None:
+        if copy.part is None:
             raise
     else:
         _compare(part, length, whole)
@@ -53,11 +53,10 @@ def _compare(path: str, length: int, whole: Whole) -> None:
 
 def remove_parts(hdfs: WebHdfs, copy: Copy) -> None:
     """Remove what the tries of a copy have written of the log and not published."""
-    directory = copy.path.rpartition("/")[0]
     try:
-        listed = hdfs.list(directory)
+        listed = hdfs.list(copy.directory)
     except PathNotFound:
         return
     for file in listed:
         if is_part(file.name, copy):
-            hdfs.delete(f"{directory}/{file.name}")
+            hdfs.delete(f"{copy.directory}/{file.name}")

@@ -16,7 +16,7 @@ from tracker_service.domain.applications import short
 from tracker_service.domain.tasks import Copy, CopyStatus, log_directory, run_directory
 from tracker_service.errors import LogInUse, LogNotSaved, PathNotFound
 from tracker_service.sources.webhdfs import FileStatus, WebHdfs
-from tracker_service.store import copies, tasks
+from tracker_service.store import copies, saved_logs, tasks
 from tracker_service.store.engine import Connection, Store
 
 log = structlog.get_logger()
@@ -54,7 +54,7 @@ class Removal:
         removed = _remove_files(hdfs, found)
         saved = [copy for copy in found if copy.saved_at]
         with self._store.begin() as connection:
-            copies.forget_saved(connection, saved, copies.REMOVED)
+            saved_logs.forget_saved(connection, saved, saved_logs.REMOVED)
         log.info("logs_removed", job=found[0].job_id, user=found[0].owner, files=len(removed))
         if not (removed or saved or has_given_up):
             told = "; ".join(f"{short(copy.application)}: {copy.reason}" for copy in found)
@@ -66,7 +66,7 @@ class Removal:
         now, task_ids = self._clock(), {copy.task_id for copy in found}
         before = _waiting(connection, task_ids)
         for task_id in task_ids:
-            copies.give_up_waiting(connection, task_id, now, copies.REMOVED)
+            copies.give_up_waiting(connection, task_id, now, saved_logs.REMOVED)
             tasks.note_manifest(connection, task_id, now)
         there = copies.of_tasks(connection, task_ids)
         running = [c for each in there.values() for c in each if c.status == CopyStatus.RUNNING]
@@ -111,9 +111,7 @@ def _is_ours(hdfs: WebHdfs, directory: str, file: FileStatus, found: Sequence[Co
         return own_manifest(hdfs, directory, found[0]) is not None
     if file.name == f".{MANIFEST}.part":
         return True
-    return any(
-        file.name == copy.path.rpartition("/")[2] or is_part(file.name, copy) for copy in found
-    )
+    return any(file.name == copy.file_name or is_part(file.name, copy) for copy in found)
 
 
 def listed(hdfs: WebHdfs, directory: str) -> list[FileStatus]:

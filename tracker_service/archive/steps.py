@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -12,29 +12,31 @@ import structlog
 from tracker_service.archive import workflow_copy
 from tracker_service.archive.aggregation import Aggregation, Ready
 from tracker_service.archive.choice import ByWorkflow, Chooser, Directly
-from tracker_service.archive.earlier_runs import put_away_earlier
-from tracker_service.archive.progress import LOOK, Progress, Whole
+from tracker_service.archive.earlier_runs import EarlierRuns
+from tracker_service.archive.progress import LOOK, Progress
 from tracker_service.archive.publishing import part_path, publish, remove_parts
 from tracker_service.archive.streams import Streams
 from tracker_service.archive.tally import Tally
 from tracker_service.archive.workflow_watch import WorkflowWatch
 from tracker_service.domain.jobs import JobStatus
-from tracker_service.domain.tasks import Copy, CopyStatus, Lease, Strategy
+from tracker_service.domain.tasks import Contents, Copy, CopyStatus, Lease, Strategy, Whole
 from tracker_service.errors import (
     CredentialsRefused,
     GatewayError,
+    GatewayUnavailable,
     LeaseLost,
     LogFileBroken,
     RequestRefused,
     TrackerError,
 )
 from tracker_service.sources.access import ClusterAccess
+from tracker_service.sources.webhdfs import WebHdfs
 from tracker_service.store.engine import Store
 
 log = structlog.get_logger()
 
 _LONGEST_LOOK = timedelta(seconds=15)  #: at an application whose log is not complete
-_STOPPED = "the tracker stopped while it copied this log; it is copied again"
+_INTERRUPTED = "the copy was interrupted; it is made again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ class Steps:
     ) -> None:
         self._aggregation, self._chooser, self._progress = aggregation, chooser, progress
         self._workflows, self._streams, self._clock = workflows, streams, clock
-        self._store = store
+        self._earlier_runs = EarlierRuns(store)
 
     def goes_on(self, copy: Copy, stands: Mapping[str, JobStatus]) -> bool:
         """Tell whether a copy needs nothing but time."""
@@ -99,10 +101,12 @@ class Steps:
             raise Full(Strategy.DIRECT, full)
         log_state = self._aggregation.look(access, copy)
         if isinstance(log_state, Ready):
-            copy = replace(copy, log_at=log_state.finished_at or copy.log_at)
+            log_at = log_state.finished_at or copy.log_at
+            path = self._earlier_runs.place_of(copy)
+            copy = replace(copy, log_at=log_at, gap=log_state.gap, path=path)
             return self._start(access, copy, lease, log_state)
         if log_state.is_final:
-            self._progress.gave_up(copy, lease, log_state.reason)
+            self._give_up(access, copy, lease, log_state.reason)
         else:
             waited = (self._clock() - copy.created_at) / 4
             pause = max(LOOK, min(waited, _LONGEST_LOOK))
@@ -115,7 +119,7 @@ class Steps:
             return self._start_directly(copy, lease, way)
         if isinstance(way, ByWorkflow):
             return self._start_workflow(copy, lease, way)
-        self._progress.gave_up(copy, lease, way.reason)
+        self._give_up(access, copy, lease, way.reason)
         return None
 
     def _start_workflow(self, copy: Copy, lease: Lease, way: ByWorkflow) -> Next | None:
@@ -142,19 +146,17 @@ class Steps:
 
     def _resume(self, access: ClusterAccess, copy: Copy, lease: Lease) -> None:
         """Go on with a direct copy in which this or another worker was interrupted."""
-        if copy.bytes is None or copy.sha256 is None:
-            self._progress.interrupted(copy, lease, _STOPPED)
+        if copy.part is None:
+            self._progress.interrupted(copy, lease, _INTERRUPTED)
         else:
-            self._publish(access, copy, lease, Whole(copy.bytes, copy.sha256, copy.contents))
+            self._publish(access, copy, lease, copy.part)
 
     def _look_why(self, access: ClusterAccess, copy: Copy, lease: Lease) -> Next | None:
         status = self._workflows.look_why(access, copy, lease)
         if status == JobStatus.SUCCEEDED:
             return self._read_back_later(access, copy, lease)
         if status == JobStatus.KILLED:
-            told = f"somebody killed {copy.job}"
-            self._progress.gave_up(copy, lease, told, CopyStatus.KILLED)
-            self._tidy(access, copy)
+            self._give_up(access, copy, lease, f"somebody killed {copy.job}", CopyStatus.KILLED)
         return None
 
     def _read_back_later(self, _: ClusterAccess, copy: Copy, lease: Lease) -> Next | None:
@@ -166,23 +168,38 @@ class Steps:
 
     def _read_back(self, access: ClusterAccess, copy: Copy, lease: Lease) -> None:
         """Take the checksum of what a workflow wrote, and publish it."""
-        if copy.bytes is not None and copy.sha256 is not None:  # it was done before a crash
-            self._publish(access, copy, lease, Whole(copy.bytes, copy.sha256))
-            return
-        tally = Tally()
-        for _ in tally.of(access.hdfs.read(part_path(copy))):
-            if self._streams.is_stopping:
-                raise LeaseLost("this worker stops")
-        if tally.length == 0:
+        whole = copy.part or self._whole_part(access.hdfs, copy)  # it was done before a crash
+        self._publish(access, copy, lease, whole)
+
+    def _whole_part(self, hdfs: WebHdfs, copy: Copy) -> Whole:
+        """Return what a workflow wrote, read back once.
+
+        The cluster itself has put it there to its end. A gateway that cuts long streams takes the
+        checksum away and not the log.
+        """
+        contents = Contents(gaps=(copy.gap,) if copy.gap else ())
+        file, tally = hdfs.read(part_path(copy)), Tally()
+        if file.length == 0:
+            file.pieces.close()
             raise RequestRefused("the copy workflow wrote an empty file")
-        self._publish(access, copy, lease, Whole(tally.length, tally.sha256))
+        try:
+            with closing(file.pieces):
+                for _ in tally.of(file.pieces):
+                    if self._streams.is_stopping:
+                        raise LeaseLost("this worker stops")
+        except GatewayUnavailable as error:
+            if not tally.length:
+                raise
+            log.warning("copy_not_read_back", job=copy.job_id, copy=copy.id, reason=str(error))
+            return Whole(file.length, None, contents)
+        return Whole(tally.length, tally.sha256, contents)
 
     def _publish(self, access: ClusterAccess, copy: Copy, lease: Lease, whole: Whole) -> None:
-        put_away_earlier(self._store, access.hdfs, copy, lease)
+        self._earlier_runs.put_away(access.hdfs, copy, lease)
         publish(access.hdfs, self._progress, copy, lease, whole)
         if copy.strategy == Strategy.WORKFLOW or copy.attempt > 1:
             self._tidy(access, copy)
-        self._progress.succeeded(copy, lease, whole.length)
+        self._progress.succeeded(copy, lease, whole)
 
     def fail(self, access: ClusterAccess, copy: Copy, lease: Lease, error: Exception) -> None:
         """Note a failed try; a log that cannot be copied directly is left to a workflow."""
@@ -201,6 +218,18 @@ class Steps:
         if copy.strategy != Strategy.DIRECT or not self._chooser.may_use_workflow:
             return False
         return isinstance(error, LogFileBroken) or self._progress.is_last_try(copy)
+
+    def _give_up(
+        self,
+        access: ClusterAccess,
+        copy: Copy,
+        lease: Lease,
+        reason: str,
+        status: CopyStatus = CopyStatus.FAILED,
+    ) -> None:
+        self._progress.gave_up(copy, lease, reason, status)
+        if copy.attempt:
+            self._tidy(access, copy)
 
     def _tidy(self, access: ClusterAccess, copy: Copy) -> None:
         """Remove what the tries have left, and never mind if that fails: the copy counts.

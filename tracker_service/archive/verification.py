@@ -27,7 +27,9 @@ def verify(hdfs: WebHdfs, copy: Copy) -> Verdict:
     """
     if not copy.saved_at:
         return Verdict(None, f"no log is saved: {copy.status}: {copy.reason}")
-    if copy.sha256 is None or copy.bytes is None or _is_being_replaced(copy):
+    if copy.part is not None:
+        return Verdict(None, "it gets another content right now; ask again in a moment")
+    if copy.sha256 is None or copy.bytes is None:
         return Verdict(None, "no checksum of this log is kept; copy it again with refresh=true")
     try:
         return _compared(hdfs, copy, copy.bytes, copy.sha256)
@@ -35,11 +37,6 @@ def verify(hdfs: WebHdfs, copy: Copy) -> Verdict:
         return Verdict(False, f"{copy.path} is missing")
     except (AccessDenied, RequestRefused) as error:
         return Verdict(False, f"not readable: {error}")
-
-
-def _is_being_replaced(copy: Copy) -> bool:
-    """Tell whether a try has begun since the log was saved: the checksum may be that try's."""
-    return bool(copy.started_at and copy.saved_at and copy.started_at > copy.saved_at)
 
 
 def _compared(hdfs: WebHdfs, copy: Copy, length: int, sha256: str) -> Verdict:

@@ -9,7 +9,7 @@ from xml.etree import ElementTree as ET
 
 from tracker_service.archive.publishing import part_path
 from tracker_service.domain.jobs import JobId
-from tracker_service.domain.tasks import Copy, copy_job_name, log_directory, working_directory
+from tracker_service.domain.tasks import Copy, copy_job_name, working_directory
 from tracker_service.errors import PathNotFound
 from tracker_service.sources.access import ClusterAccess
 
@@ -39,7 +39,7 @@ def submit(access: ClusterAccess, copy: Copy, log_owner: str, options: WorkflowO
     """
     directory = _directory(copy)
     access.hdfs.make_directory(directory)
-    access.hdfs.make_directory(log_directory(copy.owner, copy.job_id))
+    access.hdfs.make_directory(copy.directory)
     access.hdfs.write(f"{directory}/{_SCRIPT}", script())
     access.hdfs.write(f"{directory}/workflow.xml", workflow(copy, log_owner, options))
     return access.oozie.submit(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -107,10 +108,19 @@ class Completeness(StrEnum):
 class Contents:
     """What is in a saved log, and where it came from."""
 
-    containers: int
-    logs: int  #: log files of containers
+    containers: int | None = None  #: None where nobody counted them
+    logs: int | None = None  #: log files of containers
     sources: tuple[str, ...] = ()  #: paths of the aggregated files
     gaps: tuple[str, ...] = ()  #: what is known to be missing; without any the log is complete
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A log that was written to its end."""
+
+    length: int  #: in bytes
+    sha256: str | None  #: in hexadecimal; None where nobody could read it back
+    contents: Contents
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,6 +150,18 @@ class Copy:
     log_at: datetime  #: when the log was written, as far as known: the cluster keeps it for a time
     sha256: str | None = None  #: of the saved log
     contents: Contents | None = None  #: of the saved log
+    gap: str | None = None  #: what will be missing in what the running try writes
+    part: Whole | None = None  #: what the running try has written, once that is whole
+
+    @property
+    def directory(self) -> str:
+        """Return where the log will lie."""
+        return self.path.rpartition("/")[0]
+
+    @property
+    def file_name(self) -> str:
+        """Return the name of the log in its directory."""
+        return self.path.rpartition("/")[2]
 
     @property
     def completeness(self) -> Completeness | None:
@@ -148,6 +170,13 @@ class Copy:
             has_gaps = self.contents is not None and self.contents.gaps
             return Completeness.PARTIAL if has_gaps else Completeness.COMPLETE
         return Completeness.LOST if self.status.is_finished else None
+
+
+def one_for_each(copies: Sequence[Copy]) -> list[Copy]:
+    """Return one copy for each application: that of the newest run, of saved ones if any is."""
+    ordered = sorted(copies, key=lambda copy: (copy.saved_at is not None, copy.run))
+    chosen = {copy.application: copy.id for copy in ordered}
+    return [copy for copy in copies if chosen[copy.application] == copy.id]
 
 
 def log_directory(owner: str, job_id: str) -> str:

@@ -152,8 +152,16 @@ class WebHdfs:
 
         What came is there if the pieces break off: look at its length before it counts.
         """
-        with _meanings(path):
-            self._client.write(path, data=pieces, overwrite=True, permission=permission)
+        broken: list[Exception] = []
+        try:
+            with _meanings(path):
+                self._client.write(
+                    path, data=_watched(pieces, broken), overwrite=True, permission=permission
+                )
+        except Exception:
+            if broken:  # it is no trouble of HDFS
+                raise broken[0] from None
+            raise
 
     def rename(self, source: str, target: str) -> None:
         """Give a file its name in one step, in place of a file that has it.
@@ -192,6 +200,15 @@ def _whole(path: str, response: requests.Response, length: int) -> Generator[byt
         response.close()
     if received != length:
         raise GatewayUnavailable(f"{path}: {received} bytes came of {length}")
+
+
+def _watched(pieces: Iterable[bytes], broken: list[Exception]) -> Iterator[bytes]:
+    """Yield pieces, and keep the error with which they break off."""
+    try:
+        yield from pieces
+    except Exception as error:
+        broken.append(error)
+        raise
 
 
 def _file_status(name: str, told: dict[str, Any]) -> FileStatus:

@@ -6,14 +6,12 @@ import secrets
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Row, Select, and_, exists, func, or_, select, true, update
+from sqlalchemy import and_, exists, func, or_, select, true, update
 
 from tracker_service.domain.applications import ApplicationId
 from tracker_service.domain.jobs import JobId
 from tracker_service.domain.tasks import (
-    Contents,
     Copy,
     CopyStatus,
     Lease,
@@ -22,12 +20,11 @@ from tracker_service.domain.tasks import (
     TaskState,
     log_path,
 )
+from tracker_service.store.copy_rows import copy_of, every_copy
 from tracker_service.store.engine import Connection, insert_new
 from tracker_service.store.tables import copies, credentials, jobs, tasks
 
 UNFINISHED = (CopyStatus.WAITING, CopyStatus.RUNNING, CopyStatus.UNKNOWN)
-REMOVED = "you removed the logs"
-EXPIRED = "removed: older than copying.keep_copies_h"
 
 
 def decide(
@@ -73,55 +70,6 @@ def decide(
     return len(new)
 
 
-def _copies() -> Select[Any]:
-    return (
-        select(
-            copies,
-            tasks.c.owner,
-            jobs.c.external_id,
-            jobs.c.owner.label("job_user"),
-            tasks.c.jobset_id,
-        )
-        .join(tasks, tasks.c.id == copies.c.task_id)
-        .join(jobs, jobs.c.id == tasks.c.job_id)
-    )
-
-
-def _copy(row: Row[Any]) -> Copy:
-    return Copy(
-        id=row.id,
-        task_id=row.task_id,
-        owner=row.owner,
-        job_id=JobId(row.external_id),
-        job_user=row.job_user,
-        run=row.run,
-        application=ApplicationId(row.application_id),
-        status=CopyStatus(row.status),
-        strategy=Strategy(row.strategy),
-        strategy_reason=row.strategy_reason,
-        job=row.job,
-        path=row.path,
-        bytes=row.bytes,
-        attempt=row.attempt,
-        failures=row.failures,
-        reason=row.reason,
-        created_at=row.created_at,
-        started_at=row.started_at,
-        saved_at=row.saved_at,
-        ended_at=row.ended_at,
-        log_at=row.log_at,
-        sha256=row.sha256,
-        contents=_contents(row.contents),
-    )
-
-
-def _contents(kept: Mapping[str, Any] | None) -> Contents | None:
-    if kept is None:
-        return None
-    lists = {name: tuple(value) for name, value in kept.items() if isinstance(value, list)}
-    return Contents(**{**kept, **lists})
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resting:
     """Which copies need no look at present."""
@@ -151,7 +99,7 @@ def due(
     waits_for_workflow = and_(copies.c.status == CopyStatus.WAITING, by_workflow)
     may_be_used = or_(credentials.c.refusals == 0, credentials.c.retry_at <= now)
     rows = connection.execute(
-        _copies()
+        every_copy()
         .join(credentials, credentials.c.owner == tasks.c.owner)
         .where(tasks.c.jobset_id.in_(list(leases)), tasks.c.state != TaskState.ENDED)
         .where(copies.c.status.in_(UNFINISHED), copies.c.due_at <= now, may_be_used)
@@ -162,7 +110,7 @@ def due(
         .order_by(copies.c.log_at, copies.c.due_at)
         .limit(limit)
     )
-    return [(_copy(row), leases[row.jobset_id]) for row in rows]
+    return [(copy_of(row), leases[row.jobset_id]) for row in rows]
 
 
 def running_workflows(connection: Connection) -> Mapping[str, int]:
@@ -255,70 +203,19 @@ def give_up_waiting(connection: Connection, task_id: int, now: datetime, reason:
     )
 
 
-def saved_before(
-    connection: Connection, owner: str, before: datetime, *, after: str, limit: int
-) -> list[Copy]:
-    """Return copies of a user that were saved before an instant and are not being made again.
-
-    Args:
-        after: the last copy that was returned before; they come in the order of their ids.
-    """
-    rows = connection.execute(
-        _copies()
-        .where(tasks.c.owner == owner, copies.c.saved_at < before, copies.c.id > after)
-        .where(copies.c.status.not_in(UNFINISHED))
-        .order_by(copies.c.id)
-        .limit(limit)
-    )
-    return [_copy(row) for row in rows]
-
-
-def forget_saved(connection: Connection, removed: Iterable[Copy], reason: str) -> None:
-    """Note that saved logs are no longer there, unless others were saved in their place since.
-
-    A copy that is to be made again meanwhile goes on.
-    """
-    gone = {"saved_at": None, "bytes": None, "sha256": None, "contents": None}
-    waits = (CopyStatus.WAITING, CopyStatus.UNKNOWN)
-    for copy in removed:
-        same = update(copies).where(copies.c.id == copy.id, copies.c.saved_at == copy.saved_at)
-        connection.execute(same.where(copies.c.status.in_(waits)).values(**gone))
-        connection.execute(
-            same.where(copies.c.status.not_in(UNFINISHED)).values(
-                **gone, status=CopyStatus.KILLED, reason=reason
-            )
-        )
-
-
 def of_tasks(connection: Connection, task_ids: Iterable[int]) -> Mapping[int, list[Copy]]:
     """Return the copies of each of these tasks, in the order of their applications."""
     found: dict[int, list[Copy]] = {task_id: [] for task_id in task_ids}
     wanted = list(found)
     for start in range(0, len(wanted), 500):
         rows = connection.execute(
-            _copies()
+            every_copy()
             .where(copies.c.task_id.in_(wanted[start : start + 500]))
             .order_by(copies.c.application_id)
         )
         for row in rows:
-            found[row.task_id].append(_copy(row))
+            found[row.task_id].append(copy_of(row))
     return found
-
-
-def of_earlier_runs(connection: Connection, copy: Copy) -> list[Copy]:
-    """Return the saved copies of the same user that are of earlier runs of the same job."""
-    rows = connection.execute(
-        _copies()
-        .where(tasks.c.owner == copy.owner, jobs.c.external_id == copy.job_id)
-        .where(copies.c.run < copy.run, copies.c.saved_at.is_not(None))
-        .order_by(copies.c.run.desc(), copies.c.application_id)
-    )
-    return [_copy(row) for row in rows]
-
-
-def moved(connection: Connection, copy: Copy, path: str) -> None:
-    """Note where a saved log lies now."""
-    connection.execute(update(copies).where(copies.c.id == copy.id).values(path=path))
 
 
 def all_finished(connection: Connection, leases: Iterable[Lease]) -> set[int]:

@@ -246,6 +246,14 @@ def applications_of(
     return found
 
 
+def statuses_of_runs(connection: Connection, job_id: JobId) -> dict[int, JobStatus]:
+    """Return the state of each run of a job."""
+    rows = connection.execute(
+        select(jobs.c.run, jobs.c.status).where(jobs.c.kind == OOZIE, jobs.c.external_id == job_id)
+    )
+    return {row.run: JobStatus(row.status) for row in rows}
+
+
 def history(connection: Connection, key: int) -> list[StateChange]:
     """Return every change of a job's state, oldest first."""
     rows = connection.execute(

@@ -165,6 +165,8 @@ copies = Table(
     Column("due_at", Instant, nullable=False),  # when to look at it again
     Column("log_at", Instant, nullable=False),  # when the log was written, as far as known
     Column("contents", JSON),  # what is in the saved log and where it came from
+    Column("gap", Text),  # what will be missing in what the running try writes
+    Column("part", JSON),  # length, checksum and contents of what the running try has written
     Column("created_at", Instant, nullable=False),
     Column("started_at", Instant),
     Column("saved_at", Instant),  # since when a whole log lies at the path, maybe of an earlier try

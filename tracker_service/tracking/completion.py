@@ -23,7 +23,7 @@ from tracker_service.errors import (
 from tracker_service.identities import Identities
 from tracker_service.sources.access import ClusterAccess
 from tracker_service.sources.webhdfs import WebHdfs
-from tracker_service.store import copies, jobsets, tasks
+from tracker_service.store import copies, jobs, jobsets, tasks
 from tracker_service.store.engine import Store
 from tracker_service.tracking import outcome
 from tracker_service.tracking.children import ChildFollower, has_children
@@ -196,26 +196,28 @@ class Completion:
         return trouble is None
 
     def _tell_beside(self, access: ClusterAccess, task: TrackTask) -> str | None:
-        """Write the manifest beside the copies once all have ended; return what went wrong."""
+        """Write the manifest beside the copies of each run once all have ended.
+
+        Returns:
+            what went wrong.
+        """
         with self._store.read() as connection:
             there = copies.of_tasks(connection, [task.id])[task.id]
             written_at = tasks.manifest_at(connection, task.id)
-        newest = [copy for copy in there if copy.run == max(each.run for each in there)]
-        ends = [copy.ended_at or copy.saved_at for copy in newest if copy.status.is_finished]
-        if not newest or len(ends) < len(newest):
-            return None
-        if written_at and all(end is None or end <= written_at for end in ends):
-            return None
+            statuses = jobs.statuses_of_runs(connection, task.job_id)
         now = self._clock()
+        untold = [run for run in _runs(there) if _is_untold(run, written_at)]
         try:
-            self._write_manifest(access.hdfs, task.status, newest, now)
+            for run in untold:
+                self._write_manifest(access.hdfs, statuses[run[0].run], run, now)
         except CredentialsRefused:
             raise
         except GatewayError as error:
             return f"the manifest beside the logs could not be written: {error}"
-        with self._store.begin() as connection:
-            jobsets.guard(connection, task.lease)
-            tasks.note_manifest(connection, task.id, now)
+        if untold:
+            with self._store.begin() as connection:
+                jobsets.guard(connection, task.lease)
+                tasks.note_manifest(connection, task.id, now)
         return None
 
     def _explore(self, access: ClusterAccess, task: TrackTask) -> Exploration:
@@ -260,3 +262,19 @@ class Completion:
         pause = min(_FIRST_PAUSE_S * 2.0 ** min(item.troubles, 20), _LONGEST_PAUSE_S)
         item.troubles += 1
         item.due = time.monotonic() + pause
+
+
+def _runs(there: Sequence[Copy]) -> list[list[Copy]]:
+    """Return the copies of a task by the run of its job; most have one only."""
+    by_run: dict[int, list[Copy]] = {}
+    for copy in there:
+        by_run.setdefault(copy.run, []).append(copy)
+    return list(by_run.values())
+
+
+def _is_untold(run: Sequence[Copy], written_at: datetime | None) -> bool:
+    """Tell whether all copies of a run have ended, one of them after the manifest was written."""
+    if not all(copy.status.is_finished for copy in run):
+        return False
+    ends = [copy.ended_at or copy.saved_at or copy.created_at for copy in run]
+    return written_at is None or max(ends) > written_at

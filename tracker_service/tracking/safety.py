@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from tracker_service.domain.jobs import JobStatus
 from tracker_service.domain.tasks import Completeness, Copy, CopyStatus, TaskState
-from tracker_service.store.copies import EXPIRED, REMOVED
+from tracker_service.store.saved_logs import EXPIRED, REMOVED
 from tracker_service.store.tasks import STOPPED
 from tracker_service.store.tracked_jobs import TrackedJob
 

@@ -18,6 +18,8 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column('strategy_reason', sa.Text(), nullable=True))
         batch_op.add_column(sa.Column('log_at', sa.BigInteger(), nullable=True))
         batch_op.add_column(sa.Column('contents', sa.JSON(), nullable=True))
+        batch_op.add_column(sa.Column('gap', sa.Text(), nullable=True))
+        batch_op.add_column(sa.Column('part', sa.JSON(), nullable=True))
         batch_op.add_column(sa.Column('run', sa.Integer(), nullable=True))
         batch_op.create_index('ix_copies_status_log_at', ['status', 'log_at'], unique=False)
     op.execute("UPDATE copies SET log_at = created_at")

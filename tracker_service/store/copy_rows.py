@@ -1,0 +1,72 @@
+"""Turn rows of copies into copies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Row, Select, select
+
+from tracker_service.domain.applications import ApplicationId
+from tracker_service.domain.jobs import JobId
+from tracker_service.domain.tasks import Contents, Copy, CopyStatus, Strategy, Whole
+from tracker_service.store.tables import copies, jobs, tasks
+
+
+def every_copy() -> Select[Any]:
+    """Select copies with what they have to know of their task and job."""
+    return (
+        select(
+            copies,
+            tasks.c.owner,
+            jobs.c.external_id,
+            jobs.c.owner.label("job_user"),
+            tasks.c.jobset_id,
+        )
+        .join(tasks, tasks.c.id == copies.c.task_id)
+        .join(jobs, jobs.c.id == tasks.c.job_id)
+    )
+
+
+def copy_of(row: Row[Any]) -> Copy:
+    """Return the copy in a row of `every_copy`."""
+    return Copy(
+        id=row.id,
+        task_id=row.task_id,
+        owner=row.owner,
+        job_id=JobId(row.external_id),
+        job_user=row.job_user,
+        run=row.run,
+        application=ApplicationId(row.application_id),
+        status=CopyStatus(row.status),
+        strategy=Strategy(row.strategy),
+        strategy_reason=row.strategy_reason,
+        job=row.job,
+        path=row.path,
+        bytes=row.bytes,
+        attempt=row.attempt,
+        failures=row.failures,
+        reason=row.reason,
+        created_at=row.created_at,
+        started_at=row.started_at,
+        saved_at=row.saved_at,
+        ended_at=row.ended_at,
+        log_at=row.log_at,
+        sha256=row.sha256,
+        contents=_contents(row.contents),
+        gap=row.gap,
+        part=_part(row.part),
+    )
+
+
+def _part(kept: Mapping[str, Any] | None) -> Whole | None:
+    if kept is None:
+        return None
+    return Whole(kept["length"], kept["sha256"], _contents(kept["contents"]) or Contents())
+
+
+def _contents(kept: Mapping[str, Any] | None) -> Contents | None:
+    if kept is None:
+        return None
+    lists = {name: tuple(value) for name, value in kept.items() if isinstance(value, list)}
+    return Contents(**{**kept, **lists})
