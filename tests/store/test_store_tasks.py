@@ -357,3 +357,14 @@ def test_our_own_workflows_are_known_by_their_id(connection, task):
     assert copies.copy_jobs(connection, [job(70), job(71)]) == {job(70)}
     assert copies.copy_jobs(connection, [job(n) for n in range(1200)]) == {job(70)}
     assert copies.copy_jobs(connection, []) == set()
+
+
+def test_that_the_tracker_stopped_a_workflow_is_not_forgotten_over_other_trouble(connection, task):
+    copies.decide(connection, task, APPS[:1], NOW)
+    [copy] = copies_of(connection, task)
+    ours = "the tracker stopped the copy workflow: it was SUSPENDED"
+    copies.postpone(connection, [copy.id], NOW, ours)
+
+    copies.postpone(connection, [copy.id], LATER, "the cluster does not answer")
+
+    assert copies_of(connection, task)[0].reason == ours

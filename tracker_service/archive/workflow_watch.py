@@ -11,14 +11,13 @@ from tracker_service.archive import workflow_copy
 from tracker_service.archive.progress import LOOK, RUNS, TROUBLE, Progress
 from tracker_service.archive.workflow_copy import WorkflowOptions
 from tracker_service.domain.jobs import JobId, JobStatus
-from tracker_service.domain.tasks import Copy, Lease
+from tracker_service.domain.tasks import STOPPED_BY_US, Copy, Lease
 from tracker_service.errors import GatewayUnavailable, JobNotFound, RequestRefused
 from tracker_service.sources.access import ClusterAccess
 
 log = structlog.get_logger()
 
 _LONGEST_COPY = timedelta(hours=6)  #: then the workflow is killed and the copy tried again
-_STOPPED = "the tracker stopped the copy workflow"
 _GOES_ON = (JobStatus.PREP, JobStatus.RUNNING, JobStatus.UNKNOWN)
 
 
@@ -80,7 +79,7 @@ class WorkflowWatch:
         if not status.is_terminal:
             self._stop(access, copy, lease, status)
             return JobStatus.RUNNING
-        if (copy.reason or "").startswith(_STOPPED):  # the answer to our kill was lost
+        if (copy.reason or "").startswith(STOPPED_BY_US):  # the answer to our kill was lost
             raise RequestRefused(copy.reason)
         if any(action.status == "KILLED" for action in details.actions):
             return JobStatus.KILLED
@@ -92,7 +91,7 @@ class WorkflowWatch:
 
         That it is our deed is written down first, so that nobody takes it for somebody else's.
         """
-        reason = f"{_STOPPED}: {copy.job} was {status} and did not end"
+        reason = f"{STOPPED_BY_US}: {copy.job} was {status} and did not end"
         self._progress.later([copy], lease, TROUBLE, reason)
         try:
             access.oozie.kill(JobId(copy.job or ""))

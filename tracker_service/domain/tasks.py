@@ -199,6 +199,9 @@ def working_directory(owner: str, copy_id: str) -> str:
     return f"/user/{owner}/WORK/logs/.tracker/{copy_id}"
 
 
+#: With this begins the reason of a copy whose workflow the tracker has killed.
+STOPPED_BY_US = "the tracker stopped the copy workflow"
+
 _COPY_JOB_NAME = re.compile(r"tracker-copy-[0-9a-f]{16}-[0-9]+")
 
 

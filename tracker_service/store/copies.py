@@ -7,11 +7,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import and_, exists, func, or_, select, true, update
+from sqlalchemy import and_, case, exists, func, or_, select, true, update
 
 from tracker_service.domain.applications import ApplicationId
 from tracker_service.domain.jobs import JobId
 from tracker_service.domain.tasks import (
+    STOPPED_BY_US,
     Copy,
     CopyStatus,
     Lease,
@@ -143,12 +144,16 @@ def explain(connection: Connection, ids: Sequence[str], reason: str) -> None:
 
 
 def postpone(connection: Connection, ids: Sequence[str], due_at: datetime, reason: str) -> None:
-    """Look at copies that have not ended again at an instant, and say why not earlier."""
+    """Look at copies that have not ended again at an instant, and say why not earlier.
+
+    That the tracker itself has stopped a workflow is said until the next try.
+    """
+    is_our_deed = copies.c.reason.startswith(STOPPED_BY_US)
     for start in range(0, len(ids), 500):
         connection.execute(
             update(copies)
             .where(copies.c.id.in_(ids[start : start + 500]), copies.c.status.in_(UNFINISHED))
-            .values(due_at=due_at, reason=reason)
+            .values(due_at=due_at, reason=case((is_our_deed, copies.c.reason), else_=reason))
         )
 
 
