@@ -8,7 +8,7 @@ COMPILE := $(BIN)/pip-compile -q --strip-extras --generate-hashes --allow-unsafe
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host setup.cfg
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test unit lint types cluster cluster-down bench lock system-packages clean
+.PHONY: help install run test test-on-cluster unit lint types cluster cluster-down bench lock system-packages clean
 
 help: ## Show what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -29,8 +29,13 @@ run: install ## Run the service with the sandbox cluster, and print how to try i
 
 test: install system-packages lint types ## Run all tests, those on a real cluster too
 	$(BIN)/pytest tests/unit tests/store -n 2
-	$(BIN)/pytest tests/contract tests/acceptance -m "not cluster" -n 2
-	$(BIN)/pytest tests/contract tests/acceptance -m cluster
+	$(BIN)/pytest tests/contract tests/acceptance -m "not cluster" -n 4
+	$(BIN)/python -m tests.on_cluster $(MAKE) --no-print-directory test-on-cluster
+
+test-on-cluster:
+	$(BIN)/pytest tests/acceptance/test_formats.py -m cluster  # it restarts a part of the cluster
+	$(BIN)/pytest tests/contract tests/acceptance -m cluster --ignore tests/acceptance/test_formats.py \
+		-n 2 --dist loadfile --durations 10
 
 unit: install ## Run the fast tests alone
 	$(BIN)/pytest tests/unit tests/store -n 2

@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.acceptance.conftest import Run
-from tests.cluster.through import Gateway
 from tests.stands import RealStand
 from tests.waiting import until
 
@@ -21,9 +20,10 @@ COORDINATOR = """\
 """
 
 
-def start_coordinator(client: Gateway) -> str:
+def start_coordinator(real: RealStand) -> str:
     """Start a coordinator whose one action runs the workflow `sleep`."""
-    client.upload("sleep")
+    client = real.client()
+    real.upload(client, "sleep")
     now = datetime.now(UTC)
     home = f"{client.cluster['namenode']}/user/guest"
     definition = COORDINATOR.format(
@@ -31,9 +31,9 @@ def start_coordinator(client: Gateway) -> str:
         end=(now + timedelta(days=1)).strftime("%Y-%m-%dT%H:%MZ"),
         workflow=f"{home}/sleep",
     )
-    client.create("/user/guest/daily/coordinator.xml", definition.encode()).expect(201)
+    client.create("/user/guest/endless/coordinator.xml", definition.encode()).expect(201)
     document = client.configuration(
-        "sleep", **{"oozie.coord.application.path": f"{home}/daily"}
+        "sleep", **{"oozie.coord.application.path": f"{home}/endless"}
     ).replace(b"oozie.wf.application.path", b"workflowPath")
     answer = client.ask(
         "POST", "oozie/v2/jobs?action=start", document, "application/xml;charset=UTF-8"
@@ -43,7 +43,7 @@ def start_coordinator(client: Gateway) -> str:
 
 def test_a_coordinator_is_followed_to_its_end(real: RealStand, run: Run) -> None:
     service = run(real)
-    coordinator = start_coordinator(real.client())
+    coordinator = start_coordinator(real)
     assert coordinator.endswith("-C")
 
     service.track(coordinator)

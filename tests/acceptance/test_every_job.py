@@ -6,7 +6,7 @@ import pytest
 
 from tests.acceptance.conftest import Run
 from tests.acceptance.service import RunningService
-from tests.acceptance.test_main_way import assert_all_logs_are_saved
+from tests.acceptance.test_main_way import ON_THE_SANDBOX, assert_all_logs_are_saved
 from tests.stands import Stand, access
 from tests.waiting import until
 from tracker_service.domain.jobs import JobId, Observation
@@ -24,6 +24,7 @@ def wait_for_end(stand: Stand, job: str) -> Observation:
     )
 
 
+@ON_THE_SANDBOX
 def test_the_logs_of_all_tries_are_saved_of_a_job_that_is_posted_when_it_has_ended(
     service: RunningService, stand: Stand
 ) -> None:

@@ -15,6 +15,10 @@ from tracker_service.errors import AccessDenied, PathNotFound
 pytestmark = pytest.mark.slow
 
 
+#: On the real cluster `test_formats` does the same, in each format.
+ON_THE_SANDBOX = pytest.mark.parametrize("stand", ["sandbox"], indirect=True)
+
+
 def saved_log(stand: Stand, path: str) -> bytes:
     """Read a saved log straight from HDFS, as the user who asked for it."""
     return b"".join(access(stand).hdfs.read(path))
@@ -87,6 +91,7 @@ def test_a_job_tells_why_it_failed_and_how_it_came_to_that(
     assert told["applications-ids"] == told["application-ids"] == list(told["log-jobs"])
 
 
+@ON_THE_SANDBOX
 def test_a_killed_job_has_its_log_saved(service: RunningService, stand: Stand) -> None:
     job = stand.start("sleep")
     service.track(job)
@@ -98,6 +103,7 @@ def test_a_killed_job_has_its_log_saved(service: RunningService, stand: Stand) -
     assert_all_logs_are_saved(service, stand, job)
 
 
+@ON_THE_SANDBOX
 @pytest.mark.parametrize("workflow", ["fork", "parent", "denied"])
 def test_each_application_of_a_forked_of_a_nested_and_of_a_map_reduce_job_is_saved(
     service: RunningService, stand: Stand, workflow: str
