@@ -167,6 +167,6 @@ def test_old_logs_of_who_tracks_something_are_removed(sandbox: SandboxStand, run
 
     gone = until(told, lambda seen: seen["status"] == "KILLED", seconds=150)  # it looks each minute
     assert gone["reason"] == "removed: older than copying.keep_copies_h"
-    assert names(sandbox, copy["path"].rpartition("/")[0]) is None
+    until(lambda: names(sandbox, copy["path"].rpartition("/")[0]) is None)
     assert service.get(f"job/{failed}").json()["logs"] is None
     sandbox.kill(running)
