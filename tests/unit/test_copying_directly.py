@@ -529,3 +529,15 @@ def test_a_log_of_an_earlier_run_that_comes_late_is_put_aside(rerun):
     assert "/run-0/" in paths[0]
     assert "/run-" not in paths[1]
     assert set(paths.values()) <= set(rerun.home.files)
+
+
+def test_a_directory_without_any_file_means_that_nothing_was_uploaded(copying):
+    copying.want(APP)
+    directory = copying.lies_there().rpartition("/")[0]
+    copying.home.directories[directory] = []
+
+    copying.advance()
+
+    assert copying.copy().status == "FAILED"
+    assert "YARN has kept no log" in copying.copy().reason
+    assert copying.cluster.oozie.submitted == []

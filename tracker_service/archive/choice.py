@@ -93,7 +93,8 @@ class Chooser:
             return found.denied
         if self._strategy == Strategy.DIRECT:
             return "no aggregated file was found in copying.log_directories"
-        if ready.may_be_nowhere and self._finder.knows_the_place and not found.denied:
+        is_nowhere = self._finder.knows_the_place and not found.denied
+        if found.is_empty or (ready.may_be_nowhere and is_nowhere):
             return "YARN has kept no log of this application: it may never have had a container"
         return None
 

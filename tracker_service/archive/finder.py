@@ -25,6 +25,11 @@ class Found:
     denied: str | None = None  #: why a directory could not be looked into
 
     @property
+    def is_empty(self) -> bool:
+        """Tell whether there is a directory into which no node has uploaded anything."""
+        return self.directory is not None and not (self.files or self.is_uploading)
+
+    @property
     def length(self) -> int:
         """Return the bytes of all files."""
         return sum(file.length for file in self.files)
