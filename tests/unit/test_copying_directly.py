@@ -533,6 +533,7 @@ def test_a_log_of_an_earlier_run_that_comes_late_is_put_aside(rerun):
 
 def test_a_directory_without_any_file_means_that_nothing_was_uploaded(copying):
     copying.want(APP)
+    copying.cluster.yarn.has(APP, "SUCCEEDED", finished_at=NOW)
     directory = copying.lies_there().rpartition("/")[0]
     copying.home.directories[directory] = []
 
@@ -541,3 +542,17 @@ def test_a_directory_without_any_file_means_that_nothing_was_uploaded(copying):
     assert copying.copy().status == "FAILED"
     assert "YARN has kept no log" in copying.copy().reason
     assert copying.cluster.oozie.submitted == []
+
+
+def test_an_empty_directory_proves_nothing_while_nobody_says_that_the_application_has_ended(
+    copying,
+):
+    copying.want(APP)
+    copying.cluster.yarn.reports.clear()
+    directory = copying.lies_there().rpartition("/")[0]
+    copying.home.directories[directory] = []
+
+    copying.advance()
+    copying.advance(61)
+
+    assert (copying.copy().status, copying.copy().strategy) == ("RUNNING", "workflow")

@@ -94,7 +94,8 @@ class Chooser:
         if self._strategy == Strategy.DIRECT:
             return "no aggregated file was found in copying.log_directories"
         is_nowhere = self._finder.knows_the_place and not found.denied
-        if found.is_empty or (ready.may_be_nowhere and is_nowhere):
+        is_known_to_be_over = ready.finished_at is not None
+        if (found.is_empty and is_known_to_be_over) or (ready.may_be_nowhere and is_nowhere):
             return "YARN has kept no log of this application: it may never have had a container"
         return None
 

@@ -41,11 +41,7 @@ _TROUBLES_IN_A_ROW = 3
 
 
 class Copier:
-    """Saves logs: by this process itself where it can, otherwise by Oozie workflows.
-
-    A copy may be found in any state after a crash. What was written under a part's name is never
-    visible as a log, and only the rename, one atomic step of the NameNode, makes it one.
-    """
+    """Looks at the copies that are due, each user's on a thread of their own."""
 
     def __init__(
         self,

@@ -48,7 +48,7 @@ class Finder:
 
     @property
     def knows_the_place(self) -> bool:
-        """Tell whether a log was found before: where none is found now, there is none."""
+        """Tell whether a log was found before, so that it is known where to look."""
         return self._winner is not None
 
     def find(self, hdfs: WebHdfs, application: ApplicationId, owner: str) -> Found:
