@@ -10,6 +10,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     Dialect,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -118,7 +119,7 @@ jobsets = Table(
     Column("owner", String(64)),  # the worker that holds it
     Column("epoch", Integer, nullable=False),  # raised by each change of owner
     Column("version", Integer, nullable=False),  # raised by each change of content or owner
-    Column("lease_until", Instant, nullable=False),  # by the database's clock
+    Column("lease_until", Instant, nullable=False),  # by the database's clock; free: since when
     Column("polled_at", Instant),  # all its tasks were looked at since
     Index(None, "kind", "affinity"),
     Index(None, "owner"),
@@ -208,4 +209,24 @@ workers = Table(
     Column("id", String(64), primary_key=True),
     Column("started_at", Instant, nullable=False),
     Column("seen_at", Instant, nullable=False),  # by the database's clock
+    Column("release", String(32)),  # of this software
+    Column("busy", Float),  # part of its time in which it asked the cluster, 0 to 1
+    Column("late", Integer),  # tasks that it could not look at in time
+)
+
+notify_tokens = Table(
+    "notify_tokens",
+    metadata,
+    Column("fingerprint", String(64), primary_key=True),  # keyed hash of the token
+    Column("owner", String(64), nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("used_at", Instant),  # about when a notification came with it last
+    Index(None, "owner"),
+)
+
+hints = Table(
+    "hints",
+    metadata,
+    Column("task_id", _Key, ForeignKey("tasks.id", ondelete="CASCADE"), primary_key=True),
+    Column("hinted_at", Instant, nullable=False),  # when somebody said that the job has changed
 )
