@@ -18,6 +18,7 @@ from tracker_service.api import (
     problems,
     request_log,
     tasks,
+    workers,
 )
 from tracker_service.api.proxies import TrustedProxies
 from tracker_service.bootstrap import Service
@@ -38,17 +39,18 @@ def create_app(service: Service) -> Flask:
     app.before_request(_refuse_at_once)
     app.after_request(_harden)
     app.after_request(partial(_count, service.metrics))
+    silence_s = 2 * service.settings.worker.lease_s
     for blueprint in (
         tasks.blueprint(service.intake, service.lookup),
         jobs.blueprint(service.lookup, service.settings.rights.admins),
         logs.blueprint(service.lookup, service.identities, service.removal),
+        workers.blueprint(service.store, service.settings.rights.admins, silence_s),
     ):
         # Each blueprint says itself who may call: others will come with other credentials.
         blueprint.before_request(
             partial(auth.require_caller, service.identities, service.allowance)
         )
         app.register_api(blueprint)
-    silence_s = 2 * service.settings.worker.lease_s
     retention = timedelta(hours=service.settings.copying.retention_h)
     app.register_api(
         operations.blueprint(service.store, service.metrics, silence_s, retention, service.clock)

@@ -25,7 +25,7 @@ from tracker_service.archive.workflow_copy import WorkflowOptions
 from tracker_service.archive.workflow_watch import WorkflowWatch
 from tracker_service.identities import Identities
 from tracker_service.metrics import Metrics
-from tracker_service.settings import CopySettings, Settings
+from tracker_service.settings import CopySettings, GatewaySettings, Settings
 from tracker_service.sources.access import ClusterAccess
 from tracker_service.sources.gateway import AccessPool, BasicCredential, Gateway, checked_gateway
 from tracker_service.store.credentials import Seal
@@ -33,6 +33,7 @@ from tracker_service.store.engine import Store
 from tracker_service.tracking.completion import Completion
 from tracker_service.tracking.intake import Intake
 from tracker_service.tracking.lookup import Lookup
+from tracker_service.tracking.places import Places
 from tracker_service.tracking.poller import Poller
 from tracker_service.tracking.reruns import Reruns
 from tracker_service.tracking.schedule import Schedule
@@ -41,6 +42,8 @@ from tracker_service.worker import Duties, Worker
 log = structlog.get_logger()
 
 Clock = Callable[[], datetime]
+
+_REQUESTS_IN_A_BATCH = 5  #: what a worker asks about in one go, before others have their turn
 
 
 def utc_now() -> datetime:
@@ -101,7 +104,14 @@ def build_worker(settings: Settings, clock: Clock = utc_now) -> Worker:
     store = Store(settings.store_url, metrics.lease_lost)
     identities = _identities(settings, store, metrics, clock)
     polling, copying = settings.polling, settings.copying
-    schedule = Schedule(polling.interval_s, polling.max_interval_s, random.Random())  # noqa: S311
+    schedule = Schedule(
+        polling.interval_s,
+        polling.max_interval_s,
+        random.Random(),  # noqa: S311
+        asked_as=identities.asked_as,
+        batch_size=_REQUESTS_IN_A_BATCH * polling.ids_per_request,
+    )
+    places = Places(settings.worker.threads)
     # Polls and copies have threads of their own: long copies are not to make states old.
     pollers = ThreadPoolExecutor(settings.worker.threads, "poll")
     copiers = ThreadPoolExecutor(settings.worker.threads, "copy")
@@ -123,7 +133,8 @@ def build_worker(settings: Settings, clock: Clock = utc_now) -> Worker:
     kept_for = timedelta(hours=copying.keep_copies_h) if copying.keep_copies_h else None
     duties = Duties(
         schedule=schedule,
-        poller=Poller(store, identities, schedule, pollers, clock),
+        places=places,
+        poller=Poller(store, identities, schedule, pollers, clock, places),
         completion=Completion(store, identities, copiers, write_manifest, clock),
         copier=copier,
         expiry=Expiry(store, identities, kept_for, clock),
@@ -156,7 +167,15 @@ def _identities(settings: Settings, store: Store, metrics: Metrics, clock: Clock
         return ClusterAccess(gateway, credential, settings.polling.ids_per_request)
 
     seal = Seal(settings.key_file)
-    return Identities(store, seal, AccessPool(open_access), settings.gateway.base, clock)
+    pool, service = AccessPool(open_access), _polling_credential(settings.gateway)
+    return Identities(store, seal, pool, settings.gateway.base, clock, service)
+
+
+def _polling_credential(gateway: GatewaySettings) -> BasicCredential | None:
+    if gateway.polling_user is None or gateway.polling_password_file is None:
+        return None
+    password = gateway.polling_password_file.read_text().rstrip("\r\n")
+    return BasicCredential(gateway.polling_user, password)
 
 
 def _limits(copying: CopySettings) -> CopyLimits:

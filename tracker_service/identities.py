@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from threading import Lock
 
 import structlog
 
@@ -42,9 +43,16 @@ class Identities:
         pool: AccessPool[ClusterAccess],
         gateway_url: str,
         clock: Callable[[], datetime],
+        service: BasicCredential | None = None,
     ) -> None:
+        """Make the identities of one gateway.
+
+        Args:
+            service: asks about everybody's jobs; without one, each user's own credential does.
+        """
         self._store, self._seal, self._pool = store, seal, pool
         self._gateway_url, self._clock = gateway_url, clock
+        self._service = _Service(service) if service else None
 
     def verify(self, credential: BasicCredential) -> Caller:
         """Find out whose credential this is; an answer of the gateway holds for a minute.
@@ -85,12 +93,39 @@ class Identities:
         wish: Wish = Wish.OF_FAILURES,
     ) -> None:
         """Track jobs for a caller, and keep the credential, sealed, as long as there is work."""
-        asked_as = affinity(caller.name, self._gateway_url)
-        tasks.track(connection, caller.name, asked_as, wanted, now, wish)
+        together = affinity(self.asked_as(caller.name), self._gateway_url)
+        tasks.track(connection, caller.name, together, wanted, now, wish)
         if tasks.has_live(connection, caller.name):
             sealed = self._seal.close(caller.credential.user, caller.credential.password)
             credentials.keep(connection, caller.name, sealed, now)
             tasks.explain(connection, caller.name, None)
+
+    def asked_as(self, owner: str) -> str:
+        """Return the name of the identity that asks Oozie about a user's jobs."""
+        return self._service.credential.user if self._service else owner
+
+    @contextmanager
+    def polling(self, asked_as: str) -> Iterator[ClusterAccess]:
+        """Open the cluster to ask about jobs, for the length of the block.
+
+        Args:
+            asked_as: as `asked_as` gives it.
+
+        Raises:
+            CredentialsRefused: as `acting_for`; the service's own credential rests likewise.
+        """
+        if self._service is None:
+            with self.acting_for(asked_as) as access:
+                yield access
+            return
+        self._service.rest_over(self._clock())
+        try:
+            yield self._pool.of(self._service.credential)
+        except CredentialsRefused:
+            self._pool.forget(self._service.credential)
+            self._service.refused(self._clock())
+            raise
+        self._service.accepted()
 
     @contextmanager
     def acting_for(self, owner: str) -> Iterator[ClusterAccess]:
@@ -134,3 +169,33 @@ class Identities:
         with self._store.begin() as connection:
             if credentials.find(connection, [owner]).get(owner) == kept:
                 tasks.explain(connection, owner, reason)
+
+
+class _Service:
+    """The identity of the service itself, and until when it rests because it was refused."""
+
+    def __init__(self, credential: BasicCredential) -> None:
+        self.credential = credential
+        self._refusals = 0
+        self._retry_at: datetime | None = None
+        self._lock = Lock()
+
+    def rest_over(self, now: datetime) -> None:
+        with self._lock:
+            if self._retry_at and now < self._retry_at:
+                raise CredentialsRefused(
+                    f"the gateway refused gateway.polling_user {self.credential.user}; it is "
+                    f"tried again at {self._retry_at:%H:%M} UTC, or after a restart"
+                )
+
+    def refused(self, now: datetime) -> None:
+        with self._lock:
+            if self._retry_at and now < self._retry_at:
+                return  # several looks were under way
+            pause = credentials.RETRY_AFTER[min(self._refusals, len(credentials.RETRY_AFTER) - 1)]
+            self._refusals, self._retry_at = self._refusals + 1, now + pause
+        log.error("polling_user_refused", user=self.credential.user, retry_at=str(now + pause))
+
+    def accepted(self) -> None:
+        with self._lock:
+            self._refusals, self._retry_at = 0, None

@@ -98,6 +98,11 @@ class Metrics:
         """Count a write that was refused because another worker had taken over."""
         self._lease_losses.inc()
 
+    def lease_losses(self) -> int:
+        """Return how many such writes all processes have counted."""
+        total = _added_up(self._registry).get_sample_value("tracker_lease_losses_total")
+        return int(total or 0)
+
     def exposition(self, levels: Iterable[Level]) -> bytes:
         """Return the counts of all processes and these levels, as Prometheus reads them.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 import yaml
@@ -19,6 +19,7 @@ from pydantic import (
     IPvAnyNetwork,
     ValidationError,
     field_validator,
+    model_validator,
 )
 from pydantic_settings import (
     BaseSettings,
@@ -63,13 +64,23 @@ class GatewaySettings(_Section):
     ca_file: Path | None = None  #: PEM with the authority of the gateway's certificate
     connect_timeout_s: Seconds = 3.05
     read_timeout_s: Seconds = 25  #: Knox itself gives up after 20 s
+    #: asks about everybody's jobs, in place of each user's own credential; logs are still copied
+    #: and read as the user
+    polling_user: str | None = None
+    polling_password_file: Path | None = None  #: its password, on one line
 
-    @field_validator("ca_file")
+    @field_validator("ca_file", "polling_password_file")
     @classmethod
     def _readable(cls, path: Path | None) -> Path | None:
         if path is not None and not os.access(path, os.R_OK):
             raise ValueError(f"cannot read {path}")
         return path
+
+    @model_validator(mode="after")
+    def _has_both(self) -> Self:
+        if (self.polling_user is None) != (self.polling_password_file is None):
+            raise ValueError("set polling_user and polling_password_file, or neither")
+        return self
 
     @property
     def base(self) -> str:

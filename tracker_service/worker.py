@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import datetime
+from importlib.metadata import version
 
 import structlog
 from apscheduler.executors.pool import ThreadPoolExecutor
@@ -24,9 +25,11 @@ from tracker_service.archive.copier import Copier
 from tracker_service.archive.expiry import Expiry
 from tracker_service.domain.tasks import Lease, TaskState, TrackTask
 from tracker_service.errors import StoreUnavailable
-from tracker_service.store import allowances, credentials, jobsets, tasks
+from tracker_service.store import allowances, copies, credentials, jobsets, tasks, workers
 from tracker_service.store.engine import Store
+from tracker_service.store.jobsets import WAITED_TOO_LONG_S
 from tracker_service.tracking.completion import Completion
+from tracker_service.tracking.places import Places
 from tracker_service.tracking.poller import Poller
 from tracker_service.tracking.reruns import Reruns
 from tracker_service.tracking.schedule import Schedule
@@ -39,7 +42,10 @@ _SWEEP_S = 0.1
 _SAVE_S = 0.5
 _TIDY_S = 60
 _EXPIRE_S = 60
+_NOTE_S = 1.0
 _SILENT_WORKER_S = 86_400
+_UNNEEDED_JOBSET_S = 86_400
+_FULL_FOR_S = 60.0  #: a worker that was late takes nothing for so long that others may take
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +53,7 @@ class Duties:
     """What a worker does for the jobsets that it holds."""
 
     schedule: Schedule
+    places: Places
     poller: Poller
     completion: Completion
     copier: Copier
@@ -70,7 +77,8 @@ class Worker:
         self._started_at = clock()
         self.id = f"{socket.gethostname()[:32]}-{os.getpid()}-{secrets.token_hex(4)}"
         self._held: dict[int, jobsets.HeldJobset] = {}  # as they are loaded
-        self._renewed = float("-inf")
+        self._renewed = self._full_until = float("-inf")
+        self._is_limit_hit = False
 
     def run(self) -> None:
         """Work until SIGTERM or SIGINT, then give all jobsets back."""
@@ -83,6 +91,7 @@ class Worker:
         for duty, seconds in (
             (self.tend, _TEND_S),
             (self.sweep, _SWEEP_S),
+            (self.note, _NOTE_S),
             (self.save, _SAVE_S),
             (self.look_for_reruns, self._duties.reruns.every_s),
             (self.tidy, _TIDY_S),
@@ -97,24 +106,66 @@ class Worker:
         self.stop()
 
     def tend(self) -> None:
-        """Renew the leases when it is time, claim what is free, and load what has changed."""
+        """Renew the leases when it is time, take a fair share, and load what has changed."""
         if time.monotonic() - self._renewed >= self._lease_s / 3:
-            with self._store.begin() as connection:
-                jobsets.renew(connection, self.id, self._lease_s, self._started_at)
+            self._renew()
             self._renewed = time.monotonic()
-        with self._store.read() as connection:
-            is_work_free = jobsets.any_free(connection)
-        if is_work_free:
-            with self._store.begin() as connection:
-                jobsets.claim(connection, self.id, self._lease_s, _CLAIMS_AT_ONCE)
+        self._take_share()
         with self._store.read() as connection:
             held = {h.lease.jobset_id: h for h in jobsets.held(connection, self.id)}
-            for jobset_id in set(self._held) - set(held):
-                self._forget(jobset_id)
             for jobset_id, jobset in held.items():
                 if self._held.get(jobset_id) != jobset:
                     self._load(jobset, tasks.live(connection, jobset.lease))
-        self._release_empty([h for h in held.values() if h.size == 0])
+        for jobset_id in set(self._held) - set(held):
+            self._forget(jobset_id)
+        self._release([h.lease for h in held.values() if h.size == 0])
+
+    def _renew(self) -> None:
+        """Say that this worker lives, prolong its leases, and give back what it cannot do in time.
+
+        Late is better than never: the only worker keeps all.
+        """
+        late = self._duties.schedule.late()
+        presence = workers.Presence(
+            id=self.id,
+            started_at=self._started_at,
+            release=version("tracker-service"),
+            busy=self._duties.places.busy(),
+            late=sum(late.values()),
+        )
+        with self._store.begin() as connection:
+            workers.note(connection, presence)
+            jobsets.renew(connection, self.id, self._lease_s)
+            is_alone = workers.living(connection, self._lease_s) == 1
+            is_limit_hit = jobsets.any_free(connection, WAITED_TOO_LONG_S)
+        if late and not is_alone:
+            log.warning("jobsets_given_back", worker=self.id, jobsets=len(late), late=presence.late)
+            self._release([held.lease for key, held in self._held.items() if key in late])
+            self._full_until = time.monotonic() + _FULL_FOR_S
+        self._tell_limit(is_limit_hit or (is_alone and bool(late)))
+
+    def _tell_limit(self, is_hit: bool) -> None:
+        if is_hit and not self._is_limit_hit:
+            log.error("scaling_limit_hit", worker=self.id, remedy="start more workers")
+        self._is_limit_hit = is_hit
+
+    def _take_share(self) -> None:
+        """Claim what is free, up to a fair share; give back what is above it, the newest first.
+
+        So a worker that joins has work within moments, and nobody has to stop for it.
+        """
+        waited_s = WAITED_TOO_LONG_S if time.monotonic() < self._full_until else 0.0
+        with self._store.read() as connection:
+            room = jobsets.fair_share(connection, self._lease_s) - len(self._held)
+            is_work_free = room > 0 and jobsets.any_free(connection, waited_s)
+            newest = list(reversed(self._held.values()))
+            streaming = copies.streaming(connection) if room < 0 else set()
+        if is_work_free:
+            with self._store.begin() as connection:
+                limit = min(room, _CLAIMS_AT_ONCE)
+                jobsets.claim(connection, self.id, self._lease_s, limit, waited_s)
+        movable = [held.lease for held in newest if held.lease.jobset_id not in streaming]
+        self._release(movable[: max(0, -room)])
 
     def _load(self, jobset: jobsets.HeldJobset, live: Sequence[TrackTask]) -> None:
         now, lease = time.monotonic(), jobset.lease
@@ -124,12 +175,12 @@ class Worker:
         self._duties.completion.load(lease, copying, now)
         self._held[lease.jobset_id] = jobset
 
-    def _release_empty(self, empty: Sequence[jobsets.HeldJobset]) -> None:
-        if empty:
+    def _release(self, leases: Sequence[Lease]) -> None:
+        if leases:
             with self._store.begin() as connection:
-                jobsets.release(connection, self.id, [jobset.lease for jobset in empty])
-            for jobset in empty:
-                self._forget(jobset.lease.jobset_id)
+                jobsets.release(connection, self.id, leases)
+            for lease in leases:
+                self._forget(lease.jobset_id)
 
     def _forget(self, jobset_id: int) -> None:
         self._held.pop(jobset_id, None)
@@ -139,6 +190,10 @@ class Worker:
     def sweep(self) -> None:
         """Look at the jobs that are due."""
         self._duties.poller.sweep()
+
+    def note(self) -> None:
+        """Write down what has been looked at."""
+        self._duties.poller.note()
 
     def save(self) -> None:
         """Look at the copies that are due, and end the tasks of which nothing is left to do."""
@@ -153,11 +208,16 @@ class Worker:
         return {jobset_id: held.lease for jobset_id, held in list(self._held.items())}
 
     def tidy(self) -> None:
-        """Remove what has expired."""
+        """Remove what has expired, and merge jobsets that are hardly filled."""
         with self._store.begin() as connection:
             credentials.forget_verdicts(connection, self._clock())
             allowances.forget(connection, self._clock())
-            jobsets.forget_silent_workers(connection, _SILENT_WORKER_S)
+            workers.forget_silent(connection, _SILENT_WORKER_S)
+            jobsets.remove_empty(connection, _UNNEEDED_JOBSET_S)
+            thin = jobsets.thin(connection, self.id)
+        for lease in thin:
+            with self._store.begin() as connection:
+                jobsets.merge(connection, lease)
 
     def expire(self) -> None:
         """Remove saved logs that are too old."""
@@ -169,7 +229,7 @@ class Worker:
         try:
             with self._store.begin() as connection:
                 jobsets.release(connection, self.id)
-                jobsets.forget_worker(connection, self.id)
+                workers.forget(connection, self.id)
         except StoreUnavailable as error:  # others take the jobsets when the leases are over
             log.warning("jobsets_not_released", worker=self.id, reason=str(error))
         for jobset_id in list(self._held):

@@ -231,7 +231,7 @@ def test_renewing_prolongs_all_leases_of_a_worker_and_of_no_other(connection):
     jobsets.claim(connection, "second", 3600, 1)
     let_leases_run_out(connection)
 
-    jobsets.renew(connection, "first", 3600, NOW)
+    jobsets.renew(connection, "first", 3600)
 
     assert jobsets.claim(connection, "third", 30, 10) == 1
     assert len(jobsets.held(connection, "first")) == 1
@@ -242,7 +242,7 @@ def test_renewing_begins_no_new_epoch(connection):
     track(connection, 1)
     [lease] = hold(connection)
 
-    jobsets.renew(connection, "worker", 3600, NOW)
+    jobsets.renew(connection, "worker", 3600)
 
     jobsets.guard(connection, lease)
     assert holder(connection, lease.jobset_id)[1] == 1
@@ -291,14 +291,3 @@ def test_a_stale_worker_does_not_say_when_jobs_were_looked_at(connection):
 
     jobsets.polled(connection, {lease: NOW})
     assert tracked_jobs.of_job(connection, "guest", kept.id)[0].polled_at == NOW
-
-
-def test_a_worker_lives_as_long_as_it_says_so(connection):
-    assert not jobsets.living_workers(connection, 60)
-
-    jobsets.renew(connection, "worker", 30, NOW)
-    assert jobsets.living_workers(connection, 60)
-    assert not jobsets.living_workers(connection, -60)
-
-    jobsets.forget_worker(connection, "worker")
-    assert not jobsets.living_workers(connection, 60)

@@ -27,6 +27,7 @@ from tracker_service.store.engine import Store
 from tracker_service.tracking import completion, poller
 from tracker_service.tracking.intake import Intake
 from tracker_service.tracking.lookup import Lookup
+from tracker_service.tracking.places import Places
 from tracker_service.tracking.poller import Poller
 from tracker_service.tracking.schedule import Schedule
 
@@ -166,5 +167,5 @@ def following(
     ticks: Ticks,
 ) -> Following:
     schedule = Schedule(5, 60, random.Random(7))
-    poller = Poller(store, identities, schedule, AtOnce(), now)
+    poller = Poller(store, identities, schedule, AtOnce(), now, Places(8))
     return Following(store, fake_cluster, seal, ticks, poller, schedule)

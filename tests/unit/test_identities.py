@@ -7,8 +7,9 @@ from fakes import NOW, job, seen
 
 from tracker_service.domain.tasks import TaskState
 from tracker_service.errors import CredentialsRefused, GatewayUnavailable, NotAuthenticated
-from tracker_service.sources.gateway import BasicCredential
-from tracker_service.store import credentials, jobs, tasks, tracked_jobs
+from tracker_service.identities import Caller, Identities
+from tracker_service.sources.gateway import AccessPool, BasicCredential
+from tracker_service.store import credentials, jobs, jobsets, tasks, tracked_jobs
 
 GUEST = BasicCredential("guest", "guest-password")
 
@@ -187,3 +188,68 @@ def test_a_task_with_a_rested_credential_stays_alive(identities, store, kept):
 
     with store.read() as connection:
         assert tracked_jobs.of_job(connection, "guest", job(1))[0].state == TaskState.WATCHING
+
+
+@pytest.fixture
+def with_service(store, seal, fake_cluster, now) -> Identities:
+    fake_cluster.passwords["service"] = "service-password"
+    pool = AccessPool(fake_cluster.access)
+    credential = BasicCredential("service", "service-password")
+    return Identities(store, seal, pool, "http://knox", now, credential)
+
+
+def test_without_a_service_identity_each_user_asks_for_their_jobs(identities, kept):
+    assert identities.asked_as("guest") == "guest"
+    with identities.polling("guest") as access:
+        assert access
+
+
+def test_a_service_identity_asks_for_everybody_and_needs_no_stored_credential(with_service):
+    assert with_service.asked_as("guest") == with_service.asked_as("sam") == "service"
+    with with_service.polling("service") as access:
+        assert access
+
+
+def refuse_service(identities: Identities) -> None:
+    with pytest.raises(CredentialsRefused), identities.polling("service"):
+        raise CredentialsRefused("the gateway refuses the credentials of service")
+
+
+def test_a_service_identity_that_was_refused_rests_like_any_other(with_service, now):
+    refuse_service(with_service)
+    now.advance(seconds=59)
+    with (
+        pytest.raises(CredentialsRefused, match="polling_user service"),
+        with_service.polling("service"),
+    ):
+        pytest.fail("the block was entered")
+
+    now.advance(seconds=1)
+    refuse_service(with_service)
+    now.advance(minutes=9)
+    with pytest.raises(CredentialsRefused), with_service.polling("service"):
+        pytest.fail("the block was entered")
+
+
+def test_a_service_identity_that_is_taken_again_begins_anew(with_service, now):
+    refuse_service(with_service)
+    now.advance(minutes=1)
+    with with_service.polling("service"):
+        pass
+    refuse_service(with_service)
+
+    now.advance(minutes=1)
+    with with_service.polling("service") as access:
+        assert access
+
+
+def test_jobs_of_all_users_share_jobsets_where_a_service_identity_asks(with_service, store):
+    with store.begin() as connection:
+        for owner in ("guest", "sam"):
+            caller = Caller(name=owner, credential=BasicCredential(owner, "pw"))
+            kept = jobs.record(connection, [seen(job(1))])
+            with_service.track(connection, caller, list(kept.values()), NOW)
+
+        [jobset] = jobsets.known(connection)
+
+    assert jobset.size == 2

@@ -15,8 +15,9 @@ from tracker_service.domain.tasks import CopyStatus, Lease
 from tracker_service.errors import GatewayUnavailable, LeaseLost
 from tracker_service.metrics import Metrics
 from tracker_service.sources.gateway import BasicCredential, Gateway
-from tracker_service.store import jobsets
+from tracker_service.store import jobsets, workers
 from tracker_service.store.engine import Store
+from tracker_service.store.workers import Presence
 
 
 def samples(text: str) -> dict[tuple, float]:
@@ -89,7 +90,7 @@ def test_what_waits_for_a_worker_is_a_queue(client, oozie, store):
     assert scrape(client)["tracker_queue_length", "jobsets"] == 1
 
     with store.begin() as connection:
-        jobsets.renew(connection, "worker", 30, NOW)
+        workers.note(connection, Presence(id="worker", started_at=NOW, release="1"))
         jobsets.claim(connection, "worker", 30, 10)
 
     told = scrape(client)

@@ -12,7 +12,12 @@ from fakes import (
     seen,
 )
 
-from tracker_service.errors import AccessDenied, GatewayUnavailable, RequestRefused
+from tracker_service.errors import (
+    AccessDenied,
+    GatewayUnavailable,
+    RequestRefused,
+    StoreUnavailable,
+)
 from tracker_service.store import jobs, tasks, tracked_jobs
 
 FAILED = details(job(1), "KILLED", action(job(1), "work", APP_1))
@@ -300,6 +305,21 @@ def test_a_sweep_is_noted_once_all_jobs_were_looked_at(following, oozie):
     oozie.has(details(job(1)), details(job(2)))
 
     following.look()
+    following.poller.note()
+
+    assert following.task(1).polled_at == NOW
+
+
+def test_what_could_not_be_written_down_is_written_down_later(following, oozie):
+    following.track(1)
+    oozie.has(details(job(1)))
+    following.look()
+    following.store.is_broken = True
+    with pytest.raises(StoreUnavailable):
+        following.poller.note()
+    following.store.is_broken = False
+
+    following.poller.note()
 
     assert following.task(1).polled_at == NOW
 

@@ -8,7 +8,7 @@ from fakes import NOW, job
 
 from tracker_service.domain.jobs import JobStatus
 from tracker_service.domain.tasks import Lease, TaskState, TrackTask
-from tracker_service.tracking.schedule import Schedule
+from tracker_service.tracking.schedule import Batch, Schedule
 
 FIRST, SECOND = Lease(jobset_id=1, epoch=1), Lease(jobset_id=2, epoch=1)
 INTERVAL, LONGEST = 5.0, 60.0
@@ -32,16 +32,25 @@ def schedule() -> Schedule:
     return Schedule(INTERVAL, LONGEST, random.Random(7))
 
 
+def take(schedule: Schedule, now: float, owner: str = "guest") -> Batch:
+    """Take what is due of all; return the batch of one user."""
+    [batch] = [each for each in schedule.take_due(now, 8) if each.asked_as == owner]
+    return batch
+
+
 def taken(schedule: Schedule, now: float) -> dict[str, list[int]]:
-    due = schedule.take_due(now)
-    return {owner: sorted(entry.task.id for entry in entries) for owner, entries in due.items()}
+    return {
+        batch.asked_as: sorted(entry.task.id for entry in batch.entries)
+        for batch in schedule.take_due(now, 8)
+    }
 
 
 def look(schedule: Schedule, now: float, *, at=NOW, owner: str = "guest") -> None:
     """Take what is due, get an answer about all of it, and give it back."""
-    for entry in schedule.take_due(now)[owner]:
+    batch = take(schedule, now, owner)
+    for entry in batch.entries:
         schedule.looked(entry, at, now)
-    schedule.give_back(owner, now)
+    schedule.give_back(batch, now)
 
 
 def test_what_was_just_loaded_is_due_at_once(schedule):
@@ -84,8 +93,8 @@ def test_each_look_comes_before_the_interval_is_over(schedule):
         schedule.load(FIRST, [task(1)], now, NOW)
         look(schedule, now)
 
-        assert taken(schedule, now + INTERVAL) == {"guest": [1]}
-        schedule.give_back("guest", now + INTERVAL)
+        assert take(schedule, now + INTERVAL)
+        schedule.drop(FIRST.jobset_id)
 
 
 def test_what_soon_will_be_due_fills_the_requests(schedule):
@@ -104,42 +113,38 @@ def test_what_is_far_from_due_is_not_taken_early(schedule):
     assert taken(schedule, 0.5) == {"guest": [2]}
 
 
-def test_a_user_who_is_being_looked_at_is_left_out(schedule):
+def test_what_is_being_looked_at_is_left_out(schedule):
     schedule.load(FIRST, [task(1), task(2, owner="sam")], 0, NOW)
-    schedule.take_due(0)
-    schedule.give_back("sam", 0)
+    schedule.give_back(take(schedule, 0, "sam"), 0)
 
     assert set(taken(schedule, 100)) == {"sam"}
 
 
 def test_failures_make_the_pause_longer_up_to_the_longest(schedule):
     schedule.load(FIRST, [task(1)], 0, NOW)
-    now, pauses = 0.0, []
-    for _ in range(6):
-        [entry] = schedule.take_due(now)["guest"]
-        schedule.give_back("guest", now, failed=True)
-        pauses.append(entry.due - now)
-        now = entry.due
+    now = 0.0
+    for longest in (10, 20, 40, 60, 60, 60):
+        schedule.give_back(take(schedule, now), now, failed=True)
 
-    for pause, longest in zip(pauses, [10, 20, 40, 60, 60, 60], strict=True):
-        assert 0.7 * longest <= pause <= longest
+        assert schedule.take_due(now + 0.69 * longest, 8) == []
+        now += longest
 
 
 def test_a_failure_holds_all_tasks_of_the_user_back(schedule):
     schedule.load(FIRST, [task(1), task(2)], 0, NOW)
-    schedule.take_due(0)
+    batch = take(schedule, 0)
 
-    schedule.give_back("guest", 0, failed=True)
+    schedule.give_back(batch, 0, failed=True)
 
     assert taken(schedule, 6.9) == {}
 
 
 def test_a_failure_of_one_user_holds_no_other_back(schedule):
     schedule.load(FIRST, [task(1), task(2, owner="sam")], 0, NOW)
-    schedule.take_due(0)
+    guests, sams = sorted(schedule.take_due(0, 8), key=lambda batch: batch.asked_as)
 
-    schedule.give_back("guest", 0, failed=True)
-    schedule.give_back("sam", 0)
+    schedule.give_back(guests, 0, failed=True)
+    schedule.give_back(sams, 0)
 
     assert taken(schedule, 1) == {"sam": [2]}
 
@@ -147,23 +152,22 @@ def test_a_failure_of_one_user_holds_no_other_back(schedule):
 def test_after_a_success_the_pauses_begin_short_again(schedule):
     schedule.load(FIRST, [task(1)], 0, NOW)
     for now in (0, 100, 200):
-        schedule.take_due(now)
-        schedule.give_back("guest", now, failed=True)
-    schedule.take_due(300)
-    schedule.give_back("guest", 300)
+        batch = take(schedule, now)
+        schedule.give_back(batch, now, failed=True)
+    batch = take(schedule, 300)
+    schedule.give_back(batch, 300)
 
-    [entry] = schedule.take_due(400)["guest"]
-    schedule.give_back("guest", 400, failed=True)
+    schedule.give_back(take(schedule, 400), 400, failed=True)
 
-    assert entry.due <= 410
+    assert taken(schedule, 410) == {"guest": [1]}
 
 
 def test_an_outage_may_last_for_days(schedule):
     schedule.load(FIRST, [task(1)], 0, NOW)
 
     for number in range(1100):
-        schedule.take_due(100.0 * number)
-        schedule.give_back("guest", 100.0 * number, failed=True)
+        batch = take(schedule, 100.0 * number)
+        schedule.give_back(batch, 100.0 * number, failed=True)
 
     assert taken(schedule, 100 * 1099 + 1) == {}
 
@@ -187,10 +191,11 @@ def test_what_the_store_no_longer_has_is_forgotten(schedule):
 
 def test_a_task_that_was_loaded_while_its_user_is_looked_at_is_not_lost(schedule):
     schedule.load(FIRST, [task(1)], 0, NOW)
-    [entry] = schedule.take_due(0)["guest"]
+    batch = take(schedule, 0)
+    [entry] = batch.entries
     schedule.load(SECOND, [task(2, SECOND)], 0, NOW)
     schedule.end(entry)
-    schedule.give_back("guest", 0)
+    schedule.give_back(batch, 0)
 
     assert taken(schedule, 0) == {"guest": [2]}
 
@@ -218,13 +223,15 @@ def test_a_new_epoch_replaces_the_lease(schedule):
 
     schedule.load(newer, [task(1, newer)], 0, NOW)
 
-    [entry] = schedule.take_due(0)["guest"]
+    batch = take(schedule, 0)
+    [entry] = batch.entries
     assert entry.task.lease == newer
 
 
 def test_a_job_that_makes_trouble_is_looked_at_later_and_later(schedule):
     schedule.load(FIRST, [task(1)], 0, NOW)
-    [entry] = schedule.take_due(0)["guest"]
+    batch = take(schedule, 0)
+    [entry] = batch.entries
     pauses = []
     for _ in range(9):
         schedule.trouble(entry, 0)
@@ -236,7 +243,8 @@ def test_a_job_that_makes_trouble_is_looked_at_later_and_later(schedule):
 
 def test_a_job_may_make_trouble_for_weeks(schedule):
     schedule.load(FIRST, [task(1)], 0, NOW)
-    [entry] = schedule.take_due(0)["guest"]
+    batch = take(schedule, 0)
+    [entry] = batch.entries
 
     for _ in range(2000):
         schedule.trouble(entry, 0)
@@ -246,20 +254,22 @@ def test_a_job_may_make_trouble_for_weeks(schedule):
 
 def test_trouble_with_one_job_holds_no_other_back(schedule):
     schedule.load(FIRST, [task(1), task(2)], 0, NOW)
-    first, second = schedule.take_due(0)["guest"]
+    batch = take(schedule, 0)
+    first, second = batch.entries
     schedule.trouble(first, 0)
     schedule.looked(second, NOW, 0)
-    schedule.give_back("guest", 0)
+    schedule.give_back(batch, 0)
 
     assert taken(schedule, INTERVAL - 0.5) == {"guest": [2]}
 
 
 def test_an_ended_task_is_not_taken_again(schedule):
     schedule.load(FIRST, [task(1)], 0, NOW)
-    [entry] = schedule.take_due(0)["guest"]
+    batch = take(schedule, 0)
+    [entry] = batch.entries
 
     schedule.end(entry)
-    schedule.give_back("guest", 0)
+    schedule.give_back(batch, 0)
 
     assert taken(schedule, 1000) == {}
 
@@ -268,9 +278,10 @@ def test_the_older_a_job_the_less_often_it_is_looked_at(schedule):
     pauses = []
     for hours in (0, 1, 4, 12, 1000):
         schedule.load(FIRST, [task(1)], 0, NOW)
-        [entry] = schedule.take_due(0)["guest"]
+        batch = take(schedule, 0)
+        [entry] = batch.entries
         schedule.looked(entry, NOW + timedelta(hours=hours), now=0)
-        schedule.give_back("guest", 0)
+        schedule.give_back(batch, 0)
         schedule.load(FIRST, [], 0, NOW)
         pauses.append(entry.due)
 
@@ -280,7 +291,8 @@ def test_the_older_a_job_the_less_often_it_is_looked_at(schedule):
 
 def test_a_job_from_the_future_is_looked_at_as_a_young_one(schedule):
     schedule.load(FIRST, [task(1)], 0, NOW)
-    [entry] = schedule.take_due(0)["guest"]
+    batch = take(schedule, 0)
+    [entry] = batch.entries
 
     schedule.looked(entry, NOW - timedelta(hours=5), now=0)
 
@@ -290,32 +302,174 @@ def test_a_job_from_the_future_is_looked_at_as_a_young_one(schedule):
 def test_a_jobset_is_as_fresh_as_its_longest_unseen_job(schedule):
     schedule.load(FIRST, [task(1), task(2)], 0, NOW)
     schedule.load(SECOND, [task(3, SECOND)], 0, NOW)
-    one, two, three = schedule.take_due(0)["guest"]
+    batch = take(schedule, 0)
+    one, two, three = batch.entries
     schedule.looked(one, NOW, 0)
     schedule.looked(two, NOW - timedelta(seconds=9), 0)
     schedule.looked(three, NOW, 0)
 
-    since = schedule.looked_at_since("guest")
+    schedule.give_back(batch, 0)
 
-    assert since == {FIRST: NOW - timedelta(seconds=9), SECOND: NOW}
+    assert schedule.news() == {FIRST: NOW - timedelta(seconds=9), SECOND: NOW}
 
 
 def test_of_a_jobset_with_an_unseen_job_nothing_is_claimed(schedule):
     schedule.load(FIRST, [task(1), task(2)], 0, NOW)
-    one, _ = schedule.take_due(0)["guest"]
+    batch = take(schedule, 0)
+    one, _ = batch.entries
     schedule.looked(one, NOW, 0)
+    schedule.give_back(batch, 0)
 
-    assert schedule.looked_at_since("guest") == {}
+    assert schedule.news() == {}
 
 
 def test_jobs_that_have_ended_do_not_make_a_jobset_old(schedule):
     schedule.load(FIRST, [task(1), task(2)], 0, NOW)
-    watched, ended = schedule.take_due(0)["guest"]
+    batch = take(schedule, 0)
+    watched, ended = batch.entries
     schedule.looked(watched, NOW, 0)
     schedule.end(ended)
+    schedule.give_back(batch, 0)
 
-    assert schedule.looked_at_since("guest") == {FIRST: NOW}
+    assert schedule.news() == {FIRST: NOW}
 
 
-def test_of_a_user_without_tasks_nothing_is_claimed(schedule):
-    assert schedule.looked_at_since("nobody") == {}
+def test_what_was_written_down_is_news_again_after_the_next_sweep(schedule):
+    schedule.load(FIRST, [task(1)], 0, NOW)
+    look(schedule, 0)
+    schedule.note(schedule.news())
+    look(schedule, 5, at=NOW + timedelta(seconds=1))
+    assert schedule.news() == {}
+
+    look(schedule, 10, at=NOW + timedelta(seconds=5))
+
+    assert schedule.news() == {FIRST: NOW + timedelta(seconds=5)}
+
+
+def test_what_could_not_be_written_down_stays_news(schedule):
+    schedule.load(FIRST, [task(1)], 0, NOW)
+    look(schedule, 0)
+    schedule.news()
+
+    assert schedule.news() == {FIRST: NOW}
+
+
+def test_many_jobs_of_one_user_are_taken_in_several_batches():
+    schedule = Schedule(INTERVAL, LONGEST, random.Random(7), batch_size=2)
+    schedule.load(FIRST, [task(number) for number in range(5)], 0, NOW)
+
+    assert [len(batch.entries) for batch in schedule.take_due(0, 8)] == [2, 2, 1]
+
+
+def test_no_more_batches_are_taken_than_there_are_places():
+    schedule = Schedule(INTERVAL, LONGEST, random.Random(7), batch_size=2)
+    schedule.load(FIRST, [task(number) for number in range(5)], 0, NOW)
+
+    assert len(schedule.take_due(0, 2)) == 2
+    assert schedule.take_due(0, 0) == []
+
+
+def test_a_user_with_many_jobs_leaves_places_to_others():
+    schedule = Schedule(INTERVAL, LONGEST, random.Random(7), batch_size=2)
+    schedule.load(FIRST, [task(number) for number in range(9)], 0, NOW)
+    schedule.load(SECOND, [task(10, SECOND, owner="sam")], 1, NOW)
+
+    assert {batch.asked_as for batch in schedule.take_due(1, 2)} == {"guest", "sam"}
+
+
+def test_after_a_failure_one_batch_at_a_time_tries_again():
+    schedule = Schedule(INTERVAL, LONGEST, random.Random(7), batch_size=1)
+    schedule.load(FIRST, [task(number) for number in range(3)], 0, NOW)
+    for batch in schedule.take_due(0, 3):
+        schedule.give_back(batch, 0, failed=True)
+
+    [probe] = schedule.take_due(10, 3)
+    assert schedule.take_due(10, 3) == []
+    schedule.give_back(probe, 10)
+
+    assert len(schedule.take_due(10, 3)) == 3
+
+
+def test_several_failures_at_once_are_one_failure():
+    schedule = Schedule(INTERVAL, LONGEST, random.Random(7), batch_size=1)
+    schedule.load(FIRST, [task(number) for number in range(3)], 0, NOW)
+
+    for batch in schedule.take_due(0, 3):
+        schedule.give_back(batch, 0, failed=True)
+
+    assert schedule.take_due(10, 3)
+
+
+def test_one_identity_may_ask_for_all_users():
+    schedule = Schedule(INTERVAL, LONGEST, random.Random(7), asked_as=lambda _: "service")
+    schedule.load(FIRST, [task(1), task(2, owner="sam")], 0, NOW)
+
+    assert taken(schedule, 0) == {"service": [1, 2]}
+
+
+def test_a_task_that_moves_to_another_jobset_keeps_its_due_time(schedule):
+    schedule.load(FIRST, [task(1)], 0, NOW)
+    look(schedule, 0)
+
+    schedule.load(SECOND, [task(1, SECOND)], 1, NOW)
+    schedule.drop(1)
+
+    assert taken(schedule, 2) == {}
+    [entry] = take(schedule, 5).entries
+    assert entry.task.lease == SECOND
+
+
+def test_what_is_hastened_is_looked_at_before_all_others():
+    schedule = Schedule(INTERVAL, LONGEST, random.Random(7), batch_size=1)
+    schedule.load(FIRST, [task(1), task(2)], 0, NOW)
+    schedule.load(SECOND, [task(3, SECOND)], 3, NOW)
+
+    schedule.hasten([3, 99])
+
+    first, *_ = schedule.take_due(3, 8)
+    assert [entry.task.id for entry in first.entries] == [3]
+
+
+def test_what_is_hastened_while_it_is_looked_at_is_looked_at_again(schedule):
+    schedule.load(FIRST, [task(1)], 0, NOW)
+    batch = take(schedule, 0)
+    [entry] = batch.entries
+
+    schedule.hasten([1])
+    schedule.looked(entry, NOW, 0)
+    schedule.give_back(batch, 0)
+
+    assert taken(schedule, 0) == {"guest": [1]}
+    assert taken(schedule, 0) == {}
+
+
+def test_a_task_that_is_looked_at_too_late_twice_in_a_row_is_late(schedule):
+    schedule.load(FIRST, [task(1)], 0, NOW)
+    look(schedule, LONGEST + 1)
+    assert schedule.late() == {}
+
+    look(schedule, 3 * LONGEST)
+
+    assert schedule.late() == {1: 1}
+
+
+def test_one_look_in_time_and_a_task_is_late_no_more(schedule):
+    schedule.load(FIRST, [task(1)], 0, NOW)
+    look(schedule, LONGEST + 1)
+    look(schedule, 3 * LONGEST)
+
+    look(schedule, 3 * LONGEST + 5)
+
+    assert schedule.late() == {}
+
+
+def test_an_outage_makes_no_task_late(schedule):
+    schedule.load(FIRST, [task(1)], 0, NOW)
+    now = 0.0
+    for _ in range(9):
+        schedule.give_back(take(schedule, now), now, failed=True)
+        now += LONGEST
+
+    look(schedule, now)
+
+    assert schedule.late() == {}

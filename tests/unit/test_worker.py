@@ -6,14 +6,18 @@ from datetime import timedelta
 import pytest
 from archive_parts import build
 from fakes import NOW, AtOnce, details, job, seen
+from structlog.testing import capture_logs
 
 from tracker_service.archive.expiry import Expiry
 from tracker_service.archive.manifest import write_manifest
 from tracker_service.errors import ConfigError, StoreUnavailable
 from tracker_service.sources.gateway import BasicCredential
-from tracker_service.store import credentials, jobs, jobsets, tasks
+from tracker_service.store import credentials, jobs, jobsets, tasks, workers
+from tracker_service.store.figures import capacity
+from tracker_service.store.workers import Presence
 from tracker_service.supervisor import lock_directory
 from tracker_service.tracking.completion import Completion
+from tracker_service.tracking.places import Places
 from tracker_service.tracking.poller import Poller
 from tracker_service.tracking.reruns import Reruns
 from tracker_service.tracking.schedule import Schedule
@@ -24,9 +28,10 @@ from tracker_service.worker import Duties, Worker, _kept_alive
 def new_worker(store, identities, now):
     def make() -> Worker:
         schedule = Schedule(5, 60, random.Random(7))
-        poller = Poller(store, identities, schedule, AtOnce(), now)
+        poller = Poller(store, identities, schedule, AtOnce(), now, Places(8))
         duties = Duties(
             schedule=schedule,
+            places=Places(8),
             poller=poller,
             completion=Completion(store, identities, AtOnce(), write_manifest, now),
             copier=build(store, identities, now).copier,
@@ -51,10 +56,11 @@ def track(store, identities, fake_cluster):
 
 
 def due(worker: Worker) -> set[str]:
-    taken = worker._duties.schedule.take_due(float("inf"))
-    for owner in taken:
-        worker._duties.schedule.give_back(owner, 0)
-    return {entry.task.job_id for entries in taken.values() for entry in entries}
+    schedule = worker._duties.schedule
+    batches = schedule.take_due(1e12, 8)
+    for batch in batches:
+        schedule.give_back(batch, 0)
+    return {entry.task.job_id for batch in batches for entry in batch.entries}
 
 
 def test_a_worker_takes_what_nobody_holds(new_worker, track):
@@ -171,7 +177,7 @@ def test_what_has_expired_is_tidied_away(new_worker, store, now):
     worker = new_worker()
     with store.begin() as connection:
         credentials.keep_verdict(connection, "print", "guest", NOW)
-        jobsets.renew(connection, "killed", 30, NOW)
+        workers.note(connection, Presence(id="killed", started_at=NOW, release="1"))
         long_ago = "UPDATE workers SET seen_at = seen_at - 90000000"
         connection.exec_driver_sql(long_ago)
 
@@ -235,11 +241,11 @@ def test_a_worker_says_that_it_lives_until_it_stops(new_worker, store):
 
     worker.tend()
     with store.read() as connection:
-        assert jobsets.living_workers(connection, 60)
+        assert workers.living(connection, 60)
 
     worker.stop()
     with store.read() as connection:
-        assert not jobsets.living_workers(connection, 60)
+        assert not workers.living(connection, 60)
 
 
 def test_old_logs_are_looked_for_in_the_jobsets_that_the_worker_holds(
@@ -254,6 +260,130 @@ def test_old_logs_are_looked_for_in_the_jobsets_that_the_worker_holds(
 
     assert looked == [list(worker._held)]
     assert worker._held
+
+
+def held(store, worker: Worker) -> int:
+    with store.read() as connection:
+        return len(jobsets.held(connection, worker.id))
+
+
+def test_a_worker_that_joins_gets_its_share_of_the_jobs(new_worker, track, store):
+    first, second = new_worker(), new_worker()
+    track(*range(450))
+    first.tend()
+    assert held(store, first) == 5
+
+    second.tend()
+    first.tend()
+    second.tend()
+
+    assert (held(store, first), held(store, second)) == (4, 1)
+    assert due(first).isdisjoint(due(second))
+
+
+def test_a_worker_takes_no_more_than_its_share(new_worker, track, store):
+    first, second = new_worker(), new_worker()
+    first.tend()
+    second.tend()
+    track(*range(800))
+
+    first.tend()
+    second.tend()
+
+    assert (held(store, first), held(store, second)) == (5, 3)
+
+
+def test_what_a_worker_gives_back_is_what_it_took_last(new_worker, track, store):
+    first, second = new_worker(), new_worker()
+    track(*range(100))
+    first.tend()
+    track(*range(100, 450))
+    first.tend()
+    second.tend()
+
+    first.tend()
+
+    assert job(1) in due(first)
+
+
+def make_late(worker: Worker) -> None:
+    """Let a worker look at everything too late twice in a row."""
+    schedule = worker._duties.schedule
+    for now in (1e9, 2e9):
+        for batch in schedule.take_due(now, 8):
+            for entry in batch.entries:
+                schedule.postpone(entry, now)
+            schedule.give_back(batch, now)
+
+
+def renew(worker: Worker) -> None:
+    worker._renewed = float("-inf")
+    worker.tend()
+
+
+def test_jobs_that_are_looked_at_too_late_are_left_to_another_worker(new_worker, track, store):
+    first, second = new_worker(), new_worker()
+    track(*range(200))
+    first.tend()
+    second.tend()
+    make_late(first)
+
+    renew(first)
+    assert held(store, first) == 0
+
+    second.tend()
+    first.tend()
+    assert held(store, first) == 0
+    assert held(store, second) == 2
+
+
+def test_the_only_worker_keeps_what_it_looks_at_too_late_and_says_so(new_worker, track, store):
+    worker = new_worker()
+    track(1)
+    worker.tend()
+    make_late(worker)
+
+    with capture_logs() as logged:
+        renew(worker)
+        renew(worker)
+
+    assert held(store, worker) == 1
+    assert [line["event"] for line in logged if line["log_level"] == "error"] == [
+        "scaling_limit_hit"
+    ]
+    with store.read() as connection:
+        assert capacity(connection, 60).is_limit_hit
+
+
+def test_what_waits_for_too_long_is_taken_also_by_a_worker_that_is_late(new_worker, track, store):
+    first, second = new_worker(), new_worker()
+    track(1)
+    first.tend()
+    second.tend()
+    make_late(first)
+    renew(first)
+    with store.begin() as connection:
+        connection.exec_driver_sql("UPDATE jobsets SET lease_until = lease_until - 61000")
+
+    first.tend()
+
+    assert held(store, first) == 1
+
+
+def test_hardly_filled_jobsets_are_merged(new_worker, track, store):
+    worker = new_worker()
+    track(*range(110))
+    worker.tend()
+    with store.begin() as connection:
+        first, _ = jobsets.held(connection, worker.id)
+        for task in tasks.live(connection, first.lease)[:50]:
+            tasks.end(connection, task, NOW)
+
+    worker.tidy()
+    worker.tend()
+
+    assert held(store, worker) == 1
+    assert len(due(worker)) == 60
 
 
 def test_one_state_directory_serves_one_run(tmp_path):

@@ -108,6 +108,12 @@ class RefreshQuery(_Query):
     refresh: Flag = Field(False, description="ask Oozie now")
 
 
+class JobsetsQuery(_Query):
+    """Whose jobsets."""
+
+    worker: str | None = Field(None, max_length=64, description="only those that it holds")
+
+
 class TrackQuery(_Query):
     """Of which jobs the logs are saved."""
 

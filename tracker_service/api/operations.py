@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from itertools import chain
 
 from flask import Response, jsonify
 from flask_openapi3 import APIBlueprint, Tag
@@ -12,10 +13,10 @@ from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 from tracker_service.api import openapi
 from tracker_service.api.answers import HealthAnswer
 from tracker_service.api.problems import problem
+from tracker_service.api.worker_answers import ReadyAnswer
 from tracker_service.metrics import Level, Metrics
-from tracker_service.store import jobsets
 from tracker_service.store.engine import Store
-from tracker_service.store.figures import Figures, figures
+from tracker_service.store.figures import Capacity, Figures, capacity, figures
 
 _TAG = Tag(name="operations", description="How the service is.")
 
@@ -40,13 +41,15 @@ def blueprint(
         """Tell that this process is alive."""
         return jsonify({"status": "alive"})
 
-    @bp.get("/readyz", responses=openapi.answers({200: HealthAnswer}, 503))
+    @bp.get("/readyz", responses=openapi.answers({200: ReadyAnswer}, 503))
     def readyz() -> Response:
-        """Tell whether the store answers and a worker lives."""
+        """Tell whether the store answers and a worker lives, and how the workers cope."""
         with store.read() as connection:
-            if jobsets.living_workers(connection, worker_silence_s):
-                return jsonify({"status": "ready"})
-        return problem(503, "No worker lives: start one with `tracker worker`.")
+            found = capacity(connection, worker_silence_s)
+        if found.workers == 0:
+            return problem(503, "No worker lives: start one with `tracker worker`.")
+        answer = ReadyAnswer.of(found, _lag_s(found, clock()), metrics.lease_losses())
+        return jsonify(answer.model_dump())
 
     @bp.get(
         "/metrics",
@@ -57,33 +60,53 @@ def blueprint(
     def measured() -> Response:
         """Tell Prometheus what all processes have counted, and what lies in the database."""
         with store.read() as connection:
-            found = figures(connection, worker_silence_s)
-        text = metrics.exposition(_levels(found, clock(), retention))
+            found, load = figures(connection), capacity(connection, worker_silence_s)
+        levels = chain(_levels(found, retention), _load_levels(found, load, clock()))
+        text = metrics.exposition(levels)
         return Response(text, content_type=CONTENT_TYPE_PLAIN_0_0_4)
 
     return bp
 
 
-def _levels(found: Figures, now: datetime, retention: timedelta) -> Iterator[Level]:
-    lag = (now - found.oldest_look).total_seconds() if found.oldest_look else 0.0
-    queues = {"copies": found.due_copies, "jobsets": found.free_jobsets}
+def _levels(found: Figures, retention: timedelta) -> Iterator[Level]:
     yield Level("tracker_jobs", "Jobs that are known, by their state.", "state", found.jobs)
     yield Level("tracker_tasks", "Tasks, by how far they are.", "state", found.tasks)
     yield Level("tracker_copies", "Copies of logs, by their status.", "status", found.copies)
     yield Level("tracker_logs", "Wanted logs, by what became of them.", "state", found.logs)
     if found.oldest_at_risk:
-        yield Level(
+        yield _level(
             "tracker_first_deletion_timestamp_seconds",
             "When the cluster deletes the first log that is not saved yet.",
-            None,
-            {"": (found.oldest_at_risk + retention).timestamp()},
+            (found.oldest_at_risk + retention).timestamp(),
         )
-    yield Level("tracker_saved_log_bytes", "Size of all saved logs.", None, {"": found.saved_bytes})
+    yield _level("tracker_saved_log_bytes", "Size of all saved logs.", found.saved_bytes)
+
+
+def _load_levels(found: Figures, load: Capacity, now: datetime) -> Iterator[Level]:
+    queues = {
+        "copies": found.due_copies,
+        "jobsets": load.free_jobsets,
+        "tasks": load.waiting_tasks,
+    }
     yield Level("tracker_queue_length", "What waits for a worker, by what it is.", "queue", queues)
-    yield Level("tracker_workers", "Workers that live.", None, {"": found.workers})
-    yield Level(
+    yield _level("tracker_workers", "Workers that live.", load.workers)
+    yield _level("tracker_workers_needed", "Workers that the load needs.", load.workers_needed)
+    yield _level("tracker_late_tasks", "Tasks not looked at in time.", load.late_tasks)
+    yield _level(
+        "tracker_scaling_limit_hit",
+        "1 while tasks wait that no worker has room for: start more.",
+        load.is_limit_hit,
+    )
+    yield _level(
         "tracker_lag_seconds",
         "Age of the last look at the watched job that was looked at longest ago.",
-        None,
-        {"": max(0.0, lag)},
+        _lag_s(load, now),
     )
+
+
+def _level(name: str, meaning: str, height: float) -> Level:
+    return Level(name, meaning, None, {"": height})
+
+
+def _lag_s(load: Capacity, now: datetime) -> float:
+    return max(0.0, (now - load.oldest_look).total_seconds()) if load.oldest_look else 0.0

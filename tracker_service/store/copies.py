@@ -131,6 +131,17 @@ def running_workflows(connection: Connection) -> Mapping[str, int]:
     return {row.owner: row.number for row in rows}
 
 
+def streaming(connection: Connection) -> set[int]:
+    """Return the jobsets of which a log passes through a worker right now."""
+    return set(
+        connection.scalars(
+            select(tasks.c.jobset_id)
+            .join(copies, copies.c.task_id == tasks.c.id)
+            .where(copies.c.status == CopyStatus.RUNNING, copies.c.strategy == Strategy.DIRECT)
+        )
+    )
+
+
 def explain(connection: Connection, ids: Sequence[str], reason: str) -> None:
     """Say of waiting copies what they wait for; what says so already is not written again."""
     for start in range(0, len(ids), 500):

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import Column, Select, and_, case, func, select
+from sqlalchemy import Column, Select, and_, case, func, or_, select
 
 from tracker_service.domain.jobs import JobStatus
 from tracker_service.domain.tasks import CopyStatus, TaskState
+from tracker_service.store import workers
 from tracker_service.store.copies import UNFINISHED
-from tracker_service.store.engine import Connection, database_now
-from tracker_service.store.jobsets import living_workers
+from tracker_service.store.engine import Connection, after, database_now
+from tracker_service.store.jobsets import WAITED_TOO_LONG_S
 from tracker_service.store.tables import copies, jobs, jobsets, tasks
+from tracker_service.store.workers import KnownWorker
+
+_COMFORTABLE = 0.7  #: how busy a worker may be on the average
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,22 +33,10 @@ class Figures:
     oldest_at_risk: datetime | None  #: when the log was written that the cluster deletes first
     saved_bytes: int
     due_copies: int  #: that wait for a look
-    free_jobsets: int  #: with tasks, held by no worker
-    workers: int  #: that gave a sign of life lately
-    oldest_look: datetime | None  #: of the watched job that has been looked at longest ago
 
 
-def figures(connection: Connection, worker_silence_s: float) -> Figures:
-    """Count everything.
-
-    Args:
-        worker_silence_s: a worker that was silent for longer does not count.
-    """
-    watched = (
-        select(func.min(func.coalesce(jobsets.c.polled_at, tasks.c.created_at)))
-        .join(tasks, tasks.c.jobset_id == jobsets.c.id)
-        .where(tasks.c.state == TaskState.WATCHING)
-    )
+def figures(connection: Connection) -> Figures:
+    """Count jobs, tasks and copies."""
     return Figures(
         jobs=_by_word(connection, JobStatus, jobs.c.status),
         tasks=_by_word(connection, TaskState, tasks.c.state),
@@ -59,15 +53,59 @@ def figures(connection: Connection, worker_silence_s: float) -> Figures:
             .where(copies.c.status.in_(UNFINISHED))
             .where(copies.c.due_at <= database_now()),
         ),
-        free_jobsets=_count(
-            connection,
-            select(jobsets.c.id)
-            .where(jobsets.c.size > 0)
-            .where(jobsets.c.lease_until < database_now()),
-        ),
-        workers=living_workers(connection, worker_silence_s),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capacity:
+    """How the workers cope with what there is to do."""
+
+    workers: int  #: that live
+    free_jobsets: int  #: with tasks, held by no worker
+    waiting_tasks: int  #: in those
+    late_tasks: int  #: that their workers could not look at in time
+    is_limit_hit: bool  #: nobody has room for what waits
+    workers_needed: int
+    oldest_look: datetime | None  #: of the watched job that has been looked at longest ago
+
+
+def capacity(connection: Connection, worker_silence_s: float) -> Capacity:
+    """Tell how the workers cope.
+
+    Args:
+        worker_silence_s: a worker that was silent for longer does not live.
+    """
+    alive = [each for each in workers.known(connection, worker_silence_s) if each.is_alive]
+    late = sum(each.late for each in alive)
+    free = and_(
+        jobsets.c.size > 0,
+        or_(jobsets.c.owner.is_(None), jobsets.c.lease_until < database_now()),
+    )
+    number, tasks_in_them, since = connection.execute(
+        select(func.count(), func.sum(jobsets.c.size), func.min(jobsets.c.lease_until)).where(free)
+    ).one()
+    too_long_ago = connection.execute(select(after(-WAITED_TOO_LONG_S))).scalar_one()
+    is_limit_hit = (since is not None and since < too_long_ago) or (len(alive) == 1 and late > 0)
+    watched = (
+        select(func.min(func.coalesce(jobsets.c.polled_at, tasks.c.created_at)))
+        .join(tasks, tasks.c.jobset_id == jobsets.c.id)
+        .where(tasks.c.state == TaskState.WATCHING)
+    )
+    return Capacity(
+        workers=len(alive),
+        free_jobsets=number,
+        waiting_tasks=int(tasks_in_them or 0),
+        late_tasks=late,
+        is_limit_hit=is_limit_hit,
+        workers_needed=_needed(alive, is_limit_hit=is_limit_hit),
         oldest_look=connection.scalar(watched),
     )
+
+
+def _needed(alive: Sequence[KnownWorker], *, is_limit_hit: bool) -> int:
+    """Return how many workers have enough to do, each as busy as leaves room for a bad hour."""
+    by_load = math.ceil(sum(each.busy for each in alive) / _COMFORTABLE)
+    return max(1, by_load, len(alive) + 1 if is_limit_hit else 0)
 
 
 _IS_SAVED = copies.c.saved_at.is_not(None)

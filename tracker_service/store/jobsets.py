@@ -10,24 +10,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import (
-    BigInteger,
-    ColumnElement,
-    and_,
-    bindparam,
-    func,
-    or_,
-    select,
-    type_coerce,
-    update,
-)
+from sqlalchemy import ColumnElement, and_, bindparam, case, delete, func, or_, select, update
 
-from tracker_service.domain.tasks import Lease
+from tracker_service.domain.tasks import Lease, TaskState
 from tracker_service.errors import LeaseLost
-from tracker_service.store.engine import Connection, database_now, insert_new, upsert
-from tracker_service.store.tables import Instant, jobsets, workers
+from tracker_service.store import workers
+from tracker_service.store.engine import Connection, after, database_now, insert_new
+from tracker_service.store.tables import jobsets, tasks
 
 CAPACITY = 100  #: tasks in one jobset
+WAITED_TOO_LONG_S = 60.0  #: nobody has room for a jobset that is still free then
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +43,7 @@ def place(connection: Connection, kind: str, affinity: str, count: int) -> list[
             select(jobsets.c.id, jobsets.c.size, jobsets.c.version)
             .where(jobsets.c.kind == kind, jobsets.c.affinity == affinity)
             .where(jobsets.c.size < CAPACITY)
-            .order_by(jobsets.c.size.desc())
+            .order_by(jobsets.c.id)  # as `merge` does: no two wait for each other
         ).all()
         if not roomy:
             _add(connection, kind, affinity, -(-(count - len(placed)) // CAPACITY))
@@ -65,8 +57,8 @@ def place(connection: Connection, kind: str, affinity: str, count: int) -> list[
 
 def _add(connection: Connection, kind: str, affinity: str, count: int) -> None:
     new = {"kind": kind, "affinity": affinity, "size": 0, "epoch": 0, "version": 0}
-    never = datetime.fromtimestamp(0).astimezone()
-    insert_new(connection, jobsets, [new | {"lease_until": never} for _ in range(count)])
+    now = connection.execute(select(database_now())).scalar_one()
+    insert_new(connection, jobsets, [new | {"lease_until": now} for _ in range(count)])
 
 
 def _resize(connection: Connection, jobset_id: int, version: int, by: int) -> bool:
@@ -92,23 +84,41 @@ def touch(connection: Connection, jobset_id: int) -> None:
     shrink(connection, jobset_id, 0)
 
 
-def _is_free() -> ColumnElement[bool]:
-    has_no_holder = or_(jobsets.c.owner.is_(None), jobsets.c.lease_until < database_now())
-    return and_(jobsets.c.size > 0, has_no_holder)
+def _is_free(for_s: float = 0.0) -> ColumnElement[bool]:
+    """Tell of a jobset with tasks that it waits for a worker, since some seconds at least."""
+    long_ago = jobsets.c.lease_until < after(-for_s)
+    free = and_(jobsets.c.owner.is_(None), long_ago) if for_s else jobsets.c.owner.is_(None)
+    return and_(jobsets.c.size > 0, or_(free, long_ago))
 
 
-def any_free(connection: Connection) -> bool:
-    """Tell whether there is a jobset to claim, without waiting for any writer."""
-    return connection.scalar(select(jobsets.c.id).where(_is_free()).limit(1)) is not None
+def any_free(connection: Connection, for_s: float = 0.0) -> bool:
+    """Tell whether there is a jobset to claim, without waiting for any writer.
+
+    Args:
+        for_s: it has waited for a worker for so long.
+    """
+    return connection.scalar(select(jobsets.c.id).where(_is_free(for_s)).limit(1)) is not None
 
 
-def claim(connection: Connection, worker: str, lease_s: float, limit: int) -> int:
+def fair_share(connection: Connection, lease_s: float) -> int:
+    """Return how many jobsets one worker is to hold at most."""
+    with_tasks = select(func.count()).select_from(jobsets).where(jobsets.c.size > 0)
+    sharers = max(1, workers.living(connection, lease_s))
+    return -(-(connection.scalar(with_tasks) or 0) // sharers) + 1
+
+
+def claim(
+    connection: Connection, worker: str, lease_s: float, limit: int, waited_s: float = 0.0
+) -> int:
     """Take jobsets that have tasks and no holder, or one whose lease has run out.
+
+    Args:
+        waited_s: take only those that have waited for so long.
 
     Returns:
         how many were taken, `limit` at most.
     """
-    free = _is_free()
+    free = _is_free(waited_s)
     candidates = connection.execute(
         select(jobsets.c.id, jobsets.c.version)
         .where(free)
@@ -125,7 +135,7 @@ def claim(connection: Connection, worker: str, lease_s: float, limit: int) -> in
                 owner=worker,
                 epoch=jobsets.c.epoch + 1,
                 version=jobsets.c.version + 1,
-                lease_until=_after(lease_s),
+                lease_until=after(lease_s),
             )
         )
         # 0: another worker was faster, or the content changed; the next look decides.
@@ -133,12 +143,10 @@ def claim(connection: Connection, worker: str, lease_s: float, limit: int) -> in
     return taken
 
 
-def renew(connection: Connection, worker: str, lease_s: float, started_at: datetime) -> None:
-    """Say that a worker lives, and prolong all its leases with one statement."""
-    row = {"id": worker, "started_at": started_at, "seen_at": database_now()}
-    upsert(connection, workers, row)
+def renew(connection: Connection, worker: str, lease_s: float) -> None:
+    """Prolong all leases of a worker with one statement."""
     connection.execute(
-        update(jobsets).where(jobsets.c.owner == worker).values(lease_until=_after(lease_s))
+        update(jobsets).where(jobsets.c.owner == worker).values(lease_until=after(lease_s))
     )
 
 
@@ -162,7 +170,7 @@ def release(connection: Connection, worker: str, leases: Iterable[Lease] | None 
     given_back = (
         update(jobsets)
         .where(jobsets.c.owner == worker)
-        .values(owner=None, version=jobsets.c.version + 1)
+        .values(owner=None, version=jobsets.c.version + 1, lease_until=database_now())
     )
     if leases is not None:
         given_back = given_back.where(jobsets.c.id.in_([lease.jobset_id for lease in leases]))
@@ -204,23 +212,99 @@ def polled(connection: Connection, looked_at: Mapping[Lease, datetime]) -> None:
     )
 
 
-def living_workers(connection: Connection, within_s: float) -> int:
-    """Return how many workers have said that they live within this time."""
-    alive = select(func.count()).select_from(workers).where(workers.c.seen_at > _after(-within_s))
-    return connection.scalar(alive) or 0
+def thin(connection: Connection, worker: str) -> list[Lease]:
+    """Return a worker's jobsets that are hardly filled, and of which no log is being saved."""
+    is_saving = select(tasks.c.id).where(
+        tasks.c.jobset_id == jobsets.c.id, tasks.c.state == TaskState.COPYING
+    )
+    rows = connection.execute(
+        select(jobsets.c.id, jobsets.c.epoch)
+        .where(jobsets.c.owner == worker, ~is_saving.exists())
+        .where(jobsets.c.size.between(1, CAPACITY // 4))
+        .order_by(jobsets.c.id.desc())
+    )
+    return [Lease(jobset_id=row.id, epoch=row.epoch) for row in rows]
 
 
-def forget_silent_workers(connection: Connection, silence_s: float) -> None:
-    """Remove the records of workers that were killed long ago."""
-    connection.execute(workers.delete().where(workers.c.seen_at < _after(-silence_s)))
+def merge(connection: Connection, lease: Lease) -> bool:
+    """Move the tasks of a jobset into an older one of the same affinity, whoever holds that.
+
+    Only into an older one, so that no two workers wait for each other.
+
+    Returns:
+        False if there is none with enough room, or somebody else has just changed one of the two:
+        then nothing is changed.
+    """
+    columns = select(jobsets.c.id, jobsets.c.version, jobsets.c.size)
+    mine = connection.execute(
+        columns.add_columns(jobsets.c.kind, jobsets.c.affinity)
+        .where(jobsets.c.id == lease.jobset_id, jobsets.c.epoch == lease.epoch)
+        .where(jobsets.c.size > 0, jobsets.c.owner.is_not(None))
+    ).first()
+    if mine is None:
+        return False
+    room = connection.execute(
+        columns.where(jobsets.c.kind == mine.kind, jobsets.c.affinity == mine.affinity)
+        .where(jobsets.c.id < mine.id, jobsets.c.size.between(1, CAPACITY - mine.size))
+        .order_by(jobsets.c.size.desc(), jobsets.c.id)
+        .limit(1)
+    ).first()
+    # The older one first: then no two mergers wait for each other in a circle.
+    if room is None or not _resize(connection, room.id, room.version, mine.size):
+        return False
+    emptied = connection.execute(
+        update(jobsets)
+        .where(jobsets.c.id == mine.id, jobsets.c.version == mine.version)
+        .values(
+            size=0,
+            owner=None,
+            epoch=jobsets.c.epoch + 1,
+            version=jobsets.c.version + 1,
+            lease_until=database_now(),
+        )
+    )
+    if not emptied.rowcount:  # it was changed just now: put the room back
+        shrink(connection, room.id, mine.size)
+        return False
+    connection.execute(
+        update(tasks)
+        .where(tasks.c.jobset_id == mine.id, tasks.c.state != TaskState.ENDED)
+        .values(jobset_id=room.id)
+    )
+    return True
 
 
-def forget_worker(connection: Connection, worker: str) -> None:
-    """Remove the record of a worker that stops."""
-    connection.execute(workers.delete().where(workers.c.id == worker))
+def remove_empty(connection: Connection, silence_s: float) -> None:
+    """Remove jobsets that nobody has needed for a long time."""
+    connection.execute(
+        delete(jobsets)
+        .where(jobsets.c.size == 0, jobsets.c.owner.is_(None))
+        .where(jobsets.c.lease_until < after(-silence_s))
+    )
 
 
-def _after(seconds: float) -> ColumnElement[datetime]:
-    """Return the instant this long after the database's now."""
-    now = type_coerce(database_now(), BigInteger)
-    return type_coerce(now + round(seconds * 1000), Instant)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownJobset:
+    """A jobset and how it stands."""
+
+    id: int
+    kind: str
+    affinity: str
+    size: int
+    owner: str | None
+    epoch: int
+    version: int
+    lease_until: datetime
+    polled_at: datetime | None
+    is_waiting: bool
+
+
+def known(connection: Connection, worker: str | None = None) -> list[KnownJobset]:
+    """Return the jobsets with tasks, of one worker or all, the oldest first."""
+    rows = select(jobsets, case((_is_free(), True), else_=False).label("is_waiting"))
+    if worker is not None:
+        rows = rows.where(jobsets.c.owner == worker)
+    found = connection.execute(rows.where(jobsets.c.size > 0).order_by(jobsets.c.id))
+    return [
+        KnownJobset(**dict(row._mapping) | {"is_waiting": bool(row.is_waiting)}) for row in found
+    ]

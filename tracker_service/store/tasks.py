@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -41,11 +41,8 @@ def track(
     """
     always = wish != Wish.OF_FAILURES
     keys = [job.key for job in wanted]
-    there = _of_owner(connection, owner, keys)
+    there = _held_still(connection, owner, keys, lambda row: bool(row.stopped_at or always))
     changed = [row for row in there.values() if row.stopped_at or always]
-    if changed:
-        _hold_still(connection, changed)
-        there = _of_owner(connection, owner, keys)
     if wish in (Wish.ALL, Wish.ALL_AGAIN):
         refresh = wish == Wish.ALL_AGAIN
         copies.restart(connection, [row.id for row in there.values()], now, refresh=refresh)
@@ -96,14 +93,23 @@ def _of_owner(connection: Connection, owner: str, keys: Sequence[int]) -> dict[i
     }
 
 
-def _hold_still(connection: Connection, rows: Iterable[_Row]) -> None:
-    """Let no worker write on behalf of these tasks until this transaction ends.
+def _held_still(
+    connection: Connection, owner: str, keys: Sequence[int], which: Callable[[_Row], bool]
+) -> dict[int, _Row]:
+    """Return a user's tasks for jobs, and let no worker write on behalf of some of them.
 
-    Workers guard each write with the row of the jobset, which is changed here first; what was read
-    before has to be read again. The holder sees the change and loads the tasks anew.
+    That holds until this transaction ends. Workers guard each write with the row of the jobset,
+    which is changed here first; what was read
+    before has to be read again, and then a task may have moved to another jobset. The holder sees
+    the change and loads the tasks anew.
     """
-    for jobset_id in sorted({row.jobset_id for row in rows if row.jobset_id}):
-        jobsets.touch(connection, jobset_id)
+    there, still = _of_owner(connection, owner, keys), set[int]()
+    while moving := {r.jobset_id for r in there.values() if r.jobset_id and which(r)} - still:
+        for jobset_id in sorted(moving):
+            jobsets.touch(connection, jobset_id)
+        still |= moving
+        there = _of_owner(connection, owner, keys)
+    return there
 
 
 def stop(connection: Connection, owner: str, job_id: JobId, now: datetime) -> bool:
@@ -117,8 +123,8 @@ def stop(connection: Connection, owner: str, job_id: JobId, now: datetime) -> bo
             select(jobs.c.id).where(jobs.c.kind == OOZIE, jobs.c.external_id == job_id)
         )
     )
-    _hold_still(connection, _of_owner(connection, owner, keys).values())
-    wanted = [r for r in _of_owner(connection, owner, keys).values() if r.stopped_at is None]
+    there = _held_still(connection, owner, keys, lambda _: True)
+    wanted = [row for row in there.values() if row.stopped_at is None]
     for row in wanted:
         copies.give_up_waiting(connection, row.id, now, STOPPED)
         live = {"state": TaskState.COPYING}

@@ -29,7 +29,8 @@ from tracker_service.store import jobsets
 from tracker_service.store.engine import Store
 from tracker_service.tracking import outcome
 from tracker_service.tracking.children import ChildFollower, has_children
-from tracker_service.tracking.schedule import Entry, Schedule
+from tracker_service.tracking.places import Places
+from tracker_service.tracking.schedule import Batch, Entry, Schedule
 
 log = structlog.get_logger()
 
@@ -68,42 +69,63 @@ class Poller:
         schedule: Schedule,
         executor: Executor,
         clock: Callable[[], datetime],
+        places: Places,
     ) -> None:
+        """Make a poller.
+
+        Args:
+            places: as many as the executor has threads.
+        """
         self._store, self._identities, self._schedule = store, identities, schedule
-        self._executor, self._clock = executor, clock
+        self._executor, self._clock, self._places = executor, clock, places
         self._children = ChildFollower(store, clock)
         self._budget = _Budget()
-        self._noted: dict[Lease, datetime] = {}
 
     def sweep(self) -> None:
-        """Start a look at everything that is due; each user's tasks on a thread of their own."""
-        for owner, due in self._schedule.take_due(time.monotonic()).items():
-            self._executor.submit(self._look, owner, due)
+        """Start a look at what is due, as far as there are places for it."""
+        due = self._schedule.take_due(time.monotonic(), self._places.free())
+        self._places.take(len(due))
+        for batch in due:
+            self._executor.submit(self._look, batch)
 
-    def _look(self, owner: str, due: Sequence[Entry]) -> None:
-        """Look at one user's jobs.
+    def note(self) -> None:
+        """Write down for each jobset since when all its jobs have been looked at, if it is news."""
+        if news := self._schedule.news():
+            with self._store.begin() as connection:
+                jobsets.polled(connection, news)
+            self._schedule.note(news)
+
+    def _look(self, batch: Batch) -> None:
+        began, failed = time.monotonic(), True
+        try:
+            failed = self._has_trouble(batch)
+        finally:
+            now = time.monotonic()
+            self._schedule.give_back(batch, now, failed=failed)
+            self._places.leave(now - began)
+
+    def _has_trouble(self, batch: Batch) -> bool:
+        """Look at a batch of jobs.
 
         1. Ask Oozie about all of them, about 100 with one request; record what changed.
         2. Ask for the details of those that changed, ended or are missing, and of a few others.
         """
-        failed = False
         try:
-            with self._identities.acting_for(owner) as access:
-                closer, trouble = self._look_at_all(access, due)
+            with self._identities.polling(batch.asked_as) as access:
+                closer, trouble = self._look_at_all(access, batch.entries)
                 self._look_closer_at(access, closer)
                 if trouble:
                     raise trouble
-                self._look_in_the_background(access, due)
-            self._note_sweep(owner)
+                self._look_in_the_background(access, batch.entries)
         except GatewayError as error:
-            log.warning("look_failed", user=owner, jobs=len(due), reason=str(error))
-            failed = True
+            jobs = len(batch.entries)
+            log.warning("look_failed", user=batch.asked_as, jobs=jobs, reason=str(error))
+            return True
         except Exception:
-            # One user's trouble must not stop the others'; it is tried again, and it is seen.
-            log.exception("look_broke", user=owner)
-            failed = True
-        finally:
-            self._schedule.give_back(owner, time.monotonic(), failed=failed)
+            # One identity's trouble must not stop the others'; it is tried again, and it is seen.
+            log.exception("look_broke", user=batch.asked_as)
+            return True
+        return False
 
     def _look_at_all(
         self, access: ClusterAccess, due: Sequence[Entry]
@@ -119,6 +141,7 @@ class Poller:
         closer, trouble, in_a_row = [], None, 0
         for chunk in access.oozie.requests_for(list(by_id)):
             try:
+                self._places.wait()
                 seen = access.oozie.chunk(chunk)
             except GatewayUnavailable as error:
                 trouble, in_a_row = error, in_a_row + 1
@@ -179,6 +202,7 @@ class Poller:
                 continue  # lost meanwhile, or this worker stops
             try:
                 with self._unless_lost(entry.task.lease):
+                    self._places.wait()
                     self._look_closer(access, entry)
                 in_a_row = 0
             except (CredentialsRefused, StoreUnavailable):
@@ -288,18 +312,6 @@ class Poller:
             if not is_there:
                 return
 
-    def _note_sweep(self, owner: str) -> None:
-        """Write once for each jobset since when all its jobs have been looked at."""
-        looked_at = {
-            lease: instant
-            for lease, instant in self._schedule.looked_at_since(owner).items()
-            if self._noted.get(lease) != instant
-        }
-        if looked_at:
-            with self._store.begin() as connection:
-                jobsets.polled(connection, looked_at)
-            self._noted.update(looked_at)
-
     @contextmanager
     def _unless_lost(self, lease: Lease) -> Iterator[None]:
         """Drop a jobset in which another worker's epoch has begun: its tasks are that worker's."""
@@ -307,7 +319,6 @@ class Poller:
             yield
         except LeaseLost as error:
             log.warning("lease_lost", jobset=lease.jobset_id, reason=str(error))
-            self._noted.pop(lease, None)
             self._schedule.lose(lease)
 
 

@@ -73,7 +73,7 @@ class Reruns:
             ended = reruns.ended(connection, owner, since)
         if not ended:
             return
-        with self._identities.acting_for(owner) as access:
+        with self._identities.polling(self._identities.asked_as(owner)) as access:
             for chunk in access.oozie.requests_for(list(ended)):
                 seen = access.oozie.chunk(chunk)
                 again = [seen[each] for each in chunk if _is_rerun(seen.get(each), ended)]

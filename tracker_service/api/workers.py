@@ -1,0 +1,57 @@
+"""Tell admins which worker holds what: `/api/workers`, `/api/jobsets`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from flask import Response, jsonify
+from flask_openapi3 import APIBlueprint
+
+from tracker_service.api import inputs, openapi
+from tracker_service.api.auth import current_caller
+from tracker_service.api.worker_answers import (
+    JobsetAnswer,
+    JobsetAnswers,
+    WorkerAnswer,
+    WorkerAnswers,
+)
+from tracker_service.errors import NotAllowed
+from tracker_service.store import jobsets, workers
+from tracker_service.store.engine import Store
+
+
+def blueprint(store: Store, admins: Collection[str], worker_silence_s: float) -> APIBlueprint:
+    """Return the calls that tell about workers.
+
+    Args:
+        admins: the users who may ask.
+        worker_silence_s: a worker that was silent for longer does not live.
+    """
+    bp = openapi.blueprint("workers", "Who holds what; for admins.", "/api")
+
+    @bp.get("/workers", responses=openapi.answers({200: WorkerAnswers}))
+    def list_workers() -> Response:
+        """List the workers."""
+        _require_admin(admins)
+        with store.read() as connection:
+            found = workers.known(connection, worker_silence_s)
+        return jsonify([WorkerAnswer.of(worker).model_dump() for worker in found])
+
+    @bp.get("/jobsets", responses=openapi.answers({200: JobsetAnswers}))
+    def list_jobsets(query: inputs.JobsetsQuery) -> Response:
+        """List the jobsets that have tasks."""
+        _require_admin(admins)
+        with store.read() as connection:
+            found = jobsets.known(connection, query.worker)
+        return jsonify([JobsetAnswer.of(jobset).model_dump() for jobset in found])
+
+    return bp
+
+
+def _require_admin(admins: Collection[str]) -> None:
+    caller = current_caller().name
+    if caller not in admins:
+        raise NotAllowed(
+            f"Only admins see workers and jobsets, and {caller} is none: ask an operator for a "
+            "place in the setting rights.admins."
+        )

@@ -1,0 +1,54 @@
+"""Know how many batches are looked at, how busy that keeps a worker, and when it may ask again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from threading import Lock
+
+
+class Places:
+    """The places of a worker's polling threads."""
+
+    def __init__(self, count: int, pace: Callable[[], None] = lambda: None) -> None:
+        """Make free places.
+
+        Args:
+            count: as many as there are threads.
+            pace: returns when the next request to the cluster may be made.
+        """
+        self._count, self._pace = count, pace
+        self._taken = 0
+        self._busy_s, self._told_at = 0.0, time.monotonic()
+        self._lock = Lock()
+
+    def free(self) -> int:
+        """Return how many places are free."""
+        with self._lock:
+            return self._count - self._taken
+
+    def take(self, places: int) -> None:
+        """Take some of the free places."""
+        with self._lock:
+            self._taken += places
+
+    def leave(self, seconds: float) -> None:
+        """Leave one place, after this time of work and of waiting for the next request."""
+        with self._lock:
+            self._taken -= 1
+            self._busy_s += seconds
+
+    def wait(self) -> None:
+        """Wait until the next request may be made; this counts as no work."""
+        began = time.monotonic()
+        self._pace()
+        with self._lock:
+            self._busy_s -= time.monotonic() - began
+
+    def busy(self) -> float:
+        """Return which part of the time was work since this was asked last, from 0 to 1."""
+        now = time.monotonic()
+        with self._lock:
+            share = self._busy_s / max((now - self._told_at) * self._count, 1e-9)
+            self._busy_s, self._told_at = 0.0, now
+        return min(max(share, 0.0), 1.0)
