@@ -47,10 +47,14 @@ class RunningService:
 
     def launch(self) -> subprocess.Popen[bytes]:
         """Start the supervisor and do not wait."""
+        return self.command("run")
+
+    def command(self, *words: str) -> subprocess.Popen[bytes]:
+        """Start a command of the service with its settings, for example another worker."""
         environment = {k: v for k, v in os.environ.items() if not k.startswith("TRACKER_")}
         with self.log.open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", "tracker_service.cli", "run"],
+                [sys.executable, "-m", "tracker_service.cli", *words],
                 env=environment | self._environment,
                 stdout=log,
                 stderr=log,

@@ -1,0 +1,114 @@
+"""Several workers on one database share the jobs, and take over from one that dies."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.acceptance.conftest import Run
+from tests.acceptance.service import RunningService
+from tests.stands import SandboxStand
+from tests.waiting import until
+
+pytestmark = pytest.mark.slow
+
+LEASE_S = 3
+USERS = ("guest", "sam")
+
+
+@pytest.fixture
+def service(run: Run, sandbox: SandboxStand) -> RunningService:
+    return run(sandbox, TRACKER_RIGHTS__ADMINS='["guest"]', TRACKER_WORKER__LEASE_S=LEASE_S)
+
+
+@pytest.fixture
+def join(service: RunningService) -> Iterator[Callable[[], subprocess.Popen[bytes]]]:
+    """Start another `tracker worker` on the database of the service."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start() -> subprocess.Popen[bytes]:
+        started.append(service.command("worker"))
+        return started[-1]
+
+    yield start
+    for worker in started:
+        worker.kill()
+        worker.wait()
+
+
+def holders(service: RunningService) -> dict[str, int]:
+    """Return how many jobsets each living worker holds."""
+    found = service.get("workers").json()
+    return {worker["id"]: worker["jobsets"] for worker in found if worker["alive"]}
+
+
+def of_process(service: RunningService, process: subprocess.Popen[bytes]) -> str:
+    """Return the id of the worker that is this process, once it has said that it lives."""
+
+    def look() -> list[str]:
+        return [worker for worker in holders(service) if f"-{process.pid}-" in worker]
+
+    return until(look, bool)[0]
+
+
+def track_endless(service: RunningService, sandbox: SandboxStand, jobsets: int) -> list[str]:
+    """Track as many endless jobs as fill this many jobsets of guest."""
+    jobs = [sandbox.start("sleep") for _ in range(100 * jobsets)]
+    service.track(*jobs)
+    return jobs
+
+
+def test_a_worker_that_joins_takes_its_share_and_nobody_stops(service, sandbox, join):
+    track_endless(service, sandbox, 5)
+    until(lambda: holders(service), lambda found: list(found.values()) == [5])
+
+    joined = of_process(service, join())
+
+    shares = until(lambda: holders(service), lambda found: found.get(joined, 0) > 0)
+    assert sum(shares.values()) <= 5
+    until(lambda: sorted(holders(service).values()), lambda found: found in ([1, 4], [2, 3]))
+
+
+def test_the_jobs_of_a_killed_worker_are_looked_at_by_another_after_its_lease(
+    service, sandbox, join
+):
+    jobs = track_endless(service, sandbox, 5)
+    worker = join()
+    killed = of_process(service, worker)
+    until(lambda: holders(service), lambda found: found.get(killed, 0) > 0)
+    [its] = [
+        jobset
+        for jobset in service.get("jobsets", params={"worker": killed}).json()
+        if jobset["tasks"] == 100
+    ][:1]
+
+    os.kill(worker.pid, signal.SIGKILL)
+
+    def taken_over() -> bool:
+        [now] = [j for j in service.get("jobsets").json() if j["id"] == its["id"]]
+        return now["worker"] not in (None, killed) and now["last-checked"] > its["last-checked"]
+
+    until(taken_over, seconds=LEASE_S + 5)
+    assert len(jobs) == 500
+
+
+def test_each_log_is_copied_once_however_many_workers_there_are(service, sandbox, join):
+    workers = [join(), join(), join()]
+    for worker in workers:
+        of_process(service, worker)
+    jobs = {user: [sandbox.start("fail", user=user) for _ in range(10)] for user in USERS}
+
+    for user in USERS:
+        service.track(*jobs[user], user=user)
+
+    for user in USERS:
+        for job in jobs[user]:
+            [copy] = service.wait_saved(job, user).values()
+            assert copy["status"] == "SUCCEEDED"
+    assert service.query("SELECT DISTINCT attempt FROM copies") == [(1,)]
+    [[copies]] = service.query("SELECT count(*) FROM copies")
+    assert copies == 20
