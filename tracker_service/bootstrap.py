@@ -28,6 +28,7 @@ from tracker_service.metrics import Metrics
 from tracker_service.settings import CopySettings, GatewaySettings, Settings
 from tracker_service.sources.access import ClusterAccess
 from tracker_service.sources.gateway import AccessPool, BasicCredential, Gateway, checked_gateway
+from tracker_service.sources.protection import Pace, Protection
 from tracker_service.store.credentials import Seal
 from tracker_service.store.engine import Store
 from tracker_service.tracking.completion import Completion
@@ -111,7 +112,8 @@ def build_worker(settings: Settings, clock: Clock = utc_now) -> Worker:
         asked_as=identities.asked_as,
         batch_size=_REQUESTS_IN_A_BATCH * polling.ids_per_request,
     )
-    places = Places(settings.worker.threads)
+    pace = Pace(settings.gateway.requests_per_s)
+    places = Places(settings.worker.threads, pace.wait)
     # Polls and copies have threads of their own: long copies are not to make states old.
     pollers = ThreadPoolExecutor(settings.worker.threads, "poll")
     copiers = ThreadPoolExecutor(settings.worker.threads, "copy")
@@ -134,6 +136,7 @@ def build_worker(settings: Settings, clock: Clock = utc_now) -> Worker:
     duties = Duties(
         schedule=schedule,
         places=places,
+        share_pace=pace.share,
         poller=Poller(store, identities, schedule, pollers, clock, places),
         completion=Completion(store, identities, copiers, write_manifest, clock),
         copier=copier,
@@ -159,6 +162,7 @@ def _identities(settings: Settings, store: Store, metrics: Metrics, clock: Clock
             ca_file=settings.gateway.ca_file,
             connect_timeout_s=settings.gateway.connect_timeout_s,
             read_timeout_s=settings.gateway.read_timeout_s,
+            protection=Protection(on_open=metrics.gateway_rests),
             on_request=metrics.gateway_request,
         )
     )

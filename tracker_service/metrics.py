@@ -70,6 +70,12 @@ class Metrics:
             buckets=_SECONDS,
             registry=self._registry,
         )
+        self._rests = Counter(
+            "tracker_gateway_rests",
+            "Times that a service behind the gateway was left alone, because it did not answer.",
+            ["route"],
+            registry=self._registry,
+        )
         self._lease_losses = Counter(
             "tracker_lease_losses",
             "Writes that were refused because another worker had taken over.",
@@ -82,9 +88,11 @@ class Metrics:
         Args:
             path: below the topology; its first part is the route.
         """
-        first = path.split("/", 1)[0]
-        route = first if first in _ROUTES else "other"
-        self._gateway.labels(route, outcome).observe(seconds)
+        self._gateway.labels(_route(path), outcome).observe(seconds)
+
+    def gateway_rests(self, path: str) -> None:
+        """Count that a service behind the gateway is left alone for a while."""
+        self._rests.labels(_route(path)).inc()
 
     def http_request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count a request to the API.
@@ -109,6 +117,11 @@ class Metrics:
         Follows https://prometheus.io/docs/instrumenting/exposition_formats/
         """
         return generate_latest(_added_up(self._registry)) + generate_latest(_Levels(levels))
+
+
+def _route(path: str) -> str:
+    first = path.split("/", 1)[0]
+    return first if first in _ROUTES else "other"
 
 
 def _added_up(own: CollectorRegistry) -> CollectorRegistry:

@@ -50,6 +50,7 @@ def _log_directory(pattern: str) -> str:
 
 LogDirectory = Annotated[str, AfterValidator(_log_directory)]
 Seconds = Annotated[float, Field(gt=0)]
+Rate = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(gt=0)]
 
 
@@ -64,6 +65,7 @@ class GatewaySettings(_Section):
     ca_file: Path | None = None  #: PEM with the authority of the gateway's certificate
     connect_timeout_s: Seconds = 3.05
     read_timeout_s: Seconds = 25  #: Knox itself gives up after 20 s
+    requests_per_s: Rate = 50  #: of polling, by all workers together
     #: asks about everybody's jobs, in place of each user's own credential; logs are still copied
     #: and read as the user
     polling_user: str | None = None

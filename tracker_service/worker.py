@@ -54,6 +54,7 @@ class Duties:
 
     schedule: Schedule
     places: Places
+    share_pace: Callable[[int], None]  #: is told how many workers ask the gateway
     poller: Poller
     completion: Completion
     copier: Copier
@@ -136,13 +137,14 @@ class Worker:
         with self._store.begin() as connection:
             workers.note(connection, presence)
             jobsets.renew(connection, self.id, self._lease_s)
-            is_alone = workers.living(connection, self._lease_s) == 1
+            living = workers.living(connection, self._lease_s)
             is_limit_hit = jobsets.any_free(connection, WAITED_TOO_LONG_S)
-        if late and not is_alone:
+        self._duties.share_pace(living)
+        if late and living > 1:
             log.warning("jobsets_given_back", worker=self.id, jobsets=len(late), late=presence.late)
             self._release([held.lease for key, held in self._held.items() if key in late])
             self._full_until = time.monotonic() + _FULL_FOR_S
-        self._tell_limit(is_limit_hit or (is_alone and bool(late)))
+        self._tell_limit(is_limit_hit or (living == 1 and bool(late)))
 
     def _tell_limit(self, is_hit: bool) -> None:
         if is_hit and not self._is_limit_hit:

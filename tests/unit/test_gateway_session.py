@@ -14,6 +14,7 @@ from tracker_service.errors import (
     RequestRefused,
 )
 from tracker_service.sources.gateway import AccessPool, BasicCredential, Gateway
+from tracker_service.sources.protection import PLACES
 
 HTML = b"<html><title>Error 500 java.io.IOException: Service connectivity error.</title></html>"
 GUEST = "Basic Z3Vlc3Q6Z3Vlc3QtcGFzc3dvcmQ="
@@ -38,7 +39,7 @@ def test_a_401_of_the_gateway_refuses_the_credentials(loopback, session):
 def connections_in_use(session) -> int:
     kept = session.get_adapter(session.gateway.url).poolmanager
     pool = kept.connection_from_url(session.gateway.url)
-    return session.gateway.connections - pool.pool.qsize()
+    return PLACES - pool.pool.qsize()
 
 
 @pytest.mark.parametrize("status", [200, 401, 403, 500])

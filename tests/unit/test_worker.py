@@ -32,6 +32,7 @@ def new_worker(store, identities, now):
         duties = Duties(
             schedule=schedule,
             places=Places(8),
+            share_pace=lambda _: None,
             poller=poller,
             completion=Completion(store, identities, AtOnce(), write_manifest, now),
             copier=build(store, identities, now).copier,

@@ -29,6 +29,7 @@ from tracker_service.errors import (
     GatewayUnavailable,
     RequestRefused,
 )
+from tracker_service.sources.protection import PLACES, Protection
 
 MAX_JSON_BYTES = 64 * 1024 * 1024  #: a listing of 100,000 files has 25 MB
 JSON_DEADLINE_S = 60.0  #: for a whole answer, however slowly it drips
@@ -52,13 +53,18 @@ class Gateway:
     ca_file: Path | None = None
     connect_timeout_s: float = 3.05
     read_timeout_s: float = 25.0
-    connections: int = 32  #: Knox itself opens at most 32 to each service behind it
+    protection: Protection = field(default_factory=Protection)  #: of all sessions together
     #: is told the path below the topology, the outcome and the seconds of each request
     on_request: Callable[[str, str, float], None] = lambda *_: None
 
     def session(self, credential: BasicCredential) -> GatewaySession:
         """Return a new session of one identity, with a cookie jar of its own."""
         return GatewaySession(self, credential)
+
+    def path_of(self, request: requests.PreparedRequest) -> str:
+        """Return the path of a request below the topology, without the query."""
+        path = urlsplit(request.url or "").path.removeprefix(urlsplit(self.url).path)
+        return path.lstrip("/")
 
 
 class _Retry(Retry):
@@ -77,6 +83,29 @@ class _Retry(Retry):
         if isinstance(error, ReadTimeoutError):
             raise error
         return super().increment(method, url, response, error, _pool, _stacktrace)
+
+
+class _Adapter(HTTPAdapter):
+    """Sends each request, also each hop of a redirect, under the protection of the gateway."""
+
+    def __init__(self, gateway: Gateway, retries: Retry) -> None:
+        super().__init__(max_retries=retries, pool_maxsize=PLACES)
+        self._gateway = gateway
+
+    def send(
+        self,
+        request: requests.PreparedRequest,
+        stream: bool = False,
+        timeout: Any = None,  # noqa: ANN401
+        verify: bool | str = True,
+        cert: Any = None,  # noqa: ANN401
+        proxies: Mapping[str, str] | None = None,
+    ) -> requests.Response:
+        route = self._gateway.path_of(request).split("/", 1)[0]
+        with self._gateway.protection.request(route) as attempt:
+            response = super().send(request, stream, timeout, verify, cert, proxies)
+            attempt.was_answered = response.status_code < 500
+        return response
 
 
 class GatewaySession(requests.Session):
@@ -103,7 +132,7 @@ class GatewaySession(requests.Session):
             raise_on_status=False,
             respect_retry_after_header=False,
         )
-        adapter = HTTPAdapter(max_retries=retries, pool_maxsize=gateway.connections)
+        adapter = _Adapter(gateway, retries)
         self.mount("https://", adapter)
         self.mount("http://", adapter)
 
@@ -191,16 +220,11 @@ class GatewaySession(requests.Session):
             )
 
     def _tell(self, request: requests.PreparedRequest, outcome: str, began: float) -> None:
-        self.gateway.on_request(self._path(request), outcome, time.monotonic() - began)
-
-    def _path(self, request: requests.PreparedRequest) -> str:
-        """Return the path below the topology, without the query."""
-        path = urlsplit(request.url or "").path.removeprefix(urlsplit(self.gateway.url).path)
-        return path.lstrip("/")
+        self.gateway.on_request(self.gateway.path_of(request), outcome, time.monotonic() - began)
 
     def _place(self, request: requests.PreparedRequest) -> str:
         """Name a request in an error: without its query, which may hold a signed location."""
-        return f"{request.method} {self._path(request) or '/'} at {self.gateway.url}"
+        return f"{request.method} {self.gateway.path_of(request) or '/'} at {self.gateway.url}"
 
 
 @dataclass(frozen=True, slots=True)
