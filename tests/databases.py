@@ -34,33 +34,45 @@ class NoDatabase(Exception):
     """A server cannot be started here; says why."""
 
 
-class Server:
-    """One server in a directory of its own, reached through a socket in it."""
+class Databases:
+    """The databases of a server that runs."""
 
-    def __init__(self, command: Sequence[str], user: str | None, log: Path, url: str) -> None:
-        """Note how to start it; `url` has a place `{name}` for the database."""
-        self._command, self._user, self._log, self._url = command, user, log, url
+    def __init__(self, template: str) -> None:
+        """Take their URL, with a place `{name}` for the name of the database."""
+        self.template = template
         self._admin = create_engine(
-            url.format(name="postgres" if url.startswith("postgres") else "mysql"),
+            template.format(name="postgres" if template.startswith("postgres") else "mysql"),
             isolation_level="AUTOCOMMIT",
             pool_pre_ping=True,
         )
-        self._process: subprocess.Popen[bytes] | None = None
 
     def url(self, name: str) -> str:
         """Return the URL of a database, which is made if it is not there."""
+        there = text("SELECT 1 FROM information_schema.schemata WHERE schema_name = :name")
+        if self._admin.name == "postgresql":
+            there = text("SELECT 1 FROM pg_database WHERE datname = :name")
         with self._admin.connect() as connection:
-            there = text("SELECT 1 FROM information_schema.schemata WHERE schema_name = :name")
-            if self._admin.name == "postgresql":
-                there = text("SELECT 1 FROM pg_database WHERE datname = :name")
             if not connection.scalar(there, {"name": name}):
                 connection.execute(text(f"CREATE DATABASE {name}"))
-        return self._url.format(name=name)
+        return self.template.format(name=name)
 
     def execute(self, statement: str) -> None:
         """Execute a statement as the administrator, outside of any transaction."""
         with self._admin.connect() as connection:
             connection.execute(text(statement))
+
+    def close(self) -> None:
+        """Close all connections of the administrator."""
+        self._admin.dispose()
+
+
+class Server(Databases):
+    """One server in a directory of its own, reached through a socket in it."""
+
+    def __init__(self, command: Sequence[str], user: str | None, log: Path, template: str) -> None:
+        super().__init__(template)
+        self._command, self._user, self._log = command, user, log
+        self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start the server and wait until it answers; after `kill` it first recovers."""
@@ -99,7 +111,7 @@ class Server:
 
     def stop(self) -> None:
         """Stop the server in good order; connections to it are closed."""
-        self._admin.dispose()
+        self.close()
         # PostgreSQL would wait for its clients at SIGTERM, MariaDB knows no other.
         polite = signal.SIGINT if self._admin.name == "postgresql" else signal.SIGTERM
         if self._process is not None and self._process.poll() is None:
@@ -119,7 +131,7 @@ class Server:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self._process.wait()
-        self._admin.dispose()
+        self.close()
 
 
 @contextmanager
@@ -138,10 +150,8 @@ def postgres(home: Path, *, durable: bool = True) -> Iterator[Server]:
     _need("initdb", "postgres", package="postgresql", driver="psycopg")
     with _directory("postgres") as (directory, user):
         data = directory / "data"
-        _run(
-            [*"initdb -U postgres -A trust -E UTF8 --locale=C.UTF-8 --no-sync -D".split(), data],
-            user,
-        )
+        common = ["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8"]
+        _run(["initdb", *common, "--no-sync", f"--pgdata={data}"], user)
         settings = {"listen_addresses": "", "max_connections": "200"}
         if not durable:
             settings |= {"fsync": "off", "full_page_writes": "off"}
