@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -48,33 +46,6 @@ def test_a_new_file_is_upgraded_from_nothing_in_directories_that_are_made(tmp_pa
         names = set(inspect(connection).get_table_names())
     store.close()
     assert names == {*metadata.tables, "alembic_version"}
-
-
-@pytest.mark.slow
-def test_processes_that_upgrade_at_once_do_not_disturb_each_other(tmp_path):
-    code = (
-        "import sys; from tracker_service.store.engine import Store; store = Store(sys.argv[1]);"
-        "print('ready', flush=True); sys.stdin.read(1); store.upgrade()"
-    )
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", code, f"sqlite:///{tmp_path}/tracker.db"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for _ in range(3)
-    ]
-    for process in processes:
-        process.stdout.readline()
-    for process in processes:
-        process.stdin.write(".")
-        process.stdin.flush()
-
-    told = [process.communicate()[1] for process in processes]
-
-    assert [process.returncode for process in processes] == [0, 0, 0], told
 
 
 @pytest.mark.parametrize("opened", ["begin", "read"])

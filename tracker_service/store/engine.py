@@ -2,42 +2,30 @@
 
 from __future__ import annotations
 
-import sqlite3
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from importlib.resources import as_file, files
-from pathlib import Path
 from typing import Any
 
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Connection,
-    Engine,
     Table,
-    create_engine,
-    event,
-    make_url,
     type_coerce,
 )
 from sqlalchemy.dialects import mysql, postgresql, sqlite
-from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.sql.expression import FunctionElement
 
 from tracker_service.errors import LeaseLost, StoreUnavailable
+from tracker_service.store.databases import open_engine
 from tracker_service.store.tables import Instant
+from tracker_service.store.upgrade import upgrade
 
 __all__ = ["Connection", "Store", "database_now"]
-
-BUSY_TIMEOUT_S = 10
 
 
 class database_now(FunctionElement[Any]):
@@ -74,7 +62,7 @@ class Store:
 
     def __init__(self, url: str, on_lease_lost: Callable[[], None] | None = None) -> None:
         self.url, self._on_lease_lost = url, on_lease_lost
-        self._engine = _engine(url)
+        self._engine = open_engine(url)
         self._reader = self._engine.execution_options(reads_only=True)
 
     @contextmanager
@@ -95,13 +83,13 @@ class Store:
             yield connection
 
     def upgrade(self) -> None:
-        """Bring the schema to this version, from any earlier one."""
-        with _meanings(), as_file(files("tracker_service.store") / "migrations") as migrations:
-            config = Config()
-            config.set_main_option("script_location", str(migrations))
-            with self._engine.connect() as connection:
-                config.attributes["connection"] = connection
-                command.upgrade(config, "head")
+        """Bring the schema to this version, from any earlier one.
+
+        Raises:
+            ConfigError: the schema is of a later release.
+        """
+        with _meanings():
+            upgrade(self.url)
 
     def close(self) -> None:
         """Close all connections."""
@@ -112,52 +100,20 @@ class Store:
 def _meanings() -> Iterator[None]:
     try:
         yield
-    except (OperationalError, InterfaceError, PoolTimeout) as error:
+    except (DBAPIError, PoolTimeout) as error:
+        if not _will_pass(error):
+            raise
         # The driver's own words: SQLAlchemy's have the statement and its values, too.
         told = getattr(error, "orig", None) or type(error).__name__
         raise StoreUnavailable(f"the database does not answer: {told}") from error
 
 
-def _engine(url: str) -> Engine:
-    parsed = make_url(url)
-    if parsed.get_backend_name() != "sqlite":
-        return create_engine(url, isolation_level="READ COMMITTED", pool_pre_ping=True)
-    if parsed.database:
-        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S}, pool_size=20)
-    event.listen(engine, "connect", _prepare_sqlite)
-    event.listen(engine, "begin", _begin_sqlite)
-    return engine
-
-
-def _prepare_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
-    # Transactions are ours (see _begin_sqlite), not the driver's.
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    # FULL: in WAL mode NORMAL may lose committed transactions when the power fails.
-    for pragma in ("synchronous=FULL", "foreign_keys=ON"):
-        cursor.execute(f"PRAGMA {pragma}")
-    _use_wal(cursor)
-    cursor.close()
-
-
-def _use_wal(cursor: DBAPICursor) -> None:
-    """Switch to WAL; for this one statement SQLite does not wait for other processes itself."""
-    deadline = time.monotonic() + BUSY_TIMEOUT_S
-    while True:
-        try:
-            cursor.execute("PRAGMA journal_mode=WAL")
-            return
-        except sqlite3.OperationalError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.05)
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    # A writer takes the lock at once: one that starts by reading could not be made to wait later.
-    reads_only = connection.get_execution_options().get("reads_only")
-    connection.exec_driver_sql("BEGIN" if reads_only else "BEGIN IMMEDIATE")
+def _will_pass(error: DBAPIError | PoolTimeout) -> bool:
+    """Tell whether the same may succeed later: after an outage, a lock, a deadlock, a failover."""
+    if isinstance(error, OperationalError | InterfaceError | PoolTimeout):
+        return True
+    is_read_only = getattr(error.orig, "sqlstate", None) == "25006"  # PostgreSQL, as a standby
+    return error.connection_invalidated or is_read_only
 
 
 def insert_new(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -166,7 +122,9 @@ def insert_new(connection: Connection, table: Table, rows: Sequence[Mapping[str,
         return
     name = connection.dialect.name
     if name in ("mysql", "mariadb"):
-        connection.execute(mysql.insert(table).prefix_with("IGNORE"), rows)
+        # INSERT IGNORE would also let by what refers to nothing or is too long.
+        key = next(iter(table.primary_key))
+        connection.execute(mysql.insert(table).on_duplicate_key_update({key.name: key}), rows)
     else:
         dialect: Any = postgresql if name == "postgresql" else sqlite
         connection.execute(dialect.insert(table).on_conflict_do_nothing(), rows)

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, and_, func, insert, select, update
+from sqlalchemy import Row, insert, select, update
 
 from tracker_service.domain.applications import Application, ApplicationId
 from tracker_service.domain.jobs import (
@@ -60,14 +60,12 @@ def latest(connection: Connection, ids: Iterable[JobId]) -> dict[JobId, KeptJob]
     found: dict[JobId, KeptJob] = {}
     for start in range(0, len(wanted), _CHUNK):
         chunk = wanted[start : start + _CHUNK]
-        newest = (
-            select(jobs.c.external_id, func.max(jobs.c.run).label("run"))
+        # No join with max(run): PostgreSQL takes seconds for it as long as it has no statistics.
+        rows = connection.execute(
+            select(*_SUMMARY)
             .where(jobs.c.kind == OOZIE, jobs.c.external_id.in_(chunk))
-            .group_by(jobs.c.external_id)
-            .subquery()
+            .order_by(jobs.c.run)  # the newest run of each stands last
         )
-        same = and_(jobs.c.external_id == newest.c.external_id, jobs.c.run == newest.c.run)
-        rows = connection.execute(select(*_SUMMARY).join(newest, same).where(jobs.c.kind == OOZIE))
         found |= {kept.id: kept for kept in map(kept_job, rows)}
     return found
 

@@ -124,6 +124,7 @@ def claim(
         .where(free)
         .order_by(jobsets.c.lease_until)
         .limit(limit)
+        .with_for_update(skip_locked=True)  # what somebody changes just now is not waited for
     ).all()
     taken = 0
     for candidate in candidates:
@@ -145,9 +146,14 @@ def claim(
 
 def renew(connection: Connection, worker: str, lease_s: float) -> None:
     """Prolong all leases of a worker with one statement."""
-    connection.execute(
-        update(jobsets).where(jobsets.c.owner == worker).values(lease_until=after(lease_s))
-    )
+    mine = jobsets.c.owner == worker
+    _lock(connection, mine)
+    connection.execute(update(jobsets).where(mine).values(lease_until=after(lease_s)))
+
+
+def _lock(connection: Connection, wanted: ColumnElement[bool]) -> None:
+    """Lock jobsets in the order of their ids, so that no two who change many stop each other."""
+    connection.execute(select(jobsets.c.id).where(wanted).order_by(jobsets.c.id).with_for_update())
 
 
 def held(connection: Connection, worker: str) -> list[HeldJobset]:
@@ -167,14 +173,15 @@ def held(connection: Connection, worker: str) -> list[HeldJobset]:
 
 def release(connection: Connection, worker: str, leases: Iterable[Lease] | None = None) -> None:
     """Give jobsets back, at once and for anybody; without leases all that the worker holds."""
-    given_back = (
+    given_back = jobsets.c.owner == worker
+    if leases is not None:
+        given_back &= jobsets.c.id.in_([lease.jobset_id for lease in leases])
+    _lock(connection, given_back)
+    connection.execute(
         update(jobsets)
-        .where(jobsets.c.owner == worker)
+        .where(given_back)
         .values(owner=None, version=jobsets.c.version + 1, lease_until=database_now())
     )
-    if leases is not None:
-        given_back = given_back.where(jobsets.c.id.in_([lease.jobset_id for lease in leases]))
-    connection.execute(given_back)
 
 
 def guard(connection: Connection, lease: Lease) -> None:
@@ -186,7 +193,9 @@ def guard(connection: Connection, lease: Lease) -> None:
     epoch = connection.scalar(
         select(jobsets.c.epoch)
         .where(jobsets.c.id == lease.jobset_id, jobsets.c.owner.is_not(None))
-        .with_for_update(read=True)  # SQLite needs none: it has one writer at a time
+        # Not shared: two writers who share it would stop each other when they change the jobset.
+        # SQLite needs none, it has one writer at a time.
+        .with_for_update(key_share=True)
     )
     if epoch != lease.epoch:
         raise LeaseLost(f"jobset {lease.jobset_id} is in epoch {epoch}, not in {lease.epoch}")
@@ -202,7 +211,7 @@ def polled(connection: Connection, looked_at: Mapping[Lease, datetime]) -> None:
     """Note that all tasks of these jobsets were looked at, at the given instant or later."""
     rows = [
         {"jobset": lease.jobset_id, "held_in": lease.epoch, "instant": instant}
-        for lease, instant in looked_at.items()
+        for lease, instant in sorted(looked_at.items(), key=lambda each: each[0].jobset_id)
     ]
     connection.execute(
         update(jobsets)

@@ -21,6 +21,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
 )
+from sqlalchemy.dialects.mysql import LONGTEXT
 from sqlalchemy.types import TypeDecorator
 
 metadata = MetaData(
@@ -54,6 +55,9 @@ class Instant(TypeDecorator[datetime]):
 
 # SQLite counts up only what is exactly INTEGER.
 _Key = BigInteger().with_variant(Integer, "sqlite")
+
+# Elsewhere a text may have any length, MariaDB's TEXT has 64 KiB at most.
+_Text = Text().with_variant(LONGTEXT(), "mysql", "mariadb")
 
 
 def _key(name: str = "id") -> Column[int]:
@@ -136,7 +140,7 @@ tasks = Table(
     Column("state", String(32), nullable=False),
     Column("copies_always", Boolean, nullable=False),  # logs are wanted however the job ends
     Column("stopped_at", Instant),  # when its user no longer wanted it
-    Column("reason", Text),  # why it waits or ended, where that is not plain
+    Column("reason", _Text),  # why it waits or ended, where that is not plain
     Column("created_at", Instant, nullable=False),
     Column("ended_at", Instant),
     Column("manifest_at", Instant),  # when the manifest beside its copies was written
@@ -155,18 +159,18 @@ copies = Table(
     Column("run", Integer, nullable=False),  # of the job, when it was decided
     Column("status", String(16), nullable=False),
     Column("strategy", String(16), nullable=False),  # `auto` until it is decided
-    Column("strategy_reason", Text),  # why this way
+    Column("strategy_reason", _Text),  # why this way
     Column("job", String(100)),  # id of the copy job
-    Column("path", Text, nullable=False),
+    Column("path", _Text, nullable=False),
     Column("bytes", BigInteger),
     Column("sha256", String(64)),
-    Column("reason", Text),
+    Column("reason", _Text),
     Column("attempt", Integer, nullable=False),
     Column("failures", Integer, nullable=False),
     Column("due_at", Instant, nullable=False),  # when to look at it again
     Column("log_at", Instant, nullable=False),  # when the log was written, as far as known
     Column("contents", JSON),  # what is in the saved log and where it came from
-    Column("gap", Text),  # what will be missing in what the running try writes
+    Column("gap", _Text),  # what will be missing in what the running try writes
     Column("part", JSON),  # length, checksum and contents of what the running try has written
     Column("created_at", Instant, nullable=False),
     Column("started_at", Instant),

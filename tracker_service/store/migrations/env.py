@@ -1,4 +1,4 @@
-"""Run the migrations on the connection that the store hands over."""
+"""Run the migrations on the connection, and in the transaction, that the store hands over."""
 
 from __future__ import annotations
 
@@ -11,4 +11,3 @@ connection = context.config.attributes["connection"]
 context.configure(connection=connection, target_metadata=metadata, render_as_batch=True)
 with context.begin_transaction():
     context.run_migrations()
-connection.commit()

@@ -1,9 +1,10 @@
-"""What workers tell about themselves, tokens for notifications, and hints that a job has changed."""
+"""What workers tell of themselves, tokens for notifications, hints; MariaDB compares exactly."""
 
 from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects import mysql
 
 revision = '0004'
 down_revision = '0003'
@@ -33,3 +34,24 @@ def upgrade() -> None:
     sa.ForeignKeyConstraint(['task_id'], ['tasks.id'], name=op.f('fk_hints_task_id'), ondelete='CASCADE'),
     sa.PrimaryKeyConstraint('task_id', name=op.f('pk_hints'))
     )
+    if op.get_bind().dialect.name in ('mysql', 'mariadb'):
+        _keep_long_texts()
+        _compare_exactly()
+
+
+def _keep_long_texts() -> None:
+    """Let a reason be longer than 64 KiB, as the other databases do."""
+    for table, name in (
+        ('tasks', 'reason'),
+        ('copies', 'reason'),
+        ('copies', 'strategy_reason'),
+        ('copies', 'gap'),
+        ('copies', 'path'),
+    ):
+        op.alter_column(table, name, type_=mysql.LONGTEXT(), existing_nullable=name != 'path')
+
+
+def _compare_exactly() -> None:
+    """Tell `a` from `A` and from `\u00e4`, as the other databases do."""
+    for table in sa.inspect(op.get_bind()).get_table_names():
+        op.execute(f'ALTER TABLE {table} CONVERT TO CHARACTER SET utf8mb4 COLLATE utf8mb4_bin')

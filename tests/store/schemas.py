@@ -1,0 +1,97 @@
+"""Databases as earlier releases have left them: their schema, with data in place."""
+
+from __future__ import annotations
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, text
+
+import tracker_service.store
+from tracker_service.store.databases import open_engine
+
+EARLIER = ("0001", "0002", "0003")
+LATER_MS = 4_000_000_000_000  # a lease until far in the future
+THEN_MS = 1_700_000_000_000
+
+
+def make(url: str, revision: str) -> None:
+    """Make the schema of an earlier release and put into it what that may have kept."""
+    config = Config()
+    config.set_main_option("script_location", f"{tracker_service.store.__path__[0]}/migrations")
+    engine = open_engine(url, for_upgrade=True)
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+        _fill(connection, revision)
+    engine.dispose()
+
+
+def _fill(connection: Connection, revision: str) -> None:
+    for number, status, run in ((1, "RUNNING", 0), (2, "KILLED", 2), (3, "SUCCEEDED", 0)):
+        _insert(
+            connection,
+            "jobs",
+            kind="oozie",
+            external_id=f"{number:07d}-261122045545966-oozie-test-W",
+            run=run,
+            status=status,
+            actions="[]",
+            observed_at=THEN_MS,
+        )
+        _insert(connection, "job_state_changes", job_id=number, to_status=status, changed_at=5)
+    affinity = "guest http://gateway"
+    jobset = {"kind": "track", "affinity": affinity, "epoch": 3, "version": 7, "size": 1}
+    _insert(connection, "jobsets", **jobset, owner="old", lease_until=LATER_MS)
+    _insert(connection, "jobsets", **jobset, lease_until=THEN_MS, polled_at=THEN_MS)
+    for number, state in ((1, "watching"), (2, "copying"), (3, "ended")):
+        wishes = {} if revision == "0001" else {"copies_always": number == 2}
+        is_live = state != "ended"
+        _insert(
+            connection,
+            "tasks",
+            kind="track",
+            owner="guest",
+            job_id=number,
+            jobset_id=number if is_live else None,
+            state=state,
+            created_at=THEN_MS,
+            ended_at=None if is_live else THEN_MS + 9,
+            **wishes,
+        )
+    for number, status in enumerate(("WAITING", "RUNNING", "SUCCEEDED", "FAILED"), start=1):
+        _insert(connection, "copies", **_copy(number, status, revision))
+    _insert(connection, "credentials", owner="guest", sealed=b"\0\xff", kept_at=1, refusals=0)
+    _insert(connection, "verdicts", fingerprint="f" * 64, owner="guest", expires_at=LATER_MS)
+    _insert(connection, "workers", id="old", started_at=THEN_MS, seen_at=THEN_MS)
+
+
+def _copy(number: int, status: str, revision: str) -> dict[str, object]:
+    is_saved = status == "SUCCEEDED"
+    row: dict[str, object] = {
+        "id": f"{number:016d}",
+        "task_id": 2,
+        "application_id": f"application_1_000{number}",
+        "status": status,
+        "strategy": "workflow",
+        "job": None if status == "WAITING" else f"000{number}-oozie-W",
+        "path": f"/user/guest/WORK/logs/2/{number}.log",
+        "bytes": 12 if is_saved else None,
+        "attempt": 1,
+        "failures": 0,
+        "due_at": THEN_MS,
+        "created_at": THEN_MS + number,
+        "ended_at": THEN_MS + 100 if status in ("SUCCEEDED", "FAILED") else None,
+    }
+    if revision >= "0002":
+        row["saved_at"] = row["ended_at"] if is_saved else None
+    if revision >= "0003":
+        row |= {"log_at": THEN_MS + number, "run": 2}
+        row["strategy"] = "auto" if status == "WAITING" else "workflow"
+        row["contents"] = '{"containers": 1, "sources": ["/a"]}' if is_saved else None
+    return row
+
+
+def _insert(connection: Connection, table: str, **row: object) -> None:
+    names = ", ".join(row)
+    values = ", ".join(f":{name}" for name in row)
+    connection.execute(text(f"INSERT INTO {table} ({names}) VALUES ({values})"), row)

@@ -1,0 +1,302 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from old_worker import OldWorker
+from rows import NOW, hold, job, task_rows, track
+from schemas import EARLIER, THEN_MS, make
+from sqlalchemy import select, text, update
+
+from tracker_service.domain.jobs import JobStatus
+from tracker_service.domain.tasks import Contents, CopyStatus, Strategy, TaskState
+from tracker_service.errors import ConfigError, LeaseLost
+from tracker_service.store import copies, credentials, jobs, jobsets, tasks, tracked_jobs, workers
+from tracker_service.store.engine import Store
+from tracker_service.store.tables import jobsets as jobset_table
+from tracker_service.store.tables import metadata
+
+THEN = datetime.fromtimestamp(THEN_MS / 1000, UTC)
+
+
+@pytest.fixture
+def from_revision(bare_url: str) -> Iterator[Callable[[str], Store]]:
+    """A database that an earlier release has filled, upgraded."""
+    opened = []
+
+    def upgraded(revision: str) -> Store:
+        make(bare_url, revision)
+        opened.append(store := Store(bare_url))
+        store.upgrade()
+        return store
+
+    yield upgraded
+    for store in opened:
+        store.close()
+
+
+@pytest.fixture(params=EARLIER)
+def upgraded(request: pytest.FixtureRequest, from_revision) -> Store:
+    return from_revision(request.param)
+
+
+def test_an_upgraded_schema_is_like_a_new_one(upgraded):
+    with upgraded.read() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        differences = compare_metadata(context, metadata)
+
+    assert differences == []
+
+
+def test_an_upgrade_keeps_all_there_is(upgraded):
+    with upgraded.read() as connection:
+        counts = {
+            table: connection.scalar(text(f"SELECT count(*) FROM {table}"))
+            for table in ("jobs", "job_state_changes", "jobsets", "tasks", "copies", "credentials")
+        }
+
+    assert counts == {
+        "jobs": 3,
+        "job_state_changes": 3,
+        "jobsets": 2,
+        "tasks": 3,
+        "copies": 4,
+        "credentials": 1,
+    }
+
+
+def test_jobs_and_tasks_are_told_as_before_the_upgrade(upgraded):
+    with upgraded.read() as connection:
+        known = jobs.latest(connection, [job(1), job(2), job(3)])
+        history = jobs.history(connection, known[job(2)].key)
+        listing = tracked_jobs.Listing(owner="guest", since=THEN)
+        tracked = tracked_jobs.listed(connection, listing)
+        sealed = credentials.find(connection, ["guest"])["guest"].sealed
+
+    assert {each.id: (each.status, each.run) for each in known.values()} == {
+        job(1): (JobStatus.RUNNING, 0),
+        job(2): (JobStatus.KILLED, 2),
+        job(3): (JobStatus.SUCCEEDED, 0),
+    }
+    assert [change.to_status for change in history] == [JobStatus.KILLED]
+    assert [(each.job_id, each.state) for each in tracked] == [
+        (job(1), TaskState.WATCHING),
+        (job(2), TaskState.COPYING),
+        (job(3), TaskState.ENDED),
+    ]
+    assert not any(each.is_stopped for each in tracked)
+    assert sealed == b"\0\xff"
+
+
+def test_copies_are_whole_after_the_upgrade(upgraded):
+    with upgraded.read() as connection:
+        [task] = [row for row in task_rows(connection) if row.state == TaskState.COPYING]
+        found = copies.of_tasks(connection, [task.id])[task.id]
+
+    waiting, running, saved, failed = found
+    assert [each.status for each in found] == [
+        CopyStatus.WAITING,
+        CopyStatus.RUNNING,
+        CopyStatus.SUCCEEDED,
+        CopyStatus.FAILED,
+    ]
+    assert {each.run for each in found} == {2}
+    assert [each.log_at for each in found] == [each.created_at for each in found]
+    assert (waiting.strategy, running.strategy) == (Strategy.AUTO, Strategy.WORKFLOW)
+    assert running.job == "0002-oozie-W"
+    assert saved.saved_at == THEN + timedelta(milliseconds=100)
+    assert not any(each.saved_at for each in (waiting, running, failed))
+
+
+def test_what_is_in_a_saved_log_is_still_known(from_revision):
+    with from_revision("0003").read() as connection:
+        found = copies.of_tasks(connection, [2])[2]
+
+    assert found[2].contents == Contents(containers=1, sources=("/a",))
+
+
+def test_wishes_are_still_known(from_revision):
+    with from_revision("0002").read() as connection:
+        wishes = {row.state: bool(row.copies_always) for row in task_rows(connection)}
+
+    assert wishes == {"watching": False, "copying": True, "ended": False}
+
+
+def test_work_goes_on_after_the_upgrade(upgraded):
+    with upgraded.begin() as connection:
+        [lease] = hold(connection)  # the other one is held by a worker that still lives
+        jobsets.guard(connection, lease)
+        [task] = tasks.live(connection, lease)
+        due = copies.due(connection, {lease.jobset_id: lease}, NOW, copies.Resting(), 10)
+        for copy, _ in due:
+            assert copies.change(connection, copy, status=CopyStatus.SUCCEEDED, saved_at=NOW)
+        tasks.end(connection, task, NOW)
+        track(connection, 4, 5)
+        jobsets.polled(connection, {lease: NOW})
+
+    with upgraded.read() as connection:
+        rows = connection.execute(select(jobset_table).order_by(jobset_table.c.id)).all()
+    assert [copy.application for copy, _ in due] == ["application_1_0001", "application_1_0002"]
+    assert [row.size for row in rows] == [1, 0, 2]
+    assert rows[1].polled_at == NOW
+
+
+def test_a_schema_of_a_later_release_is_left_alone(bare_url):
+    later = Store(bare_url)
+    later.upgrade()
+    with later.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+
+    with pytest.raises(ConfigError, match=r"a later release.*9999"):
+        later.upgrade()
+
+    later.close()
+
+
+def test_mariadb_tells_small_letters_from_capital_ones(from_revision, bare_url):
+    if not bare_url.startswith("mysql"):
+        pytest.skip("the other databases always do")
+
+    with from_revision("0001").read() as connection:
+        found = connection.execute(
+            text(
+                "SELECT DISTINCT collation_name FROM information_schema.columns"
+                " WHERE table_schema = DATABASE() AND table_name <> 'alembic_version'"
+                " AND collation_name IS NOT NULL"
+            )
+        )
+        collations = list(found.scalars())
+
+    assert collations == ["utf8mb4_bin"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("revision", [None, "0001"])
+def test_processes_that_upgrade_at_once_do_not_disturb_each_other(bare_url, revision):
+    code = (
+        "import sys; from tracker_service.store.engine import Store; store = Store(sys.argv[1]);"
+        "print('ready', flush=True); sys.stdin.read(1); store.upgrade(); store.upgrade();"
+        "store.read().__enter__()"
+    )
+    if revision:
+        make(bare_url, revision)
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, bare_url],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(4)
+    ]
+    for process in processes:
+        process.stdout.readline()
+    for process in processes:
+        process.stdin.write(".")
+        process.stdin.flush()
+
+    told = [process.communicate()[1] for process in processes]
+
+    assert [process.returncode for process in processes] == [0] * 4, told
+
+
+# A rolling upgrade: a worker of the release before goes on beside a new one.
+
+
+def test_an_old_worker_keeps_its_jobset_through_the_upgrade(from_revision):
+    old = OldWorker()
+    with from_revision("0003").begin() as connection:
+        [held] = old.held(connection)
+        assert jobsets.claim(connection, "new", 30, 10) == 1  # the other one
+
+        old.renew(connection)
+
+        assert old.held(connection) == [held]
+        assert old.may_write(connection, held)
+        old.end(connection, held, old.live(connection, held)[0])
+        assert [row.state for row in task_rows(connection)].count("ended") == 2
+
+
+def test_what_an_old_worker_no_longer_holds_it_may_not_write(from_revision):
+    old = OldWorker()
+    with from_revision("0003").begin() as connection:
+        [held] = old.held(connection)
+        _let_leases_run_out(connection)
+
+        assert jobsets.claim(connection, "new", 30, 10) == 2
+
+        old.renew(connection)  # takes nothing back
+        assert old.held(connection) == []
+        assert not old.may_write(connection, held)
+
+
+def test_an_old_worker_takes_nothing_from_a_new_one(from_revision):
+    old = OldWorker("another old one")
+    with from_revision("0003").begin() as connection:
+        [lease] = hold(connection, "new")
+
+        assert old.claim(connection) == 0
+
+        jobsets.guard(connection, lease)
+
+
+def test_what_a_new_worker_lets_go_an_old_one_takes_in_a_new_epoch(from_revision):
+    old = OldWorker("another old one")
+    with from_revision("0003").begin() as connection:
+        [lease] = hold(connection, "new")
+        jobsets.release(connection, "new")
+
+        assert old.claim(connection) == 1
+
+        [held] = old.held(connection)
+        assert (held.id, held.epoch) == (lease.jobset_id, lease.epoch + 1)
+        with pytest.raises(LeaseLost):
+            jobsets.guard(connection, lease)
+
+
+def test_what_an_old_worker_lets_go_and_what_an_old_api_adds_a_new_worker_takes(from_revision):
+    old = OldWorker()
+    with from_revision("0003").begin() as connection:
+        old.release(connection)
+        old.track(connection, 1, "sam http://gateway")
+
+        leases = hold(connection, "new")
+
+        found = [task.owner for lease in leases for task in tasks.live(connection, lease)]
+        assert sorted(found) == ["guest", "guest", "sam"]
+
+
+def test_what_a_new_worker_merges_into_an_old_ones_jobset_the_old_one_sees(from_revision):
+    old = OldWorker()
+    with from_revision("0003").begin() as connection:
+        [held] = old.held(connection)
+        [lease] = hold(connection, "new")
+
+        assert jobsets.merge(connection, lease)
+
+        [changed] = old.held(connection)
+        assert (changed.epoch, changed.size) == (held.epoch, 2)
+        assert changed.version > held.version
+        assert len(old.live(connection, changed)) == 2
+
+
+def test_an_old_worker_is_told_beside_new_ones(from_revision):
+    with from_revision("0003").begin() as connection:
+        workers.note(connection, workers.Presence(id="new", started_at=NOW, release="2"))
+
+        known = workers.known(connection, 60)
+
+    assert [(each.id, each.release, each.is_alive) for each in known] == [
+        ("old", "", False),
+        ("new", "2", True),
+    ]
+
+
+def _let_leases_run_out(connection) -> None:
+    connection.execute(update(jobset_table).values(lease_until=THEN))
