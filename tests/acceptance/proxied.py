@@ -60,6 +60,7 @@ class Front:
             "server_name tracker.example.com;": "server_name localhost;",
             "/etc/nginx/tls/tracker.pem": str(self.ca_file),
             "/etc/nginx/tls/tracker.key": str(home / "tls.key"),
+            "/var/log/nginx/access.log": str(home / "access.log"),
         }.items():
             assert text.count(old) == 1, old
             text = text.replace(old, new)
