@@ -221,14 +221,13 @@ class Worker:
         with self._store.begin() as connection:
             credentials.forget_verdicts(connection, self._clock())
             allowances.forget(connection, self._clock())
+            hints.forget_ended(connection, self._clock() - _HINT_LIFE)
             workers.forget_silent(connection, _SILENT_WORKER_S)
             jobsets.remove_empty(connection, _UNNEEDED_JOBSET_S)
             thin = jobsets.thin(connection, self.id)
         for lease in thin:
             with self._store.begin() as connection:
                 jobsets.merge(connection, lease)
-            hints.forget_ended(connection, self._clock() - _HINT_LIFE)
-            jobsets.forget_silent_workers(connection, _SILENT_WORKER_S)
 
     def expire(self) -> None:
         """Remove saved logs that are too old."""

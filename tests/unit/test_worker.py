@@ -17,6 +17,7 @@ from tracker_service.store.figures import capacity
 from tracker_service.store.workers import Presence
 from tracker_service.supervisor import lock_directory
 from tracker_service.tracking.completion import Completion
+from tracker_service.tracking.hints import Hints
 from tracker_service.tracking.places import Places
 from tracker_service.tracking.poller import Poller
 from tracker_service.tracking.reruns import Reruns
@@ -29,16 +30,18 @@ def new_worker(store, identities, now):
     def make() -> Worker:
         schedule = Schedule(5, 60, random.Random(7))
         poller = Poller(store, identities, schedule, AtOnce(), now, Places(8))
+        reruns = Reruns(
+            store, identities, AtOnce(), now, every_s=3600, watched_for=timedelta(hours=24)
+        )
         duties = Duties(
             schedule=schedule,
             places=Places(8),
             poller=poller,
+            hints=Hints(store, schedule, reruns),
             completion=Completion(store, identities, AtOnce(), write_manifest, now),
             copier=build(store, identities, now).copier,
             expiry=Expiry(store, identities, None, now),
-            reruns=Reruns(
-                store, identities, AtOnce(), now, every_s=3600, watched_for=timedelta(hours=24)
-            ),
+            reruns=reruns,
         )
         return Worker(store, duties, [], 3600, now)
 
