@@ -85,6 +85,9 @@ class Front:
     def errors(self) -> str:
         return (self.home / "error.log").read_text()
 
+    def accesses(self) -> str:
+        return (self.home / "access.log").read_text()
+
     def session(self, user: str | None = None) -> requests.Session:
         """Return a client that trusts the certificate of this nginx."""
         session = requests.Session()
