@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 import click
 
-from bench import big_log, copying, decoding, thousand_jobs
+from bench import big_log, copying, decoding, notifications, thousand_jobs
 
 MEASUREMENTS = {
     "thousand_jobs": thousand_jobs.main,
     "big_log": big_log.main,
     "copying": copying.main,
     "decoding": decoding.main,
+    "notifications": notifications.main,
 }
 
 

@@ -35,8 +35,12 @@ class Stand(Protocol):
     url: str  #: of the topology
     ca_file: Path | None
 
-    def start(self, workflow: str, user: str = "guest") -> str:
-        """Start a workflow of `tests/cluster/workflows` and return its id."""
+    def start(self, workflow: str, user: str = "guest", **properties: str) -> str:
+        """Start a workflow of `tests/cluster/workflows` and return its id.
+
+        Args:
+            properties: more of the job's configuration, as far as it is a workflow.
+        """
 
     def rerun(self, job: str, workflow: str) -> None:
         """Run a job again that has ended, from where it failed."""
@@ -79,13 +83,13 @@ class SandboxStand:
         self.server = server
         self.url = server.url
 
-    def start(self, workflow: str, user: str = "guest") -> str:
+    def start(self, workflow: str, user: str = "guest", **properties: str) -> str:
         cluster, runs_s = self.server.cluster, None if workflow == "sleep" else 2.0
         if workflow == "daily":
             return cluster.start_coordinator(user=user, runs_s=runs_s)
         if workflow == "bundle":
             return cluster.start_bundle(user=user, runs_s=runs_s)
-        return cluster.start(SCENARIOS[workflow], user=user, runs_s=runs_s)
+        return cluster.start(SCENARIOS[workflow], user=user, runs_s=runs_s, properties=properties)
 
     def rerun(self, job: str, workflow: str) -> None:
         self.server.cluster.rerun(job)
@@ -126,13 +130,13 @@ class RealStand:
         """Return a client of the gateway that is not the service's own."""
         return through.Gateway(self._described, user)
 
-    def start(self, workflow: str, user: str = "guest") -> str:
+    def start(self, workflow: str, user: str = "guest", **properties: str) -> str:
         client = self.client(user)
         for name in (*PARTS.get(workflow, ()), workflow):
             if (user, name) not in self._uploaded:
                 self.upload(client, name)
                 self._uploaded.add((user, name))
-        return submit(client, workflow)
+        return submit(client, workflow, **properties)
 
     def upload(self, client: through.Gateway, name: str) -> None:
         """Upload a workflow once: what another test process runs is not to change under it."""
@@ -208,11 +212,11 @@ def _cluster(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def submit(client: through.Gateway, name: str) -> str:
+def submit(client: through.Gateway, name: str, **properties: str) -> str:
     """Start an uploaded workflow, or the coordinator or bundle in its place, and return its id."""
     kinds = [p for file, p in KINDS.items() if (through.WORKFLOWS / name / file).exists()]
     if not kinds:
-        return client.submit(name)
+        return client.submit(name, **properties)
     home = f"{client.cluster['namenode']}/user/{client.user}"
     document = client.configuration(name, home=home).replace(b"oozie.wf.app", kinds[0])
     answer = client.ask("POST", "oozie/v2/jobs?action=start", document, "application/xml")

@@ -9,10 +9,12 @@ from functools import partial
 from flask import Flask, Response, g, request
 
 from tracker_service.api import (
+    allowance,
     auth,
     inputs,
     jobs,
     logs,
+    notifications,
     openapi,
     operations,
     problems,
@@ -20,6 +22,7 @@ from tracker_service.api import (
     tasks,
     workers,
 )
+from tracker_service.api.allowance import Allowance
 from tracker_service.api.proxies import TrustedProxies
 from tracker_service.bootstrap import Service
 from tracker_service.errors import BadInput
@@ -45,6 +48,7 @@ def create_app(service: Service) -> Flask:
         jobs.blueprint(service.lookup, service.settings.rights.admins),
         logs.blueprint(service.lookup, service.identities, service.removal),
         workers.blueprint(service.store, service.settings.rights.admins, silence_s),
+        notifications.tokens(service.notifications),
     ):
         # Each blueprint says itself who may call: others will come with other credentials.
         blueprint.before_request(
@@ -55,6 +59,10 @@ def create_app(service: Service) -> Flask:
     app.register_api(
         operations.blueprint(service.store, service.metrics, silence_s, retention, service.clock)
     )
+    notified = Allowance(
+        service.store, notifications.PER_MINUTE, service.clock, of=allowance.NOTIFICATIONS
+    )
+    app.register_api(notifications.blueprint(service.notifications, notified))
     app.wsgi_app = TrustedProxies(  # type: ignore[method-assign]
         app.wsgi_app, service.settings.serve.trusted_proxies
     )

@@ -32,8 +32,10 @@ from tracker_service.sources.protection import Pace, Protection
 from tracker_service.store.credentials import Seal
 from tracker_service.store.engine import Store
 from tracker_service.tracking.completion import Completion
+from tracker_service.tracking.hints import Hints
 from tracker_service.tracking.intake import Intake
 from tracker_service.tracking.lookup import Lookup
+from tracker_service.tracking.notifications import Notifications
 from tracker_service.tracking.places import Places
 from tracker_service.tracking.poller import Poller
 from tracker_service.tracking.reruns import Reruns
@@ -62,6 +64,7 @@ class Service:
     intake: Intake
     lookup: Lookup
     removal: Removal
+    notifications: Notifications
     allowance: Allowance
     metrics: Metrics
     clock: Clock
@@ -89,6 +92,7 @@ def build_service(settings: Settings, clock: Clock = utc_now) -> Service:
             clock,
         ),
         removal=Removal(store, clock),
+        notifications=Notifications(store, Seal(settings.key_file), clock),
         allowance=Allowance(store, settings.serve.requests_per_minute, clock),
         metrics=metrics,
         clock=clock,
@@ -133,22 +137,24 @@ def build_worker(settings: Settings, clock: Clock = utc_now) -> Worker:
     )
     copier = Copier(store, identities, copiers, streams, steps, progress, clock)
     kept_for = timedelta(hours=copying.keep_copies_h) if copying.keep_copies_h else None
+    reruns = Reruns(
+        store,
+        identities,
+        pollers,
+        clock,
+        every_s=polling.rerun_look_s,
+        watched_for=timedelta(hours=polling.rerun_watch_h),
+    )
     duties = Duties(
         schedule=schedule,
         places=places,
         share_pace=pace.share,
         poller=Poller(store, identities, schedule, pollers, clock, places),
+        hints=Hints(store, schedule, reruns),
         completion=Completion(store, identities, copiers, write_manifest, clock),
         copier=copier,
         expiry=Expiry(store, identities, kept_for, clock),
-        reruns=Reruns(
-            store,
-            identities,
-            pollers,
-            clock,
-            every_s=polling.rerun_look_s,
-            watched_for=timedelta(hours=polling.rerun_watch_h),
-        ),
+        reruns=reruns,
     )
     return Worker(store, duties, [pollers, copiers, streamers], settings.worker.lease_s, clock)
 

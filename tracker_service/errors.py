@@ -17,6 +17,7 @@ TrackerError
 │       └── PathNotFound      there is no such file or directory in HDFS
 ├── StoreUnavailable          the database does not answer: try again later
 ├── NotTracked                the caller does not track this job
+├── NoSuchToken               a notification token that is unknown here: make another one
 ├── LogNotSaved               there is no saved log yet, with the reason
 ├── LogInUse                  this log is being copied now: wait until that is finished
 ├── LogFileBroken             a file of aggregated logs is damaged: no reading again will mend it
@@ -103,6 +104,10 @@ class StoreUnavailable(TrackerError):
 
 class NotTracked(TrackerError):
     """You do not track this job."""
+
+
+class NoSuchToken(TrackerError):
+    """There is no such notification token: it is mistyped, or it was revoked; make another one."""
 
 
 class LogNotSaved(TrackerError):

@@ -16,6 +16,7 @@ _SECRETS = "password|passwd|passcode|secret|token|delegation|authorization|cooki
 _SECRET_NAME = re.compile(_SECRETS, re.IGNORECASE)
 #: What is kept of a text, and after it the secret that is not.
 _IN_TEXT = (
+    (re.compile(r"(/notify/+)(?!<)[^/\s?&;,\"']+"), r"\1"),  # what a notification comes with
     (re.compile(r"(://)[^/\s\"']+(?=@)"), r"\1"),  # the user and password of a URL
     (re.compile(r"\b((?:basic|bearer|negotiate) +)[\w+/=.~-]+", re.IGNORECASE), r"\1"),
     (
@@ -81,7 +82,11 @@ def _without_secrets(name: str, value: object) -> object:
         return {str(key): _without_secrets(str(key), each) for key, each in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [_without_secrets("", each) for each in value]
-    text = str(value)
+    return without_secrets(str(value))
+
+
+def without_secrets(text: str) -> str:
+    """Return a text with `***` in place of whatever has the form of a secret."""
     for pattern, kept in _IN_TEXT:
         text = pattern.sub(kept + HIDDEN, text)
     return text

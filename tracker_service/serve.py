@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, MutableMapping
+from datetime import timedelta
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.config import Config
 from gunicorn.glogging import Logger
 from gunicorn.http.message import Request
+from gunicorn.http.wsgi import Response
 
 from tracker_service import logging, metrics
 from tracker_service.api.inputs import MAX_BODY_BYTES
@@ -47,6 +49,20 @@ class _Logger(Logger):
         super().setup(cfg)
         self.error_log.handlers.clear()
         self.error_log.propagate = True
+
+    def atoms(
+        self,
+        resp: Response,
+        req: Request,
+        environ: MutableMapping[str, Any],
+        request_time: timedelta,
+    ) -> Any:  # noqa: ANN401 (gunicorn's own type is private)
+        """Return what an access log, where somebody wants one, may say: no secrets in a URL."""
+        atoms = super().atoms(resp, req, environ, request_time)
+        return {
+            name: logging.without_secrets(value) if isinstance(value, str) else value
+            for name, value in atoms.items()
+        }
 
 
 def options(settings: Settings) -> dict[str, Any]:

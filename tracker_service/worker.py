@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from importlib.metadata import version
 
 import structlog
@@ -25,10 +25,11 @@ from tracker_service.archive.copier import Copier
 from tracker_service.archive.expiry import Expiry
 from tracker_service.domain.tasks import Lease, TaskState, TrackTask
 from tracker_service.errors import StoreUnavailable
-from tracker_service.store import allowances, copies, credentials, jobsets, tasks, workers
+from tracker_service.store import allowances, copies, credentials, hints, jobsets, tasks, workers
 from tracker_service.store.engine import Store
 from tracker_service.store.jobsets import WAITED_TOO_LONG_S
 from tracker_service.tracking.completion import Completion
+from tracker_service.tracking.hints import Hints
 from tracker_service.tracking.places import Places
 from tracker_service.tracking.poller import Poller
 from tracker_service.tracking.reruns import Reruns
@@ -39,6 +40,7 @@ log = structlog.get_logger()
 _CLAIMS_AT_ONCE = 100
 _TEND_S = 0.5  #: between two looks for new work; a posted job waits this long at most
 _SWEEP_S = 0.1
+_FOLLOW_HINTS_S = 0.2
 _SAVE_S = 0.5
 _TIDY_S = 60
 _EXPIRE_S = 60
@@ -46,6 +48,7 @@ _NOTE_S = 1.0
 _SILENT_WORKER_S = 86_400
 _UNNEEDED_JOBSET_S = 86_400
 _FULL_FOR_S = 60.0  #: a worker that was late takes nothing for so long that others may take
+_HINT_LIFE = timedelta(minutes=1)  #: of one at a task that has ended, while nobody takes it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +59,7 @@ class Duties:
     places: Places
     share_pace: Callable[[int], None]  #: is told how many workers ask the gateway
     poller: Poller
+    hints: Hints
     completion: Completion
     copier: Copier
     expiry: Expiry
@@ -93,6 +97,7 @@ class Worker:
             (self.tend, _TEND_S),
             (self.sweep, _SWEEP_S),
             (self.note, _NOTE_S),
+            (self.follow_hints, _FOLLOW_HINTS_S),
             (self.save, _SAVE_S),
             (self.look_for_reruns, self._duties.reruns.every_s),
             (self.tidy, _TIDY_S),
@@ -197,6 +202,10 @@ class Worker:
         """Write down what has been looked at."""
         self._duties.poller.note()
 
+    def follow_hints(self) -> None:
+        """Make due what somebody says has changed."""
+        self._duties.hints.follow(self.id, self._leases().values(), time.monotonic())
+
     def save(self) -> None:
         """Look at the copies that are due, and end the tasks of which nothing is left to do."""
         self._duties.copier.advance(self._leases())
@@ -214,6 +223,7 @@ class Worker:
         with self._store.begin() as connection:
             credentials.forget_verdicts(connection, self._clock())
             allowances.forget(connection, self._clock())
+            hints.forget_ended(connection, self._clock() - _HINT_LIFE)
             workers.forget_silent(connection, _SILENT_WORKER_S)
             jobsets.remove_empty(connection, _UNNEEDED_JOBSET_S)
             thin = jobsets.thin(connection, self.id)

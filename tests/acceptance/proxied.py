@@ -60,6 +60,7 @@ class Front:
             "server_name tracker.example.com;": "server_name localhost;",
             "/etc/nginx/tls/tracker.pem": str(self.ca_file),
             "/etc/nginx/tls/tracker.key": str(home / "tls.key"),
+            "/var/log/nginx/access.log": str(home / "access.log"),
         }.items():
             assert text.count(old) == 1, old
             text = text.replace(old, new)
@@ -83,6 +84,9 @@ class Front:
 
     def errors(self) -> str:
         return (self.home / "error.log").read_text()
+
+    def accesses(self) -> str:
+        return (self.home / "access.log").read_text()
 
     def session(self, user: str | None = None) -> requests.Session:
         """Return a client that trusts the certificate of this nginx."""

@@ -234,6 +234,35 @@ def test_a_request_is_logged_with_its_client_and_with_the_id_in_its_answer(
     assert line["path"] == "/api/jobs/tracking"
 
 
+def test_a_notification_comes_through_and_no_log_has_its_token(
+    proxied: Proxied, guest: requests.Session
+) -> None:
+    made = guest.post(f"{proxied.api}/notify-tokens", timeout=10).json()
+    url, job = made["url"], proxied.stand.start("sleep")
+    assert url.startswith(f"{proxied.api}/notify/{made['token']}?")
+    with proxied.front.session() as oozie:
+        answer = oozie.get(url.replace("$jobId", job), timeout=10)
+        assert (answer.status_code, answer.json()["id"]) == (200, job)
+        assert oozie.get(url.replace("$jobId", "x"), timeout=10).status_code == 400
+
+    until(lambda: proxied.logged(answer.headers["X-Request-ID"]))
+    seen = until(proxied.front.accesses, lambda lines: "/api/notify/" in lines)
+    assert f'"GET /tracker/api/notify/***?id={job}&status=$status HTTP/1.1" 200' in seen
+    assert made["token"] not in seen + proxied.front.errors()
+    assert made["token"] not in (proxied.front.home.parent / "gunicorn.log").read_text()
+
+
+def test_while_the_tracker_is_away_no_log_has_the_token_of_a_notification(tmp_path: Path) -> None:
+    front = Front(tmp_path / "nginx", f"127.0.0.1:{free_port()}")
+    with front.running(), front.session() as oozie:
+        answer = oozie.get(f"{front.url}/tracker/api/notify/s3cr3t?id=1", timeout=10)
+        oozie.get(f"{front.url}/tracker/api/notified", timeout=10)
+        assert_problem(answer, 502)
+        until(lambda: "notified" in front.errors() and "notified" in front.accesses())
+
+    assert "s3cr3t" not in front.errors() + front.accesses()
+
+
 def test_a_client_that_goes_away_ends_the_reading_of_its_log(
     proxied: Proxied, guest: requests.Session
 ) -> None:

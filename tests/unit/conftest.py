@@ -27,6 +27,7 @@ from tracker_service.store.engine import Store
 from tracker_service.tracking import completion, poller
 from tracker_service.tracking.intake import Intake
 from tracker_service.tracking.lookup import Lookup
+from tracker_service.tracking.notifications import Notifications
 from tracker_service.tracking.places import Places
 from tracker_service.tracking.poller import Poller
 from tracker_service.tracking.schedule import Schedule
@@ -128,7 +129,7 @@ def identities(store: Store, seal: Seal, fake_cluster: FakeCluster, now: Clock) 
 
 
 @pytest.fixture
-def service(store: Store, identities: Identities, now: Clock) -> Service:
+def service(store: Store, identities: Identities, seal: Seal, now: Clock) -> Service:
     return Service(
         settings=Settings(rights=RightsSettings(admins=("admin",))),
         store=store,
@@ -136,6 +137,7 @@ def service(store: Store, identities: Identities, now: Clock) -> Service:
         intake=Intake(store, identities, now),
         lookup=Lookup(store, identities, timedelta(hours=24), timedelta(days=7), now),
         removal=Removal(store, now),
+        notifications=Notifications(store, seal, now),
         allowance=Allowance(store, 600, now),
         metrics=Metrics(),
         clock=now,

@@ -385,3 +385,22 @@ def test_a_server_without_tls_is_told(loopback):
 
 def test_no_secret_is_in_what_is_printed(tracker):
     assert "pässword" not in repr(tracker)
+
+
+def test_notification_tokens_are_made_listed_and_revoked(tracker, loopback):
+    made = {"id": "3f9a01c2d4e5", "created": "2026-11-22T05:00:00.000+00:00", "used": None}
+    properties = {"oozie.wf.workflow.notification.url": "http://tracker/api/notify/s3cr3t"}
+    new = made | {"token": "s3cr3t", "url": "http://tracker", "properties": properties}
+    loopback.says(says(new, 201), says([made]), Reply(204))
+
+    told = tracker.new_notify_token()
+    [known] = tracker.notify_tokens()
+    tracker.revoke_notify_token(known.id)
+
+    assert (told.token, told.properties, told.raw) == ("s3cr3t", properties, new)
+    assert "s3cr3t" not in repr(told)
+    assert (known.id, known.used) == (told.id, None)
+    assert (loopback.asked[2].method, loopback.asked[2].path) == (
+        "DELETE",
+        "/api/notify-tokens/3f9a01c2d4e5",
+    )

@@ -529,3 +529,12 @@ def test_nothing_of_the_libraries_stands_between_the_sentences(doctor):
     told = doctor(TRACKER_GATEWAY__URL="http://127.0.0.1:1/gateway/x")
 
     assert (told.exit_code, told.stderr) == (1, "")
+
+
+def test_what_is_to_be_set_in_a_job_is_told(service):
+    settings = Settings(gateway={"url": "http://127.0.0.1:1/gateway/x"})
+
+    *_, found = examine(settings, BasicCredential("guest", "x"), f"{service.origin}/tracker/")
+
+    url = f"{service.origin}/tracker/api/notify/TOKEN?id=$jobId&status=$status"
+    assert f"oozie.wf.workflow.notification.url={url}" in found.told

@@ -31,9 +31,9 @@ def test_the_document_describes_every_call(client, document):
 def test_every_call_of_the_api_needs_credentials_and_says_so(client, document):
     for path, item in document["paths"].items():
         for method, operation in item.items():
-            filled = path.replace("{job_id}", "x").replace("{application}", "x")
+            filled = re.sub(r"{\w+}", "x", path)
             status = client.open(filled, method=method.upper()).status_code
-            needs = path.startswith("/api/")
+            needs = path.startswith("/api/") and path != "/api/notify/{token}"
             assert ("security" in operation) == needs == (status == 401), (method, path)
             assert ("401" in operation["responses"]) == needs
             assert operation["summary"].endswith(".")

@@ -473,3 +473,23 @@ def test_an_outage_makes_no_task_late(schedule):
     look(schedule, now)
 
     assert schedule.late() == {}
+
+
+def test_a_coordinator_that_is_hastened_is_asked_what_it_has_started(schedule):
+    schedule.load(FIRST, [task(1)], 0, NOW)
+    batch = take(schedule, 0)
+    batch.entries[0].details_at = 0.0
+    schedule.give_back(batch, 0)
+
+    schedule.hasten([1])
+
+    assert take(schedule, 0).entries[0].details_at == float("-inf")
+
+
+def test_the_watched_tasks_are_told_as_they_stand_now(schedule):
+    schedule.load(FIRST, [task(1), task(2), task(3)], 0, NOW)
+    one, two, _ = take(schedule, 0).entries
+    one.task = task(1, status=JobStatus.SUSPENDED)
+    schedule.end(two)
+
+    assert schedule.watched([1, 2, 99]) == {1: task(1, status=JobStatus.SUSPENDED)}

@@ -12,11 +12,12 @@ from tracker_service.archive.expiry import Expiry
 from tracker_service.archive.manifest import write_manifest
 from tracker_service.errors import ConfigError, StoreUnavailable
 from tracker_service.sources.gateway import BasicCredential
-from tracker_service.store import credentials, jobs, jobsets, tasks, workers
+from tracker_service.store import credentials, hints, jobs, jobsets, tasks, workers
 from tracker_service.store.figures import capacity
 from tracker_service.store.workers import Presence
 from tracker_service.supervisor import lock_directory
 from tracker_service.tracking.completion import Completion
+from tracker_service.tracking.hints import Hints
 from tracker_service.tracking.places import Places
 from tracker_service.tracking.poller import Poller
 from tracker_service.tracking.reruns import Reruns
@@ -29,17 +30,19 @@ def new_worker(store, identities, now):
     def make() -> Worker:
         schedule = Schedule(5, 60, random.Random(7))
         poller = Poller(store, identities, schedule, AtOnce(), now, Places(8))
+        reruns = Reruns(
+            store, identities, AtOnce(), now, every_s=3600, watched_for=timedelta(hours=24)
+        )
         duties = Duties(
             schedule=schedule,
             places=Places(8),
             share_pace=lambda _: None,
             poller=poller,
+            hints=Hints(store, schedule, reruns),
             completion=Completion(store, identities, AtOnce(), write_manifest, now),
             copier=build(store, identities, now).copier,
             expiry=Expiry(store, identities, None, now),
-            reruns=Reruns(
-                store, identities, AtOnce(), now, every_s=3600, watched_for=timedelta(hours=24)
-            ),
+            reruns=reruns,
         )
         return Worker(store, duties, [], 3600, now)
 
@@ -393,3 +396,60 @@ def test_one_state_directory_serves_one_run(tmp_path):
     caught.traceback[-1].frame.f_locals["lock"].close()  # it is left open otherwise
 
     lock_directory(tmp_path / "state").close()
+
+
+def hint_at(store, number: int) -> None:
+    with store.begin() as connection:
+        hints.give(connection, hints.open_to(connection, "guest", job(number)), NOW)
+
+
+def due_before_all_others(worker: Worker) -> set[str]:
+    """Return what is due whatever the clock says."""
+    batches = worker._duties.schedule.take_due(1.0, 8)
+    return {entry.task.job_id for batch in batches for entry in batch.entries[:1]}
+
+
+def test_what_somebody_hints_at_is_due_before_all_others(new_worker, track, store):
+    worker = new_worker()
+    track(1, 2)
+    worker.tend()
+    hint_at(store, 2)
+
+    worker.follow_hints()
+
+    assert due_before_all_others(worker) == {job(2)}
+
+
+def test_a_hint_at_a_job_whose_logs_are_being_saved_leads_to_nothing_and_goes(
+    new_worker, track, store
+):
+    worker = new_worker()
+    track(1)
+    worker.tend()
+    start_copying(store, worker, 1)
+    worker.tend()
+    hint_at(store, 1)
+
+    worker.follow_hints()
+
+    assert due_before_all_others(worker) == set()
+    with store.read() as connection:
+        assert hints.for_worker(connection, worker.id) == []
+
+
+def test_hints_at_jobs_that_have_ended_are_kept_for_a_minute(new_worker, track, store, now):
+    worker = new_worker()
+    track(1)
+    with store.begin() as connection:
+        tasks.stop(connection, "guest", job(1), NOW)
+        hints.give(connection, [1], NOW)
+
+    now.advance(seconds=60)
+    worker.tidy()
+    with store.read() as connection:
+        assert len(hints.for_worker(connection, worker.id)) == 1
+
+    now.advance(seconds=1)
+    worker.tidy()
+    with store.read() as connection:
+        assert hints.for_worker(connection, worker.id) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -11,20 +12,29 @@ from tracker_service.errors import TooManyRequests
 from tracker_service.store import allowances
 from tracker_service.store.engine import Store
 
+REQUESTS, NOTIFICATIONS = "requests", "notifications"
+_ADVICE = {
+    REQUESTS: "Many jobs can be posted with one request, and /api/jobs/tracking tells about all "
+    "of them.",
+    NOTIFICATIONS: "Nothing is lost: the jobs are asked about as usual.",
+}
 _BLOCKS_PER_MINUTE = 60
 _BLOCK_LIFE = timedelta(seconds=10)
 _KEPT_BLOCKS = 10_000
 
 
 class Allowance:
-    """How many requests a user may make in a minute, over all processes.
+    """How many requests of one sort a user may make in a minute, over all processes.
 
     Each process takes them from the database in small blocks, so that a request seldom waits for
     it. What is left of a block is lost after some seconds.
     """
 
-    def __init__(self, store: Store, per_minute: int, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, store: Store, per_minute: int, clock: Callable[[], datetime], of: str = REQUESTS
+    ) -> None:
         self._store, self._per_minute, self._clock = store, per_minute, clock
+        self._of = of
         self._block = max(1, per_minute // _BLOCKS_PER_MINUTE)
         self._blocks: dict[str, tuple[int, datetime]] = {}
         self._lock = Lock()
@@ -39,19 +49,26 @@ class Allowance:
         if self._spend_of_block(owner, now):
             return
         with self._store.begin() as connection:
-            taken, wait = allowances.take(connection, owner, now, self._per_minute, self._block)
+            taken, wait = allowances.take(
+                connection, self._account(owner), now, self._per_minute, self._block
+            )
         if not taken:
             seconds = math.ceil(wait.total_seconds())
             raise TooManyRequests(
-                f"{owner} has made more than {self._per_minute} requests in a minute: wait "
-                f"{seconds} s. Many jobs can be posted with one request, and /api/jobs/tracking "
-                "tells about all of them.",
+                f"{owner} has made more than {self._per_minute} {self._of} in a minute: wait "
+                f"{seconds} s. {_ADVICE[self._of]}",
                 retry_after_s=seconds,
             )
         with self._lock:
             self._blocks[owner] = (taken - 1, now + _BLOCK_LIFE)
             if len(self._blocks) > _KEPT_BLOCKS:
                 self._blocks = {o: b for o, b in self._blocks.items() if b[1] > now}
+
+    def _account(self, owner: str) -> str:
+        """Return under which name the requests are counted, which is as long as a user's may be."""
+        if self._of == REQUESTS:
+            return owner
+        return hashlib.sha256(f"{self._of} {owner}".encode()).hexdigest()
 
     def _spend_of_block(self, owner: str, now: datetime) -> bool:
         with self._lock:

@@ -18,13 +18,13 @@ MAX_BODY_BYTES = 1024 * 1024
 MAX_IDS = 10_000
 MAX_PAGE = 10_000
 
-_EXAMPLE = "0000042-261122041514971-oozie-prod-W"
+JOB_EXAMPLE = "0000042-261122041514971-oozie-prod-W"
 _APPLICATION_EXAMPLE = "1529519049029_420001"
 
 
 def _job_id(text: str) -> JobId:
     if not is_job_id(text):
-        raise ValueError(f"{text[:100]!r} is not shaped like an Oozie job id ({_EXAMPLE})")
+        raise ValueError(f"{text[:100]!r} is not shaped like an Oozie job id ({JOB_EXAMPLE})")
     return JobId(text)
 
 
@@ -41,7 +41,7 @@ def _true_or_false(text: object) -> object:
     return text == "true"
 
 
-_JOB_ID_SCHEMA = {"type": "string", "pattern": f"^{JOB_ID_PATTERN}$", "example": _EXAMPLE}
+_JOB_ID_SCHEMA = {"type": "string", "pattern": f"^{JOB_ID_PATTERN}$", "example": JOB_EXAMPLE}
 
 PathJobId = Annotated[str, AfterValidator(_job_id), WithJsonSchema(_JOB_ID_SCHEMA)]
 NamedApplication = Annotated[
@@ -180,7 +180,7 @@ POSTED_IDS: dict[str, Any] = {
     "content": {
         "text/plain": {
             "schema": {"type": "string", "pattern": _LINES, "description": "one id a line"},
-            "example": f"{_EXAMPLE}\n",
+            "example": f"{JOB_EXAMPLE}\n",
         },
         "application/json": {
             "schema": {
@@ -200,7 +200,7 @@ POSTED_IDS: dict[str, Any] = {
                     },
                 ]
             },
-            "example": {"id": _EXAMPLE},
+            "example": {"id": JOB_EXAMPLE},
         },
     },
 }
@@ -233,7 +233,7 @@ def _checked_ids(ids: Sequence[str]) -> list[JobId]:
         raise BadInput(f"{len(ids)} ids: send at most {MAX_IDS} with one request.", status=413)
     wrong = [each[:100] for each in ids if not is_job_id(each)]
     if wrong:
-        raise BadInput(f"Not shaped like an Oozie job id ({_EXAMPLE}): {', '.join(wrong)}")
+        raise BadInput(f"Not shaped like an Oozie job id ({JOB_EXAMPLE}): {', '.join(wrong)}")
     return [JobId(each) for each in ids]
 
 

@@ -12,6 +12,7 @@ import click
 from tracker_service.cli import jobs, saved, service
 from tracker_service.cli.checks import doctor
 from tracker_service.cli.completion import completion
+from tracker_service.cli.tokens import notify_token
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -37,5 +38,12 @@ def main(context: click.Context, config: Path | None) -> None:
     context.obj = config
 
 
-for _command in (*service.COMMANDS, *jobs.COMMANDS, *saved.COMMANDS, doctor, completion):
+for _command in (
+    *service.COMMANDS,
+    *jobs.COMMANDS,
+    *saved.COMMANDS,
+    notify_token,
+    doctor,
+    completion,
+):
     main.add_command(_command)

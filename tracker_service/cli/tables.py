@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from tracker_service.client import Answered, CopyProgress, Job, LogCopy, OozieJobs
+    from tracker_service.client import Answered, CopyProgress, Job, LogCopy, NotifyToken, OozieJobs
 
 _NOTHING = "-"
 
@@ -97,6 +97,12 @@ def oozie_jobs(told: OozieJobs) -> str:
     rows = [(j.id, j.status, j.name, j.user, j.started) for j in told.jobs]
     shown = table(("JOB", "STATUS", "NAME", "USER", "STARTED"), rows)
     return f"{shown}\n\n{len(rows)} of {told.total} jobs" if rows else "no jobs"
+
+
+def notify_tokens(told: Sequence[NotifyToken]) -> str:
+    """Return what is known of tokens."""
+    rows = [(token.id, token.created, token.used) for token in told]
+    return table(("TOKEN", "CREATED", "LAST USED"), rows) if rows else "no notification tokens"
 
 
 def why(code: str | None, message: str | None) -> str:

@@ -21,6 +21,8 @@ from tracker_service.client.answers import (
     Job,
     JobAction,
     LogCopy,
+    NewNotifyToken,
+    NotifyToken,
     OozieJob,
     OozieJobs,
 )
@@ -32,6 +34,8 @@ __all__ = [
     "Job",
     "JobAction",
     "LogCopy",
+    "NewNotifyToken",
+    "NotifyToken",
     "OozieJob",
     "OozieJobs",
     "Timeouts",
@@ -202,6 +206,30 @@ class TrackerClient:
         pieces = self._connection.pieces(self._connection.ask("GET", path, stream=True))
         next(pieces)
         return pieces
+
+    def new_notify_token(self) -> NewNotifyToken:
+        """Make a token with which Oozie may tell the service that jobs of the caller have changed.
+
+        Raises:
+            TrackerClientError: 403 if the caller has as many as one user may have.
+        """
+        told = self._json("POST", "notify-tokens", dict, is_repeatable=False)
+        with _understood("notify-tokens"):
+            return answers.new_notify_token(told)
+
+    def notify_tokens(self) -> list[NotifyToken]:
+        """Return what is known of the caller's tokens; not the tokens themselves."""
+        told = self._json("GET", "notify-tokens", list)
+        with _understood("notify-tokens"):
+            return [answers.notify_token(each) for each in told]
+
+    def revoke_notify_token(self, token_id: str) -> None:
+        """Let the service refuse notifications with a token from now on.
+
+        Raises:
+            TrackerClientError: 404 if the caller has none with this id.
+        """
+        self._connection.ask("DELETE", f"notify-tokens/{_segment(token_id)}").close()
 
     def _json(self, method: str, path: str, kind: type, **more: Any) -> Any:  # noqa: ANN401
         return self._connection.body(self._connection.ask(method, path, **more), kind)

@@ -12,6 +12,7 @@ from tracker_service.doctor.reach import LOOPBACK
 from tracker_service.settings import Settings
 
 _CHECK = "notification"
+_PROPERTY = "oozie.wf.workflow.notification.url"
 _TIMEOUT_S = 5.0
 _EVERYWHERE = ("0.0.0.0", "[::]")  # noqa: S104
 
@@ -54,7 +55,12 @@ def finding(
             "followed by asking alone; set TRACKER_SERVE__BIND or TRACKER_URL to an address that "
             "Oozie's server reaches",
         )
-    return ok(_CHECK, f"the tracker answers at {url}; Oozie's server has to reach it there as well")
+    return ok(
+        _CHECK,
+        f"the tracker answers at {url}; where Oozie's server reaches it there as well, set in jobs "
+        f"{_PROPERTY}={url}/api/notify/TOKEN?id=$jobId&status=$status with a token from "
+        "`tracker notify-token create`",
+    )
 
 
 def _reachable(bind: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -28,7 +28,7 @@ from tracker_service.sandbox.scenarios import (
     schedules,
 )
 from tracker_service.sandbox.timeline import Timeline
-from tracker_service.sandbox.workflows import usual_configuration
+from tracker_service.sandbox.workflows import NOTIFICATION_URL, usual_configuration
 
 USERS = ("guest", "sam", "tom", "admin")
 
@@ -55,6 +55,7 @@ class Cluster:
         self.coordinators: dict[str, Coordinator] = {}
         self.bundles: dict[str, Bundle] = {}
         self.applications: dict[str, Application] = {}
+        self.notifying: set[str] = set()  #: workflows that run and want a URL to be called
         self.hdfs = Hdfs.with_homes(self.now, USERS)
         self.ready_made = tuple(self._add(scenario) for scenario in scenarios().values())
         self.ready_made_coordinators = tuple(map(self._add_coordinator, schedules().values()))
@@ -75,11 +76,12 @@ class Cluster:
         *,
         runs_s: float | None = None,
         aggregates_s: float | None = None,
+        properties: Mapping[str, str] | None = None,
     ) -> str:
         """Start a job that follows a scenario and return its id.
 
         The times replace the scenario's own: from the start to the end, and from there until the
-        logs are complete.
+        logs are complete. The properties are added to its configuration.
         """
         course = scenarios()[scenario]
         if runs_s is not None:
@@ -88,6 +90,7 @@ class Cluster:
             course = replace(course, aggregates_s=aggregates_s)
         with self.settled():
             job = self._add(course, user)
+            job.configuration |= properties or {}
             self.begin(job)
         return job.job_id
 
@@ -125,6 +128,8 @@ class Cluster:
         if job.started_at is not None or job.killed_at is not None:
             return
         job.started_at = self.now()
+        if NOTIFICATION_URL in job.configuration:
+            self.notifying.add(job.job_id)
         for step in job.steps(math.inf):
             if step.action.child is not None:
                 self._at(step.starts_at, partial(self._begin_child, job, step.action))

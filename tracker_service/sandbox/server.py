@@ -13,6 +13,7 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 
 from tracker_service.sandbox.cluster import USERS, Cluster
 from tracker_service.sandbox.gateway import TOPOLOGY_PATH, Gateway, SeenRequest, describe
+from tracker_service.sandbox.notifications import Notifier
 
 _POLL_S = 0.02
 
@@ -78,6 +79,7 @@ class SandboxServer:
     ) -> None:
         self.cluster = cluster or Cluster()
         self.gateway = Gateway(self.cluster, latency_s=latency_s)
+        self._notifier = Notifier(self.cluster)
         self._server = make_server(
             host, port, self.gateway, threaded=True, request_handler=_Handler
         )
@@ -101,6 +103,7 @@ class SandboxServer:
 
     def __enter__(self) -> Self:
         self._thread.start()
+        self._notifier.start()
         return self
 
     def __exit__(
@@ -109,6 +112,7 @@ class SandboxServer:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._notifier.stop()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()

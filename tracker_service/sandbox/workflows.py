@@ -10,6 +10,8 @@ from xml.sax.saxutils import escape
 
 from tracker_service.sandbox.jobs import NAME_NODE, RESOURCE_MANAGER, Definition
 
+NOTIFICATION_URL = "oozie.wf.workflow.notification.url"
+
 _EXPRESSION = re.compile(r"\$\{\s*(?:wf:conf\(\s*['\"]([^'\"]+)['\"]\s*\)|([A-Za-z_][\w.]*))\s*}")
 
 _FUNCTION = re.compile(r"\$\{\s*(\w+:\w+)\(")

@@ -41,6 +41,7 @@ class Seal:
         except ValueError as error:
             raise ConfigError(f"{key_file} holds no Fernet key: {error}") from error
         self._pepper = hashlib.sha256(b"verdicts" + keys[0]).digest()
+        self._token_peppers = [hashlib.sha256(b"notify tokens" + key).digest() for key in keys]
 
     def close(self, user: str, password: str) -> bytes:
         """Return a credential that only the key can read."""
@@ -63,6 +64,17 @@ class Seal:
         return hmac.new(
             self._pepper, json.dumps([user, password]).encode(), hashlib.sha256
         ).hexdigest()
+
+    def token_fingerprints(self, token: str) -> list[str]:
+        """Return the names that a token may be kept under; a new one is kept under the first.
+
+        Each key of the file gives one: tokens stand in the configurations of jobs, and outlive the
+        change of the first key.
+        """
+        return [
+            hmac.new(pepper, token.encode(), hashlib.sha256).hexdigest()
+            for pepper in self._token_peppers
+        ]
 
 
 def _read_or_create(key_file: Path) -> list[bytes]:

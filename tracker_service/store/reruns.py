@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -26,18 +26,26 @@ class EndedRun:
     copies_always: bool
 
 
-def askers(connection: Connection, leases: Iterable[Lease]) -> dict[str, Lease]:
+def askers(
+    connection: Connection, leases: Iterable[Lease], owners: Collection[str] | None = None
+) -> dict[str, Lease]:
     """Return the users for whom the holder of these leases has to ask, each with one of them.
 
     Those with a live task have left a credential. One worker asks for each: the one that holds the
     first of the user's jobsets.
+
+    Args:
+        owners: the users who are wanted; None for all.
     """
     held = {lease.jobset_id: lease for lease in leases}
-    rows = connection.execute(
+    first = (
         select(tasks.c.owner, func.min(tasks.c.jobset_id).label("jobset_id"))
         .where(tasks.c.kind == TRACK, tasks.c.jobset_id.is_not(None))
         .group_by(tasks.c.owner)
     )
+    if owners is not None:
+        first = first.where(tasks.c.owner.in_(list(owners)))
+    rows = connection.execute(first)
     return {row.owner: held[row.jobset_id] for row in rows if row.jobset_id in held}
 
 

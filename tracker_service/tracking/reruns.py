@@ -23,8 +23,8 @@ log = structlog.get_logger()
 class Reruns:
     """The slow look at workflows that have ended: a rerun keeps the id and raises the run.
 
-    It is the last of the ways to notice one, after a post of the id and a refresh; it needs a
-    credential, so it ends with the last task of a user.
+    It is the last of the ways to notice one, after a post of the id, a refresh and a notification;
+    it needs a credential, so it ends with the last task of a user.
     """
 
     def __init__(
@@ -49,16 +49,33 @@ class Reruns:
         with self._store.read() as connection:
             askers = reruns.askers(connection, leases)
         for owner, lease in askers.items():
-            with self._lock:
-                if owner in self._busy:
-                    continue
-                self._busy.add(owner)
-            self._executor.submit(self._look_safely, owner, lease)
+            self._start(owner, lease)
 
-    def _look_safely(self, owner: str, lease: Lease) -> None:
+    def look_at(self, leases: Collection[Lease], wanted: Mapping[str, Collection[JobId]]) -> None:
+        """Start a look at some jobs alone, as far as these leases make it this worker's work.
+
+        Args:
+            wanted: the jobs of each user.
+        """
+        for owner, lease in self.asked_for(leases, wanted).items():
+            self._start(owner, lease, wanted[owner])
+
+    def asked_for(self, leases: Collection[Lease], owners: Collection[str]) -> dict[str, Lease]:
+        """Return for which of these users the holder of these leases has to ask."""
+        with self._store.read() as connection:
+            return reruns.askers(connection, leases, owners)
+
+    def _start(self, owner: str, lease: Lease, only: Collection[JobId] | None = None) -> None:
+        with self._lock:
+            if owner in self._busy:
+                return
+            self._busy.add(owner)
+        self._executor.submit(self._look_safely, owner, lease, only)
+
+    def _look_safely(self, owner: str, lease: Lease, only: Collection[JobId] | None) -> None:
         """Look at one user's jobs; what is missed now is seen at the next look."""
         try:
-            self._look(owner, lease)
+            self._look(owner, lease, only)
         except (GatewayError, LeaseLost, StoreUnavailable) as error:
             log.warning("reruns_not_looked_for", user=owner, reason=str(error))
         except Exception:
@@ -67,10 +84,12 @@ class Reruns:
             with self._lock:
                 self._busy.discard(owner)
 
-    def _look(self, owner: str, lease: Lease) -> None:
+    def _look(self, owner: str, lease: Lease, only: Collection[JobId] | None) -> None:
         since = self._clock() - self._watched_for
         with self._store.read() as connection:
             ended = reruns.ended(connection, owner, since)
+        if only is not None:
+            ended = {job_id: run for job_id, run in ended.items() if job_id in only}
         if not ended:
             return
         with self._identities.polling(self._identities.asked_as(owner)) as access:

@@ -237,10 +237,17 @@ class Schedule:
         self._queue(entry, place)
         self._touched.add(entry.task.lease.jobset_id)
 
+    def watched(self, task_ids: Iterable[int]) -> dict[int, TrackTask]:
+        """Return those of these tasks that are this worker's, as they stand now."""
+        with self._lock:
+            found = filter(None, map(self._entries.get, task_ids))
+            return {entry.task.id: entry.task for entry in found}
+
     def hasten(self, task_ids: Iterable[int]) -> None:
         """Look at these tasks before all others, if they are this worker's."""
         with self._lock:
             for entry in filter(None, map(self._entries.get, task_ids)):
+                entry.details_at = -_NEVER  # a coordinator or bundle may have started more
                 if entry.ticket:
                     self._queue(entry, _AT_ONCE)
                 else:

@@ -1,0 +1,93 @@
+"""Carry hints that a job has changed from the API to the worker that holds its task.
+
+A hint says nothing but "look now". It is there or not: to give one twice is to give it once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import and_, delete, exists, or_, select
+
+from tracker_service.domain.jobs import JobId
+from tracker_service.domain.tasks import TaskState
+from tracker_service.store.engine import Connection, insert_new
+from tracker_service.store.jobs import OOZIE
+from tracker_service.store.tables import hints, jobs, jobsets, tasks
+from tracker_service.store.tasks import TRACK
+
+_AT_ONCE = 500  #: keys in one statement
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hint:
+    """A task whose job is said to have changed."""
+
+    task_id: int
+    state: TaskState  #: of the task
+    owner: str  #: the user who asked for the task
+    job_id: JobId
+
+
+def open_to(connection: Connection, owner: str, job_id: JobId) -> dict[int, bool]:
+    """Return the tasks of a user that a hint at this job is meant for.
+
+    These are the tasks that watch it; without any, the one of its newest run, which may be run
+    again.
+
+    Returns:
+        for each task whether it has a hint already; nothing if the user does not track the job.
+    """
+    rows = connection.execute(
+        select(tasks.c.id, tasks.c.state, hints.c.hinted_at)
+        .join(jobs, jobs.c.id == tasks.c.job_id)
+        .outerjoin(hints, hints.c.task_id == tasks.c.id)
+        .where(jobs.c.kind == OOZIE, jobs.c.external_id == job_id)
+        .where(tasks.c.kind == TRACK, tasks.c.owner == owner, tasks.c.stopped_at.is_(None))
+        .order_by(jobs.c.run.desc())
+    ).all()
+    meant = [row for row in rows if row.state == TaskState.WATCHING] or rows[:1]
+    return {row.id: row.hinted_at is not None for row in meant}
+
+
+def give(connection: Connection, task_ids: Iterable[int], now: datetime) -> None:
+    """Hint that the jobs of these tasks have changed."""
+    insert_new(connection, hints, [{"task_id": each, "hinted_at": now} for each in task_ids])
+
+
+def for_worker(connection: Connection, worker: str) -> list[Hint]:
+    """Return the hints at tasks that a worker holds, and at tasks that have ended."""
+    # Nearly always there is none, and this is asked several times a second.
+    ids = list(connection.scalars(select(hints.c.task_id)))
+    is_held = and_(jobsets.c.owner == worker, tasks.c.state != TaskState.ENDED)
+    meant = (
+        select(tasks.c.id, tasks.c.state, tasks.c.owner, jobs.c.external_id)
+        .join(jobs, jobs.c.id == tasks.c.job_id)
+        .outerjoin(jobsets, jobsets.c.id == tasks.c.jobset_id)
+        .where(or_(is_held, tasks.c.state == TaskState.ENDED))
+    )
+    return [
+        Hint(
+            task_id=row.id,
+            state=TaskState(row.state),
+            owner=row.owner,
+            job_id=JobId(row.external_id),
+        )
+        for start in range(0, len(ids), _AT_ONCE)
+        for row in connection.execute(meant.where(tasks.c.id.in_(ids[start : start + _AT_ONCE])))
+    ]
+
+
+def take(connection: Connection, task_ids: Sequence[int]) -> None:
+    """Take hints away, before what they hint at is looked at: one that comes later stays."""
+    for start in range(0, len(task_ids), _AT_ONCE):
+        some = task_ids[start : start + _AT_ONCE]
+        connection.execute(delete(hints).where(hints.c.task_id.in_(some)))
+
+
+def forget_ended(connection: Connection, before: datetime) -> None:
+    """Remove the hints at tasks that have ended which nobody has taken."""
+    has_ended = exists().where(tasks.c.id == hints.c.task_id, tasks.c.state == TaskState.ENDED)
+    connection.execute(delete(hints).where(hints.c.hinted_at < before, has_ended))
