@@ -1,4 +1,4 @@
-"""Check at the end what was promised: nothing is lost, nothing is done twice, nothing lies about."""
+"""Check what was promised: nothing is lost, nothing is done twice, nothing is left lying about."""
 
 from __future__ import annotations
 

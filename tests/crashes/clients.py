@@ -1,4 +1,4 @@
-"""The clients: they start jobs, post ids until these are answered, and remember what was answered."""
+"""The clients: they start jobs, post ids until they are answered, and remember which were."""
 
 from __future__ import annotations
 

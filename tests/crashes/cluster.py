@@ -1,4 +1,4 @@
-"""The cluster: a sandbox that writes down what is asked of it, and kills who asks at some points."""
+"""The cluster: a sandbox that notes what is asked of it, and kills who asks at some points."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import re
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from tests.crashes.processes import Family
-from tests.crashes.steps import Moment, Plan, Point
+from tests.crashes.steps import POINTS, Moment, Plan, Point
 from tracker_service.sandbox.cluster import Cluster
 from tracker_service.sandbox.server import SandboxServer
 
@@ -26,6 +26,7 @@ _PUBLISHED = re.compile(
 )
 _MANIFEST = re.compile(r"^PUT .*/WORK/logs/[^?]*\.manifest[^?]*\?.*op=RENAME")
 _MIDDLE_BYTES = 10_000
+_PAUSE_S = 0.4  #: on average between two kills at a point
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,42 +68,45 @@ class Record:
 
 
 class Traps:
-    """The points at which the next processes are killed."""
+    """Waits at all points for those that are to be killed there."""
 
     def __init__(self, family: Family, plan: Plan, rng: Random) -> None:
         self._family, self._plan, self._rng = family, plan, rng
-        self._armed: dict[Point, float] = {}
+        self._is_armed = False
+        self._next = 0.0
         self._lock = threading.Lock()
 
-    def arm(self, number: int, patience_s: float) -> None:
-        """Wait at so many points, at each only for a time."""
-        now = time.monotonic()
-        with self._lock:
-            self._armed = {p: until for p, until in self._armed.items() if until > now}
-            while len(self._armed) < number:
-                self._armed[self._plan.next(set(self._armed))] = now + patience_s
+    def arm(self) -> None:
+        self._is_armed = True
 
     def disarm(self) -> None:
         """Let all requests pass."""
-        with self._lock:
-            self._armed.clear()
+        self._is_armed = False
 
     def sprung(self, request: str, sender: Callable[[], int | None]) -> tuple[Point, int] | None:
         """Return the point at which the sender of a request is to be killed, and its process."""
-        fitting = [p for p in list(self._armed) if p.step.pattern.search(request)]
-        pid = sender() if fitting else None
-        role = self._family.role_of(pid) if pid else None
-        for point in fitting:
-            if pid and point.step.role == role:
-                with self._lock:
-                    if self._armed.pop(point, None) is not None:
-                        return point, pid
-        return None
+        fitting = [p for p in POINTS if p.step.pattern.search(request)]
+        if not fitting or not self._wanted(fitting) or (pid := sender()) is None:
+            return None
+        role = self._family.role_of(pid)
+        with self._lock:
+            point = self._wanted([point for point in fitting if point.step.role == role])
+            if point is None:
+                return None
+            self._plan.hits[point] += 1
+            self._next = time.monotonic() + self._rng.expovariate(1 / _PAUSE_S)
+            return point, pid
+
+    def _wanted(self, points: Sequence[Point]) -> Point | None:
+        if not points or not self._is_armed or time.monotonic() < self._next:
+            return None
+        return self._plan.wanted(points, self._family.kills.total())
 
     def kill(self, point: Point, pid: int) -> None:
-        """Kill the sender of a request, and count it."""
-        if self._family.kill(pid):
-            self._plan.hit(point)
+        """Kill the sender of a request, and count it unless it is dead already."""
+        if not self._family.kill(pid):
+            with self._lock:
+                self._plan.hits[point] -= 1
 
     def kill_soon(self, point: Point, pid: int) -> None:
         """Kill the sender while it goes on."""

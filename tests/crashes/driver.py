@@ -23,9 +23,7 @@ from tracker_service.sandbox.cluster import Cluster
 from tracker_service.store.engine import Store
 
 _DATABASE = "database"
-_ARMED = 3
-_PATIENCE_S = 6.0  #: for a step to come
-_PAUSE_S = 1.0  #: on average between two kills at random moments
+_PAUSE_S = 2.5  #: on average between two kills at random moments
 _JOBS_PER_KILL = 0.8
 _LONGEST_LIMIT = 100_000  #: bytes of a log that is copied directly; some of the jobs have more
 
@@ -51,7 +49,7 @@ class Driver:
         self._rng = Random(order.seed)
         self._ports = [_free_port() for _ in range(order.apis)]
         self._home = home
-        self._plan = Plan(Random(order.seed + 1))
+        self._plan = Plan()
         self._family = Family([], Random(order.seed + 2))
         self._traps = Traps(self._family, self._plan, Random(order.seed + 3))
         self._cluster = Cluster(copy_runs_s=0.5)
@@ -103,11 +101,7 @@ class Driver:
             for number in range(self._order.workers)
         ]
         apis = [
-            Part(
-                API,
-                common | {"TRACKER_SERVE__BIND": f"127.0.0.1:{port}"},
-                self._home / f"api-{port}.log",
-            )
+            Part(API, common | _bound_to(port), self._home / f"api-{port}.log")
             for port in self._ports
         ]
         return [*workers, *apis]
@@ -115,10 +109,10 @@ class Driver:
     def _until_enough(self, began: float, progress: Callable[[str], None]) -> None:
         told = 0.0
         with self._posting():
+            self._traps.arm()
             while self._kills < self._order.kills:
                 self._family.tend()
-                self._traps.arm(_ARMED, _PATIENCE_S)
-                self._kill_at_random()
+                                self._kill_at_random()
                 if (now := time.monotonic()) - told > 5:
                     told = now
                     progress(
@@ -178,6 +172,10 @@ def run(order: Order, home: Path, progress: Callable[[str], None]) -> Report:
     """Run everything in a directory of its own, and tell what came of it."""
     with database(order.database, home) as db:
         return Driver(order, home, db).run(progress)
+
+
+def _bound_to(port: int) -> dict[str, str]:
+    return {"TRACKER_SERVE__BIND": f"127.0.0.1:{port}"}
 
 
 def _free_port() -> int:

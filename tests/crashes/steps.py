@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import product
-from random import Random
 
 WORKER, API = "worker", "API"
 
@@ -79,27 +79,21 @@ POINTS = tuple(Point(step, moment) for step in STEPS for moment in step.moments)
 
 
 class Plan:
-    """Chooses the points of the next kills: those first that were hit least."""
+    """Knows at which points processes are to be killed, so that in the end each was hit alike.
 
-    def __init__(self, rng: Random) -> None:
-        self._rng = rng
+    Args:
+        share: of all kills, those at points.
+    """
+
+    def __init__(self, share: float = 0.8) -> None:
+        self._share = share
         self.hits: Counter[Point] = Counter()
-        self._tried: Counter[Point] = Counter()
 
-    def next(self, taken: set[Point]) -> Point:
-        """Return a point that is not yet waited for.
-
-        One that was waited for in vain comes later: it may be a rare one.
-        """
-        left = [point for point in POINTS if point not in taken]
-        chosen = min(left, key=lambda p: (self.hits[p] + self._tried[p] / 3, self._rng.random()))
-        self._tried[chosen] += 1
-        return chosen
-
-    def hit(self, point: Point) -> None:
-        """Count that a process was killed at a point."""
-        self.hits[point] += 1
-        self._tried[point] -= 1
+    def wanted(self, points: Sequence[Point], kills: int) -> Point | None:
+        """Return that of some points which was hit least, if it is its turn after so many kills."""
+        point = min(points, key=self.hits.__getitem__)
+        quota = 1 + self._share * kills / len(POINTS)
+        return point if self.hits[point] < quota else None
 
 
 def rows(hits: Counter[Point]) -> list[tuple[str, str, list[int | None]]]:
