@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+POSTGRES_BIN := $(lastword $(sort $(wildcard /usr/lib/postgresql/*/bin)))
 INSTALLED := $(VENV)/.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 COMPILE := $(BIN)/pip-compile -q --strip-extras --generate-hashes --allow-unsafe --no-header \
@@ -65,13 +66,15 @@ lock: install ## Write the lock files anew
 	$(COMPILE) --extra postgres --extra mysql --build-deps-for wheel \
 		-c config/requirements-dev.txt -o config/requirements-image.txt
 
-# The real cluster needs a JDK and Maven, the tests of the proxy nginx, those of the metrics promtool.
+# The real cluster needs a JDK and Maven, the tests of the store PostgreSQL and MariaDB, those of the
+# proxy nginx, those of the metrics promtool.
 # Where they cannot be installed, the tests say what they leave out. Installing starts services on a
 # machine with systemd; they are not wanted.
 system-packages:
 	@missing=; \
-	for each in javac:openjdk-17-jdk-headless mvn:maven nginx:nginx promtool:prometheus; do \
-		PATH="$$PATH:/usr/sbin" command -v $${each%%:*} > /dev/null || \
+	for each in javac:openjdk-17-jdk-headless mvn:maven nginx:nginx promtool:prometheus \
+			initdb:postgresql mariadbd:mariadb-server; do \
+		PATH="$$PATH:/usr/sbin:$(POSTGRES_BIN)" command -v $${each%%:*} > /dev/null || \
 			missing="$$missing $${each#*:}"; \
 	done; \
 	if [ -z "$$missing" ]; then \
@@ -81,7 +84,7 @@ system-packages:
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y \
 			--no-install-recommends $$missing > /dev/null; \
 		for each in $$missing; do \
-			systemctl disable --now $$each > /dev/null 2>&1 || true; \
+			systemctl disable --now $${each%-server} > /dev/null 2>&1 || true; \
 		done; \
 	else \
 		echo "some tests are left out without these: apt-get install$$missing"; \

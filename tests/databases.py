@@ -1,0 +1,236 @@
+"""Start throw-away PostgreSQL and MariaDB servers, for tests and measurements."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import DBAPIError
+
+from tracker_service.supervisor import die_with_parent
+
+#: Debian puts the programs of PostgreSQL where no PATH leads.
+_POSTGRES_BIN = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+_PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", *map(str, _POSTGRES_BIN)])
+_START_S = 60
+
+#: The kernel ends a server with the thread that has started it; this one ends with the process.
+_starter = ThreadPoolExecutor(1, thread_name_prefix="database-starter")
+
+
+class NoDatabase(Exception):
+    """A server cannot be started here; says why."""
+
+
+class Server:
+    """One server in a directory of its own, reached through a socket in it."""
+
+    def __init__(self, command: Sequence[str], user: str | None, log: Path, url: str) -> None:
+        """Note how to start it; `url` has a place `{name}` for the database."""
+        self._command, self._user, self._log, self._url = command, user, log, url
+        self._admin = create_engine(
+            url.format(name="postgres" if url.startswith("postgres") else "mysql"),
+            isolation_level="AUTOCOMMIT",
+            pool_pre_ping=True,
+        )
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def url(self, name: str) -> str:
+        """Return the URL of a database, which is made if it is not there."""
+        with self._admin.connect() as connection:
+            there = text("SELECT 1 FROM information_schema.schemata WHERE schema_name = :name")
+            if self._admin.name == "postgresql":
+                there = text("SELECT 1 FROM pg_database WHERE datname = :name")
+            if not connection.scalar(there, {"name": name}):
+                connection.execute(text(f"CREATE DATABASE {name}"))
+        return self._url.format(name=name)
+
+    def execute(self, statement: str) -> None:
+        """Execute a statement as the administrator, outside of any transaction."""
+        with self._admin.connect() as connection:
+            connection.execute(text(statement))
+
+    def start(self) -> None:
+        """Start the server and wait until it answers; after `kill` it first recovers."""
+        deadline = time.monotonic() + _START_S
+        while not self._answers():
+            if time.monotonic() > deadline:
+                self.stop()
+                raise NoDatabase(f"{self._command[0]} does not start: {self._last_words()}")
+            # It refuses to start as long as a process of its predecessor lives: then once more.
+            if self._process is None or self._process.poll() is not None:
+                self._process = _starter.submit(self._spawn).result()
+            time.sleep(0.05)
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        with self._log.open("ab") as log:
+            return subprocess.Popen(
+                self._command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                preexec_fn=die_with_parent,  # noqa: PLW1509 - calls prctl and nothing else
+                **_as_user(self._user),
+            )
+
+    def _answers(self) -> bool:
+        if self._process is None or self._process.poll() is not None:
+            return False
+        try:
+            self.execute("SELECT 1")
+        except DBAPIError:
+            return False
+        return True
+
+    def _last_words(self) -> str:
+        return self._log.read_text(errors="replace")[-500:]
+
+    def stop(self) -> None:
+        """Stop the server in good order; connections to it are closed."""
+        self._admin.dispose()
+        # PostgreSQL would wait for its clients at SIGTERM, MariaDB knows no other.
+        polite = signal.SIGINT if self._admin.name == "postgresql" else signal.SIGTERM
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(polite)
+            try:
+                self._process.wait(30)
+            except subprocess.TimeoutExpired:
+                self.kill()
+
+    def kill(self) -> None:
+        """Kill every process of the server (-9), as a power failure would."""
+        if self._process is None:
+            return
+        below = _children(self._process.pid)
+        self._process.kill()
+        for pid in below:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self._process.wait()
+        self._admin.dispose()
+
+
+@contextmanager
+def postgres(home: Path, *, durable: bool = True) -> Iterator[Server]:
+    """Run a PostgreSQL server.
+
+    Args:
+        home: where its log goes. The data have a directory of their own, because the paths of
+            sockets have to be short and the server runs as another user than root.
+        durable: what is committed outlives a crash of the machine too, as in operation, and not
+            only one of the server.
+
+    Raises:
+        NoDatabase: it cannot be started here.
+    """
+    _need("initdb", "postgres", package="postgresql", driver="psycopg")
+    with _directory("postgres") as (directory, user):
+        data = directory / "data"
+        _run(
+            [*"initdb -U postgres -A trust -E UTF8 --locale=C.UTF-8 --no-sync -D".split(), data],
+            user,
+        )
+        settings = {"listen_addresses": "", "max_connections": "200"}
+        if not durable:
+            settings |= {"fsync": "off", "full_page_writes": "off"}
+        options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+        server = Server(
+            [_program("postgres"), "-D", str(data), "-k", str(directory), *options],
+            user,
+            home / "postgres.log",
+            f"postgresql+psycopg://postgres@/{{name}}?host={directory}",
+        )
+        with _running(server):
+            yield server
+
+
+@contextmanager
+def mariadb(home: Path, *, durable: bool = True) -> Iterator[Server]:
+    """Run a MariaDB server; arguments and errors are those of `postgres`."""
+    _need("mariadb-install-db", "mariadbd", package="mariadb-server", driver="pymysql")
+    with _directory("mysql") as (directory, user):
+        data = directory / "data"
+        common = ["--no-defaults", f"--datadir={data}", "--innodb-log-file-size=32M"]
+        open_to_all = "--auth-root-authentication-method=normal"
+        _run(["mariadb-install-db", *common, "--skip-test-db", open_to_all], user)
+        socket = directory / "socket"
+        options = [f"--socket={socket}", f"--pid-file={directory}/pid", "--skip-networking"]
+        options += ["--max-connections=200", "--character-set-server=utf8mb4"]
+        if not durable:
+            options += ["--innodb-flush-log-at-trx-commit=2", "--innodb-doublewrite=0"]
+            options += ["--innodb-flush-method=nosync"]
+        server = Server(
+            [_program("mariadbd"), *common, *options],
+            user,
+            home / "mariadb.log",
+            f"mysql+pymysql://root@localhost/{{name}}?unix_socket={socket}",
+        )
+        with _running(server):
+            yield server
+
+
+SERVERS = {"postgresql": postgres, "mariadb": mariadb}
+
+
+@contextmanager
+def _running(server: Server) -> Iterator[None]:
+    try:
+        server.start()
+        yield
+    finally:
+        server.stop()
+
+
+@contextmanager
+def _directory(account: str) -> Iterator[tuple[Path, str | None]]:
+    """Make a directory that the server's user owns, and say who that is if it is another."""
+    with tempfile.TemporaryDirectory(prefix="db-", ignore_cleanup_errors=True) as name:
+        user = None
+        if os.geteuid() == 0:
+            user = account if account in {each.pw_name for each in pwd.getpwall()} else "nobody"
+            shutil.chown(name, user)
+            Path(name).chmod(0o755)
+        yield Path(name), user
+
+
+@cache
+def _program(name: str) -> str:
+    return shutil.which(name, path=_PATH) or ""
+
+
+def _need(*programs: str, package: str, driver: str) -> None:
+    if missing := [name for name in programs if not _program(name)]:
+        raise NoDatabase(f"there is no {' and no '.join(missing)} (apt-get install {package})")
+    if not find_spec(driver):
+        raise NoDatabase(f"the Python package {driver} is not installed")
+
+
+def _as_user(user: str | None) -> dict[str, object]:
+    if user is None:
+        return {"cwd": "/"}
+    account = pwd.getpwnam(user)
+    return {"cwd": "/", "user": user, "group": account.pw_gid, "extra_groups": []}
+
+
+def _run(command: Sequence[object], user: str | None) -> None:
+    program, *arguments = map(str, command)
+    call = [_program(program), *arguments]
+    done = subprocess.run(call, check=False, capture_output=True, text=True, **_as_user(user))
+    if done.returncode:
+        raise NoDatabase(f"{program} fails: {(done.stdout + done.stderr)[-500:]}")
+
+
+def _children(pid: int) -> list[int]:
+    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
