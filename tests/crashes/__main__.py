@@ -22,7 +22,7 @@ from tests.crashes.driver import Order, run
     show_default=True,
     help="A throw-away one; a server is killed, too.",
 )
-@click.option("--workers", default=3, show_default=True)
+@click.option("--workers", default=4, show_default=True)
 @click.option("--keep", type=click.Path(path_type=Path), help="Directory for logs and database.")
 def main(kills: int, seed: int | None, database: str, workers: int, keep: Path | None) -> None:
     """Kill the processes of the service at random moments and at each step of their work.

@@ -6,14 +6,14 @@ import re
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from tests.crashes.processes import Family
-from tests.crashes.steps import POINTS, Moment, Plan, Point
+from tests.crashes.steps import Moment, Plan, Point
 from tracker_service.sandbox.cluster import Cluster
 from tracker_service.sandbox.server import SandboxServer
 
@@ -26,7 +26,8 @@ _PUBLISHED = re.compile(
 )
 _MANIFEST = re.compile(r"^PUT .*/WORK/logs/[^?]*\.manifest[^?]*\?.*op=RENAME")
 _MIDDLE_BYTES = 10_000
-_PAUSE_S = 0.4  #: on average between two kills at a point
+_CHOICE_S = 2.0
+_PAUSE_S = 0.25  #: on average between two kills at a point
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +74,16 @@ class Traps:
     def __init__(self, family: Family, plan: Plan, rng: Random) -> None:
         self._family, self._plan, self._rng = family, plan, rng
         self._is_armed = False
-        self._next = 0.0
+        self._next = self._choose_at = 0.0
         self._lock = threading.Lock()
 
     def arm(self) -> None:
+        """Choose the points to wait at for the next seconds."""
+        now = time.monotonic()
+        if now >= self._choose_at:
+            with self._lock:
+                self._plan.choose()
+            self._choose_at = now + _CHOICE_S
         self._is_armed = True
 
     def disarm(self) -> None:
@@ -85,22 +92,20 @@ class Traps:
 
     def sprung(self, request: str, sender: Callable[[], int | None]) -> tuple[Point, int] | None:
         """Return the point at which the sender of a request is to be killed, and its process."""
-        fitting = [p for p in POINTS if p.step.pattern.search(request)]
-        if not fitting or not self._wanted(fitting) or (pid := sender()) is None:
+        if time.monotonic() < self._next:
+            return None
+        fitting = [p for p in self._plan.chosen if p.step.pattern.search(request)]
+        if not self._is_armed or not fitting or (pid := sender()) is None:
             return None
         role = self._family.role_of(pid)
         with self._lock:
-            point = self._wanted([point for point in fitting if point.step.role == role])
-            if point is None:
+            left = [p for p in fitting if p in self._plan.chosen and p.step.role == role]
+            if not left or time.monotonic() < self._next:
                 return None
-            self._plan.hits[point] += 1
+            point = self._rng.choice(left)
+            self._plan.hit(point)
             self._next = time.monotonic() + self._rng.expovariate(1 / _PAUSE_S)
             return point, pid
-
-    def _wanted(self, points: Sequence[Point]) -> Point | None:
-        if not points or not self._is_armed or time.monotonic() < self._next:
-            return None
-        return self._plan.wanted(points, self._family.kills.total())
 
     def kill(self, point: Point, pid: int) -> None:
         """Kill the sender of a request, and count it unless it is dead already."""

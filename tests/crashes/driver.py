@@ -23,7 +23,7 @@ from tracker_service.sandbox.cluster import Cluster
 from tracker_service.store.engine import Store
 
 _DATABASE = "database"
-_PAUSE_S = 2.5  #: on average between two kills at random moments
+_PAUSE_S = 5.0  #: on average between two moments at which some are killed
 _JOBS_PER_KILL = 0.8
 _LONGEST_LIMIT = 100_000  #: bytes of a log that is copied directly; some of the jobs have more
 
@@ -49,7 +49,7 @@ class Driver:
         self._rng = Random(order.seed)
         self._ports = [_free_port() for _ in range(order.apis)]
         self._home = home
-        self._plan = Plan()
+        self._plan = Plan(Random(order.seed + 1))
         self._family = Family([], Random(order.seed + 2))
         self._traps = Traps(self._family, self._plan, Random(order.seed + 3))
         self._cluster = Cluster(copy_runs_s=0.5)
@@ -90,7 +90,7 @@ class Driver:
             "TRACKER_STORE__URL": self._db.url,
             "TRACKER_GATEWAY__URL": gateway,
             "TRACKER_POLLING__INTERVAL_S": "1",
-            "TRACKER_WORKER__LEASE_S": "2",
+            "TRACKER_WORKER__LEASE_S": "1.5",
             "TRACKER_COPYING__RETRY_AFTER_S": "0.5",
             "TRACKER_COPYING__DIRECT_LIMIT": str(_LONGEST_LIMIT),
             "TRACKER_SERVE__REQUESTS_PER_MINUTE": "1000000",
@@ -109,10 +109,10 @@ class Driver:
     def _until_enough(self, began: float, progress: Callable[[str], None]) -> None:
         told = 0.0
         with self._posting():
-            self._traps.arm()
             while self._kills < self._order.kills:
                 self._family.tend()
-                                self._kill_at_random()
+                self._traps.arm()
+                self._kill_at_random()
                 if (now := time.monotonic()) - told > 5:
                     told = now
                     progress(
@@ -159,13 +159,13 @@ class Driver:
         if now < self._next_kill:
             return
         self._next_kill = now + self._rng.expovariate(1 / _PAUSE_S)
-        dice = self._rng.random()
-        if dice < 0.08:
-            self._family.kill_all()
-        elif dice < 0.2 and self._db.crash():
+        if self._rng.random() < 0.3 and self._db.crash():
             self._family.kills[_DATABASE] += 1
+        if self._rng.random() < 0.2:
+            self._family.kill_all()
         else:
-            self._family.kill()
+            for _ in range(self._rng.randint(1, len(self._family.parts) - 1)):
+                self._family.kill()
 
 
 def run(order: Order, home: Path, progress: Callable[[str], None]) -> Report:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import product
+from random import Random
 
 WORKER, API = "worker", "API"
 
@@ -77,23 +77,36 @@ STEPS = (
 )
 POINTS = tuple(Point(step, moment) for step in STEPS for moment in step.moments)
 
+_AT_ONCE = 8  #: points that are waited for
+_PATIENCE = 10  #: as often as this a point may be chosen in vain before one with a hit more is
+
 
 class Plan:
-    """Knows at which points processes are to be killed, so that in the end each was hit alike.
+    """Chooses the points of the next kills: always some of those that were hit least.
 
-    Args:
-        share: of all kills, those at points.
+    Were all waited for at once, hardly any work would come as far as to its later steps.
     """
 
-    def __init__(self, share: float = 0.8) -> None:
-        self._share = share
+    def __init__(self, rng: Random) -> None:
+        self._rng = rng
         self.hits: Counter[Point] = Counter()
+        self._in_vain: Counter[Point] = Counter()
+        self.chosen: frozenset[Point] = frozenset()
 
-    def wanted(self, points: Sequence[Point], kills: int) -> Point | None:
-        """Return that of some points which was hit least, if it is its turn after so many kills."""
-        point = min(points, key=self.hits.__getitem__)
-        quota = 1 + self._share * kills / len(POINTS)
-        return point if self.hits[point] < quota else None
+    def choose(self) -> None:
+        """Choose anew; those that were chosen before and did not come are for later."""
+        self._in_vain.update(self.chosen)
+        ordered = sorted(POINTS, key=self._rank)
+        self.chosen = frozenset(ordered[:_AT_ONCE])
+
+    def _rank(self, point: Point) -> tuple[float, float]:
+        return self.hits[point] + self._in_vain[point] / _PATIENCE, self._rng.random()
+
+    def hit(self, point: Point) -> None:
+        """Count a kill at a point."""
+        self.hits[point] += 1
+        self._in_vain[point] = 0
+        self.chosen -= {point}
 
 
 def rows(hits: Counter[Point]) -> list[tuple[str, str, list[int | None]]]:
