@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from tests.crashes.databases import NAMES
 from tests.crashes.driver import Order, run
 
 
@@ -17,7 +18,7 @@ from tests.crashes.driver import Order, run
 @click.option("--seed", type=int, help="Of all that is random; printed, to run it again.")
 @click.option(
     "--database",
-    type=click.Choice(("sqlite", "postgres", "mariadb")),
+    type=click.Choice(NAMES),
     default="sqlite",
     show_default=True,
     help="A throw-away one; a server is killed, too.",
@@ -32,7 +33,7 @@ def main(kills: int, seed: int | None, database: str, workers: int, keep: Path |
 
     \b
     Example:
-      python -m tests.crashes --kills 200 --seed 7 --database postgres
+      python -m tests.crashes --kills 200 --seed 7 --database postgresql
     """
     seed = random.randrange(10**6) if seed is None else seed
     print(f"seed {seed}, {database}, {workers} workers", file=sys.stderr)

@@ -12,6 +12,8 @@ from random import Random
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
+from werkzeug.exceptions import ClientDisconnected
+
 from tests.crashes.processes import Family
 from tests.crashes.steps import Moment, Plan, Point
 from tracker_service.sandbox.cluster import Cluster
@@ -162,7 +164,7 @@ class WatchedSandbox(SandboxServer):
 
         try:
             answer = self.gateway(environ, noted)  # type: ignore[arg-type]
-        except OSError as error:  # its sender was killed while it sent
+        except (OSError, ClientDisconnected) as error:  # its sender was killed while it sent
             raise ConnectionAbortedError(str(error)) from error
         self.record.note(request, told[0])
         return answer

@@ -170,7 +170,7 @@ class Driver:
 
 def run(order: Order, home: Path, progress: Callable[[str], None]) -> Report:
     """Run everything in a directory of its own, and tell what came of it."""
-    with database(order.database, home) as db:
+    with database(order.database, home, order.seed) as db:
         return Driver(order, home, db).run(progress)
 
 
