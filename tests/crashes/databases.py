@@ -1,0 +1,63 @@
+"""The databases in which the service can keep its work while its processes are killed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from random import Random
+from typing import Protocol
+
+from tests.databases import SERVERS, Server
+
+
+class Database(Protocol):
+    """A database that only this run uses."""
+
+    url: str
+
+    def crash(self) -> bool:
+        """End the server and start it again; False if there is none."""
+
+
+class SqliteFile:
+    """A file: it crashes with the processes that write it."""
+
+    def __init__(self, path: Path) -> None:
+        self.url = f"sqlite:///{path}"
+
+    def crash(self) -> bool:
+        return False
+
+
+class OfServer:
+    """A database of a server, which is killed or told to stop, under all its clients."""
+
+    def __init__(self, server: Server, rng: Random) -> None:
+        self._server, self._rng = server, rng
+        self.url = server.url("crashes")
+
+    def crash(self) -> bool:
+        if self._rng.random() < 0.5:
+            self._server.kill()
+        else:
+            self._server.stop()
+        self._server.start()
+        return True
+
+
+NAMES = ("sqlite", *SERVERS)
+
+
+@contextmanager
+def database(name: str, home: Path, seed: int) -> Iterator[Database]:
+    """Start a database for the length of the block.
+
+    Raises:
+        NoDatabase: its server cannot be started here.
+    """
+    if name == "sqlite":
+        yield SqliteFile(home / "tracker.db")
+        return
+    with SERVERS[name](home) as server:
+        yield OfServer(server, Random(seed))

@@ -1,0 +1,184 @@
+"""The driver: starts everything, kills at random moments and at each step, then lets all settle."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+from tests.crashes import checks
+from tests.crashes.clients import Client, Ledger, settled_wishes
+from tests.crashes.cluster import Traps, WatchedSandbox
+from tests.crashes.databases import Database, database
+from tests.crashes.processes import Family, Part
+from tests.crashes.report import Report
+from tests.crashes.seen import Seen, wait_until_settled
+from tests.crashes.steps import API, WORKER, Plan
+from tracker_service.sandbox.cluster import Cluster
+from tracker_service.store.engine import Store
+
+_DATABASE = "database"
+_PAUSE_S = 5.0  #: on average between two moments at which some are killed
+_JOBS_PER_KILL = 0.8
+_LONGEST_LIMIT = 100_000  #: bytes of a log that is copied directly; some of the jobs have more
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What a run is to do."""
+
+    kills: int
+    seed: int
+    database: str = "sqlite"
+    workers: int = 2
+    apis: int = 2
+    clients: int = 3
+    settle_s: float = 180.0
+
+
+class Driver:
+    """One run."""
+
+    def __init__(self, order: Order, home: Path, db: Database) -> None:
+        self._order, self._db = order, db
+        self._rng = Random(order.seed)
+        self._ports = [_free_port() for _ in range(order.apis)]
+        self._home = home
+        self._plan = Plan(Random(order.seed + 1))
+        self._family = Family([], Random(order.seed + 2))
+        self._traps = Traps(self._family, self._plan, Random(order.seed + 3))
+        self._cluster = Cluster(copy_runs_s=0.5)
+        self.ledger = Ledger()
+        self._next_kill = 0.0
+
+    def run(self, progress: Callable[[str], None]) -> Report:
+        """Kill as often as ordered, let everything settle, check, and tell."""
+        began = time.monotonic()
+        Store(self._db.url).upgrade()
+        with WatchedSandbox(self._cluster, self._family, self._traps) as sandbox:
+            self._family.parts = self._parts(sandbox.url)
+            self._family.start()
+            try:
+                self._until_enough(began, progress)
+                killed_s = time.monotonic() - began
+                progress(f"{self._kills} kills in {killed_s:.0f} s; now all is left alone\n")
+                seen = Seen(
+                    url=self._db.url,
+                    apis=[f"http://127.0.0.1:{port}" for port in self._ports],
+                    sandbox=sandbox,
+                    ledger=self.ledger,
+                    family=self._family,
+                )
+                left = wait_until_settled(seen, self._order.settle_s, progress)
+                problems = checks.problems(seen, left)
+            finally:
+                self._family.stop()
+            return Report.of(seen, problems, self._plan.hits, killed_s, time.monotonic() - began)
+
+    @property
+    def _kills(self) -> int:
+        return self._family.kills.total()
+
+    def _parts(self, gateway: str) -> list[Part]:
+        common = {
+            "TRACKER_STATE_DIR": str(self._home),
+            "TRACKER_STORE__URL": self._db.url,
+            "TRACKER_GATEWAY__URL": gateway,
+            "TRACKER_POLLING__INTERVAL_S": "1",
+            "TRACKER_WORKER__LEASE_S": "1.5",
+            "TRACKER_COPYING__RETRY_AFTER_S": "0.5",
+            "TRACKER_COPYING__DIRECT_LIMIT": str(_LONGEST_LIMIT),
+            "TRACKER_SERVE__REQUESTS_PER_MINUTE": "1000000",
+            "TMPDIR": str(self._home),
+        }
+        workers = [
+            Part(WORKER, common, self._home / f"worker-{number}.log")
+            for number in range(self._order.workers)
+        ]
+        apis = [
+            Part(API, common | _bound_to(port), self._home / f"api-{port}.log")
+            for port in self._ports
+        ]
+        return [*workers, *apis]
+
+    def _until_enough(self, began: float, progress: Callable[[str], None]) -> None:
+        told = 0.0
+        with self._posting():
+            while self._kills < self._order.kills:
+                self._family.tend()
+                self._traps.arm()
+                self._kill_at_random()
+                if (now := time.monotonic()) - told > 5:
+                    told = now
+                    progress(
+                        f"{self._kills} of {self._order.kills} kills, "
+                        f"{len(self.ledger.answered)} ids answered, {now - began:.0f} s\n"
+                    )
+                time.sleep(0.02)
+            self._traps.disarm()
+            self._family.tend()
+
+    @contextmanager
+    def _posting(self) -> Iterator[None]:
+        urls = [f"http://127.0.0.1:{port}" for port in self._ports]
+        clients = [
+            Client(
+                self._cluster,
+                self.ledger,
+                urls,
+                self._has_room,
+                self._after_a_post,
+                f"{self._order.seed}-{number}",
+            )
+            for number in range(self._order.clients)
+        ]
+        for client in clients:
+            client.start()
+        try:
+            yield
+        finally:
+            settled_wishes(clients)
+
+    def _has_room(self) -> bool:
+        return len(self.ledger.started) < 10 + _JOBS_PER_KILL * self._kills
+
+    def _after_a_post(self) -> None:
+        """Kill some process shortly after a client has posted, now and then."""
+        if self._rng.random() < 0.05 and self._kills < self._order.kills:
+            timer = threading.Timer(self._rng.uniform(0, 0.05), self._family.kill)
+            timer.daemon = True
+            timer.start()
+
+    def _kill_at_random(self) -> None:
+        now = time.monotonic()
+        if now < self._next_kill:
+            return
+        self._next_kill = now + self._rng.expovariate(1 / _PAUSE_S)
+        if self._rng.random() < 0.3 and self._db.crash():
+            self._family.kills[_DATABASE] += 1
+        if self._rng.random() < 0.2:
+            self._family.kill_all()
+        else:
+            for _ in range(self._rng.randint(1, len(self._family.parts) - 1)):
+                self._family.kill()
+
+
+def run(order: Order, home: Path, progress: Callable[[str], None]) -> Report:
+    """Run everything in a directory of its own, and tell what came of it."""
+    with database(order.database, home, order.seed) as db:
+        return Driver(order, home, db).run(progress)
+
+
+def _bound_to(port: int) -> dict[str, str]:
+    return {"TRACKER_SERVE__BIND": f"127.0.0.1:{port}"}
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,136 @@
+"""What a run left behind, as it is seen from outside: in HDFS, in the database, over the API."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import requests
+from sqlalchemy import create_engine, text
+from sqlalchemy.pool import NullPool
+
+from tests.crashes.clients import USERS, Ledger
+from tests.crashes.cluster import WatchedSandbox
+from tests.crashes.processes import Family
+from tests.stands import SandboxStand
+from tracker_service.sandbox.inodes import SUPERUSER
+
+_OPEN_TASKS = (
+    "SELECT tasks.owner, jobs.external_id, tasks.state, tasks.reason FROM tasks"
+    " JOIN jobs ON jobs.id = tasks.job_id WHERE tasks.state != 'ended'"
+)
+_HELD = "SELECT owner FROM jobsets WHERE size > 0"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Where to look."""
+
+    url: str  #: of the database
+    apis: Sequence[str]
+    sandbox: WatchedSandbox
+    ledger: Ledger
+    family: Family
+
+    def rows(self, statement: str) -> list[tuple[Any, ...]]:
+        """Read the database."""
+        engine = create_engine(self.url, poolclass=NullPool)
+        with engine.connect() as connection:
+            return [tuple(row) for row in connection.execute(text(statement))]
+
+    @cached_property
+    def files(self) -> dict[str, bytes]:
+        """Everything that lies where logs are saved, by its path."""
+        with self.sandbox.cluster.settled():
+            return {
+                path: self.sandbox.cluster.hdfs.read(path, SUPERUSER)
+                for user in USERS
+                for path in self._below(f"/user/{user}/WORK/logs")
+            }
+
+    def _below(self, directory: str) -> Iterator[str]:
+        hdfs = self.sandbox.cluster.hdfs
+        try:
+            entries = list(hdfs.list(directory, SUPERUSER))
+        except Exception:  # nothing was saved for this user
+            return
+        for name, node in entries:
+            if node.is_directory:
+                yield from self._below(f"{directory}/{name}")
+            else:
+                yield f"{directory}/{name}"
+
+    def status(self, job: str) -> str:
+        """Return how a job stands in Oozie."""
+        with self.sandbox.cluster.settled() as now:
+            return str(self.sandbox.cluster.jobs[job].status(now))
+
+    def logs(self, job: str) -> dict[str, bytes]:
+        """Return what `yarn logs` prints of each application of a job."""
+        stand = SandboxStand(self.sandbox)
+        return {a: stand.yarn_logs(a, "") for a in stand.yarn_applications(job)}
+
+    def is_to_be_saved(self, user: str, job: str) -> bool:
+        """Tell whether the logs of a job are promised to a user."""
+        status = self.status(job)
+        if status == "SUCCEEDED":
+            return (user, job) in self.ledger.wanted
+        return status in ("KILLED", "FAILED")
+
+    def tracked(self, user: str) -> dict[str, str]:
+        """Return the state of each job in the user's list."""
+        url: str | None = f"{self.apis[0]}/api/jobs/tracking"
+        found: dict[str, str] = {}
+        with requests.Session() as session:
+            session.auth = (user, f"{user}-password")
+            while url:
+                answer = session.get(url, timeout=30)
+                answer.raise_for_status()
+                found |= {told["id"]: told["status"] for told in answer.json()}
+                url = answer.links.get("next", {}).get("url")
+        return found
+
+    @cached_property
+    def workflows(self) -> dict[str, list[str]]:
+        """The states of the copy workflows that Oozie was given, by their names."""
+        found: dict[str, list[str]] = defaultdict(list)
+        with self.sandbox.cluster.settled() as now:
+            for job in self.sandbox.cluster.jobs.values():
+                if job.definition.name.startswith("tracker-copy-"):
+                    found[job.definition.name].append(str(job.status(now)))
+        return found
+
+
+def what_is_open(seen: Seen) -> list[str]:
+    """Say what has still to be done, or be taken up, before all can be checked."""
+    found = [
+        f"{owner}'s task of {job} ({seen.ledger.started.get(job)}) is {state}: {reason}"
+        for owner, job, state, reason in seen.rows(_OPEN_TASKS)
+        if not (job in seen.ledger.started and seen.ledger.never_ends(job))
+    ]
+    pids = {pid for part in seen.family.parts for pid in part.pids}
+    held_by = [owner for (owner,) in seen.rows(_HELD)]
+    found += [f"a jobset is held by {o}" for o in held_by if not (o and _pid_of(o) in pids)]
+    return found
+
+
+def _pid_of(worker: str) -> int:
+    return int(worker.rsplit("-", 2)[1])
+
+
+def wait_until_settled(
+    seen: Seen, seconds: float, progress: Callable[[str], None] = lambda _: None
+) -> list[str]:
+    """Let the service do in peace what is left; return what it has not done in this time."""
+    deadline = time.monotonic() + seconds
+    while True:
+        seen.family.tend()
+        left = what_is_open(seen)
+        if not left or time.monotonic() > deadline:
+            return left
+        progress(f"{len(left)} things are left to do\n")
+        time.sleep(0.5)
