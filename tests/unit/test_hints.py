@@ -188,9 +188,10 @@ def test_while_a_users_jobs_cannot_be_asked_about_hints_ask_no_oftener(hinting):
 
 
 def test_a_run_that_was_begun_after_the_end_is_followed_soon_after_the_hint(hinting):
-    hinting.running(1, 2)
-    hinting.oozie.has(details(job(1), "SUCCEEDED"))
-    hinting.hint(1)
+    hinting.running(1, 2, 3)
+    for number in (1, 2):
+        hinting.oozie.has(details(job(number), "SUCCEEDED"))
+        hinting.hint(number)
     hinting.follow()
     assert not hinting.following.is_live(1)
     hinting.oozie.has(details(job(1), "RUNNING", run=1))
