@@ -28,6 +28,7 @@ from tracker_service.metrics import Metrics
 from tracker_service.settings import CopySettings, Settings
 from tracker_service.sources.access import ClusterAccess
 from tracker_service.sources.gateway import AccessPool, BasicCredential, Gateway, checked_gateway
+from tracker_service.sources.protection import Budget, Protection
 from tracker_service.store.credentials import Seal
 from tracker_service.store.engine import Store
 from tracker_service.tracking.completion import Completion
@@ -99,7 +100,9 @@ def build_worker(settings: Settings, clock: Clock = utc_now) -> Worker:
     """
     metrics = Metrics()
     store = Store(settings.store_url, metrics.lease_lost)
-    identities = _identities(settings, store, metrics, clock)
+    # Polling waits its turn in a worker; callers' requests never do.
+    budget = Budget(settings.gateway.requests_per_s)
+    identities = _identities(settings, store, metrics, clock, budget)
     polling, copying = settings.polling, settings.copying
     schedule = Schedule(polling.interval_s, polling.max_interval_s, random.Random())  # noqa: S311
     # Polls and copies have threads of their own: long copies are not to make states old.
@@ -139,7 +142,13 @@ def build_worker(settings: Settings, clock: Clock = utc_now) -> Worker:
     return Worker(store, duties, [pollers, copiers, streamers], settings.worker.lease_s, clock)
 
 
-def _identities(settings: Settings, store: Store, metrics: Metrics, clock: Clock) -> Identities:
+def _identities(
+    settings: Settings,
+    store: Store,
+    metrics: Metrics,
+    clock: Clock,
+    budget: Budget | None = None,
+) -> Identities:
     if settings.gateway.is_plain_http_over_a_network:
         log.warning("gateway_without_tls", url=settings.gateway.base, risk="passwords can be read")
     gateway = checked_gateway(
@@ -149,6 +158,7 @@ def _identities(settings: Settings, store: Store, metrics: Metrics, clock: Clock
             connect_timeout_s=settings.gateway.connect_timeout_s,
             read_timeout_s=settings.gateway.read_timeout_s,
             on_request=metrics.gateway_request,
+            protection=Protection(settings.gateway.max_concurrent, budget, metrics.gateway_circuit),
         )
     )
 

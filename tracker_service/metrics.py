@@ -12,7 +12,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, Metric, generate_latest, values
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Metric,
+    generate_latest,
+    values,
+)
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
@@ -76,15 +84,28 @@ class Metrics:
             registry=self._registry,
         )
 
+        self._circuits = Gauge(
+            "tracker_gateway_circuit_open",
+            "1 while a process asks nothing, because nobody answered several times in a row.",
+            ["route"],
+            multiprocess_mode="livemax",
+            registry=self._registry,
+        )
+        for route in ("gateway", *_ROUTES):
+            self.gateway_circuit(route, is_open=False)
+
+    def gateway_circuit(self, route: str, is_open: bool) -> None:
+        """Note whether requests to a service behind the gateway, or to all, are held back."""
+        self._circuits.labels(_known(route)).set(is_open)
+
     def gateway_request(self, path: str, outcome: str, seconds: float) -> None:
         """Count a request to the gateway.
 
         Args:
             path: below the topology; its first part is the route.
         """
-        first = path.split("/", 1)[0]
-        route = first if first in _ROUTES else "other"
-        self._gateway.labels(route, outcome).observe(seconds)
+        route = path.split("/", 1)[0]
+        self._gateway.labels(_known(route), outcome).observe(seconds)
 
     def http_request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count a request to the API.
@@ -106,9 +127,23 @@ class Metrics:
         return generate_latest(_added_up(self._registry)) + generate_latest(_Levels(levels))
 
 
+def _known(route: str) -> str:
+    """Return a route that may be a label: there are few."""
+    return route if route in ("gateway", *_ROUTES) else "other"
+
+
+def _forget_the_dead(directory: Path) -> None:
+    """Remove what processes that are gone have said about the present."""
+    for file in directory.glob("gauge_live*_*.db"):
+        pid = file.stem.rpartition("_")[2]
+        if not Path(f"/proc/{pid}").exists():
+            file.unlink(missing_ok=True)
+
+
 def _added_up(own: CollectorRegistry) -> CollectorRegistry:
     if not are_shared():
         return own
+    _forget_the_dead(Path(os.environ[_SHARED_DIRECTORY]))
     shared = CollectorRegistry()
     MultiProcessCollector(shared)  # type: ignore[no-untyped-call]
     return shared

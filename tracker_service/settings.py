@@ -63,6 +63,9 @@ class GatewaySettings(_Section):
     ca_file: Path | None = None  #: PEM with the authority of the gateway's certificate
     connect_timeout_s: Seconds = 3.05
     read_timeout_s: Seconds = 25  #: Knox itself gives up after 20 s
+    #: of one process; Knox opens at most 32 connections to each service behind it
+    max_concurrent: Count = 24
+    requests_per_s: Annotated[float, Field(gt=0)] = 25  #: of one worker to Oozie
 
     @field_validator("ca_file")
     @classmethod

@@ -1,0 +1,281 @@
+"""Spare a gateway: how many requests at once, how many a second, and none while it is dead."""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import Enum
+from threading import BoundedSemaphore, Lock
+
+import structlog
+
+from tracker_service.errors import GatewayUnavailable
+
+log = structlog.get_logger()
+
+GATEWAY = "gateway"  #: the name of the circuit that all requests pass
+FAILURES = 5  #: in a row; then nothing is asked for a while
+FIRST_PAUSE_S = 1.0
+LONGEST_PAUSE_S = 60.0
+PLACE_WAIT_S = 5.0  #: for one of the other requests to be over
+_BUDGET_WAIT_S = 60.0
+#: Ends of paths that are about many things, or about none.
+_LISTS = ("jobs", "apps", "v1")
+
+
+class Sign(Enum):
+    """What a request says about who was to answer it."""
+
+    ALIVE = "alive"
+    DEAD = "dead"
+    NONE = "none"  #: it says nothing
+
+
+@dataclass(slots=True)
+class Passage:
+    """One request on its way: what it says about the gateway and about the service behind it."""
+
+    gateway: Sign = Sign.NONE
+    service: Sign = Sign.NONE
+    reason: str = ""  #: why one of them is taken for dead
+
+
+class Circuit:
+    """Lets requests through until several in a row got no answer, then one now and then.
+
+    What only ever fails for one path says something about that path; it does not open the circuit.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        on_change: Callable[[str, bool], None],
+        monotonic: Callable[[], float],
+        rng: random.Random,
+    ) -> None:
+        self._name, self._on_change = name, on_change
+        self._monotonic, self._rng = monotonic, rng
+        self._lock = Lock()
+        self._failed: list[str] = []  #: paths, without an answer in between
+        self._pauses = 0  #: in a row; 0: closed
+        self._next_try = 0.0
+        self._is_probed = False
+        self._turn = 0  #: what entered in an earlier one says nothing any more
+
+    def look(self) -> None:
+        """Refuse what would not be let through now.
+
+        Raises:
+            GatewayUnavailable: says when the next request is let through.
+        """
+        with self._lock:
+            self._refuse_while_open()
+
+    def enter(self) -> int:
+        """Let a request through; `leave` must follow, with what is returned.
+
+        Raises:
+            GatewayUnavailable: as `look`.
+        """
+        with self._lock:
+            self._refuse_while_open()
+            if self._pauses:
+                self._is_probed = True
+                self._turn += 1
+            return self._turn
+
+    def leave(self, turn: int, sign: Sign, path: str, reason: str) -> None:
+        """Take in what came of a request.
+
+        Args:
+            turn: what `enter` returned.
+            path: below the topology.
+            reason: for the log.
+        """
+        with self._lock:
+            if turn != self._turn:
+                return
+            self._is_probed = False
+            if sign is Sign.DEAD:
+                self._fail(path, reason)
+            elif sign is Sign.ALIVE:
+                self._failed.clear()
+                if self._pauses:
+                    self._close()
+
+    def _refuse_while_open(self) -> None:
+        if not self._pauses:
+            return
+        left = max(self._next_try - self._monotonic(), FIRST_PAUSE_S if self._is_probed else 0.0)
+        if left > 0:
+            what = "the gateway" if self._name == GATEWAY else f"{self._name} behind the gateway"
+            raise GatewayUnavailable(
+                f"{what} did not answer {FAILURES} times in a row; it is asked again in "
+                f"{math.ceil(left)} s",
+                retry_after_s=math.ceil(left),
+            )
+
+    def _fail(self, path: str, reason: str) -> None:
+        self._failed = [*self._failed[1 - FAILURES :], path]
+        is_general = len(set(self._failed)) > 1 or path.rstrip("/").endswith(_LISTS)
+        if self._pauses or (len(self._failed) == FAILURES and is_general):
+            self._open(reason)
+
+    def _open(self, reason: str) -> None:
+        pause = min(FIRST_PAUSE_S * 2.0 ** min(self._pauses, 20), LONGEST_PAUSE_S)
+        pause *= self._rng.uniform(0.7, 1.0)  # not all processes at the same instant
+        self._pauses += 1
+        self._turn += 1
+        self._next_try = self._monotonic() + pause
+        log.warning("circuit_opened", route=self._name, next_try_s=round(pause, 1), reason=reason)
+        self._on_change(self._name, True)
+
+    def _close(self) -> None:
+        log.info("circuit_closed", route=self._name, tries=self._pauses)
+        self._pauses = 0
+        self._turn += 1
+        self._on_change(self._name, False)
+
+
+class Budget:
+    """So many requests a second, in the order in which they ask; a few may go at once."""
+
+    def __init__(
+        self,
+        per_s: float,
+        burst: float | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """Start with all of the burst unused.
+
+        Args:
+            burst: how many go at once after a silence; without it those of a fifth of a second.
+        """
+        self._step_s = 1 / per_s
+        self._burst_s = (max(1.0, per_s / 5) if burst is None else burst) * self._step_s
+        self._monotonic, self._sleep = monotonic, sleep
+        self._paid_until = float("-inf")
+        self._lock = Lock()
+
+    def take(self, n: int = 1) -> float:
+        """Take the right to n requests; they are this caller's, also if it does not wait.
+
+        Returns:
+            seconds to wait before they may be sent.
+        """
+        with self._lock:
+            return self._take(n, self._monotonic())
+
+    def wait(self, n: int = 1, timeout_s: float = _BUDGET_WAIT_S) -> bool:
+        """Wait for the right to n requests.
+
+        Returns:
+            False, at once and with nothing taken, if it would take longer than the time-out.
+        """
+        with self._lock:
+            now = self._monotonic()
+            if self._ahead(n, now) > timeout_s:
+                return False
+            pause = self._take(n, now)
+        if pause > 0:
+            self._sleep(pause)
+        return True
+
+    def ahead_s(self) -> float:
+        """Return how long the next request would have to wait: 0 while there is enough."""
+        with self._lock:
+            return self._ahead(1, self._monotonic())
+
+    def _ahead(self, n: int, now: float) -> float:
+        paid = max(self._paid_until, now) + n * self._step_s
+        return max(0.0, paid - now - max(self._burst_s, n * self._step_s))
+
+    def _take(self, n: int, now: float) -> float:
+        ahead = self._ahead(n, now)
+        self._paid_until = max(self._paid_until, now) + n * self._step_s
+        return ahead
+
+
+class Protection:
+    """What one process applies to everything that it asks of one gateway."""
+
+    def __init__(
+        self,
+        max_concurrent: int = 24,
+        budget: Budget | None = None,
+        on_circuit: Callable[[str, bool], None] = lambda *_: None,
+        monotonic: Callable[[], float] = time.monotonic,
+        place_wait_s: float = PLACE_WAIT_S,
+    ) -> None:
+        """Begin with all circuits closed.
+
+        Args:
+            max_concurrent: requests at the same time; bodies that stream do not count.
+            budget: of the requests to Oozie; None: they are never held up.
+            on_circuit: is told the route and whether its circuit is open, at each change.
+        """
+        self._budget, self._places = budget, BoundedSemaphore(max_concurrent)
+        self._max_concurrent, self._place_wait_s = max_concurrent, place_wait_s
+        self._on_circuit, self._monotonic = on_circuit, monotonic
+        self._rng = random.Random()  # noqa: S311 - it is for jitter
+        self._circuits: dict[str, Circuit] = {}
+        self._lock = Lock()
+
+    @contextmanager
+    def admitted(self, path: str, *, is_streamed: bool = False) -> Iterator[Passage]:
+        """Hold a place while a request is on its way; the block says what came of it.
+
+        A dead service closes its own route, a gateway that takes no connection closes all.
+
+        Args:
+            path: below the topology; its first part is the route.
+            is_streamed: what is sent comes from elsewhere as it is needed: waiting for a place with
+                a place in hand could go round in a circle, so it needs none.
+
+        Raises:
+            GatewayUnavailable: a circuit is open, or there was no place in time.
+        """
+        route = path.split("/", 1)[0]
+        gateway, service = self._circuit(GATEWAY), self._circuit(route)
+        gateway.look()
+        service.look()
+        if self._budget and route == "oozie" and not self._budget.wait():
+            raise GatewayUnavailable("too many requests wait for their turn at the gateway")
+        passage = Passage()
+        with self._place(is_streamed):
+            at_gateway = gateway.enter()
+            try:
+                at_service = service.enter()
+                try:
+                    yield passage
+                finally:
+                    service.leave(at_service, passage.service, path, passage.reason)
+            finally:
+                gateway.leave(at_gateway, passage.gateway, path, passage.reason)
+
+    def _circuit(self, route: str) -> Circuit:
+        with self._lock:
+            if route not in self._circuits:
+                self._circuits[route] = Circuit(route, self._on_circuit, self._monotonic, self._rng)
+            return self._circuits[route]
+
+    @contextmanager
+    def _place(self, is_streamed: bool) -> Iterator[None]:
+        if is_streamed:
+            yield
+            return
+        if not self._places.acquire(timeout=self._place_wait_s):
+            raise GatewayUnavailable(
+                f"{self._max_concurrent} requests to the gateway are on their way and none has "
+                f"been answered for {self._place_wait_s:g} s",
+                retry_after_s=math.ceil(self._place_wait_s),
+            )
+        try:
+            yield
+        finally:
+            self._places.release()
