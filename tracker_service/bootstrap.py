@@ -28,7 +28,7 @@ from tracker_service.metrics import Metrics
 from tracker_service.settings import CopySettings, GatewaySettings, Settings
 from tracker_service.sources.access import ClusterAccess
 from tracker_service.sources.gateway import AccessPool, BasicCredential, Gateway, checked_gateway
-from tracker_service.sources.protection import Pace, Protection
+from tracker_service.sources.protection import Protection
 from tracker_service.store.credentials import Seal
 from tracker_service.store.engine import Store
 from tracker_service.tracking.completion import Completion
@@ -36,7 +36,7 @@ from tracker_service.tracking.hints import Hints
 from tracker_service.tracking.intake import Intake
 from tracker_service.tracking.lookup import Lookup
 from tracker_service.tracking.notifications import Notifications
-from tracker_service.tracking.places import Places
+from tracker_service.tracking.places import Pace, Places
 from tracker_service.tracking.poller import Poller
 from tracker_service.tracking.reruns import Reruns
 from tracker_service.tracking.schedule import Schedule
@@ -116,6 +116,7 @@ def build_worker(settings: Settings, clock: Clock = utc_now) -> Worker:
         asked_as=identities.asked_as,
         batch_size=_REQUESTS_IN_A_BATCH * polling.ids_per_request,
     )
+    # Polling waits its turn; callers' requests never do.
     pace = Pace(settings.gateway.requests_per_s)
     places = Places(settings.worker.threads, pace.wait)
     # Polls and copies have threads of their own: long copies are not to make states old.
@@ -168,8 +169,8 @@ def _identities(settings: Settings, store: Store, metrics: Metrics, clock: Clock
             ca_file=settings.gateway.ca_file,
             connect_timeout_s=settings.gateway.connect_timeout_s,
             read_timeout_s=settings.gateway.read_timeout_s,
-            protection=Protection(on_open=metrics.gateway_rests),
             on_request=metrics.gateway_request,
+            protection=Protection(settings.gateway.max_concurrent, metrics.gateway_circuit),
         )
     )
 

@@ -69,6 +69,10 @@ class GatewayError(TrackerError):
 class GatewayUnavailable(GatewayError):
     """The gateway or the service behind it cannot answer right now; try again later."""
 
+    def __init__(self, message: str | None = None, *, retry_after_s: int | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s  #: None: nobody knows
+
 
 class CredentialsRefused(GatewayError):
     """The gateway refuses these credentials; check user name and password."""

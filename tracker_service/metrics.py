@@ -12,7 +12,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, Metric, generate_latest, values
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Metric,
+    generate_latest,
+    values,
+)
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
@@ -70,17 +78,25 @@ class Metrics:
             buckets=_SECONDS,
             registry=self._registry,
         )
-        self._rests = Counter(
-            "tracker_gateway_rests",
-            "Times that a service behind the gateway was left alone, because it did not answer.",
-            ["route"],
-            registry=self._registry,
-        )
         self._lease_losses = Counter(
             "tracker_lease_losses",
             "Writes that were refused because another worker had taken over.",
             registry=self._registry,
         )
+
+        self._circuits = Gauge(
+            "tracker_gateway_circuit_open",
+            "1 while a process asks nothing, because nobody answered several times in a row.",
+            ["route"],
+            multiprocess_mode="livemax",
+            registry=self._registry,
+        )
+        for route in ("gateway", *_ROUTES):
+            self.gateway_circuit(route, is_open=False)
+
+    def gateway_circuit(self, route: str, is_open: bool) -> None:
+        """Note whether requests to a service behind the gateway, or to all, are held back."""
+        self._circuits.labels(_known(route)).set(is_open)
 
     def gateway_request(self, path: str, outcome: str, seconds: float) -> None:
         """Count a request to the gateway.
@@ -88,11 +104,8 @@ class Metrics:
         Args:
             path: below the topology; its first part is the route.
         """
-        self._gateway.labels(_route(path), outcome).observe(seconds)
-
-    def gateway_rests(self, path: str) -> None:
-        """Count that a service behind the gateway is left alone for a while."""
-        self._rests.labels(_route(path)).inc()
+        route = path.split("/", 1)[0]
+        self._gateway.labels(_known(route), outcome).observe(seconds)
 
     def http_request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count a request to the API.
@@ -119,14 +132,23 @@ class Metrics:
         return generate_latest(_added_up(self._registry)) + generate_latest(_Levels(levels))
 
 
-def _route(path: str) -> str:
-    first = path.split("/", 1)[0]
-    return first if first in _ROUTES else "other"
+def _known(route: str) -> str:
+    """Return a route that may be a label: there are few."""
+    return route if route in ("gateway", *_ROUTES) else "other"
+
+
+def _forget_the_dead(directory: Path) -> None:
+    """Remove what processes that are gone have said about the present."""
+    for file in directory.glob("gauge_live*_*.db"):
+        pid = file.stem.rpartition("_")[2]
+        if not Path(f"/proc/{pid}").exists():
+            file.unlink(missing_ok=True)
 
 
 def _added_up(own: CollectorRegistry) -> CollectorRegistry:
     if not are_shared():
         return own
+    _forget_the_dead(Path(os.environ[_SHARED_DIRECTORY]))
     shared = CollectorRegistry()
     MultiProcessCollector(shared)  # type: ignore[no-untyped-call]
     return shared

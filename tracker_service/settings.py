@@ -65,6 +65,8 @@ class GatewaySettings(_Section):
     ca_file: Path | None = None  #: PEM with the authority of the gateway's certificate
     connect_timeout_s: Seconds = 3.05
     read_timeout_s: Seconds = 25  #: Knox itself gives up after 20 s
+    #: of one process; Knox opens at most 32 connections to each service behind it
+    max_concurrent: Count = 24
     requests_per_s: Rate = 50  #: of polling, by all workers together
     #: asks about everybody's jobs, in place of each user's own credential; logs are still copied
     #: and read as the user

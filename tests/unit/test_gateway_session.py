@@ -14,7 +14,7 @@ from tracker_service.errors import (
     RequestRefused,
 )
 from tracker_service.sources.gateway import AccessPool, BasicCredential, Gateway
-from tracker_service.sources.protection import PLACES
+PLACES = 32
 
 HTML = b"<html><title>Error 500 java.io.IOException: Service connectivity error.</title></html>"
 GUEST = "Basic Z3Vlc3Q6Z3Vlc3QtcGFzc3dvcmQ="

@@ -85,8 +85,14 @@ def _tracker_error(error: TrackerError) -> Response:
         return response
     for kind in type(error).__mro__:
         if kind in _STATUS:
-            return problem(_STATUS[kind], str(error))
+            return _with_time(problem(_STATUS[kind], str(error)), error)
     return _unexpected(error)
+
+
+def _with_time(response: Response, error: TrackerError) -> Response:
+    if isinstance(error, GatewayUnavailable) and error.retry_after_s is not None:
+        response.headers["Retry-After"] = str(error.retry_after_s)
+    return response
 
 
 def _http_error(error: HTTPException) -> Response:

@@ -1,26 +1,19 @@
-"""Speak HTTP with one Knox topology: sessions, time-outs, retries, and errors by their meaning."""
+"""Speak HTTP with one Knox topology: sessions, their cookies, and errors by their meaning."""
 
 from __future__ import annotations
 
 import json
 import ssl
-import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
-from types import TracebackType
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, TypeVar
 from urllib.parse import urlsplit
 
 import requests
-from requests.adapters import HTTPAdapter
 from requests.auth import HTTPBasicAuth
-from urllib3.connectionpool import ConnectionPool
-from urllib3.exceptions import ReadTimeoutError
-from urllib3.response import BaseHTTPResponse
-from urllib3.util.retry import Retry
 
 from tracker_service.errors import (
     AccessDenied,
@@ -29,11 +22,9 @@ from tracker_service.errors import (
     GatewayUnavailable,
     RequestRefused,
 )
-from tracker_service.sources.protection import PLACES, Protection
+from tracker_service.sources.protection import Protection
+from tracker_service.sources.transport import Transport, cause
 
-MAX_JSON_BYTES = 64 * 1024 * 1024  #: a listing of 100,000 files has 25 MB
-JSON_DEADLINE_S = 60.0  #: for a whole answer, however slowly it drips
-CHUNK_BYTES = 64 * 1024
 _KEPT_SESSIONS = 1000
 
 
@@ -53,59 +44,15 @@ class Gateway:
     ca_file: Path | None = None
     connect_timeout_s: float = 3.05
     read_timeout_s: float = 25.0
-    protection: Protection = field(default_factory=Protection)  #: of all sessions together
+    connections: int = 32  #: Knox itself opens at most 32 to each service behind it
     #: is told the path below the topology, the outcome and the seconds of each request
     on_request: Callable[[str, str, float], None] = lambda *_: None
+    #: what all sessions of this process share, so that they spare the gateway together
+    protection: Protection = field(default_factory=Protection, repr=False, compare=False)
 
     def session(self, credential: BasicCredential) -> GatewaySession:
         """Return a new session of one identity, with a cookie jar of its own."""
         return GatewaySession(self, credential)
-
-    def path_of(self, request: requests.PreparedRequest) -> str:
-        """Return the path of a request below the topology, without the query."""
-        path = urlsplit(request.url or "").path.removeprefix(urlsplit(self.url).path)
-        return path.lstrip("/")
-
-
-class _Retry(Retry):
-    """Tries again what failed; but who has waited for an answer has waited long enough."""
-
-    def increment(
-        self,
-        method: str | None = None,
-        url: str | None = None,
-        response: BaseHTTPResponse | None = None,
-        error: Exception | None = None,
-        _pool: ConnectionPool | None = None,
-        _stacktrace: TracebackType | None = None,
-    ) -> Self:
-        """Return the retries that are left, or raise the error."""
-        if isinstance(error, ReadTimeoutError):
-            raise error
-        return super().increment(method, url, response, error, _pool, _stacktrace)
-
-
-class _Adapter(HTTPAdapter):
-    """Sends each request, also each hop of a redirect, under the protection of the gateway."""
-
-    def __init__(self, gateway: Gateway, retries: Retry) -> None:
-        super().__init__(max_retries=retries, pool_maxsize=PLACES)
-        self._gateway = gateway
-
-    def send(
-        self,
-        request: requests.PreparedRequest,
-        stream: bool = False,
-        timeout: Any = None,  # noqa: ANN401
-        verify: bool | str = True,
-        cert: Any = None,  # noqa: ANN401
-        proxies: Mapping[str, str] | None = None,
-    ) -> requests.Response:
-        route = self._gateway.path_of(request).split("/", 1)[0]
-        with self._gateway.protection.request(route) as attempt:
-            response = super().send(request, stream, timeout, verify, cert, proxies)
-            attempt.was_answered = response.status_code < 500
-        return response
 
 
 class GatewaySession(requests.Session):
@@ -122,17 +69,9 @@ class GatewaySession(requests.Session):
         self.user = credential.user
         self.auth = HTTPBasicAuth(credential.user.encode(), credential.password.encode())
         self.verify = str(gateway.ca_file) if gateway.ca_file else True
-        # Connect errors never reached the server, so each method may be tried again; the rest
-        # only where a repetition changes nothing.
-        retries = _Retry(
-            total=2,
-            status_forcelist=(502, 503, 504),
-            allowed_methods=("GET", "HEAD"),
-            backoff_factor=0.1,
-            raise_on_status=False,
-            respect_retry_after_header=False,
+        adapter = Transport(
+            gateway.url, gateway.protection, gateway.connections, gateway.on_request
         )
-        adapter = _Adapter(gateway, retries)
         self.mount("https://", adapter)
         self.mount("http://", adapter)
 
@@ -149,18 +88,16 @@ class GatewaySession(requests.Session):
 
         Raises:
             CredentialsRefused: 401 of the gateway. Knox says the same while its LDAP is down.
-            GatewayUnavailable: no answer, an answer that is no answer, or a redirect elsewhere.
+            GatewayUnavailable: no answer, not a whole one, an answer that is no answer, a redirect
+                elsewhere; or the request was not sent, to spare the gateway.
         """
         self._refuse_foreign(request.url or "")
         if kwargs.get("timeout") is None:
             kwargs["timeout"] = (self.gateway.connect_timeout_s, self.gateway.read_timeout_s)
-        began = time.monotonic()
         try:
             response = super().send(request, **kwargs)
         except (requests.RequestException, ssl.SSLError) as error:
-            self._tell(request, "no_answer", began)
-            raise GatewayUnavailable(f"{self._place(request)}: {_cause(error)}") from error
-        self._tell(request, _outcome(response.status_code), began)
+            raise GatewayUnavailable(f"{self._place(request)}: {cause(error)}") from error
         if response.status_code == 401 and "oozie-error-code" not in response.headers:
             response.close()
             raise CredentialsRefused(f"the gateway refuses the credentials of {self.user}")
@@ -189,7 +126,6 @@ class GatewaySession(requests.Session):
         Raises:
             GatewayUnavailable: also for a body that is too long or arrives too slowly.
         """
-        began = time.monotonic()
         response = self.request(
             method,
             f"{self.gateway.url}/{path}",
@@ -197,19 +133,8 @@ class GatewaySession(requests.Session):
             data=data,
             headers=headers,
             allow_redirects=False,
-            stream=True,
         )
-        body = bytearray()
-        try:
-            for chunk in response.iter_content(CHUNK_BYTES):
-                body += chunk
-                if len(body) > MAX_JSON_BYTES or time.monotonic() - began > JSON_DEADLINE_S:
-                    raise GatewayUnavailable(f"{path}: the answer is too long or too slow")
-        except requests.RequestException as error:
-            raise GatewayUnavailable(f"{path}: {_cause(error)}") from error
-        finally:
-            response.close()
-        return Answer(path, response.status_code, response.headers, bytes(body))
+        return Answer(path, response.status_code, response.headers, response.content)
 
     def _refuse_foreign(self, url: str) -> None:
         ours, theirs = urlsplit(self.gateway.url), urlsplit(url)
@@ -219,12 +144,10 @@ class GatewaySession(requests.Session):
                 "gateway itself; correct gateway.frontend.url there"
             )
 
-    def _tell(self, request: requests.PreparedRequest, outcome: str, began: float) -> None:
-        self.gateway.on_request(self.gateway.path_of(request), outcome, time.monotonic() - began)
-
     def _place(self, request: requests.PreparedRequest) -> str:
         """Name a request in an error: without its query, which may hold a signed location."""
-        return f"{request.method} {self.gateway.path_of(request) or '/'} at {self.gateway.url}"
+        path = urlsplit(request.url or "").path.removeprefix(urlsplit(self.gateway.url).path)
+        return f"{request.method} {path.lstrip('/') or '/'} at {self.gateway.url}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,14 +188,6 @@ class Answer:
         return told or f"{self.path}: answered {self.status}"
 
 
-def _outcome(status: int) -> str:
-    """Return what came of a request, in one word of few."""
-    if status < 400:
-        return "ok"
-    named = {401: "unauthenticated", 403: "denied", 404: "not_found"}
-    return named.get(status, "refused" if status < 500 else "broken")
-
-
 def remote_message(body: bytes) -> str | None:
     """Return the first line of Hadoop's `RemoteException`: the rest is a Java stack trace."""
     try:
@@ -280,20 +195,6 @@ def remote_message(body: bytes) -> str | None:
     except (ValueError, KeyError, TypeError):
         return None
     return str(message).strip().splitlines()[0] if message else None
-
-
-def _cause(error: Exception) -> str:
-    """Say in a few words why there was no answer."""
-    if isinstance(error, requests.exceptions.SSLError):
-        reason = getattr(error.args[0], "reason", error)
-        return f"TLS failed: {reason}; is TRACKER_GATEWAY__CA_FILE the gateway's authority?"
-    if isinstance(error, requests.ConnectTimeout):
-        return "no connection in time"
-    if isinstance(error, requests.Timeout):
-        return "no answer in time"
-    if isinstance(error, requests.exceptions.ChunkedEncodingError):
-        return "the answer broke off"
-    return "no connection"
 
 
 def checked_gateway(gateway: Gateway) -> Gateway:

@@ -1,12 +1,14 @@
-"""Protect a gateway from this process: few requests at once, at a pace, none while it is away."""
+"""Spare a gateway: so many requests at once, and none while it is dead."""
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import Enum
 from threading import BoundedSemaphore, Lock
 
 import structlog
@@ -15,155 +17,200 @@ from tracker_service.errors import GatewayUnavailable
 
 log = structlog.get_logger()
 
-PLACES = 32  #: Knox itself opens at most 32 connections to each service behind it
-_PLACE_WAIT_S = 10.0
-_FAILURES_IN_A_ROW = 5
-_FIRST_REST_S = 1.0
-_LONGEST_REST_S = 15.0
-_BURST_S = 0.25  #: what was not asked for in this time may be asked for at once
+GATEWAY = "gateway"  #: the name of the circuit that all requests pass
+FAILURES = 5  #: in a row; then nothing is asked for a while
+FIRST_PAUSE_S = 1.0
+LONGEST_PAUSE_S = 60.0
+PLACE_WAIT_S = 5.0  #: for one of the other requests to be over
+#: Ends of paths that are about many things, or about none.
+_LISTS = ("jobs", "apps", "v1")
 
 
-class Breaker:
-    """Lets nobody wait for a service that does not answer.
+class Sign(Enum):
+    """What a request says about who was to answer it."""
 
-    After some failures in a row it is open: requests fail at once. After a rest one request may
-    try (half-open); if it succeeds all may, if not the rest is twice as long.
+    ALIVE = "alive"
+    DEAD = "dead"
+    NONE = "none"  #: it says nothing
+
+
+@dataclass(slots=True)
+class Passage:
+    """One request on its way: what it says about the gateway and about the service behind it."""
+
+    gateway: Sign = Sign.NONE
+    service: Sign = Sign.NONE
+    reason: str = ""  #: why one of them is taken for dead
+
+
+class Circuit:
+    """Lets requests through until several in a row got no answer, then one now and then.
+
+    What only ever fails for one path says something about that path; it does not open the circuit.
     """
 
     def __init__(
         self,
-        route: str,
-        on_open: Callable[[str], None] = lambda _: None,
-        now: Callable[[], float] = time.monotonic,
+        name: str,
+        on_change: Callable[[str, bool], None],
+        monotonic: Callable[[], float],
+        rng: random.Random,
     ) -> None:
-        self._route, self._on_open, self._now = route, on_open, now
-        self._failures = 0
-        self._rests = 0  # in a row; 0 while it is closed
-        self._open_until = 0.0
-        self._is_probing = False
+        self._name, self._on_change = name, on_change
+        self._monotonic, self._rng = monotonic, rng
         self._lock = Lock()
+        self._failed: list[str] = []  #: paths, without an answer in between
+        self._pauses = 0  #: in a row; 0: closed
+        self._next_try = 0.0
+        self._is_probed = False
+        self._turn = 0  #: what entered in an earlier one says nothing any more
 
-    def enter(self) -> None:
-        """Begin a request.
+    def look(self) -> None:
+        """Refuse what would not be let through now.
 
         Raises:
-            GatewayUnavailable: it is open; says for how long.
+            GatewayUnavailable: says when the next request is let through.
         """
         with self._lock:
-            if not self._rests:
-                return
-            rest = self._open_until - self._now()
-            if rest > 0 or self._is_probing:
-                raise GatewayUnavailable(
-                    f"{self._route} did not answer {_FAILURES_IN_A_ROW} times in a row; it is "
-                    f"asked again in {max(rest, 1):.0f} s"
-                )
-            self._is_probing = True
+            self._refuse_while_open()
 
-    def leave(self, *, was_answered: bool) -> None:
-        """End a request."""
+    def enter(self) -> int:
+        """Let a request through; `leave` must follow, with what is returned.
+
+        Raises:
+            GatewayUnavailable: as `look`.
+        """
         with self._lock:
-            if was_answered:
-                was_open = self._rests > 0
-                self._failures, self._rests, self._is_probing = 0, 0, False
-                if was_open:
-                    log.info("gateway_answers_again", route=self._route)
+            self._refuse_while_open()
+            if self._pauses:
+                self._is_probed = True
+                self._turn += 1
+            return self._turn
+
+    def leave(self, turn: int, sign: Sign, path: str, reason: str) -> None:
+        """Take in what came of a request.
+
+        Args:
+            turn: what `enter` returned.
+            path: below the topology.
+            reason: for the log.
+        """
+        with self._lock:
+            if turn != self._turn:
                 return
-            self._failures += 1
-            if self._is_probing or (not self._rests and self._failures >= _FAILURES_IN_A_ROW):
-                self._open()
+            self._is_probed = False
+            if sign is Sign.DEAD:
+                self._fail(path, reason)
+            elif sign is Sign.ALIVE:
+                self._failed.clear()
+                if self._pauses:
+                    self._close()
 
-    def _open(self) -> None:
-        longest = min(_FIRST_REST_S * 2.0**self._rests, _LONGEST_REST_S)
-        rest = longest * random.uniform(0.7, 1.0)  # noqa: S311
-        self._rests = min(self._rests + 1, 20)
-        self._open_until, self._is_probing = self._now() + rest, False
-        log.warning("gateway_rests", route=self._route, seconds=round(rest, 1))
-        self._on_open(self._route)
+    def _refuse_while_open(self) -> None:
+        if not self._pauses:
+            return
+        left = max(self._next_try - self._monotonic(), FIRST_PAUSE_S if self._is_probed else 0.0)
+        if left > 0:
+            what = "the gateway" if self._name == GATEWAY else f"{self._name} behind the gateway"
+            raise GatewayUnavailable(
+                f"{what} did not answer {FAILURES} times in a row; it is asked again in "
+                f"{math.ceil(left)} s",
+                retry_after_s=math.ceil(left),
+            )
 
+    def _fail(self, path: str, reason: str) -> None:
+        self._failed = [*self._failed[1 - FAILURES :], path]
+        is_general = len(set(self._failed)) > 1 or path.rstrip("/").endswith(_LISTS)
+        if self._pauses or (len(self._failed) == FAILURES and is_general):
+            self._open(reason)
 
-@dataclass(slots=True)
-class Attempt:
-    """A request that is under way."""
+    def _open(self, reason: str) -> None:
+        pause = min(FIRST_PAUSE_S * 2.0 ** min(self._pauses, 20), LONGEST_PAUSE_S)
+        pause *= self._rng.uniform(0.7, 1.0)  # not all processes at the same instant
+        self._pauses += 1
+        self._turn += 1
+        self._next_try = self._monotonic() + pause
+        log.warning("circuit_opened", route=self._name, next_try_s=round(pause, 1), reason=reason)
+        self._on_change(self._name, True)
 
-    was_answered: bool = False
+    def _close(self) -> None:
+        log.info("circuit_closed", route=self._name, tries=self._pauses)
+        self._pauses = 0
+        self._turn += 1
+        self._on_change(self._name, False)
 
 
 class Protection:
-    """What all sessions of one process and gateway share."""
+    """What one process applies to everything that it asks of one gateway."""
 
     def __init__(
         self,
-        places: int = PLACES,
-        on_open: Callable[[str], None] = lambda _: None,
-        place_wait_s: float = _PLACE_WAIT_S,
+        max_concurrent: int = 24,
+        on_circuit: Callable[[str, bool], None] = lambda *_: None,
+        monotonic: Callable[[], float] = time.monotonic,
+        place_wait_s: float = PLACE_WAIT_S,
     ) -> None:
-        """Make a protection.
+        """Begin with all circuits closed.
 
         Args:
-            places: requests at the same time, each until its answer begins.
-            on_open: is told the route of each breaker that opens.
-            place_wait_s: for so long a request waits for a place.
+            max_concurrent: requests at the same time; bodies that stream do not count.
+            on_circuit: is told the route and whether its circuit is open, at each change.
         """
-        self._places, self._count = BoundedSemaphore(places), places
-        self._on_open, self._place_wait_s = on_open, place_wait_s
-        self._breakers: dict[str, Breaker] = {}
+        self._places = BoundedSemaphore(max_concurrent)
+        self._max_concurrent, self._place_wait_s = max_concurrent, place_wait_s
+        self._on_circuit, self._monotonic = on_circuit, monotonic
+        self._rng = random.Random()  # noqa: S311 - it is for jitter
+        self._circuits: dict[str, Circuit] = {}
         self._lock = Lock()
 
     @contextmanager
-    def request(self, route: str) -> Iterator[Attempt]:
-        """Guard one request; the block notes whether it was answered.
+    def admitted(self, path: str, *, is_streamed: bool = False) -> Iterator[Passage]:
+        """Hold a place while a request is on its way; the block says what came of it.
+
+        A dead service closes its own route, a gateway that takes no connection closes all.
 
         Args:
-            route: the service behind the gateway: a dead Oozie closes no way to HDFS.
+            path: below the topology; its first part is the route.
+            is_streamed: what is sent comes from elsewhere as it is needed: waiting for a place with
+                a place in hand could go round in a circle, so it needs none.
 
         Raises:
-            GatewayUnavailable: the route rests, or there was no place in time.
+            GatewayUnavailable: a circuit is open, or there was no place in time.
         """
-        breaker = self._breaker(route)
-        if not self._places.acquire(timeout=self._place_wait_s):
-            raise GatewayUnavailable(f"{self._count} requests wait for the gateway already")
-        try:
-            breaker.enter()
-            attempt = Attempt()
+        route = path.split("/", 1)[0]
+        gateway, service = self._circuit(GATEWAY), self._circuit(route)
+        gateway.look()
+        service.look()
+        passage = Passage()
+        with self._place(is_streamed):
+            at_gateway = gateway.enter()
             try:
-                yield attempt
+                at_service = service.enter()
+                try:
+                    yield passage
+                finally:
+                    service.leave(at_service, passage.service, path, passage.reason)
             finally:
-                breaker.leave(was_answered=attempt.was_answered)
+                gateway.leave(at_gateway, passage.gateway, path, passage.reason)
+
+    def _circuit(self, route: str) -> Circuit:
+        with self._lock:
+            if route not in self._circuits:
+                self._circuits[route] = Circuit(route, self._on_circuit, self._monotonic, self._rng)
+            return self._circuits[route]
+
+    @contextmanager
+    def _place(self, is_streamed: bool) -> Iterator[None]:
+        if is_streamed:
+            yield
+            return
+        if not self._places.acquire(timeout=self._place_wait_s):
+            raise GatewayUnavailable(
+                f"{self._max_concurrent} requests to the gateway are on their way and none has "
+                f"been answered for {self._place_wait_s:g} s",
+                retry_after_s=math.ceil(self._place_wait_s),
+            )
+        try:
+            yield
         finally:
             self._places.release()
-
-    def _breaker(self, route: str) -> Breaker:
-        with self._lock:
-            if route not in self._breakers:
-                self._breakers[route] = Breaker(route, self._on_open)
-            return self._breakers[route]
-
-
-class Pace:
-    """Lets requests pass at a rate, in the order in which they came."""
-
-    def __init__(
-        self,
-        per_s: float,
-        now: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
-        self._per_s, self._now, self._sleep = per_s, now, sleep
-        self._sharers = 1
-        self._next = float("-inf")
-        self._lock = Lock()
-
-    def share(self, sharers: int) -> None:
-        """Leave to others their part of the rate: so many ask the same gateway."""
-        with self._lock:
-            self._sharers = max(1, sharers)
-
-    def wait(self) -> None:
-        """Return when the next request may be made."""
-        with self._lock:
-            now = self._now()
-            mine = max(self._next, now - _BURST_S)
-            self._next = mine + self._sharers / self._per_s
-        if mine > now:
-            self._sleep(mine - now)

@@ -6,6 +6,37 @@ import time
 from collections.abc import Callable
 from threading import Lock
 
+_BURST_S = 0.25  #: what was not asked for in this time may be asked for at once
+
+
+class Pace:
+    """Lets requests pass at a rate, in the order in which they came."""
+
+    def __init__(
+        self,
+        per_s: float,
+        now: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._per_s, self._now, self._sleep = per_s, now, sleep
+        self._sharers = 1
+        self._next = float("-inf")
+        self._lock = Lock()
+
+    def share(self, sharers: int) -> None:
+        """Leave to others their part of the rate: so many ask the same gateway."""
+        with self._lock:
+            self._sharers = max(1, sharers)
+
+    def wait(self) -> None:
+        """Return when the next request may be made."""
+        with self._lock:
+            now = self._now()
+            mine = max(self._next, now - _BURST_S)
+            self._next = mine + self._sharers / self._per_s
+        if mine > now:
+            self._sleep(mine - now)
+
 
 class Places:
     """The places of a worker's polling threads."""

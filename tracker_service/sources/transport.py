@@ -1,0 +1,247 @@
+"""Carry one request to the gateway: retries, protection, and an end to every answer."""
+
+from __future__ import annotations
+
+import io
+import ssl
+import time
+from collections.abc import Callable
+from http.client import HTTPResponse
+from socket import socket
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import ConnectionPool
+from urllib3.exceptions import MaxRetryError, NewConnectionError, ReadTimeoutError
+from urllib3.response import BaseHTTPResponse
+from urllib3.util.retry import Retry
+
+from tracker_service.sources.protection import Passage, Protection, Sign
+
+MAX_ANSWER_BYTES = 64 * 1024 * 1024  #: a listing of 100,000 files has 25 MB
+ANSWER_DEADLINE_S = 60.0  #: for a whole answer that is not streamed, however slowly it drips
+SLOWEST_BYTES_PER_S = 1024  #: of what is waited for; less is no answer
+_CHUNK_BYTES = 16 * 1024
+
+
+class AnswerTooLong(requests.RequestException):
+    """An answer has more bytes than any that is expected."""
+
+
+class _Paced(io.RawIOBase):
+    """What comes from a socket, as long as it comes: a drip ends as a silence does.
+
+    Only the time spent waiting for the gateway counts, not that of a slow reader.
+    """
+
+    def __init__(self, raw: io.RawIOBase, window_s: float) -> None:
+        self._raw, self._window_s = raw, window_s
+        self._waited_s, self._bytes = 0.0, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int | None:  # noqa: ANN401
+        began = time.monotonic()
+        count = self._raw.readinto(buffer)
+        self._waited_s += time.monotonic() - began
+        self._bytes += count or 0
+        if self._waited_s >= self._window_s:
+            if count and self._bytes < self._waited_s * SLOWEST_BYTES_PER_S:
+                raise TimeoutError("it only drips")
+            self._waited_s, self._bytes = 0.0, 0
+        return count
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _PacedResponse(HTTPResponse):
+    """An answer whose headers and body come at a pace."""
+
+    def __init__(self, sock: socket, *args: Any, **named: Any) -> None:  # noqa: ANN401
+        super().__init__(sock, *args, **named)
+        if read_timeout_s := sock.gettimeout():
+            raw = self.fp.detach()
+            # Who begins to answer just in time gets the same time again.
+            self.fp = io.BufferedReader(_Paced(raw, 2 * read_timeout_s))
+
+
+class _Connection(HTTPConnection):
+    response_class = _PacedResponse
+
+
+class _TlsConnection(HTTPSConnection):
+    response_class = _PacedResponse
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _TlsPool(HTTPSConnectionPool):
+    ConnectionCls = _TlsConnection
+
+
+class _Retry(Retry):
+    """Tries again what failed; but who has waited for an answer has waited long enough."""
+
+    def increment(
+        self,
+        method: str | None = None,
+        url: str | None = None,
+        response: BaseHTTPResponse | None = None,
+        error: Exception | None = None,
+        _pool: ConnectionPool | None = None,
+        _stacktrace: TracebackType | None = None,
+    ) -> Self:
+        """Return the retries that are left, or raise the error."""
+        if isinstance(error, ReadTimeoutError):
+            raise error
+        return super().increment(method, url, response, error, _pool, _stacktrace)
+
+
+class Transport(HTTPAdapter):
+    """Carries requests to one topology; what is not streamed is read to its end here."""
+
+    def __init__(
+        self,
+        url: str,
+        protection: Protection,
+        connections: int,
+        on_request: Callable[[str, str, float], None],
+    ) -> None:
+        """Open nothing yet.
+
+        Args:
+            url: of the topology.
+            on_request: is told the path below the topology, the outcome and the seconds.
+        """
+        self._topology = urlsplit(url).path
+        self._protection, self._on_request = protection, on_request
+        # Connect errors never reached the server, so each method may be tried again; the rest
+        # only where a repetition changes nothing.
+        retries = _Retry(
+            total=2,
+            status_forcelist=(502, 503, 504),
+            allowed_methods=("GET", "HEAD"),
+            backoff_factor=0.1,
+            raise_on_status=False,
+            respect_retry_after_header=False,
+        )
+        super().__init__(max_retries=retries, pool_maxsize=connections)
+
+    def init_poolmanager(self, *args: Any, **named: Any) -> None:  # noqa: ANN401
+        """Let all connections be such that no answer drips for ever."""
+        super().init_poolmanager(*args, **named)
+        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
+
+    def send(  # type: ignore[override]
+        self,
+        request: requests.PreparedRequest,
+        stream: bool = False,
+        **named: Any,  # noqa: ANN401
+    ) -> requests.Response:
+        """Carry one request once there is a place for it.
+
+        Raises:
+            GatewayUnavailable: it was not sent, to spare the gateway.
+            requests.RequestException: there was no answer, or not a whole one.
+        """
+        path = self.path_of(request)
+        is_streamed = not isinstance(request.body, (bytes, str, type(None)))
+        with self._protection.admitted(path, is_streamed=is_streamed) as passage:
+            began, outcome = time.monotonic(), "no_answer"
+            try:
+                response = super().send(request, stream=stream, **named)
+                if not stream:
+                    _read(response, began)
+                outcome = _outcome(response.status_code)
+                _judge_answer(passage, response)
+            except (requests.RequestException, ssl.SSLError) as error:
+                _judge_error(passage, error)
+                raise
+            finally:
+                self._on_request(path, outcome, time.monotonic() - began)
+        return response
+
+    def path_of(self, request: requests.PreparedRequest) -> str:
+        """Return the path below the topology, without the query."""
+        return urlsplit(request.url or "").path.removeprefix(self._topology).lstrip("/")
+
+
+def _read(response: requests.Response, began: float) -> None:
+    """Read the body to its end, with an end to its length and to its time."""
+    body = bytearray()
+    try:
+        for chunk in response.iter_content(_CHUNK_BYTES):
+            body += chunk
+            if len(body) > MAX_ANSWER_BYTES:
+                raise AnswerTooLong(f"more than {MAX_ANSWER_BYTES} bytes")
+            if time.monotonic() - began > ANSWER_DEADLINE_S:
+                raise requests.ReadTimeout(f"not at its end after {ANSWER_DEADLINE_S:g} s")
+    except BaseException:
+        response.close()
+        raise
+    response._content = bytes(body)
+
+
+def _judge_answer(passage: Passage, response: requests.Response) -> None:
+    """Tell what an answer says: of 500s only those count with which a service says nothing.
+
+    Oozie and Hadoop explain theirs: whoever explains is alive, and it is about one request.
+    """
+    passage.gateway = Sign.ALIVE
+    status, headers = response.status_code, response.headers
+    explains = "oozie-error-code" in headers or "json" in headers.get("Content-Type", "")
+    if status in (502, 503, 504) or (status >= 500 and not explains):
+        passage.service, passage.reason = Sign.DEAD, f"answered {status}"
+    elif status != 401 or explains:  # a 401 is the gateway's own
+        passage.service = Sign.ALIVE
+
+
+def _judge_error(passage: Passage, error: Exception) -> None:
+    passage.reason = cause(error)
+    if is_without_connection(error):
+        passage.gateway = Sign.DEAD
+    elif not isinstance(error, AnswerTooLong):
+        passage.service = Sign.DEAD
+
+
+def is_without_connection(error: Exception) -> bool:
+    """Tell whether the gateway itself could not be reached."""
+    if isinstance(error, (requests.ConnectTimeout, requests.exceptions.SSLError)):
+        return True
+    inner = error.args[0] if error.args else None
+    return isinstance(inner, MaxRetryError) and isinstance(inner.reason, NewConnectionError)
+
+
+def cause(error: Exception) -> str:
+    """Say in a few words why there was no answer."""
+    inner = error.args[0] if error.args else None
+    if isinstance(error, requests.exceptions.SSLError):
+        reason = getattr(inner, "reason", error)
+        return f"TLS failed: {reason}; is TRACKER_GATEWAY__CA_FILE the gateway's authority?"
+    if isinstance(error, requests.ConnectTimeout):
+        return "no connection in time"
+    if isinstance(error, requests.Timeout) or isinstance(inner, ReadTimeoutError):
+        return "no answer in time"
+    if isinstance(error, requests.exceptions.ChunkedEncodingError):
+        return "the answer broke off"
+    if isinstance(error, AnswerTooLong):
+        return "the answer is too long"
+    return "no connection"
+
+
+def _outcome(status: int) -> str:
+    """Return what came of a request, in one word of few."""
+    if status < 400:
+        return "ok"
+    named = {401: "unauthenticated", 403: "denied", 404: "not_found"}
+    return named.get(status, "refused" if status < 500 else "broken")
