@@ -116,6 +116,31 @@ def test_a_task_ends_when_all_is_saved_and_nothing_more_is_found(completing, ooz
     assert completing.kept() is None
 
 
+def test_a_task_does_not_end_before_the_manifest_tells_of_a_log_that_was_saved_just_now(
+    completing, store
+):
+    completing.track(1)
+    completing.go_on(10)
+    completing.completion.drop(completing.tasks()[0].lease.jobset_id)
+    completing.load()  # as after a crash: all is searched again
+    begin = store.begin
+
+    def save_first():
+        store.begin = begin
+        completing.save_all(1)
+        return begin()
+
+    store.begin = save_first  # between the look at the copies and the end of the task
+    completing.ticks.now += 10
+    completing.completion.advance()
+
+    assert completing.is_live(1)
+    completing.go_on(10)
+    assert not completing.is_live(1)
+    with store.read() as connection:
+        assert tasks.manifest_at(connection, completing.task(1).id) is not None
+
+
 def test_an_ended_task_is_not_searched_again(completing, oozie):
     completing.track(1)
     completing.go_on(10)

@@ -24,7 +24,7 @@ from tracker_service.identities import Identities
 from tracker_service.sources.access import ClusterAccess
 from tracker_service.sources.webhdfs import WebHdfs
 from tracker_service.store import copies, jobs, jobsets, tasks
-from tracker_service.store.engine import Store
+from tracker_service.store.engine import Connection, Store
 from tracker_service.tracking import outcome
 from tracker_service.tracking.children import ChildFollower, has_children
 from tracker_service.tracking.explorer import Exploration, explore
@@ -201,12 +201,10 @@ class Completion:
         Returns:
             what went wrong.
         """
-        with self._store.read() as connection:
-            there = copies.of_tasks(connection, [task.id])[task.id]
-            written_at = tasks.manifest_at(connection, task.id)
-            statuses = jobs.statuses_of_runs(connection, task.job_id)
         now = self._clock()
-        untold = [run for run in _runs(there) if _is_untold(run, written_at)]
+        with self._store.read() as connection:
+            untold = _untold(connection, task)
+            statuses = jobs.statuses_of_runs(connection, task.job_id)
         try:
             for run in untold:
                 self._write_manifest(access.hdfs, statuses[run[0].run], run, now)
@@ -242,7 +240,9 @@ class Completion:
                 outcome.decide_copies(connection, task, now)
                 is_saved = task.id in copies.all_finished(connection, [task.lease])
                 is_last = time.monotonic() - item.since >= _SETTLE_S
-                if is_saved and is_last and (is_given_up or not trouble):
+                # A log that was saved just now is not in the manifest: the next search tells it.
+                is_told = not trouble and not _untold(connection, task)
+                if is_saved and is_last and (is_given_up or is_told):
                     task = outcome.ended(connection, task, now, trouble or gone)
         self._note(item, task, trouble)
 
@@ -270,6 +270,13 @@ def _runs(there: Sequence[Copy]) -> list[list[Copy]]:
     for copy in there:
         by_run.setdefault(copy.run, []).append(copy)
     return list(by_run.values())
+
+
+def _untold(connection: Connection, task: TrackTask) -> list[list[Copy]]:
+    """Return the copies of each run that the manifest does not yet tell of as they ended."""
+    there = copies.of_tasks(connection, [task.id])[task.id]
+    written_at = tasks.manifest_at(connection, task.id)
+    return [run for run in _runs(there) if _is_untold(run, written_at)]
 
 
 def _is_untold(run: Sequence[Copy], written_at: datetime | None) -> bool:
