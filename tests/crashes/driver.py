@@ -35,7 +35,7 @@ class Order:
     kills: int
     seed: int
     database: str = "sqlite"
-    workers: int = 2
+    workers: int = 4
     apis: int = 2
     clients: int = 3
     settle_s: float = 180.0
