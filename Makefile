@@ -9,7 +9,7 @@ COMPILE := $(BIN)/pip-compile -q --strip-extras --generate-hashes --allow-unsafe
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host setup.cfg
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-on-cluster unit lint types cluster cluster-down bench lock system-packages clean
+.PHONY: help install run test test-on-cluster unit lint types cluster cluster-down bench crash lock system-packages clean
 
 help: ## Show what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -58,6 +58,9 @@ cluster-down: ## Stop it
 
 bench: install ## Measure, side by side where there is something beside it
 	$(BIN)/python -m bench
+
+crash: install ## Kill the service N times, on the database DATABASE, and check that nothing is lost
+	$(BIN)/python -m tests.crashes --kills $(or $(N),1000) --database $(or $(DATABASE),sqlite) $(if $(SEED),--seed $(SEED))
 
 lock: install ## Write the lock files anew
 	$(COMPILE) --upgrade -o config/requirements.txt

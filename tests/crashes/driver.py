@@ -24,7 +24,7 @@ from tracker_service.store.engine import Store
 
 _DATABASE = "database"
 _PAUSE_S = 5.0  #: on average between two moments at which some are killed
-_JOBS_PER_KILL = 0.8
+_JOBS_PER_KILL = 0.5
 _LONGEST_LIMIT = 100_000  #: bytes of a log that is copied directly; some of the jobs have more
 
 
@@ -35,10 +35,10 @@ class Order:
     kills: int
     seed: int
     database: str = "sqlite"
-    workers: int = 2
+    workers: int = 4
     apis: int = 2
     clients: int = 3
-    settle_s: float = 180.0
+    settle_s: float = 120.0  #: without anything being finished
 
 
 class Driver:
@@ -90,7 +90,7 @@ class Driver:
             "TRACKER_STORE__URL": self._db.url,
             "TRACKER_GATEWAY__URL": gateway,
             "TRACKER_POLLING__INTERVAL_S": "1",
-            "TRACKER_WORKER__LEASE_S": "1.5",
+            "TRACKER_WORKER__LEASE_S": "3",
             "TRACKER_COPYING__RETRY_AFTER_S": "0.5",
             "TRACKER_COPYING__DIRECT_LIMIT": str(_LONGEST_LIMIT),
             "TRACKER_SERVE__REQUESTS_PER_MINUTE": "1000000",

@@ -21,6 +21,7 @@ class Report:
     posts: int
     unanswered: int
     answered: int
+    to_be_saved: int
     saved: int
     live: int
     copies: int
@@ -49,7 +50,6 @@ class Report:
         )[0]
         [[live]] = seen.rows("SELECT count(*) FROM tasks WHERE state != 'ended'")
         ledger, record = seen.ledger, seen.sandbox.record
-        lost = len([problem for problem in problems if problem.kind == LOST])
         to_be_saved = [key for key in ledger.answered if seen.is_to_be_saved(*key)]
         return cls(
             kills=seen.family.kills,
@@ -58,7 +58,8 @@ class Report:
             posts=ledger.requests,
             unanswered=ledger.unanswered,
             answered=len(ledger.answered),
-            saved=max(0, len(to_be_saved) - lost),
+            to_be_saved=len(to_be_saved),
+            saved=sum(seen.is_saved(*key) for key in to_be_saved),
             live=live,
             copies=int(succeeded or 0),
             tries=int(tries or 0),
@@ -101,7 +102,8 @@ class Report:
             "jobs started": self.jobs,
             "requests of clients": f"{self.posts}, of which {self.unanswered} had to be repeated",
             "ids answered with 200, for a user": self.answered,
-            "of these failed, all logs saved": self.saved,
+            "of these with logs to save": self.to_be_saved,
+            "all of them saved": self.saved,
             "still tracked": self.live,
             "lost": self.number(LOST),
             "copies made": f"{self.copies} in {self.tries} tries, {self.workflows} workflows",

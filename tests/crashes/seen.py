@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +17,6 @@ from sqlalchemy.pool import NullPool
 from tests.crashes.clients import USERS, Ledger
 from tests.crashes.cluster import WatchedSandbox
 from tests.crashes.processes import Family
-from tests.stands import SandboxStand
 from tracker_service.sandbox.inodes import SUPERUSER
 
 _OPEN_TASKS = (
@@ -69,10 +69,29 @@ class Seen:
         with self.sandbox.cluster.settled() as now:
             return str(self.sandbox.cluster.jobs[job].status(now))
 
+    @cached_property
+    def _logs(self) -> dict[str, dict[str, bytes]]:
+        found: dict[str, dict[str, bytes]] = defaultdict(dict)
+        with self.sandbox.cluster.settled() as now:
+            for each in self.sandbox.cluster.applications.values():
+                if each.has_launched(now) and each.has_ended(now):
+                    found[each.job.job_id][each.application_id] = each.text
+        return found
+
     def logs(self, job: str) -> dict[str, bytes]:
-        """Return what `yarn logs` prints of each application of a job."""
-        stand = SandboxStand(self.sandbox)
-        return {a: stand.yarn_logs(a, "") for a in stand.yarn_applications(job)}
+        """Return what `yarn logs` prints of each application of a job and of its sub-workflows."""
+        found = dict(self._logs.get(job, {}))
+        for child in self.sandbox.cluster.jobs[job].children.values():
+            found |= self.logs(child.job_id)
+        return found
+
+    def is_saved(self, user: str, job: str) -> bool:
+        """Tell whether each of these logs has its name, with exactly its bytes."""
+        directory = f"/user/{user}/WORK/logs/{job}"
+        return all(
+            self.files.get(f"{directory}/{application}.log") == log
+            for application, log in self.logs(job).items()
+        )
 
     def is_to_be_saved(self, user: str, job: str) -> bool:
         """Tell whether the logs of a job are promised to a user."""
@@ -125,12 +144,21 @@ def _pid_of(worker: str) -> int:
 def wait_until_settled(
     seen: Seen, seconds: float, progress: Callable[[str], None] = lambda _: None
 ) -> list[str]:
-    """Let the service do in peace what is left; return what it has not done in this time."""
-    deadline = time.monotonic() + seconds
+    """Let the service do in peace what is left.
+
+    Args:
+        seconds: how long nothing may be finished.
+
+    Returns:
+        what is not done.
+    """
+    fewest, deadline = sys.maxsize, time.monotonic() + seconds
     while True:
         seen.family.tend()
         left = what_is_open(seen)
+        if len(left) < fewest:
+            fewest, deadline = len(left), time.monotonic() + seconds
+            progress(f"{fewest} things are left to do\n")
         if not left or time.monotonic() > deadline:
             return left
-        progress(f"{len(left)} things are left to do\n")
         time.sleep(0.5)

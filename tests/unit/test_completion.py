@@ -120,6 +120,9 @@ def test_a_task_does_not_end_before_the_manifest_tells_of_a_log_that_was_saved_j
     completing, store
 ):
     completing.track(1)
+    completing.go_on(10)
+    completing.completion.drop(completing.tasks()[0].lease.jobset_id)
+    completing.load()  # as after a crash: all is searched again
     begin = store.begin
 
     def save_first():

@@ -47,6 +47,13 @@ class _Handler(WSGIRequestHandler):
             if callable(close := getattr(chunks, "close", None)):
                 close()
 
+    def finish(self) -> None:
+        """Let go of the connection, also of one whose client is gone."""
+        try:
+            super().finish()
+        except ConnectionError:  # what was to be sent to it is lost
+            self.rfile.close()
+
     def log(self, type: str, message: str, *args: object) -> None:
         """Log nothing."""
 
