@@ -66,7 +66,7 @@ class Jobsets(RuleBasedStateMachine):
         off = zip(WORKERS, minutes, strict=True)
         self.clocks = {name: NOW + timedelta(minutes=each) for name, each in off}
 
-    @rule(user=st.sampled_from(USERS), count=st.integers(1, 9))
+    @rule(user=st.sampled_from(USERS), count=st.integers(5, 12))
     def add(self, user: str, count: int) -> None:
         numbers = range(self.jobs, self.jobs + count)
         self.jobs += count
@@ -129,16 +129,18 @@ class Jobsets(RuleBasedStateMachine):
             if known.holder == worker and (given is None or key in {x.jobset_id for x in given}):
                 known.holder, known.is_over = None, False
 
-    @rule(data=st.data())
-    def a_worker_ends_a_task(self, data: st.DataObject) -> None:
+    @rule(data=st.data(), count=st.integers(1, 4))
+    def a_worker_ends_tasks(self, data: st.DataObject, count: int) -> None:
         """By any lease that it ever had: it may not know that it is no longer the holder."""
         if not self.model.leases:
             return
-        worker, lease = data.draw(st.sampled_from(self.model.leases))
+        current = [each for each in self.model.leases if self.model.counts(each[1])]
+        is_current = data.draw(st.booleans()) and current
+        worker, lease = data.draw(st.sampled_from(current if is_current else self.model.leases))
         ended = []
         try:
             with self.store.begin() as connection:
-                for task in tasks.live(connection, lease)[:1]:
+                for task in tasks.live(connection, lease)[:count]:
                     tasks.end(connection, task, self.clocks[worker])
                     ended.append(_number(task.job_id))
                 jobsets.polled(connection, {lease: self.clocks[worker]})
@@ -160,16 +162,15 @@ class Jobsets(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def merge(self, data: st.DataObject) -> None:
-        if not self.model.leases:
-            return
-        _, lease = data.draw(st.sampled_from(self.model.leases))
-        with self.store.begin() as connection:
-            is_merged = jobsets.merge(connection, lease)
-        if is_merged:
-            assert self.model.counts(lease)
-            emptied = self.model.jobsets[lease.jobset_id]
-            emptied.holder, emptied.is_over = None, False
-            emptied.epoch += 1
+        """By every lease that there ever was: what counts of them merges while there is room."""
+        for _, lease in data.draw(st.permutations(self.model.leases)):
+            with self.store.begin() as connection:
+                is_merged = jobsets.merge(connection, lease)
+            if is_merged:
+                assert self.model.counts(lease)
+                emptied = self.model.jobsets[lease.jobset_id]
+                emptied.holder, emptied.is_over = None, False
+                emptied.epoch += 1
 
     @rule()
     def remove_empty_ones(self) -> None:
