@@ -172,6 +172,17 @@ class Jobsets(RuleBasedStateMachine):
                 emptied.holder, emptied.is_over = None, False
                 emptied.epoch += 1
 
+    @rule(data=st.data())
+    def most_tasks_of_a_user_are_stopped(self, data: st.DataObject) -> None:
+        """Thin jobsets are left, which can be merged."""
+        user = data.draw(st.sampled_from(USERS))
+        numbers = sorted(number for number, owner in self.model.live.items() if owner == user)
+        with self.store.begin() as connection:
+            for number in numbers:
+                if number % jobsets.CAPACITY:
+                    assert tasks.stop(connection, user, seen(number).id, NOW)
+                    del self.model.live[number]
+
     @rule()
     def remove_empty_ones(self) -> None:
         with self.store.begin() as connection:
