@@ -1,18 +1,19 @@
 from __future__ import annotations
 
+import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from rows import NOW, seen
-from sqlalchemy import insert, inspect, select, text
+from sqlalchemy import insert, inspect, select, text, update
 from sqlalchemy.exc import IntegrityError, StatementError
 
 from tracker_service.errors import StoreUnavailable
 from tracker_service.store import jobs
 from tracker_service.store.engine import Store, database_now, insert_new, upsert
-from tracker_service.store.tables import metadata, verdicts, workers
+from tracker_service.store.tables import job_state_changes, metadata, verdicts, workers
 
 
 def verdict(fingerprint: str, owner: str = "guest", expires_at: datetime = NOW) -> dict:
@@ -137,6 +138,75 @@ def test_what_is_there_is_not_inserted_again(connection):
 
     rows = connection.execute(select(verdicts.c.fingerprint, verdicts.c.owner)).all()
     assert sorted(rows) == [("x", "guest"), ("y", "sam")]
+
+
+def test_what_refers_to_nothing_is_not_inserted_in_silence(store):
+    change = {"job_id": 99_999_999, "to_status": "KILLED", "changed_at": NOW}
+
+    with pytest.raises(IntegrityError), store.begin() as connection:
+        insert_new(connection, job_state_changes, [change])
+
+
+def test_rows_count_as_changed_though_they_look_the_same(connection):
+    insert_new(connection, verdicts, [verdict("x")])
+
+    changed = connection.execute(update(verdicts).values(owner="guest"))
+
+    assert changed.rowcount == 1
+
+
+def test_names_that_differ_in_case_or_accent_are_two(connection):
+    insert_new(connection, verdicts, [verdict("x"), verdict("X"), verdict("\u00e4"), verdict("a")])
+
+    found = connection.scalars(select(verdicts.c.fingerprint).where(verdicts.c.fingerprint == "x"))
+    assert found.all() == ["x"]
+    assert len(connection.execute(select(verdicts)).all()) == 4
+
+
+def test_two_who_wait_for_each_other_are_told_to_try_again(store):
+    if store.url.startswith("sqlite"):
+        pytest.skip("SQLite has one writer at a time")
+    with store.begin() as connection:
+        insert_new(connection, verdicts, [verdict("x"), verdict("y")])
+    met, ends = threading.Barrier(2), []
+
+    def change(*order: str) -> None:
+        try:
+            with store.begin() as connection:
+                for each in order:
+                    found = verdicts.c.fingerprint == each
+                    connection.execute(update(verdicts).where(found).values(owner=order[0]))
+                    if each == order[0]:
+                        met.wait()
+            ends.append("committed")
+        except StoreUnavailable:
+            ends.append("unavailable")
+
+    threads = [threading.Thread(target=change, args=order) for order in ("xy", "yx")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sorted(ends) == ["committed", "unavailable"]
+
+
+def test_a_connection_that_the_server_has_closed_is_replaced(store):
+    if store.url.startswith("sqlite"):
+        pytest.skip("SQLite has no server")
+    kill = "SELECT pg_terminate_backend(:id)" if "postgres" in store.url else "KILL :id"
+    own_id = "SELECT pg_backend_pid()" if "postgres" in store.url else "SELECT CONNECTION_ID()"
+    with store.read() as connection:
+        idle = connection.scalar(text(own_id))
+    other = Store(store.url)
+    with other.read() as connection:
+        connection.execute(text(kill), {"id": idle})
+    other.close()
+
+    with store.read() as connection:
+        now = connection.scalar(text(own_id))
+
+    assert now != idle
 
 
 def test_inserting_nothing_is_harmless(connection):

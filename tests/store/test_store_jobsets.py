@@ -176,6 +176,32 @@ def test_of_16_claims_of_many_jobsets_each_has_one_holder(store):
     assert {each.lease.epoch for each in held} == {1}
 
 
+def test_of_8_who_track_at_once_all_find_room(store):
+    start, failed = threading.Barrier(8), []
+
+    def track_some(number: int) -> None:
+        start.wait()
+        try:
+            with store.begin() as connection:
+                track(connection, *range(number * 60, number * 60 + 60))
+        except Exception as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=track_some, args=(n,)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert failed == []
+    with store.read() as connection:
+        rows = [row.jobset_id for row in task_rows(connection)]
+        kept = {row.id: row.size for row in connection.execute(table.select())}
+    assert len(rows) == 480
+    assert kept == {key: rows.count(key) for key in kept}
+    assert max(kept.values()) <= jobsets.CAPACITY
+
+
 def test_a_lease_that_holds_lets_its_worker_write(connection):
     track(connection, 1)
     [lease] = hold(connection)

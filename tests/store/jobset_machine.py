@@ -1,0 +1,244 @@
+"""Jobsets under any order of what workers, users and time do to them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from rows import NOW, seen
+from sqlalchemy import select, update
+
+from tracker_service.domain.tasks import Lease, TaskState
+from tracker_service.errors import LeaseLost
+from tracker_service.store import jobs, jobsets, tasks
+from tracker_service.store.engine import Connection, Store
+from tracker_service.store.tables import jobsets as jobset_table
+from tracker_service.store.tables import metadata
+from tracker_service.store.tables import tasks as task_table
+
+WORKERS = ("first", "second", "third")
+USERS = ("guest", "sam")
+LEASE_S = 3600.0  # runs out when a rule says so, and not by itself
+LONG_AGO = datetime(1970, 1, 2, tzinfo=UTC)
+MINUTES_OFF = st.integers(-5, 5)
+
+
+@dataclass
+class Expected:
+    """How a jobset has to stand."""
+
+    holder: str | None = None
+    epoch: int = 0
+    is_over: bool = False  #: the lease
+    version: int = -1  #: as it was seen last
+    content: tuple[object, ...] = ()  #: what makes the version grow, as it was seen last
+
+
+@dataclass
+class Model:
+    """What has to be true, told by what was done."""
+
+    jobsets: dict[int, Expected] = field(default_factory=dict)
+    live: dict[int, str] = field(default_factory=dict)  #: numbers of jobs, with their users
+    leases: list[tuple[str, Lease]] = field(default_factory=list)  #: all there ever were
+
+    def counts(self, lease: Lease) -> bool:
+        """Tell whether its holder may write."""
+        now = self.jobsets.get(lease.jobset_id)
+        return now is not None and now.holder is not None and now.epoch == lease.epoch
+
+
+class Jobsets(RuleBasedStateMachine):
+    store: Store  #: of the test
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.model = Model()
+        self.jobs = 0
+        with self.store.begin() as connection:
+            for table in reversed(metadata.sorted_tables):
+                connection.execute(table.delete())
+
+    @initialize(minutes=st.tuples(*[MINUTES_OFF] * len(WORKERS)))
+    def clocks_are_off(self, minutes: tuple[int, ...]) -> None:
+        off = zip(WORKERS, minutes, strict=True)
+        self.clocks = {name: NOW + timedelta(minutes=each) for name, each in off}
+
+    @rule(user=st.sampled_from(USERS), count=st.integers(5, 12))
+    def add(self, user: str, count: int) -> None:
+        numbers = range(self.jobs, self.jobs + count)
+        self.jobs += count
+        with self.store.begin() as connection:
+            kept = list(jobs.record(connection, [seen(number) for number in numbers]).values())
+            tasks.track(connection, user, user, kept, NOW)
+        self.model.live |= dict.fromkeys(numbers, user)
+
+    @rule(worker=st.sampled_from(WORKERS), limit=st.integers(1, 3))
+    def claim(self, worker: str, limit: int) -> None:
+        with self.store.begin() as connection:
+            free = {
+                each.id
+                for each in jobsets.known(connection)
+                if (known := self.model.jobsets[each.id]).holder is None or known.is_over
+            }
+            taken = jobsets.claim(connection, worker, LEASE_S, limit)
+            held = {each.lease.jobset_id: each.lease for each in jobsets.held(connection, worker)}
+
+        assert taken == min(limit, len(free))
+        changed = [each for each in held.values() if not self._is_known(worker, each)]
+        assert len(changed) == taken
+        for lease in changed:
+            assert lease.jobset_id in free
+            before = self.model.jobsets[lease.jobset_id]
+            assert lease.epoch == before.epoch + 1
+            before.holder, before.epoch, before.is_over = worker, lease.epoch, False
+            self.model.leases.append((worker, lease))
+
+    def _is_known(self, worker: str, lease: Lease) -> bool:
+        known = self.model.jobsets[lease.jobset_id]
+        return (known.holder, known.epoch) == (worker, lease.epoch)
+
+    @rule(worker=st.sampled_from(WORKERS))
+    def renew(self, worker: str) -> None:
+        with self.store.begin() as connection:
+            jobsets.renew(connection, worker, LEASE_S)
+        for known in self.model.jobsets.values():
+            known.is_over = known.is_over and known.holder != worker
+
+    @rule(data=st.data())
+    def a_lease_runs_out(self, data: st.DataObject) -> None:
+        """Nobody can turn the clock of a database, so that the lease is set back instead."""
+        if held := [key for key, known in self.model.jobsets.items() if known.holder]:
+            key = data.draw(st.sampled_from(held))
+            with self.store.begin() as connection:
+                lapsed = update(jobset_table).where(jobset_table.c.id == key)
+                connection.execute(lapsed.values(lease_until=LONG_AGO))
+            self.model.jobsets[key].is_over = True
+
+    @rule(worker=st.sampled_from(WORKERS), data=st.data())
+    def release(self, worker: str, data: st.DataObject) -> None:
+        own = [lease for name, lease in self.model.leases if name == worker]
+        given = data.draw(
+            st.none() | st.lists(st.sampled_from(own), max_size=3) if own else st.none()
+        )
+        with self.store.begin() as connection:
+            jobsets.release(connection, worker, given)
+        for key, known in self.model.jobsets.items():
+            if known.holder == worker and (given is None or key in {x.jobset_id for x in given}):
+                known.holder, known.is_over = None, False
+
+    @rule(data=st.data(), count=st.integers(1, 4))
+    def a_worker_ends_tasks(self, data: st.DataObject, count: int) -> None:
+        """By any lease that it ever had: it may not know that it is no longer the holder."""
+        if not self.model.leases:
+            return
+        current = [each for each in self.model.leases if self.model.counts(each[1])]
+        is_current = data.draw(st.booleans()) and current
+        worker, lease = data.draw(st.sampled_from(current if is_current else self.model.leases))
+        ended = []
+        try:
+            with self.store.begin() as connection:
+                for task in tasks.live(connection, lease)[:count]:
+                    tasks.end(connection, task, self.clocks[worker])
+                    ended.append(_number(task.job_id))
+                jobsets.polled(connection, {lease: self.clocks[worker]})
+                jobsets.guard(connection, lease)
+        except LeaseLost:
+            assert not self.model.counts(lease)
+            return
+        assert self.model.counts(lease), f"{worker} wrote under {lease}"
+        for number in ended:
+            del self.model.live[number]
+
+    @rule(data=st.data())
+    def a_user_stops_a_task(self, data: st.DataObject) -> None:
+        if self.model.live:
+            number = data.draw(st.sampled_from(sorted(self.model.live)))
+            with self.store.begin() as connection:
+                user = self.model.live.pop(number)
+                assert tasks.stop(connection, user, seen(number).id, NOW)
+
+    @rule(data=st.data())
+    def merge(self, data: st.DataObject) -> None:
+        """By every lease that there ever was: what counts of them merges while there is room."""
+        for _, lease in data.draw(st.permutations(self.model.leases)):
+            with self.store.begin() as connection:
+                is_merged = jobsets.merge(connection, lease)
+            if is_merged:
+                assert self.model.counts(lease)
+                emptied = self.model.jobsets[lease.jobset_id]
+                emptied.holder, emptied.is_over = None, False
+                emptied.epoch += 1
+
+    @rule(data=st.data())
+    def most_tasks_of_a_user_are_stopped(self, data: st.DataObject) -> None:
+        """Thin jobsets are left, which can be merged."""
+        user = data.draw(st.sampled_from(USERS))
+        numbers = sorted(number for number, owner in self.model.live.items() if owner == user)
+        with self.store.begin() as connection:
+            for number in numbers:
+                if number % jobsets.CAPACITY:
+                    assert tasks.stop(connection, user, seen(number).id, NOW)
+                    del self.model.live[number]
+
+    @rule()
+    def remove_empty_ones(self) -> None:
+        with self.store.begin() as connection:
+            jobsets.remove_empty(connection, -60)
+            left = set(connection.scalars(select(jobset_table.c.id)))
+        for key in set(self.model.jobsets) - left:
+            assert self.model.jobsets.pop(key).holder is None
+
+    @invariant()
+    def jobsets_stand_as_they_have_to(self) -> None:
+        with self.store.read() as connection:
+            rows = {row.id: row for row in connection.execute(select(jobset_table))}
+        for key in set(rows) - set(self.model.jobsets):
+            self.model.jobsets[key] = Expected()
+        assert set(rows) == set(self.model.jobsets)
+        for key, known in self.model.jobsets.items():
+            assert (rows[key].owner, rows[key].epoch) == (known.holder, known.epoch)
+            content = (rows[key].owner, rows[key].epoch, rows[key].size)
+            grown = rows[key].version - known.version
+            assert grown > 0 if content != known.content else grown >= 0
+            known.version, known.content = rows[key].version, content
+
+    @invariant()
+    def each_live_task_is_in_one_jobset_of_its_user(self) -> None:
+        with self.store.read() as connection:
+            sizes = {row.id: row.size for row in connection.execute(select(jobset_table))}
+            assert _live(connection) == self.model.live
+            found = connection.execute(
+                select(task_table.c.jobset_id, task_table.c.owner, jobset_table.c.affinity)
+                .join(jobset_table, jobset_table.c.id == task_table.c.jobset_id)
+                .where(task_table.c.state != TaskState.ENDED)
+            ).all()
+        assert len(found) == len(self.model.live)
+        assert all(row.owner == row.affinity for row in found)
+        counted = [row.jobset_id for row in found]
+        assert sizes == {key: counted.count(key) for key in sizes}
+        assert all(size <= jobsets.CAPACITY for size in sizes.values())
+
+    def teardown(self) -> None:
+        """Nothing is held by nobody for ever: when all are gone, one newcomer gets every task."""
+        with self.store.begin() as connection:
+            connection.execute(update(jobset_table).values(lease_until=LONG_AGO))
+            jobsets.claim(connection, "newcomer", LEASE_S, 1000)
+            leases = [held.lease for held in jobsets.held(connection, "newcomer")]
+            got = [task for lease in leases for task in tasks.live(connection, lease)]
+        assert sorted(_number(task.job_id) for task in got) == sorted(self.model.live)
+
+
+def _number(job_id: str) -> int:
+    return int(job_id.partition("-")[0])
+
+
+def _live(connection: Connection) -> dict[int, str]:
+    rows = connection.execute(
+        select(jobs.jobs.c.external_id, task_table.c.owner)
+        .join(task_table, task_table.c.job_id == jobs.jobs.c.id)
+        .where(task_table.c.state != TaskState.ENDED)
+    )
+    return {_number(row.external_id): row.owner for row in rows}
