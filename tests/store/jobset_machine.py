@@ -163,6 +163,11 @@ class Jobsets(RuleBasedStateMachine):
     @rule(data=st.data())
     def merge(self, data: st.DataObject) -> None:
         """By every lease that there ever was: what counts of them merges while there is room."""
+        if data.draw(st.booleans()):  # otherwise thin jobsets that are held would hardly come about
+            self.add("guest", 12)
+            self.jobsets_stand_as_they_have_to()
+            self.claim(data.draw(st.sampled_from(WORKERS)), 9)
+            self.most_tasks_of_a_user_are_stopped(data)
         for _, lease in data.draw(st.permutations(self.model.leases)):
             with self.store.begin() as connection:
                 is_merged = jobsets.merge(connection, lease)
