@@ -14,6 +14,7 @@ from tracker_service.errors import (
     RequestRefused,
 )
 from tracker_service.sources.gateway import AccessPool, BasicCredential, Gateway
+
 PLACES = 32
 
 HTML = b"<html><title>Error 500 java.io.IOException: Service connectivity error.</title></html>"
