@@ -46,19 +46,24 @@ def measure(bench: Bench) -> Iterator[Row]:
     """Yield the rows of the POST and of the ends."""
     gateway = bench.gateway
     ours, theirs = gateway.topology("ours"), gateway.topology("peer")
+    posts = list(_our_posts(bench, gateway.topology("posts")))
+    jobs = gateway.start(JOBS, ["guest"])
     with service(ours, bench.home / "ours") as running, peer(theirs, bench.home / "peer") as other:
-        running.get("jobs/tracking")  # now the caller is verified
-        posts = []
-        for number in range(ROUNDS):
-            jobs = gateway.start(JOBS, ["guest"])
-            posts.append(_post(gateway, ours, lambda jobs=jobs: running.track(*jobs)))
-            tell(f"  POST {number + 1}: {posts[-1].seconds:.2f} s")
-            if number < ROUNDS - 1:  # the last thousand are followed until their end
-                gateway.end(dict.fromkeys(jobs, 1.0))
         their_post = _post(gateway, theirs, lambda: other.track(jobs))
         tell(f"  the peer's POST: {their_post.seconds:.1f} s")
         yield _post_row(posts, their_post)
+        running.track(*jobs)
         yield _ends_row(gateway, running, other, (ours, theirs), jobs)
+
+
+def _our_posts(bench: Bench, topology: Topology) -> Iterator[_Post]:
+    with service(topology, bench.home / "posts") as running:
+        running.get("jobs/tracking")  # now the caller is verified
+        for number in range(ROUNDS):
+            jobs = bench.gateway.start(JOBS, ["guest"])
+            post = _post(bench.gateway, topology, lambda jobs=jobs: running.track(*jobs))
+            tell(f"  POST {number + 1}: {post.seconds:.2f} s")
+            yield post
 
 
 def _post_row(posts: Sequence[_Post], theirs: _Post) -> Row:

@@ -50,14 +50,19 @@ def ages(gateway: NeutralGateway, topology: Topology, jobs: int) -> list[float]:
     return [now - instant for instant in told[-jobs:]]
 
 
+def first_look(gateway: NeutralGateway, topology: Topology, jobs: int) -> None:
+    """Wait until every job was looked at once more."""
+    posted = time.time()
+    until(lambda: min(gateway.told(topology)[-jobs:]) > posted, seconds=_SETTLE_S)
+    tell(f"  a first look at all took {time.time() - posted:.0f} s")
+
+
 def follow(
     bench: Bench, topology: Topology, running: RunningService, jobs: int, seconds: float
 ) -> Seen:
     """Wait until every job was looked at once more, then watch for some time."""
     gateway, worker = bench.gateway, worker_of(running)
-    posted = time.time()
-    until(lambda: time.time() - max(ages(gateway, topology, jobs)) > posted, seconds=_SETTLE_S)
-    tell(f"  a first look at all took {time.time() - posted:.0f} s; now watching {seconds:.0f} s")
+    first_look(gateway, topology, jobs)
     count_writes(running)
     before, cpu, began = gateway.count(topology), cpu_s(worker), time.monotonic()
     seen: list[float] = []
