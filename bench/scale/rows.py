@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from bench.scale.neutral import NeutralGateway, Topology
 from tests.acceptance.service import RunningService
+from tests.waiting import until
 from tracker_service.settings import (
     CopySettings,
     PollingSettings,
@@ -21,6 +23,7 @@ from tracker_service.settings import (
 
 _POSTS_AT_ONCE = 8
 _IDS_IN_A_POST = 1000
+_START_S = 120
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,20 @@ def tell(text: str) -> None:
     print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
 
 
+class _Service(RunningService):
+    """A service that may take its time to start, and whose last words are told if it does not."""
+
+    def start(self) -> subprocess.Popen[bytes]:
+        """Start all processes, and wait until the service says that it is ready."""
+        self.process = self.launch()
+        try:
+            until(self.is_ready, seconds=_START_S)
+        except AssertionError:
+            tell(self.log.read_text(errors="replace")[-2000:])
+            raise
+        return self.process
+
+
 @contextmanager
 def service(topology: Topology, state_dir: Path, **settings: object) -> Iterator[RunningService]:
     """Run `tracker run` with its default settings, but for those given, for the block's length."""
@@ -72,7 +89,7 @@ def service(topology: Topology, state_dir: Path, **settings: object) -> Iterator
         "TRACKER_COPYING__RETRY_AFTER_S": CopySettings().retry_after_s,
         "TRACKER_SERVE__REQUESTS_PER_MINUTE": ServeSettings().requests_per_minute,
     }
-    running = RunningService(topology, state_dir, **defaults | settings)
+    running = _Service(topology, state_dir, **defaults | settings)
     try:
         yield running
     finally:
