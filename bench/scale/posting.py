@@ -28,7 +28,7 @@ class _Client:
     async def open(self) -> None:
         """Connect, and let the caller be verified."""
         self._reader, self._writer = await asyncio.open_connection(self._load.host, self._load.port)
-        await self.ask("GET /api/jobs/tracking?limit=1")
+        await self.ask("GET /api/job/none/status")  # refused, but only after that
 
     async def ask(self, what: str, body: str = "") -> int:
         """Ask once and return the status."""
