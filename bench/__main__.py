@@ -7,8 +7,10 @@ from collections.abc import Sequence
 import click
 
 from bench import big_log, copying, decoding, notifications, thousand_jobs
+from bench.scale import running as scale
 
 MEASUREMENTS = {
+    "scale": scale.main,
     "thousand_jobs": thousand_jobs.main,
     "big_log": big_log.main,
     "copying": copying.main,
@@ -19,15 +21,23 @@ MEASUREMENTS = {
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("names", nargs=-1, type=click.Choice(tuple(MEASUREMENTS)))
-def main(names: Sequence[str]) -> None:
+@click.option("--only", metavar="ROWS", help=f"Of `scale`: some of {', '.join(scale.ROWS)}.")
+def main(names: Sequence[str], only: str | None) -> None:
     """Run all measurements, or those that are named.
 
     \b
-    Example:
+    Examples:
       python -m bench big_log
+      python -m bench scale --only peer,10k
     """
+    rows = only.split(",") if only else []
+    if unknown := set(rows) - set(scale.ROWS):
+        raise click.BadParameter(f"there is no {', '.join(sorted(unknown))}", param_hint="--only")
     for name in names or MEASUREMENTS:
-        MEASUREMENTS[name]()
+        if name == "scale":
+            scale.main(rows)
+        else:
+            MEASUREMENTS[name]()
 
 
 main()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from functools import cache
 from typing import Annotated, Any, Literal
 
 from flask import Request
@@ -100,6 +101,18 @@ class ApplicationPath(JobPath):
 
 class _Query(BaseModel):
     model_config = ConfigDict(extra="forbid")  # a mistyped name is no wish fulfilled
+
+    @classmethod
+    def model_json_schema(cls, *given: Any, **named: Any) -> dict[str, Any]:  # noqa: ANN401
+        """Return the schema; the plain one, which each request asks for, is made once."""
+        if given or named:
+            return super().model_json_schema(*given, **named)
+        return cls._plain_schema()
+
+    @classmethod
+    @cache
+    def _plain_schema(cls) -> dict[str, Any]:
+        return super().model_json_schema()
 
 
 class RefreshQuery(_Query):

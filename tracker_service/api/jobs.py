@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator
 from urllib.parse import urlencode
 
 from flask import Response, jsonify, request
@@ -54,19 +53,19 @@ def blueprint(lookup: Lookup, admins: Collection[str]) -> APIBlueprint:
     @bp.get("/jobs/tracking", responses=openapi.answers({200: TrackedAnswers, 304: None}))
     def tracking(query: inputs.TrackingQuery) -> Response:
         """List your jobs that have not ended, or have ended lately."""
-        views = lookup.tracking(
+        outline, pages = lookup.tracking(
             _owner(current_caller().name, query.user, admins),
             statuses=query.status,
             after=query.cursor,
-            limit=query.limit + 1,  # one more tells whether there is a next page
+            limit=query.limit,
         )
-        page = views[: query.limit]
-        answer = jsonify([TrackedAnswer.of(view).model_dump() for view in page])
+        answer = Response(_pieces(pages), mimetype="application/json")
+        answer.automatically_set_content_length = False  # it would wait for the last piece
         answer.headers["Cache-Control"] = "private, no-cache"
         answer.vary.add("Authorization")
-        if len(views) > len(page):
-            answer.headers["Link"] = f'<{_next_page(page[-1])}>; rel="next"'
-        answer.set_etag(_fingerprint(page), weak=True)
+        if outline.has_more:
+            answer.headers["Link"] = f'<{_next_page(outline.task_ids[-1])}>; rel="next"'
+        answer.set_etag(outline.tag, weak=True)
         answer.make_conditional(request)
         return answer
 
@@ -89,12 +88,17 @@ def _owner(caller: str, wanted: str | None, admins: Collection[str]) -> str | No
     return None if wanted == EVERYBODY else wanted
 
 
-def _next_page(last: JobView) -> str:
+def _next_page(last: int) -> str:
     given = [(name, value) for name, value in request.args.items(multi=True) if name != "cursor"]
-    return f"{request.base_url}?{urlencode([*given, ('cursor', str(last.task_id))])}"
+    return f"{request.base_url}?{urlencode([*given, ('cursor', str(last))])}"
 
 
-def _fingerprint(page: Sequence[JobView]) -> str:
-    """Return a weak tag: when a job was last looked at is no news."""
-    told = [TrackedAnswer.of(view).model_dump(exclude={"last_checked"}) for view in page]
-    return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:32]
+def _pieces(pages: Iterator[list[JobView]]) -> Iterator[str]:
+    """Yield a JSON array piece by piece: who has many jobs need not wait for the last."""
+    before = "["
+    for page in pages:
+        if page:
+            told = [TrackedAnswer.of(view).model_dump() for view in page]
+            yield before + json.dumps(told, separators=(",", ":"))[1:-1]
+            before = ","
+    yield "[]\n" if before == "[" else "]\n"

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import and_, case, exists, func, or_, select, true, update
+from sqlalchemy import and_, bindparam, case, exists, func, or_, select, true, update
 
 from tracker_service.domain.applications import ApplicationId
 from tracker_service.domain.jobs import JobId
@@ -254,10 +254,12 @@ def has_unfinished(connection: Connection, task_id: int) -> bool:
     return connection.scalar(unfinished.limit(1)) is not None
 
 
+_COPY_JOBS = select(copies.c.job).where(copies.c.job.in_(bindparam("ids", expanding=True)))
+
+
 def copy_jobs(connection: Connection, ids: Sequence[JobId]) -> set[str]:
     """Return which of these Oozie jobs are copy workflows of ours."""
     found: set[str] = set()
     for start in range(0, len(ids), 500):
-        chunk = ids[start : start + 500]
-        found.update(connection.scalars(select(copies.c.job).where(copies.c.job.in_(chunk))))
+        found.update(connection.scalars(_COPY_JOBS, {"ids": ids[start : start + 500]}))
     return found

@@ -14,7 +14,7 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
-from sqlalchemy import delete, exists, select, update
+from sqlalchemy import bindparam, delete, exists, select, update
 
 from tracker_service.domain.tasks import TaskState
 from tracker_service.errors import ConfigError
@@ -28,6 +28,13 @@ RETRY_AFTER = (
     timedelta(minutes=10),
     timedelta(hours=1),
     timedelta(hours=4),
+)
+
+
+_VERDICT = (
+    select(verdicts.c.owner)
+    .where(verdicts.c.fingerprint == bindparam("fingerprint"))
+    .where(verdicts.c.expires_at > bindparam("now"))
 )
 
 
@@ -171,11 +178,7 @@ def keep_verdict(
 
 def verdict(connection: Connection, fingerprint: str, now: datetime) -> str | None:
     """Return the user that a credential was lately found to be."""
-    return connection.scalar(
-        select(verdicts.c.owner)
-        .where(verdicts.c.fingerprint == fingerprint)
-        .where(verdicts.c.expires_at > now)
-    )
+    return connection.scalar(_VERDICT, {"fingerprint": fingerprint, "now": now})
 
 
 def forget_verdicts(connection: Connection, now: datetime) -> None:

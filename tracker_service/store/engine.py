@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any
+from functools import cache
+from typing import Any, cast
 
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Connection,
+    Insert,
     Table,
     type_coerce,
 )
@@ -18,7 +20,7 @@ from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.expression import FunctionElement
+from sqlalchemy.sql.expression import ClauseElement, FunctionElement
 
 from tracker_service.errors import LeaseLost, StoreUnavailable
 from tracker_service.store.databases import open_engine
@@ -118,27 +120,38 @@ def _will_pass(error: DBAPIError | PoolTimeout) -> bool:
 
 def insert_new(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
     """Insert rows, leaving out those whose key is there already."""
-    if not rows:
-        return
-    name = connection.dialect.name
-    if name in ("mysql", "mariadb"):
+    if rows:
+        connection.execute(_insert_new(connection.dialect.name, table), rows)
+
+
+# Statements are built once: to build one takes longer than SQLite takes to execute it.
+@cache
+def _insert_new(dialect_name: str, table: Table) -> Insert:
+    if dialect_name in ("mysql", "mariadb"):
         # INSERT IGNORE would also let by what refers to nothing or is too long.
         key = next(iter(table.primary_key))
-        connection.execute(mysql.insert(table).on_duplicate_key_update({key.name: key}), rows)
-    else:
-        dialect: Any = postgresql if name == "postgresql" else sqlite
-        connection.execute(dialect.insert(table).on_conflict_do_nothing(), rows)
+        return mysql.insert(table).on_duplicate_key_update({key.name: key})
+    dialect: Any = postgresql if dialect_name == "postgresql" else sqlite
+    return cast(Insert, dialect.insert(table).on_conflict_do_nothing())
 
 
 def upsert(connection: Connection, table: Table, row: Mapping[str, Any]) -> None:
     """Insert a row, or change the one with the same primary key."""
-    keys = [column.name for column in table.primary_key]
-    changes = {name: value for name, value in row.items() if name not in keys}
-    name = connection.dialect.name
-    if name in ("mysql", "mariadb"):
-        statement = mysql.insert(table).values(row)
-        connection.execute(statement.on_duplicate_key_update(changes))
+    statement = _upsert(connection.dialect.name, table, tuple(row))
+    if any(isinstance(value, ClauseElement) for value in row.values()):
+        connection.execute(statement.values(row))
     else:
-        dialect: Any = postgresql if name == "postgresql" else sqlite
-        statement = dialect.insert(table).values(row)
-        connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=changes))
+        connection.execute(statement, row)
+
+
+@cache
+def _upsert(dialect_name: str, table: Table, names: tuple[str, ...]) -> Insert:
+    keys = [column.name for column in table.primary_key]
+    if dialect_name in ("mysql", "mariadb"):
+        new = mysql.insert(table)
+        changes = {name: new.inserted[name] for name in names if name not in keys}
+        return new.on_duplicate_key_update(changes)
+    dialect: Any = postgresql if dialect_name == "postgresql" else sqlite
+    new = dialect.insert(table)
+    changes = {name: new.excluded[name] for name in names if name not in keys}
+    return cast(Insert, new.on_conflict_do_update(index_elements=keys, set_=changes))

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import Row, bindparam, insert, select, update
 
 from tracker_service.domain.applications import Application, ApplicationId
 from tracker_service.domain.jobs import (
@@ -24,6 +24,29 @@ from tracker_service.store.tables import applications, job_state_changes, jobs
 OOZIE = "oozie"
 _CHUNK = 500  #: ids in one statement
 _SUMMARY = [column for column in jobs.c if column.name != "actions"]
+
+# Statements are built once: to build one takes longer than SQLite takes to execute it.
+_RUNS = (  # no join with max(run): PostgreSQL takes seconds for it as long as it has no statistics
+    select(*_SUMMARY)
+    .where(jobs.c.kind == OOZIE, jobs.c.external_id.in_(bindparam("ids", expanding=True)))
+    .order_by(jobs.c.run)  # the newest run of each stands last
+)
+_WITH_HISTORY = (
+    select(job_state_changes.c.job_id)
+    .where(job_state_changes.c.job_id.in_(bindparam("keys", expanding=True)))
+    .distinct()
+)
+_NEW_CHANGES = insert(job_state_changes)
+_NEW_DETAILS = (
+    update(jobs)
+    .where(jobs.c.id == bindparam("key"))
+    .values(details_at=bindparam("seen_at"), actions=bindparam("told"))
+)
+_APPLICATIONS = (
+    select(applications.c.job_id, applications.c.application_id)
+    .where(applications.c.job_id.in_(bindparam("keys", expanding=True)))
+    .order_by(applications.c.id)
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,12 +83,7 @@ def latest(connection: Connection, ids: Iterable[JobId]) -> dict[JobId, KeptJob]
     found: dict[JobId, KeptJob] = {}
     for start in range(0, len(wanted), _CHUNK):
         chunk = wanted[start : start + _CHUNK]
-        # No join with max(run): PostgreSQL takes seconds for it as long as it has no statistics.
-        rows = connection.execute(
-            select(*_SUMMARY)
-            .where(jobs.c.kind == OOZIE, jobs.c.external_id.in_(chunk))
-            .order_by(jobs.c.run)  # the newest run of each stands last
-        )
+        rows = connection.execute(_RUNS, {"ids": chunk})
         found |= {kept.id: kept for kept in map(kept_job, rows)}
     return found
 
@@ -105,10 +123,8 @@ def record(connection: Connection, seen: Sequence[Observation]) -> dict[JobId, K
         elif supersedes(new, old.run, old.status):
             _change(connection, old, new)
             changed = True
-    _add(connection, added)
-    if not (added or changed):
-        return known
-    return latest(connection, [observation.id for observation in seen])
+    known |= _add(connection, added)
+    return latest(connection, list(known)) if changed else known
 
 
 def _columns(seen: Observation) -> dict[str, Any]:
@@ -135,7 +151,9 @@ def _changes(seen: Observation) -> dict[str, Any]:
     return known
 
 
-def _add(connection: Connection, seen: Sequence[Observation]) -> None:
+def _add(connection: Connection, seen: Sequence[Observation]) -> dict[JobId, KeptJob]:
+    if not seen:
+        return {}
     insert_new(connection, jobs, [_columns(observation) for observation in seen])
     keys = latest(connection, [observation.id for observation in seen])
     # Whoever posted the same new id in the same moment has begun its history already.
@@ -151,15 +169,15 @@ def _add(connection: Connection, seen: Sequence[Observation]) -> None:
         if keys[observation.id].key not in begun
     ]
     if changes:
-        connection.execute(insert(job_state_changes), changes)
+        connection.execute(_NEW_CHANGES, changes)
+    return keys
 
 
 def _with_history(connection: Connection, keys: Sequence[int]) -> set[int]:
     found: set[int] = set()
     for start in range(0, len(keys), _CHUNK):
-        changed = job_state_changes.c.job_id
         chunk = keys[start : start + _CHUNK]
-        found.update(connection.scalars(select(changed).where(changed.in_(chunk)).distinct()))
+        found.update(connection.scalars(_WITH_HISTORY, {"keys": chunk}))
     return found
 
 
@@ -197,9 +215,7 @@ def record_details(
         return
     seen_at = details.observation.observed_at
     actions = [action_values(action) for action in details.actions]
-    connection.execute(
-        update(jobs).where(jobs.c.id == key).values(details_at=seen_at, actions=actions)
-    )
+    connection.execute(_NEW_DETAILS, {"key": key, "seen_at": seen_at, "told": actions})
     rows = [
         {
             "job_id": key,
@@ -234,11 +250,7 @@ def applications_of(
     found: dict[int, list[ApplicationId]] = {key: [] for key in keys}
     wanted = list(found)
     for start in range(0, len(wanted), _CHUNK):
-        rows = connection.execute(
-            select(applications.c.job_id, applications.c.application_id)
-            .where(applications.c.job_id.in_(wanted[start : start + _CHUNK]))
-            .order_by(applications.c.id)
-        )
+        rows = connection.execute(_APPLICATIONS, {"keys": wanted[start : start + _CHUNK]})
         for row in rows:
             found[row.job_id].append(ApplicationId(row.application_id))
     return found

@@ -19,6 +19,18 @@ from tracker_service.store.engine import Connection, after, database_now, insert
 from tracker_service.store.tables import jobsets, tasks
 
 CAPACITY = 100  #: tasks in one jobset
+# Statements of every POST are built once: to build one takes longer than SQLite to execute it.
+_ROOMY = (
+    select(jobsets.c.id, jobsets.c.size, jobsets.c.version)
+    .where(jobsets.c.kind == bindparam("task_kind"), jobsets.c.affinity == bindparam("together"))
+    .where(jobsets.c.size < CAPACITY)
+    .order_by(jobsets.c.id)  # as `merge` does: no two wait for each other
+)
+_RESIZE = (
+    update(jobsets)
+    .where(jobsets.c.id == bindparam("jobset"), jobsets.c.version == bindparam("seen"))
+    .values(size=jobsets.c.size + bindparam("by"), version=jobsets.c.version + 1)
+)
 WAITED_TOO_LONG_S = 60.0  #: nobody has room for a jobset that is still free then
 
 
@@ -39,12 +51,7 @@ def place(connection: Connection, kind: str, affinity: str, count: int) -> list[
     """
     placed: list[int] = []
     while len(placed) < count:
-        roomy = connection.execute(
-            select(jobsets.c.id, jobsets.c.size, jobsets.c.version)
-            .where(jobsets.c.kind == kind, jobsets.c.affinity == affinity)
-            .where(jobsets.c.size < CAPACITY)
-            .order_by(jobsets.c.id)  # as `merge` does: no two wait for each other
-        ).all()
+        roomy = connection.execute(_ROOMY, {"task_kind": kind, "together": affinity}).all()
         if not roomy:
             _add(connection, kind, affinity, -(-(count - len(placed)) // CAPACITY))
         for jobset in roomy:
@@ -62,11 +69,7 @@ def _add(connection: Connection, kind: str, affinity: str, count: int) -> None:
 
 
 def _resize(connection: Connection, jobset_id: int, version: int, by: int) -> bool:
-    changed = connection.execute(
-        update(jobsets)
-        .where(jobsets.c.id == jobset_id, jobsets.c.version == version)
-        .values(size=jobsets.c.size + by, version=jobsets.c.version + 1)
-    )
+    changed = connection.execute(_RESIZE, {"jobset": jobset_id, "seen": version, "by": by})
     return changed.rowcount == 1
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, func, insert, or_, select, update
+from sqlalchemy import Row, bindparam, func, insert, or_, select, update
 
 from tracker_service.domain.jobs import JobId, JobStatus
 from tracker_service.domain.tasks import Lease, TaskState, TrackTask, Wish
@@ -20,6 +20,25 @@ _Row = Row[*tuple[Any, ...]]
 
 TRACK = "track"
 STOPPED = "you stopped tracking this job"
+
+# Statements are built once: to build one takes longer than SQLite takes to execute it.
+_OF_OWNER = (
+    select(tasks)
+    .where(tasks.c.kind == TRACK, tasks.c.owner == bindparam("asked_by"))
+    .where(tasks.c.job_id.in_(bindparam("keys", expanding=True)))
+)
+_NEW_TASKS = insert(tasks)
+_ANY_LIVE = (
+    select(tasks.c.id)
+    .where(tasks.c.owner == bindparam("asked_by"), tasks.c.state != TaskState.ENDED)
+    .limit(1)
+)
+_GO_ON = (
+    update(tasks)
+    .where(tasks.c.owner == bindparam("asked_by"), tasks.c.state != TaskState.ENDED)
+    .where(tasks.c.reason.is_not(None))
+    .values(reason=None)
+)
 
 
 def track(
@@ -57,7 +76,7 @@ def track(
         common = {"kind": TRACK, "owner": owner, "state": TaskState.WATCHING, "created_at": now}
         common |= {"copies_always": always}
         rows = [common | {"job_id": key, "jobset_id": next(room)} for key in new]
-        connection.execute(insert(tasks), rows)
+        connection.execute(_NEW_TASKS, rows)
     for task_id in again:
         connection.execute(
             update(tasks)
@@ -86,9 +105,7 @@ def _of_owner(connection: Connection, owner: str, keys: Sequence[int]) -> dict[i
         row.job_id: row
         for start in range(0, len(keys), 500)
         for row in connection.execute(
-            select(tasks)
-            .where(tasks.c.kind == TRACK, tasks.c.owner == owner)
-            .where(tasks.c.job_id.in_(keys[start : start + 500]))
+            _OF_OWNER, {"asked_by": owner, "keys": keys[start : start + 500]}
         )
     }
 
@@ -263,9 +280,10 @@ def note_manifest(connection: Connection, task_id: int, now: datetime) -> None:
 
 def explain(connection: Connection, owner: str, reason: str | None) -> None:
     """Say why the live tasks of a user do not go on, or that they do (None)."""
-    is_news: ColumnElement[bool] = tasks.c.reason.is_not(None)
-    if reason is not None:
-        is_news = or_(tasks.c.reason.is_(None), tasks.c.reason != reason)
+    if reason is None:
+        connection.execute(_GO_ON, {"asked_by": owner})
+        return
+    is_news = or_(tasks.c.reason.is_(None), tasks.c.reason != reason)
     connection.execute(
         update(tasks)
         .where(tasks.c.owner == owner, tasks.c.state != TaskState.ENDED, is_news)
@@ -275,8 +293,7 @@ def explain(connection: Connection, owner: str, reason: str | None) -> None:
 
 def has_live(connection: Connection, owner: str) -> bool:
     """Tell whether anything is left to do for a user."""
-    alive = select(tasks.c.id).where(tasks.c.owner == owner, tasks.c.state != TaskState.ENDED)
-    return connection.scalar(alive.limit(1)) is not None
+    return connection.scalar(_ANY_LIVE, {"asked_by": owner}) is not None
 
 
 def live_owners(connection: Connection, jobset_ids: Iterable[int]) -> set[str]:

@@ -17,6 +17,7 @@ from tracker_service.sources.access import ClusterAccess
 from tracker_service.sources.oozie import Oozie
 from tracker_service.store import copies, credentials, jobs, tasks, tracked_jobs
 from tracker_service.store.engine import Connection, Store
+from tracker_service.store.grouped import GroupedWrites
 from tracker_service.store.jobs import KeptJob
 
 log = structlog.get_logger()
@@ -50,6 +51,7 @@ class Intake:
         clock: Callable[[], datetime],
     ) -> None:
         self._store, self._identities, self._clock = store, identities, clock
+        self._writes = GroupedWrites(store)
 
     def track(
         self, caller: Caller, posted: Sequence[JobId], *, wish: Wish = Wish.OF_FAILURES
@@ -87,8 +89,17 @@ class Intake:
             for job_id in ids
             if job_id not in look.unknown
         ]
-        with self._store.begin() as connection:
-            return self._keep(connection, caller, ids, wanted, look.details, wish)
+        answers = self._writes.write(
+            lambda connection: self._keep(connection, caller, ids, wanted, look.details, wish)
+        )
+        log.info(
+            "tracked",
+            user=caller.name,
+            jobs=len(wanted),
+            not_found=len(ids) - len(wanted),
+            copies=str(wish),
+        )
+        return answers
 
     def _keep(
         self,
@@ -109,13 +120,6 @@ class Intake:
             self._start(connection, caller, list(kept.values()), wish)
         applications = jobs.applications_of(connection, [job.key for job in kept.values()])
         statuses = {seen.id: seen.status for seen in wanted if seen.id in ours}
-        log.info(
-            "tracked",
-            user=caller.name,
-            jobs=len(kept),
-            not_found=len(ids) - len(wanted),
-            copies=str(wish),
-        )
         return [
             Answered(
                 id=job_id,

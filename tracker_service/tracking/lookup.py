@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,7 +17,7 @@ from tracker_service.identities import Caller, Identities
 from tracker_service.store import children, copies, jobs, tracked_jobs
 from tracker_service.store.engine import Connection, Store
 from tracker_service.store.jobs import StateChange
-from tracker_service.store.tracked_jobs import TrackedJob
+from tracker_service.store.tracked_jobs import Outline, TrackedJob
 from tracker_service.tracking.safety import safety, searched_since
 
 log = structlog.get_logger()
@@ -88,6 +88,9 @@ class JobCopies:
         if not self.is_settled:
             return f"the job is {self.status}; its applications are being looked for"
         return f"the job is {self.status}, and no application of it is known"
+
+
+_PAGE = 500  #: jobs that are read at once for a list
 
 
 class Lookup:
@@ -181,9 +184,12 @@ class Lookup:
         *,
         statuses: Sequence[JobStatus] = (),
         after: int = 0,
-        limit: int | None = None,
-    ) -> list[JobView]:
-        """Return tracked jobs that have not ended, or have ended lately; the oldest task first.
+        limit: int,
+    ) -> tuple[Outline, Iterator[list[JobView]]]:
+        """List tracked jobs that have not ended, or have ended lately; the oldest task first.
+
+        Returns:
+            the outline of the list, and what is in it, page by page.
 
         Args:
             owner: whose jobs, None for everybody's.
@@ -198,7 +204,22 @@ class Lookup:
             limit=limit,
         )
         with self._store.read() as connection:
-            return _views(connection, tracked_jobs.listed(connection, listing), self._retention)
+            outline = tracked_jobs.outline(connection, listing)
+        return outline, self._in_pages(listing, outline.task_ids)
+
+    def _in_pages(
+        self, listing: tracked_jobs.Listing, task_ids: Sequence[int]
+    ) -> Iterator[list[JobView]]:
+        """Yield the jobs of a listing as they are read, so that the first need not wait."""
+        for start in range(0, len(task_ids), _PAGE):
+            page = task_ids[start : start + _PAGE]
+            part = replace(listing, after=page[0] - 1, limit=len(page))
+            with self._store.read() as connection:
+                found = tracked_jobs.listed(connection, part)
+                # Meanwhile some may have ended, and others may stand in their place.
+                there = [each for each in found if each.id <= page[-1]]
+                views = _views(connection, there, self._retention)
+            yield views
 
     def oozie_list(self, caller: Caller, parameters: Mapping[str, str]) -> dict[str, Any]:
         """Return Oozie's own list of jobs, as the caller may see it.

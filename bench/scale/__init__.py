@@ -1,0 +1,1 @@
+"""How the service scales, beside the peer, on one neutral gateway: `python -m bench scale`."""

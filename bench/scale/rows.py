@@ -1,0 +1,133 @@
+"""What the measurements have in common: the rows of the table, and a service with its defaults."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.scale.neutral import NeutralGateway, Topology
+from tests.acceptance.service import RunningService
+from tests.waiting import until
+from tracker_service.settings import (
+    CopySettings,
+    PollingSettings,
+    ServeSettings,
+    WorkerSettings,
+)
+
+_POSTS_AT_ONCE = 8
+_IDS_IN_A_POST = 1000
+_START_S = 120
+
+
+@dataclass(frozen=True)
+class Row:
+    """One bar and how it stands."""
+
+    what: str
+    bar: str
+    measured: str
+    is_met: bool
+    per_minute: float | None = None  #: requests of ours to the gateway
+    peer_per_minute: float | None = None
+
+    def __str__(self) -> str:
+        """Return the row as Markdown."""
+        met = "yes" if self.is_met else "**no**"
+        rates = " | ".join(
+            "" if rate is None else f"{rate:,.0f}"
+            for rate in (self.per_minute, self.peer_per_minute)
+        )
+        return f"| {self.what} | {self.bar} | {self.measured} | {met} | {rates} |"
+
+
+HEAD = (
+    "| | bar | measured | met | our requests a minute | the peer's |\n"
+    "| --- | --- | --- | --- | ---: | ---: |"
+)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What a measurement gets: the gateway, and a directory of its own."""
+
+    gateway: NeutralGateway
+    home: Path
+
+
+def tell(text: str) -> None:
+    """Say what is going on, beside the table."""
+    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
+
+
+class _Service(RunningService):
+    """A service that may take its time to start, and whose last words are told if it does not."""
+
+    def start(self) -> subprocess.Popen[bytes]:
+        """Start all processes, and wait until the service says that it is ready."""
+        self.process = self.launch()
+        try:
+            until(self.is_ready, seconds=_START_S)
+        except AssertionError:
+            tell(self.log.read_text(errors="replace")[-2000:])
+            raise
+        return self.process
+
+
+@contextmanager
+def service(topology: Topology, state_dir: Path, **settings: object) -> Iterator[RunningService]:
+    """Run `tracker run` with its default settings, but for those given, for the block's length."""
+    defaults = {
+        "TRACKER_POLLING__INTERVAL_S": PollingSettings().interval_s,
+        "TRACKER_WORKER__LEASE_S": WorkerSettings().lease_s,
+        "TRACKER_COPYING__RETRY_AFTER_S": CopySettings().retry_after_s,
+        "TRACKER_SERVE__REQUESTS_PER_MINUTE": ServeSettings().requests_per_minute,
+    }
+    running = _Service(topology, state_dir, **defaults | settings)
+    try:
+        yield running
+    finally:
+        running.end()
+
+
+def service_identity(home: Path) -> dict[str, object]:
+    """Return the settings by which one identity asks about everybody's jobs."""
+    password = home / "polling-password"
+    password.write_text("polling-password\n")
+    return {
+        "TRACKER_GATEWAY__POLLING_USER": "polling",
+        "TRACKER_GATEWAY__POLLING_PASSWORD_FILE": password,
+    }
+
+
+def names(count: int) -> list[str]:
+    """Return the names of users."""
+    return [f"user{number}" for number in range(count)]
+
+
+def track_all(running: RunningService, jobs: Sequence[str], users: Sequence[str]) -> None:
+    """Post jobs, each by its user as `NeutralGateway.start` gave them out, some posts at once."""
+    posts = [
+        (user, own[start : start + _IDS_IN_A_POST])
+        for number, user in enumerate(users)
+        if (own := jobs[number :: len(users)])
+        for start in range(0, len(own), _IDS_IN_A_POST)
+    ]
+    began = time.monotonic()
+    with ThreadPoolExecutor(_POSTS_AT_ONCE) as pool:
+        done = pool.map(lambda post: running.track(*post[1], user=post[0]), posts)
+        for number, _ in enumerate(done, start=1):
+            if number % max(1, len(posts) // 4) == 0:
+                tell(f"  posted {number} of {len(posts)} in {time.monotonic() - began:.0f} s")
+
+
+def p95(values: Iterable[float]) -> float:
+    """Return the 95th percentile."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(0.95 * len(ordered)))]

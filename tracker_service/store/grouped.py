@@ -1,0 +1,82 @@
+"""Commit together what several threads write at the same time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from threading import Lock
+from typing import Generic, TypeVar
+
+from tracker_service.store.engine import Connection, Store
+
+Result = TypeVar("Result")
+_MOST = 50  #: in one transaction: workers wait for the database meanwhile
+
+
+class _Work(Generic[Result]):
+    """What one thread wants to have written, and what came of it."""
+
+    def __init__(self, write: Callable[[Connection], Result]) -> None:
+        self.write = write
+        self.is_done = False
+        self.error: Exception | None = None
+
+    def result(self) -> Result:
+        if self.error:
+            raise self.error
+        return self._result
+
+    def run(self, connection: Connection) -> None:
+        self._result = self.write(connection)
+
+
+class GroupedWrites:
+    """Writes of several threads, as few transactions as there have to be.
+
+    SQLite has one writer at a time, and each commit waits for the disk. So whoever comes while
+    another thread commits waits for its turn, and is written together with all others that wait.
+    Database servers do that themselves, and there each thread has its own transaction.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store, self._groups = store, store.url.startswith("sqlite")
+        self._waiting: list[_Work[object]] = []
+        self._lock, self._turn = Lock(), Lock()
+
+    def write(self, write: Callable[[Connection], Result]) -> Result:
+        """Carry out a write; it is durable when this returns.
+
+        Args:
+            write: may be carried out more than once, but only one of them is kept.
+        """
+        if not self._groups:
+            with self._store.begin() as connection:
+                return write(connection)
+        work = _Work(write)
+        with self._lock:
+            self._waiting.append(work)  # type: ignore[arg-type]
+        with self._turn:
+            while not work.is_done:
+                self._commit_those_who_wait()
+        return work.result()
+
+    def _commit_those_who_wait(self) -> None:
+        with self._lock:
+            works, self._waiting = self._waiting[:_MOST], self._waiting[_MOST:]
+        try:
+            self._commit(works)
+        except Exception:
+            for work in works:  # one of them has spoilt it for all: each by itself
+                self._commit_alone(work)
+
+    def _commit_alone(self, work: _Work[object]) -> None:
+        try:
+            self._commit([work])
+        except Exception as error:
+            work.error, work.is_done = error, True
+
+    def _commit(self, works: Sequence[_Work[object]]) -> None:
+        with self._store.begin() as connection:
+            for work in works:
+                work.run(connection)
+        for work in works:
+            work.is_done = True
