@@ -121,6 +121,7 @@ def build_worker(settings: Settings, clock: Clock = utc_now) -> Worker:
     places = Places(settings.worker.threads, pace.wait)
     # Polls and copies have threads of their own: long copies are not to make states old.
     pollers = ThreadPoolExecutor(settings.worker.threads, "poll")
+    closer = ThreadPoolExecutor(settings.worker.threads, "details")
     copiers = ThreadPoolExecutor(settings.worker.threads, "copy")
     streamers = ThreadPoolExecutor(copying.streams, "stream")
     finder = Finder(copying.log_directories)
@@ -150,14 +151,16 @@ def build_worker(settings: Settings, clock: Clock = utc_now) -> Worker:
         schedule=schedule,
         places=places,
         share_pace=pace.share,
-        poller=Poller(store, identities, schedule, pollers, clock, places),
+        poller=Poller(store, identities, schedule, (pollers, closer), clock, places),
         hints=Hints(store, schedule, reruns),
         completion=Completion(store, identities, copiers, write_manifest, clock),
         copier=copier,
         expiry=Expiry(store, identities, kept_for, clock),
         reruns=reruns,
     )
-    return Worker(store, duties, [pollers, copiers, streamers], settings.worker.lease_s, clock)
+    return Worker(
+        store, duties, [pollers, closer, copiers, streamers], settings.worker.lease_s, clock
+    )
 
 
 def _identities(settings: Settings, store: Store, metrics: Metrics, clock: Clock) -> Identities:

@@ -11,11 +11,12 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from types import FrameType
 from typing import IO
+from urllib.parse import urlsplit
 
-import requests
 import structlog
 
 from tracker_service.errors import ConfigError
@@ -80,12 +81,26 @@ class Greeting:
 
     def is_due(self) -> bool:
         """Ask the URL once."""
+        parts = urlsplit(self.url)
+        connection = HTTPConnection(parts.netloc, timeout=1)
         try:
-            with requests.Session() as session:
-                session.trust_env = False  # no proxy stands between us and our own children
-                return session.get(self.url, timeout=1).ok
-        except requests.RequestException:
+            connection.request("GET", parts.path)
+            return connection.getresponse().status == 200
+        except (OSError, HTTPException):
             return False
+        finally:
+            connection.close()
+
+
+def finish(arguments: Sequence[str]) -> None:
+    """Run a command of `tracker` to its end in a process of its own.
+
+    Raises:
+        ConfigError: it failed; it has said why.
+    """
+    command = [sys.executable, "-m", "tracker_service.cli", *arguments]
+    if subprocess.run(command, preexec_fn=die_with_parent, check=False).returncode:  # noqa: S603
+        raise ConfigError(f"`tracker {' '.join(arguments)}` failed")
 
 
 class Supervisor:

@@ -169,5 +169,5 @@ def following(
     ticks: Ticks,
 ) -> Following:
     schedule = Schedule(5, 60, random.Random(7))
-    poller = Poller(store, identities, schedule, AtOnce(), now, Places(8))
+    poller = Poller(store, identities, schedule, (AtOnce(), AtOnce()), now, Places(8))
     return Following(store, fake_cluster, seal, ticks, poller, schedule)

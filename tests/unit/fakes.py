@@ -7,6 +7,7 @@ from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from tracker_service.domain.applications import ApplicationId
@@ -135,6 +136,22 @@ class AtOnce(Executor):
         done: Future = Future()
         done.set_result(call(*args, **named))
         return done
+
+
+class Later(Executor):
+    """Keeps what is submitted, until the test runs it."""
+
+    def __init__(self) -> None:
+        self.calls: list[Callable] = []
+
+    def submit(self, call: Callable, /, *args, **named) -> Future:
+        self.calls.append(partial(call, *args, **named))
+        return Future()
+
+    def run_all(self) -> None:
+        calls, self.calls = self.calls, []
+        for call in calls:
+            call()
 
 
 class FakeOozie(Oozie):

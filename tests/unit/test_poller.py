@@ -1,16 +1,21 @@
 from __future__ import annotations
 
+import random
+
 import pytest
 from fakes import (
     APP_1,
     APP_2,
     NOW,
+    AtOnce,
     FakeCluster,
+    Later,
     action,
     details,
     job,
     seen,
 )
+from held import Following
 
 from tracker_service.errors import (
     AccessDenied,
@@ -19,6 +24,9 @@ from tracker_service.errors import (
     StoreUnavailable,
 )
 from tracker_service.store import jobs, tasks, tracked_jobs
+from tracker_service.tracking.places import Places
+from tracker_service.tracking.poller import Poller
+from tracker_service.tracking.schedule import Schedule
 
 FAILED = details(job(1), "KILLED", action(job(1), "work", APP_1))
 
@@ -222,14 +230,14 @@ def test_jobs_whose_details_cannot_be_had_do_not_block_others(following, oozie, 
     assert [n for n in range(1, 51) if following.is_live(n)] == [1, 2, 3]
 
 
-def test_an_outage_is_noticed_by_three_requests(following, oozie):
+def test_an_outage_is_noticed_by_a_few_requests(following, oozie):
     following.track(*range(1, 51))
     oozie.has(*(details(job(n), "SUCCEEDED") for n in range(1, 51)))
     oozie.is_down = oozie.answers_bulks = True
 
     following.look()
 
-    assert len(oozie.asked) == 3
+    assert len(oozie.asked) == 3 * 3  # 20 jobs are looked at together
 
 
 def test_after_an_outage_of_the_details_all_jobs_end(following, oozie):
@@ -412,3 +420,48 @@ def test_a_job_that_has_ended_goes_on_without_details_once_asking_was_in_vain(fo
 
     assert not following.is_live(1)
     assert following.task(2).state == "copying"
+
+
+def rows_of_jobs(following) -> list:
+    with following.store.read() as connection:
+        return connection.exec_driver_sql("SELECT * FROM jobs ORDER BY id").all()
+
+
+def test_a_sweep_in_which_nothing_changes_writes_nothing_about_jobs(following, oozie, now):
+    following.track(1, 2)
+    for number in (1, 2):
+        oozie.has(details(job(number), "RUNNING", action(job(number), "work", APP_1)))
+    following.look()
+    following.go_on(300)  # also the actions of each were asked for
+    before = rows_of_jobs(following)
+
+    now.advance(minutes=5)
+    following.go_on(300)
+
+    assert oozie.asked[-1] in (job(1), job(2))
+    assert rows_of_jobs(following) == before
+
+
+def test_jobs_that_ended_keep_no_other_waiting_for_their_details(
+    store, identities, seal, fake_cluster, now, ticks, oozie
+):
+    later = Later()
+    schedule = Schedule(5, 60, random.Random(7))
+    poller = Poller(store, identities, schedule, (AtOnce(), later), now, Places(8))
+    following = Following(store, fake_cluster, seal, ticks, poller, schedule)
+    following.track(*range(50))
+    for number in range(50):
+        oozie.has(details(job(number), "RUNNING"))
+    following.look()
+    later.run_all()
+
+    for number in range(49):
+        oozie.has(details(job(number), "KILLED"))
+    following.go_on(6)
+    assert (following.state(1), following.task(1).state) == ("KILLED", "watching")
+    oozie.has(details(job(49), "SUSPENDED"))
+    following.go_on(6)
+    assert following.state(49) == "SUSPENDED"
+
+    later.run_all()
+    assert following.task(1).state == "copying"

@@ -29,7 +29,7 @@ from tracker_service.worker import Duties, Worker, _kept_alive
 def new_worker(store, identities, now):
     def make() -> Worker:
         schedule = Schedule(5, 60, random.Random(7))
-        poller = Poller(store, identities, schedule, AtOnce(), now, Places(8))
+        poller = Poller(store, identities, schedule, (AtOnce(), AtOnce()), now, Places(8))
         reruns = Reruns(
             store, identities, AtOnce(), now, every_s=3600, watched_for=timedelta(hours=24)
         )

@@ -1,4 +1,7 @@
-"""Run the service: what the verbs of `service` do, with all that it takes."""
+"""Run the service: what the verbs of `service` do.
+
+What one of them alone needs is imported when it runs: the supervisor stays small that way.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +15,8 @@ from urllib.parse import urlsplit
 
 import click
 
-from tracker_service import logging, metrics, settings, supervisor
-from tracker_service import serve as gunicorn_server
-from tracker_service.bootstrap import build_service, build_worker
+from tracker_service import logging, settings, supervisor
 from tracker_service.errors import TrackerError
-from tracker_service.sandbox import server as sandbox_server
-from tracker_service.sandbox.cluster import Cluster
-from tracker_service.store.engine import Store
 
 
 def prepared(config: Path | None) -> settings.Settings:
@@ -40,12 +38,14 @@ def prepared(config: Path | None) -> settings.Settings:
 
 def run_all(chosen: settings.Settings, with_sandbox: bool) -> None:
     """Run the API, one worker and maybe a sandbox as processes below this one."""
+    from tracker_service import metrics  # noqa: PLC0415
+
     lock = supervisor.lock_directory(chosen.state_dir)
     commands = [["worker"], ["serve"]]
     if with_sandbox:
         chosen = _with_sandbox(chosen)
         commands.insert(0, ["sandbox", "--bind", urlsplit(chosen.gateway.base).netloc])
-    Store(chosen.store_url).upgrade()
+    supervisor.finish(["db", "upgrade"])
     metrics.share(chosen.state_dir.absolute() / "metrics")
     supervisor.Supervisor(commands, _greeting(chosen, with_sandbox)).run()
     lock.close()
@@ -53,22 +53,31 @@ def run_all(chosen: settings.Settings, with_sandbox: bool) -> None:
 
 def serve(chosen: settings.Settings) -> None:
     """Serve the API."""
+    from tracker_service import serve as gunicorn_server  # noqa: PLC0415
+    from tracker_service.bootstrap import build_service  # noqa: PLC0415
+
     build_service(chosen).store.close()  # so that a wrong setting is told here, once
     gunicorn_server.serve(chosen)
 
 
 def work(chosen: settings.Settings) -> None:
     """Poll jobs and save logs."""
+    from tracker_service.bootstrap import build_worker  # noqa: PLC0415
+
     build_worker(chosen).run()
 
 
 def stand_in(bind: str) -> None:
     """Serve a sandbox."""
-    sandbox_server.serve(bind)
+    from tracker_service.sandbox import server  # noqa: PLC0415
+
+    server.serve(bind)
 
 
 def upgrade(chosen: settings.Settings) -> None:
     """Bring the database's schema to this version."""
+    from tracker_service.store.engine import Store  # noqa: PLC0415
+
     Store(chosen.store_url).upgrade()
 
 
@@ -119,6 +128,8 @@ def _greeting(chosen: settings.Settings, with_sandbox: bool) -> supervisor.Greet
     if not with_sandbox:
         told.append(f"Gateway: {chosen.gateway.base}")
     else:
+        from tracker_service.sandbox.cluster import Cluster  # noqa: PLC0415
+
         job = next(job.job_id for job in Cluster().ready_made if job.definition.name == "fails")
         curl = "curl -u guest:guest-password"
         told += [

@@ -25,7 +25,6 @@ from sqlalchemy.sql.expression import ClauseElement, FunctionElement
 from tracker_service.errors import LeaseLost, StoreUnavailable
 from tracker_service.store.databases import open_engine
 from tracker_service.store.tables import Instant
-from tracker_service.store.upgrade import upgrade
 
 __all__ = ["Connection", "Store", "database_now"]
 
@@ -91,6 +90,9 @@ class Store:
             ConfigError: the schema is of a later release.
         """
         with _meanings():
+            # Alembic takes ten megabytes, which no other process has to hold.
+            from tracker_service.store.upgrade import upgrade  # noqa: PLC0415
+
             upgrade(self.url)
 
     def close(self) -> None:

@@ -23,7 +23,7 @@ CAPACITY = 100  #: tasks in one jobset
 _ROOMY = (
     select(jobsets.c.id, jobsets.c.size, jobsets.c.version)
     .where(jobsets.c.kind == bindparam("task_kind"), jobsets.c.affinity == bindparam("together"))
-    .where(jobsets.c.size < CAPACITY)
+    .where(jobsets.c.size < bindparam("capacity"))
     .order_by(jobsets.c.id)  # as `merge` does: no two wait for each other
 )
 _RESIZE = (
@@ -51,7 +51,8 @@ def place(connection: Connection, kind: str, affinity: str, count: int) -> list[
     """
     placed: list[int] = []
     while len(placed) < count:
-        roomy = connection.execute(_ROOMY, {"task_kind": kind, "together": affinity}).all()
+        wanted = {"task_kind": kind, "together": affinity, "capacity": CAPACITY}
+        roomy = connection.execute(_ROOMY, wanted).all()
         if not roomy:
             _add(connection, kind, affinity, -(-(count - len(placed)) // CAPACITY))
         for jobset in roomy:

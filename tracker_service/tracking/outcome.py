@@ -41,7 +41,7 @@ def explored(
 ) -> TrackTask:
     """Record a job's details and applications; return the task as it goes on."""
     task = observed(connection, task, details.observation, now)
-    jobs.record_details(connection, task.job_key, task.run, details, found)
+    jobs.record_details(connection, task.job_key, task.run, details, found, only_news=True)
     return task
 
 

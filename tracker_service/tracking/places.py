@@ -67,6 +67,11 @@ class Places:
         """Leave one place, after this time of work and of waiting for the next request."""
         with self._lock:
             self._taken -= 1
+        self.work(seconds)
+
+    def work(self, seconds: float) -> None:
+        """Count work that needs no place, with its waiting for the next request."""
+        with self._lock:
             self._busy_s += seconds
 
     def wait(self) -> None:

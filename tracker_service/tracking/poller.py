@@ -37,6 +37,7 @@ log = structlog.get_logger()
 _BACKGROUND_SHARE = 0.1  #: details of running jobs, as a part of the bulk requests
 _MAX_BUDGET = 10.0
 _TROUBLES_IN_A_ROW = 3
+_CLOSER_AT_ONCE = 20  #: then others have their turn
 _IN_VAIN = 6  #: failed looks at the details of a job that has ended
 _CHILDREN_IN_VAIN = 40  #: the same of one that starts others, which would be lost: six hours
 _CHILDREN_AFTER_S = 60.0  #: from one look at what a running job has started to the next
@@ -67,17 +68,19 @@ class Poller:
         store: Store,
         identities: Identities,
         schedule: Schedule,
-        executor: Executor,
+        executors: tuple[Executor, Executor],
         clock: Callable[[], datetime],
         places: Places,
     ) -> None:
         """Make a poller.
 
         Args:
-            places: as many as the executor has threads.
+            executors: for the looks at many jobs, and for those at one.
+            places: as many as the first of them has threads.
         """
         self._store, self._identities, self._schedule = store, identities, schedule
-        self._executor, self._clock, self._places = executor, clock, places
+        self._executor, self._closer_executor = executors
+        self._clock, self._places = clock, places
         self._children = ChildFollower(store, clock)
         self._budget = _Budget()
 
@@ -96,27 +99,42 @@ class Poller:
             self._schedule.note(news)
 
     def _look(self, batch: Batch) -> None:
-        began, failed = time.monotonic(), True
-        try:
-            failed = self._has_trouble(batch)
-        finally:
-            now = time.monotonic()
-            self._schedule.give_back(batch, now, failed=failed)
-            self._places.leave(now - began)
-
-    def _has_trouble(self, batch: Batch) -> bool:
         """Look at a batch of jobs.
 
         1. Ask Oozie about all of them, about 100 with one request; record what changed.
-        2. Ask for the details of those that changed, ended or are missing, and of a few others.
+        2. Leave to other threads those that changed, ended or are missing: their details cost a
+           request each, and the others are not to wait for that. Ask for the details of a few.
         """
+        began, closer = time.monotonic(), list[Entry]()
+
+        def look(access: ClusterAccess) -> None:
+            closer[:], trouble = self._look_at_all(access, batch.entries)
+            if trouble:
+                raise trouble
+            apart = {id(entry) for entry in closer}
+            others = [entry for entry in batch.entries if id(entry) not in apart]
+            self._look_in_the_background(access, others)
+
+        failed = self._has_trouble(batch, look)
+        batch, parts = self._schedule.split(batch, closer, _CLOSER_AT_ONCE)
+        now = time.monotonic()
+        self._schedule.give_back(batch, now, failed=failed)
+        self._places.leave(now - began)
+        for part in parts:
+            self._closer_executor.submit(self._look_closer_at_part, part)
+
+    def _look_closer_at_part(self, part: Batch) -> None:
+        began = time.monotonic()
+        failed = self._has_trouble(part, lambda access: self._look_closer_at(access, part.entries))
+        now = time.monotonic()
+        self._schedule.give_back(part, now, failed=failed)
+        self._places.work(now - began)
+
+    def _has_trouble(self, batch: Batch, look: Callable[[ClusterAccess], object]) -> bool:
+        """Look as the identity of a batch; tell whether that went wrong."""
         try:
             with self._identities.polling(batch.asked_as) as access:
-                closer, trouble = self._look_at_all(access, batch.entries)
-                self._look_closer_at(access, closer)
-                if trouble:
-                    raise trouble
-                self._look_in_the_background(access, batch.entries)
+                look(access)
         except GatewayError as error:
             jobs = len(batch.entries)
             log.warning("look_failed", user=batch.asked_as, jobs=jobs, reason=str(error))

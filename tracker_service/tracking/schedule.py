@@ -214,6 +214,22 @@ class Schedule:
         identity.flying += 1
         return Batch(asked_as, entries)
 
+    def split(self, batch: Batch, apart: Sequence[Entry], size: int) -> tuple[Batch, list[Batch]]:
+        """Take some tasks out of a batch, into batches of this size; each is given back by itself.
+
+        Returns:
+            the batch with the others, and the new ones.
+        """
+        ids = {entry.task.id for entry in apart}
+        rest = [entry for entry in batch.entries if entry.task.id not in ids]
+        parts = [
+            Batch(batch.asked_as, apart[start : start + size])
+            for start in range(0, len(apart), size)
+        ]
+        with self._lock:
+            self._identities[batch.asked_as].flying += len(parts)
+        return Batch(batch.asked_as, rest), parts
+
     def give_back(self, batch: Batch, now: float, *, failed: bool = False) -> None:
         """Let the tasks of a batch be taken again; after a failure, all of its identity's later."""
         with self._lock:
