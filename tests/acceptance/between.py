@@ -49,7 +49,10 @@ class Between:
             def log_message(self, *_: object) -> None:
                 """Say nothing."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        class Server(ThreadingHTTPServer):
+            request_queue_size = 128
+
+        self._server = Server(("127.0.0.1", 0), Handler)
         self.origin = f"http://127.0.0.1:{self._server.server_port}"
         #: The URL of the topology, as a client of the gateway needs it.
         self.url = self.origin + self._target.path
@@ -84,6 +87,10 @@ class Between:
             trap.sprung.set()
             handler.close_connection = True
             return
+        self._send(handler, answer, content)
+
+    def _send(self, handler: BaseHTTPRequestHandler, answer: HTTPResponse, content: bytes) -> None:
+        """Send an answer of the gateway on, as it came."""
         handler.send_response_only(answer.status, answer.reason)
         for name, value in answer.getheaders():
             if name.lower() not in _HOP:
