@@ -9,7 +9,7 @@ from fakes import Ticks
 from structlog.testing import capture_logs
 
 from tracker_service.errors import GatewayUnavailable
-from tracker_service.sources.protection import Budget, Circuit, Protection, Sign
+from tracker_service.sources.protection import Circuit, Protection, Sign
 
 JOBS = "oozie/v2/jobs"
 
@@ -160,71 +160,6 @@ def test_each_change_is_one_line_of_the_log(watched):
     assert lines[0]["reason"] == "answered 500"
 
 
-def budget(ticks: Ticks, per_s: float = 10, burst: float | None = None) -> Budget:
-    def sleep(seconds: float) -> None:
-        ticks.now += seconds
-
-    return Budget(per_s, burst, ticks.monotonic, sleep)
-
-
-def test_a_budget_lets_a_burst_go_and_then_so_many_a_second():
-    ticks = Ticks()
-    spending = budget(ticks, per_s=10, burst=3)
-
-    waits = [round(spending.take(), 3) for _ in range(6)]
-
-    assert waits == [0, 0, 0, 0.1, 0.2, 0.3]
-
-
-def test_a_budget_that_rested_saves_no_more_than_its_burst():
-    ticks = Ticks()
-    spending = budget(ticks, per_s=10, burst=2)
-    ticks.now += 3600
-
-    assert [round(spending.take(), 3) for _ in range(4)] == [0, 0, 0.1, 0.2]
-
-
-def test_waiting_keeps_the_pace():
-    ticks = Ticks()
-    spending, began = budget(ticks, per_s=25), ticks.now
-
-    for _ in range(105):
-        assert spending.wait()
-
-    assert ticks.now - began == pytest.approx(4, abs=0.01)
-
-
-def test_who_would_wait_too_long_takes_nothing():
-    spending = budget(Ticks(), per_s=1, burst=1)
-    spending.take()
-
-    assert not spending.wait(timeout_s=0.5)
-    assert spending.ahead_s() == pytest.approx(1)
-    assert spending.wait(timeout_s=1.5)
-
-
-def test_more_than_the_burst_may_be_taken_at_once_and_is_paid_by_who_comes_later():
-    spending = budget(Ticks(), per_s=10, burst=2)
-
-    assert spending.take(10) == 0
-    assert spending.take() == pytest.approx(0.9)
-
-
-def test_many_threads_get_each_right_once():
-    spending, waits = budget(Ticks(), per_s=10, burst=1), []
-    threads = [
-        threading.Thread(target=lambda: waits.extend(spending.take() for _ in range(50)))
-        for _ in range(8)
-    ]
-
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-    assert sorted(round(wait, 1) for wait in waits) == [round(n / 10, 1) for n in range(400)]
-
-
 def test_who_finds_no_place_in_time_is_told_so():
     protection = Protection(max_concurrent=2, place_wait_s=0.01)
 
@@ -288,22 +223,6 @@ def test_a_gateway_that_cannot_be_reached_closes_all():
 
     with pytest.raises(GatewayUnavailable, match=r"^the gateway did not answer"):
         protection.admitted("webhdfs/v1/").__enter__()
-
-
-def test_only_requests_to_oozie_wait_for_the_budget():
-    ticks = Ticks()
-    protection = Protection(budget=budget(ticks, per_s=1, burst=1))
-    began = ticks.now
-
-    for path in ["webhdfs/v1/", "resourcemanager/v1/cluster/apps"] * 5:
-        with protection.admitted(path):
-            pass
-    assert ticks.now == began
-
-    for _ in range(3):
-        with protection.admitted(JOBS):
-            pass
-    assert ticks.now == began + 2
 
 
 def test_a_probe_that_is_refused_elsewhere_is_not_lost():
