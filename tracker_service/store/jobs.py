@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -206,21 +205,24 @@ def record_details(
     run: int,
     details: JobDetails,
     found: Sequence[Application],
-    *,
-    only_news: bool = False,
 ) -> None:
     """Keep the actions of a job and the applications that were found for it.
 
     Args:
         run: the run whose record `key` is; details of another run are left out.
-        only_news: write nothing if these actions are known, not even when they were seen again.
     """
     if details.observation.run != run:
         return
     seen_at = details.observation.observed_at
     actions = [action_values(action) for action in details.actions]
-    if not (only_news and _are_known(connection, key, actions)):
-        connection.execute(_NEW_DETAILS, {"key": key, "seen_at": seen_at, "told": actions})
+    connection.execute(_NEW_DETAILS, {"key": key, "seen_at": seen_at, "told": actions})
+    record_applications(connection, key, seen_at, found)
+
+
+def record_applications(
+    connection: Connection, key: int, seen_at: datetime, found: Sequence[Application]
+) -> None:
+    """Keep the applications that were found for a job; those that are known stay as they are."""
     rows = [
         {
             "job_id": key,
@@ -233,17 +235,6 @@ def record_details(
         for application in found
     ]
     insert_new(connection, applications, rows)
-
-
-def _are_known(connection: Connection, key: int, actions: Sequence[Mapping[str, Any]]) -> bool:
-    """Tell whether these actions were seen since the job was last news."""
-    known = connection.execute(
-        select(jobs.c.details_at, jobs.c.observed_at, jobs.c.actions).where(jobs.c.id == key)
-    ).first()
-    if known is None or known.details_at is None:
-        return False
-    is_older = known.observed_at is not None and known.details_at < known.observed_at
-    return not is_older and bool(known.actions == json.loads(json.dumps(actions)))
 
 
 def action_values(action: Action) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -15,6 +15,8 @@ from tracker_service.store import copies, credentials, jobs, tasks
 from tracker_service.store.engine import Connection
 
 log = structlog.get_logger()
+
+Recorder = Callable[[Connection, TrackTask, JobDetails, Sequence[Application], datetime], TrackTask]
 
 
 def observed(
@@ -41,7 +43,26 @@ def explored(
 ) -> TrackTask:
     """Record a job's details and applications; return the task as it goes on."""
     task = observed(connection, task, details.observation, now)
-    jobs.record_details(connection, task.job_key, task.run, details, found, only_news=True)
+    jobs.record_details(connection, task.job_key, task.run, details, found)
+    return task
+
+
+def glanced_at(
+    connection: Connection,
+    task: TrackTask,
+    details: JobDetails,
+    found: Sequence[Application],
+    now: datetime,
+) -> TrackTask:
+    """Record what a look in passing tells: of a job in the state that is known, applications only.
+
+    Thousands of such looks are not to write a row of a job each; who wants to know how the actions
+    of a running job stand asks Oozie.
+    """
+    seen = details.observation
+    if (seen.status, seen.run) != (task.status, task.run):
+        return explored(connection, task, details, found, now)
+    jobs.record_applications(connection, task.job_key, seen.observed_at, found)
     return task
 
 

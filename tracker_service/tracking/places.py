@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from threading import Lock
 
+_BACKGROUND_SHARE = 0.1  #: details of running jobs, as a part of the bulk requests
+_MAX_BUDGET = 10.0
 _BURST_S = 0.25  #: what was not asked for in this time may be asked for at once
 
 
@@ -36,6 +39,23 @@ class Pace:
             self._next = mine + self._sharers / self._per_s
         if mine > now:
             self._sleep(mine - now)
+
+
+@dataclass(slots=True)
+class Budget:
+    """How many background requests have been earned by bulk requests."""
+
+    earned: float = 1.0
+
+    def earn(self, requests: int) -> None:
+        """Note bulk requests."""
+        self.earned = min(self.earned + requests * _BACKGROUND_SHARE, _MAX_BUDGET)
+
+    def spend(self, wanted: int) -> int:
+        """Return how many of the wanted background requests may be made."""
+        granted = min(int(self.earned), wanted)
+        self.earned -= granted
+        return granted
 
 
 class Places:

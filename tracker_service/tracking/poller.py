@@ -7,7 +7,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
@@ -29,13 +28,11 @@ from tracker_service.store import jobsets
 from tracker_service.store.engine import Store
 from tracker_service.tracking import outcome
 from tracker_service.tracking.children import ChildFollower, has_children
-from tracker_service.tracking.places import Places
+from tracker_service.tracking.places import Budget, Places
 from tracker_service.tracking.schedule import Batch, Entry, Schedule
 
 log = structlog.get_logger()
 
-_BACKGROUND_SHARE = 0.1  #: details of running jobs, as a part of the bulk requests
-_MAX_BUDGET = 10.0
 _TROUBLES_IN_A_ROW = 3
 _CLOSER_AT_ONCE = 20  #: then others have their turn
 _IN_VAIN = 6  #: failed looks at the details of a job that has ended
@@ -43,21 +40,6 @@ _CHILDREN_IN_VAIN = 40  #: the same of one that starts others, which would be lo
 _CHILDREN_AFTER_S = 60.0  #: from one look at what a running job has started to the next
 _PARENTS_AT_ONCE = 50  #: of one user: their jobs' states are not to become old meanwhile
 _GONE_FOR_S = 300.0  #: Oozie may have been started on the wrong database: no job ends before
-
-
-@dataclass(slots=True)
-class _Budget:
-    """How many background requests have been earned by bulk requests."""
-
-    earned: float = 1.0
-
-    def earn(self, requests: int) -> None:
-        self.earned = min(self.earned + requests * _BACKGROUND_SHARE, _MAX_BUDGET)
-
-    def spend(self, wanted: int) -> int:
-        granted = min(int(self.earned), wanted)
-        self.earned -= granted
-        return granted
 
 
 class Poller:
@@ -82,7 +64,7 @@ class Poller:
         self._executor, self._closer_executor = executors
         self._clock, self._places = clock, places
         self._children = ChildFollower(store, clock)
-        self._budget = _Budget()
+        self._budget = Budget()
 
     def sweep(self) -> None:
         """Start a look at what is due, as far as there are places for it."""
@@ -208,8 +190,16 @@ class Poller:
             entry.task = task
             self._leave_if_not_watched(entry)
 
-    def _look_closer_at(self, access: ClusterAccess, entries: Sequence[Entry]) -> bool:
+    def _look_closer_at(
+        self,
+        access: ClusterAccess,
+        entries: Sequence[Entry],
+        record: outcome.Recorder = outcome.explored,
+    ) -> bool:
         """Look at some jobs one by one; trouble with one of them does not stop the others.
+
+        Args:
+            record: how what is seen is recorded.
 
         Returns:
             False if the last of them could not be asked about, because Oozie cannot be reached.
@@ -221,7 +211,7 @@ class Poller:
             try:
                 with self._unless_lost(entry.task.lease):
                     self._places.wait()
-                    self._look_closer(access, entry)
+                    self._look_closer(access, entry, record)
                 in_a_row = 0
             except (CredentialsRefused, StoreUnavailable):
                 raise
@@ -237,7 +227,7 @@ class Poller:
                 break  # it is not the jobs: the rest is asked about after the next bulk answer
         return in_a_row == 0
 
-    def _look_closer(self, access: ClusterAccess, entry: Entry) -> None:
+    def _look_closer(self, access: ClusterAccess, entry: Entry, record: outcome.Recorder) -> None:
         """Ask for a job's details; if it has ended, end its task or have its logs copied."""
         try:
             details = self._details(access, entry)
@@ -247,7 +237,7 @@ class Poller:
         now = time.monotonic()
         entry.gone_since, entry.details_at, entry.troubles = None, now, 0
         self._schedule.looked(entry, details.observation.observed_at, now)
-        self._act_on(entry, details)
+        self._act_on(entry, details, record)
 
     def _details(self, access: ClusterAccess, entry: Entry) -> JobDetails:
         """Ask for a job's details; follow all that it has started, if it is one that starts jobs.
@@ -274,12 +264,12 @@ class Poller:
             entry.task = task
             self._leave_if_not_watched(entry)
 
-    def _act_on(self, entry: Entry, details: JobDetails) -> None:
+    def _act_on(self, entry: Entry, details: JobDetails, record: outcome.Recorder) -> None:
         found = list(applications_of(entry.task.job_id, details.actions))
         with self._store.begin() as connection:
             jobsets.guard(connection, entry.task.lease)
             now = self._clock()
-            task = outcome.explored(connection, entry.task, details, found, now)
+            task = record(connection, entry.task, details, found, now)
             task = outcome.next_step(connection, task, now)
         entry.task = task
         self._leave_if_not_watched(entry)
@@ -325,7 +315,7 @@ class Poller:
         waiting = [entry for entry in parents if _wants_children(entry)][:_PARENTS_AT_ONCE]
         for entry in (*waiting, *others[: self._budget.spend(len(others))]):
             due, entry.details_at = entry.due, time.monotonic()  # tried, whatever comes of it
-            is_there = self._look_closer_at(access, [entry])
+            is_there = self._look_closer_at(access, [entry], outcome.glanced_at)
             entry.due = min(entry.due, due)  # the job itself is asked about as before
             if not is_there:
                 return
