@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 from collections.abc import Callable, Iterable, MutableMapping
@@ -82,6 +83,7 @@ def options(settings: Settings) -> dict[str, Any]:
         "loglevel": "warning",
         "logger_class": _Logger,
         "on_starting": _share_counts,
+        "pre_fork": _freeze,
         "pre_request": _close_after_a_long_body,
         "post_fork": _after_fork,
     }
@@ -93,6 +95,12 @@ def _share_counts(server: Arbiter) -> None:
         directory = Path(mkdtemp(prefix="tracker-metrics-"))
         metrics.share(directory)
         server.cfg.set("on_exit", lambda _: shutil.rmtree(directory, ignore_errors=True))
+
+
+def _freeze(_server: object, _worker: object) -> None:
+    """Let the garbage collector of a child leave alone what it shares with its parent."""
+    gc.collect()
+    gc.freeze()
 
 
 def _close_after_a_long_body(_worker: object, request: Request) -> None:
