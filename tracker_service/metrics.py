@@ -86,7 +86,7 @@ class Metrics:
 
         self._circuits = Gauge(
             "tracker_gateway_circuit_open",
-            "1 while a process asks nothing, because nobody answered several times in a row.",
+            "1 from several requests of a process without an answer until the next with one.",
             ["route"],
             multiprocess_mode="livemax",
             registry=self._registry,
