@@ -182,11 +182,15 @@ def test_refused_credentials_are_used_no_more(
 
     with way.broken("401") as fault:
         until(lambda: service.query(refused))
-        until_now = fault.met
-        time.sleep(LASTS_S)  # several looks would be due
+        until_now, looks = fault.met, looks_in_vain(service)
+        until(lambda: looks_in_vain(service), lambda count: count >= looks + 3)
 
         assert until_now <= 2
         assert fault.met == until_now
+
+
+def looks_in_vain(service: RunningService) -> int:
+    return service.log.read_text().count("look_failed")
 
 
 def test_after_an_outage_thousands_of_due_jobs_are_asked_about_at_a_steady_pace(

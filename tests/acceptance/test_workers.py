@@ -55,11 +55,9 @@ def of_process(service: RunningService, process: subprocess.Popen[bytes]) -> str
     return until(look, bool)[0]
 
 
-def track_endless(service: RunningService, sandbox: SandboxStand, jobsets: int) -> list[str]:
+def track_endless(service: RunningService, sandbox: SandboxStand, jobsets: int) -> None:
     """Track as many endless jobs as fill this many jobsets of guest."""
-    jobs = [sandbox.start("sleep") for _ in range(100 * jobsets)]
-    service.track(*jobs)
-    return jobs
+    service.track(*(sandbox.start("sleep") for _ in range(100 * jobsets)))
 
 
 def test_a_worker_that_joins_takes_its_share_and_nobody_stops(service, sandbox, join):
@@ -76,7 +74,7 @@ def test_a_worker_that_joins_takes_its_share_and_nobody_stops(service, sandbox, 
 def test_the_jobs_of_a_killed_worker_are_looked_at_by_another_after_its_lease(
     service, sandbox, join
 ):
-    jobs = track_endless(service, sandbox, 5)
+    track_endless(service, sandbox, 5)
     worker = join()
     killed = of_process(service, worker)
     until(lambda: holders(service), lambda found: found.get(killed, 0) > 0)
@@ -93,7 +91,6 @@ def test_the_jobs_of_a_killed_worker_are_looked_at_by_another_after_its_lease(
         return now["worker"] not in (None, killed) and now["last-checked"] > its["last-checked"]
 
     until(taken_over, seconds=LEASE_S + 5)
-    assert len(jobs) == 500
 
 
 def test_each_log_is_copied_once_however_many_workers_there_are(service, sandbox, join):

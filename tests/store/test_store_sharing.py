@@ -3,12 +3,13 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from rows import NOW, hold, job, seen, track
+from rows import NOW, hold, track
 from sqlalchemy import select, update
 
-from tracker_service.domain.tasks import TaskState
+from tracker_service.domain.applications import ApplicationId
+from tracker_service.domain.tasks import CopyStatus, Strategy, TaskState
 from tracker_service.errors import LeaseLost
-from tracker_service.store import copies, figures, jobs, jobsets, tasks, workers
+from tracker_service.store import copies, figures, jobsets, tasks, workers
 from tracker_service.store.engine import database_now
 from tracker_service.store.tables import jobsets as table
 from tracker_service.store.tables import tasks as task_table
@@ -251,15 +252,26 @@ def test_a_job_of_a_task_that_moves_meanwhile_can_be_stopped(connection):
     assert size(connection, older) == tasks_in(connection, older) == 69
 
 
-def test_a_jobset_with_a_log_on_its_way_is_known(connection):
+@pytest.mark.parametrize(
+    ("status", "strategy", "streams"),
+    [
+        (CopyStatus.RUNNING, Strategy.DIRECT, True),
+        (CopyStatus.RUNNING, Strategy.WORKFLOW, False),
+        (CopyStatus.WAITING, Strategy.DIRECT, False),
+    ],
+)
+def test_a_jobset_of_which_a_log_passes_through_a_worker_is_known(
+    connection, status, strategy, streams
+):
     track(connection, 1)
     [lease] = hold(connection)
     [task] = tasks.live(connection, lease)
-    ended = jobs.record(connection, [seen(1, "KILLED")])[job(1)]
-    assert ended.status == "KILLED"
-    tasks.start_copying(connection, task)
+    copies.decide(connection, task, [ApplicationId("application_1_0001")], NOW)
+    [copy] = copies.of_tasks(connection, [task.id])[task.id]
 
-    assert copies.streaming(connection) == set()
+    copies.change(connection, copy, status=status, strategy=strategy)
+
+    assert copies.streaming(connection) == ({lease.jobset_id} if streams else set())
 
 
 def cope(connection) -> figures.Capacity:

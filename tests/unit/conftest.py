@@ -30,6 +30,7 @@ from tracker_service.tracking.lookup import Lookup
 from tracker_service.tracking.notifications import Notifications
 from tracker_service.tracking.places import Places
 from tracker_service.tracking.poller import Poller
+from tracker_service.tracking.reruns import Reruns
 from tracker_service.tracking.schedule import Schedule
 
 # Tracebacks with all local variables take half a second each.
@@ -171,3 +172,10 @@ def following(
     schedule = Schedule(5, 60, random.Random(7))
     poller = Poller(store, identities, schedule, (AtOnce(), AtOnce()), now, Places(8))
     return Following(store, fake_cluster, seal, ticks, poller, schedule)
+
+
+@pytest.fixture
+def reruns(store: Store, identities: Identities, now: Clock) -> Reruns:
+    """The look for reruns, on the thread that asks for it."""
+    day = timedelta(hours=24)
+    return Reruns(store, identities, AtOnce(), now, every_s=3600, watched_for=day)

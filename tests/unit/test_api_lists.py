@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import pytest
 from calls import ADMIN, GUEST, SAM, assert_problem, get, post
-from fakes import details, job
+from fakes import APP_1, NOW, details, job
 
+from tracker_service.domain.applications import Application, short
+from tracker_service.domain.tasks import CopyStatus
 from tracker_service.errors import BadInput
-from tracker_service.store import tracked_jobs
+from tracker_service.store import copies, jobs, tracked_jobs
 
 TRACKING = "/api/jobs/tracking"
 
@@ -103,6 +105,42 @@ def test_that_a_job_was_looked_at_once_more_is_no_news(client, oozie, store, now
 
     assert get(client, TRACKING).json != first.json
     assert again.status_code == 304
+
+
+def test_that_a_log_is_saved_is_news(client, oozie, store):
+    post(client, job(3))
+    with store.begin() as connection:
+        [task] = tracked_jobs.of_job(connection, "guest", job(3))
+        copies.decide(connection, task, [APP_1], NOW)
+    first = get(client, TRACKING)
+    with store.begin() as connection:
+        [copy] = copies.of_tasks(connection, [task.id])[task.id]
+        copies.change(connection, copy, status=CopyStatus.SUCCEEDED, saved_at=NOW)
+
+    again = get(client, TRACKING, headers={"If-None-Match": first.headers["ETag"]})
+
+    assert again.status_code == 200
+
+
+def test_that_an_application_was_found_is_news(client, oozie, store):
+    post(client, job(3))
+    first = get(client, TRACKING)
+    with store.begin() as connection:
+        [task] = tracked_jobs.of_job(connection, "guest", job(3))
+        found = Application(id=APP_1, action="work", workflow_id=job(3), role="launcher")
+        jobs.record_applications(connection, task.job.key, NOW, [found])
+
+    again = get(client, TRACKING, headers={"If-None-Match": first.headers["ETag"]})
+
+    [told] = again.json
+    assert told["application-ids"] == [short(APP_1)]
+
+
+def test_a_long_list_has_each_job_once(client, oozie):
+    oozie.has(*(details(job(number)) for number in range(1203)))
+    post(client, "\n".join(job(number) for number in range(1203)))
+
+    assert ids(get(client, TRACKING)) == [job(number) for number in range(1203)]
 
 
 def test_admins_see_the_jobs_of_others(client, oozie):

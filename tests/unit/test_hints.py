@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from fakes import NOW, AtOnce, Clock, FakeOozie, details, job
+from fakes import NOW, FakeOozie, details, job
 from held import Following
 from sqlalchemy import text
 
@@ -63,15 +63,7 @@ class Hinting:
 
 
 @pytest.fixture
-def hinting(following: Following, identities, oozie: FakeOozie, now: Clock) -> Hinting:
-    reruns = Reruns(
-        following.store,
-        identities,
-        AtOnce(),
-        now,
-        every_s=3600,
-        watched_for=timedelta(hours=24),
-    )
+def hinting(following: Following, reruns: Reruns, oozie: FakeOozie) -> Hinting:
     following.schedule._interval_s = following.schedule._max_interval_s = 60.0
     return Hinting(following, oozie, Hints(following.store, following.schedule, reruns))
 

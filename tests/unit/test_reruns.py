@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 import pytest
-from fakes import APP_1, NOW, AtOnce, Clock, FakeOozie, action, details, job
+from fakes import APP_1, NOW, FakeOozie, action, details, job
 from held import Following
 
 from tracker_service.domain.tasks import TaskState, Wish
@@ -19,16 +17,8 @@ def oozie(fake_cluster) -> FakeOozie:
 
 
 @pytest.fixture
-def look(following: Following, identities, now: Clock):
+def look(following: Following, reruns: Reruns):
     """Looks once for reruns with all that the worker holds."""
-    reruns = Reruns(
-        following.store,
-        identities,
-        AtOnce(),
-        now,
-        every_s=3600,
-        watched_for=timedelta(hours=24),
-    )
 
     def once(worker: str = "worker") -> None:
         with following.store.read() as connection:

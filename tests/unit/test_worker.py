@@ -1,18 +1,18 @@
 from __future__ import annotations
 
 import random
-from datetime import timedelta
 
 import pytest
 from archive_parts import build
-from fakes import NOW, AtOnce, details, job, seen
+from fakes import APP_1, NOW, AtOnce, details, job, seen
 from structlog.testing import capture_logs
 
 from tracker_service.archive.expiry import Expiry
 from tracker_service.archive.manifest import write_manifest
+from tracker_service.domain.tasks import CopyStatus, Strategy
 from tracker_service.errors import ConfigError, StoreUnavailable
 from tracker_service.sources.gateway import BasicCredential
-from tracker_service.store import credentials, hints, jobs, jobsets, tasks, workers
+from tracker_service.store import copies, credentials, hints, jobs, jobsets, tasks, workers
 from tracker_service.store.figures import capacity
 from tracker_service.store.workers import Presence
 from tracker_service.supervisor import lock_directory
@@ -20,19 +20,15 @@ from tracker_service.tracking.completion import Completion
 from tracker_service.tracking.hints import Hints
 from tracker_service.tracking.places import Places
 from tracker_service.tracking.poller import Poller
-from tracker_service.tracking.reruns import Reruns
 from tracker_service.tracking.schedule import Schedule
 from tracker_service.worker import Duties, Worker, _kept_alive
 
 
 @pytest.fixture
-def new_worker(store, identities, now):
+def new_worker(store, identities, reruns, now):
     def make() -> Worker:
         schedule = Schedule(5, 60, random.Random(7))
         poller = Poller(store, identities, schedule, (AtOnce(), AtOnce()), now, Places(8))
-        reruns = Reruns(
-            store, identities, AtOnce(), now, every_s=3600, watched_for=timedelta(hours=24)
-        )
         duties = Duties(
             schedule=schedule,
             places=Places(8),
@@ -308,6 +304,24 @@ def test_what_a_worker_gives_back_is_what_it_took_last(new_worker, track, store)
     first.tend()
 
     assert job(1) in due(first)
+
+
+def test_a_jobset_of_which_a_log_passes_through_is_not_given_back(new_worker, track, store):
+    first, second = new_worker(), new_worker()
+    track(*range(450))
+    first.tend()
+    with store.begin() as connection:
+        newest = list(first._held.values())[-1].lease
+        [task, *_] = tasks.live(connection, newest)
+        copies.decide(connection, task, [APP_1], NOW)
+        [copy] = copies.of_tasks(connection, [task.id])[task.id]
+        copies.change(connection, copy, status=CopyStatus.RUNNING, strategy=Strategy.DIRECT)
+    second.tend()
+
+    first.tend()
+
+    assert held(store, first) == 4
+    assert newest.jobset_id in first._held
 
 
 def make_late(worker: Worker) -> None:

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import Column, Select, and_, case, func, or_, select
+from sqlalchemy import Column, Select, and_, case, func, select
 
 from tracker_service.domain.jobs import JobStatus
 from tracker_service.domain.tasks import CopyStatus, TaskState
 from tracker_service.store import workers
 from tracker_service.store.copies import UNFINISHED
-from tracker_service.store.engine import Connection, after, database_now
-from tracker_service.store.jobsets import WAITED_TOO_LONG_S
+from tracker_service.store.engine import Connection, database_now
+from tracker_service.store.jobsets import WAITED_TOO_LONG_S, any_free, waiting
 from tracker_service.store.tables import copies, jobs, jobsets, tasks
 from tracker_service.store.workers import KnownWorker
 
@@ -77,15 +77,8 @@ def capacity(connection: Connection, worker_silence_s: float) -> Capacity:
     """
     alive = [each for each in workers.known(connection, worker_silence_s) if each.is_alive]
     late = sum(each.late for each in alive)
-    free = and_(
-        jobsets.c.size > 0,
-        or_(jobsets.c.owner.is_(None), jobsets.c.lease_until < database_now()),
-    )
-    number, tasks_in_them, since = connection.execute(
-        select(func.count(), func.sum(jobsets.c.size), func.min(jobsets.c.lease_until)).where(free)
-    ).one()
-    too_long_ago = connection.execute(select(after(-WAITED_TOO_LONG_S))).scalar_one()
-    is_limit_hit = (since is not None and since < too_long_ago) or (len(alive) == 1 and late > 0)
+    free_jobsets, waiting_tasks = waiting(connection)
+    is_limit_hit = any_free(connection, WAITED_TOO_LONG_S) or (len(alive) == 1 and late > 0)
     watched = (
         select(func.min(func.coalesce(jobsets.c.polled_at, tasks.c.created_at)))
         .join(tasks, tasks.c.jobset_id == jobsets.c.id)
@@ -93,8 +86,8 @@ def capacity(connection: Connection, worker_silence_s: float) -> Capacity:
     )
     return Capacity(
         workers=len(alive),
-        free_jobsets=number,
-        waiting_tasks=int(tasks_in_them or 0),
+        free_jobsets=free_jobsets,
+        waiting_tasks=waiting_tasks,
         late_tasks=late,
         is_limit_hit=is_limit_hit,
         workers_needed=_needed(alive, is_limit_hit=is_limit_hit),

@@ -104,6 +104,13 @@ def any_free(connection: Connection, for_s: float = 0.0) -> bool:
     return connection.scalar(select(jobsets.c.id).where(_is_free(for_s)).limit(1)) is not None
 
 
+def waiting(connection: Connection) -> tuple[int, int]:
+    """Return how many jobsets wait for a worker, and how many tasks are in them."""
+    found = select(func.count(), func.coalesce(func.sum(jobsets.c.size), 0)).where(_is_free())
+    number, tasks_in_them = connection.execute(found).one()
+    return number, int(tasks_in_them)
+
+
 def fair_share(connection: Connection, lease_s: float) -> int:
     """Return how many jobsets one worker is to hold at most."""
     with_tasks = select(func.count()).select_from(jobsets).where(jobsets.c.size > 0)

@@ -89,13 +89,13 @@ class Intake:
             for job_id in ids
             if job_id not in look.unknown
         ]
-        answers = self._writes.write(
+        answers, tracked = self._writes.write(
             lambda connection: self._keep(connection, caller, ids, wanted, look.details, wish)
         )
         log.info(
             "tracked",
             user=caller.name,
-            jobs=len(wanted),
+            jobs=tracked,
             not_found=len(ids) - len(wanted),
             copies=str(wish),
         )
@@ -109,7 +109,8 @@ class Intake:
         wanted: Sequence[Observation],
         details: JobDetails | None,
         wish: Wish,
-    ) -> list[Answered]:
+    ) -> tuple[list[Answered], int]:
+        """Return the answers, and how many of the jobs are tracked now."""
         ours = copies.copy_jobs(connection, [seen.id for seen in wanted])
         ours |= {seen.id for seen in wanted if is_copy_job_name(seen.name)}
         kept = jobs.record(connection, [seen for seen in wanted if seen.id not in ours])
@@ -120,7 +121,7 @@ class Intake:
             self._start(connection, caller, list(kept.values()), wish)
         applications = jobs.applications_of(connection, [job.key for job in kept.values()])
         statuses = {seen.id: seen.status for seen in wanted if seen.id in ours}
-        return [
+        answers = [
             Answered(
                 id=job_id,
                 status=kept[job_id].status,
@@ -130,6 +131,7 @@ class Intake:
             else Answered(id=job_id, status=statuses.get(job_id, JobStatus.NOT_FOUND))
             for job_id in ids
         ]
+        return answers, len(kept)
 
     def _start(
         self, connection: Connection, caller: Caller, wanted: Sequence[KeptJob], wish: Wish
