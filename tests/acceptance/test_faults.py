@@ -194,33 +194,34 @@ def looks_in_vain(service: RunningService) -> int:
 
 
 def test_after_an_outage_thousands_of_due_jobs_are_asked_about_at_a_steady_pace(
-    sandbox: SandboxStand, way: FaultyWay, run: Run
+    sandbox: SandboxStand, run: Run
 ) -> None:
-    service = run(
-        sandbox,
-        TRACKER_GATEWAY__URL=way.url,
-        TRACKER_POLLING__IDS_PER_REQUEST=10,
-        TRACKER_GATEWAY__REQUESTS_PER_S=10,
-        **IMPATIENT,
-    )
-    jobs = {user: [sandbox.start("sleep", user) for _ in range(750)] for user in USERS}
-    for user in USERS:  # who is verified now need not be while it lasts
-        service.track(jobs[user][0], user=user)
+    with FaultyWay(sandbox).running() as way:  # of its own: nobody else asks through it
+        service = run(
+            sandbox,
+            TRACKER_GATEWAY__URL=way.url,
+            TRACKER_POLLING__IDS_PER_REQUEST=10,
+            TRACKER_GATEWAY__REQUESTS_PER_S=10,
+            **IMPATIENT,
+        )
+        jobs = {user: [sandbox.start("sleep", user) for _ in range(750)] for user in USERS}
+        for user in USERS:  # who is verified now need not be while it lasts
+            service.track(jobs[user][0], user=user)
 
-    with way.broken("503", "/oozie/"):
-        for user in USERS:
-            service.track(*jobs[user], user=user)
-        until(lambda: open_circuits(service), lambda told: "oozie" in told, seconds=30)
-    healed = time.monotonic()
-    known = "SELECT count(*) FROM jobs WHERE status = 'RUNNING'"
-    until(lambda: service.query(known)[0][0], lambda count: count >= 1000)
+        with way.broken("503", "/oozie/"):
+            for user in USERS:
+                service.track(*jobs[user], user=user)
+            until(lambda: open_circuits(service), lambda told: "oozie" in told, seconds=30)
+        healed = time.monotonic()
+        known = "SELECT count(*) FROM jobs WHERE status = 'RUNNING'"
+        until(lambda: service.query(known)[0][0], lambda count: count >= 1000)
 
-    settled = healed + 1  # by then all that was under way has tried again
-    took = time.monotonic() - settled
-    asked = [p for p in way.passed if p.at > settled and "/oozie/" in p.target]
-    assert len(asked) <= 10 * (took + 0.5) + 2
-    # the burst, the pace, and what the machine held up
-    assert way.busiest(0.1, settled, "/oozie/") <= 2 + 1 + 3
+        took = time.monotonic() - healed
+        asked = [p for p in way.passed if p.at > healed and "/oozie/" in p.target]
+        assert len(asked) <= 10 * (took + 0.5) + 2
+        # the burst, the pace, and what the machine held up
+        assert way.busiest(0.1, healed, "/oozie/") <= 2 + 1 + 3
+        service.end()
 
 
 USERS = ("guest", "sam", "tom", "admin")
