@@ -50,7 +50,12 @@ def info(stand: Stand, job: str, query: str = "show=info") -> Bean:
 def run(stand: Stand, workflow: str) -> Bean:
     """Run a workflow to its end, and return all that Oozie tells of it."""
     job = stand.start(workflow)
-    return until(lambda: info(stand, job), lambda told: told["endTime"], seconds=180)
+    return until(lambda: info(stand, job), is_at_its_end, seconds=180)
+
+
+def is_at_its_end(told: Bean) -> bool:
+    """Tell whether nothing will change any more: Oozie ends a job before the actions it kills."""
+    return bool(told["endTime"]) and all(action["endTime"] for action in told["actions"])
 
 
 def actions(told: Bean) -> dict[str, Bean]:
