@@ -6,6 +6,7 @@ import logging
 import re
 import sys
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Literal
 
 import structlog
@@ -14,6 +15,7 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 HIDDEN = "***"
 _SECRETS = "password|passwd|passcode|secret|token|delegation|authorization|cookie|jwt|sessionid"
 _SECRET_NAME = re.compile(_SECRETS, re.IGNORECASE)
+_MARKS = re.compile(r"[@=: ]|/notify/")  #: no secret is without one; most texts are
 #: What is kept of a text, and after it the secret that is not.
 _IN_TEXT = (
     (re.compile(r"(/notify/+)(?!<)[^/\s?&;,\"']+"), r"\1"),  # what a notification comes with
@@ -58,10 +60,10 @@ def processors(form: Literal["console", "json"]) -> list[Processor]:
     first = ["timestamp", "level", "event"]
     return [
         structlog.contextvars.merge_contextvars,
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
         hide_secrets,  # after the traceback has become text
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.JSONRenderer()
         if form == "json"
         else structlog.processors.LogfmtRenderer(key_order=first),
@@ -76,7 +78,7 @@ def hide_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> Even
 def _without_secrets(name: str, value: object) -> object:
     if value is None or isinstance(value, bool | int | float):
         return value
-    if _SECRET_NAME.search(name):
+    if _names_a_secret(name):
         return HIDDEN
     if isinstance(value, Mapping):
         return {str(key): _without_secrets(str(key), each) for key, each in value.items()}
@@ -85,8 +87,15 @@ def _without_secrets(name: str, value: object) -> object:
     return without_secrets(str(value))
 
 
+@lru_cache(maxsize=1000)
+def _names_a_secret(name: str) -> bool:
+    return bool(_SECRET_NAME.search(name))
+
+
 def without_secrets(text: str) -> str:
     """Return a text with `***` in place of whatever has the form of a secret."""
+    if not _MARKS.search(text):
+        return text
     for pattern, kept in _IN_TEXT:
         text = pattern.sub(kept + HIDDEN, text)
     return text
