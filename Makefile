@@ -70,13 +70,13 @@ lock: install ## Write the lock files anew
 		-c config/requirements-dev.txt -o config/requirements-image.txt
 
 # The real cluster needs a JDK and Maven, the tests of the store PostgreSQL and MariaDB, those of the
-# proxy nginx, those of the metrics promtool.
+# proxy nginx, those of the metrics promtool, those of a clock that is set a C compiler.
 # Where they cannot be installed, the tests say what they leave out. Installing starts services on a
 # machine with systemd; they are not wanted.
 system-packages:
 	@missing=; \
 	for each in javac:openjdk-17-jdk-headless mvn:maven nginx:nginx promtool:prometheus \
-			initdb:postgresql mariadbd:mariadb-server; do \
+			initdb:postgresql mariadbd:mariadb-server cc:build-essential; do \
 		PATH="$$PATH:/usr/sbin:$(POSTGRES_BIN)" command -v $${each%%:*} > /dev/null || \
 			missing="$$missing $${each#*:}"; \
 	done; \

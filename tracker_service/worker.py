@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 import secrets
+import select
 import signal
 import socket
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 
 import structlog
@@ -47,6 +48,8 @@ _EXPIRE_S = 60
 _NOTE_S = 1.0
 _SILENT_WORKER_S = 86_400
 _UNNEEDED_JOBSET_S = 86_400
+_WATCH_CLOCK_S = 1.0
+_LEAST_JUMP_S = 1.0
 _FULL_FOR_S = 60.0  #: a worker that was late takes nothing for so long that others may take
 _HINT_LIFE = timedelta(minutes=1)  #: of one at a task that has ended, while nobody takes it
 
@@ -106,10 +109,28 @@ class Worker:
             scheduler.add_job(_kept_alive(duty), "interval", seconds=seconds, id=duty.__name__)
         log.info("worker_started", worker=self.id)
         scheduler.start()
-        stop.wait()
+        clock_watch = _ClockWatch()
+        while not stop.wait(_WATCH_CLOCK_S):
+            if jump_s := clock_watch.jump_s():
+                self._carry_on(scheduler, jump_s)
         self._duties.expiry.stop()
         scheduler.shutdown()
         self.stop()
+
+    def _carry_on(self, scheduler: BackgroundScheduler, jump_s: float) -> None:
+        """Go on at once after the clock was set: what is due is due by that clock.
+
+        Set back by an hour, it would let all rest for an hour.
+        """
+        log.warning("clock_was_set", worker=self.id, seconds=round(jump_s, 1))
+        for duty in scheduler.get_jobs():
+            duty.modify(next_run_time=datetime.now(UTC))
+        _kept_alive(self.look_at_copies_again)()
+
+    def look_at_copies_again(self) -> None:
+        """Make all copies due that have not ended."""
+        with self._store.begin() as connection:
+            copies.hasten(connection, list(self._held), self._clock())
 
     def tend(self) -> None:
         """Renew the leases when it is time, take a fair share, and load what has changed."""
@@ -274,5 +295,23 @@ class _StopSignal:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: os.write(self._writer, b"."))
 
-    def wait(self) -> None:
-        os.read(self._reader, 1)
+    def wait(self, seconds: float) -> bool:
+        """Wait for it, and tell whether it has come."""
+        return bool(select.select([self._reader], [], [], seconds)[0])
+
+
+class _ClockWatch:
+    """Notices when somebody sets the clock of this machine."""
+
+    def __init__(self) -> None:
+        self._ahead_s = self._ahead_of_monotonic_s()
+
+    def jump_s(self) -> float:
+        """Return by how many seconds it was set since the last call; 0 where it only drifted."""
+        before, self._ahead_s = self._ahead_s, self._ahead_of_monotonic_s()
+        jump_s = self._ahead_s - before
+        return jump_s if abs(jump_s) >= _LEAST_JUMP_S else 0.0
+
+    @staticmethod
+    def _ahead_of_monotonic_s() -> float:
+        return time.time() - time.monotonic()

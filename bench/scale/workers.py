@@ -131,5 +131,5 @@ def _named(stand: SandboxStand) -> Counter[str]:
     return Counter(
         seen.path
         for seen in list(stand.server.requests)
-        if seen.method == "PUT" and "op=RENAME" in seen.query and ".part" in seen.path
+        if seen.method == "PUT" and "op=RENAME" in seen.query and ".log.part" in seen.path
     )

@@ -327,6 +327,18 @@ def test_copies_are_postponed_with_the_reason_and_ended_ones_are_left_alone(conn
     assert due(connection, now=LATER) == APPS[:1]
 
 
+def test_the_copies_of_a_jobset_can_be_made_due_at_once_and_no_others(connection, task):
+    copies.decide(connection, task, APPS[:2], NOW)
+    ids = [copy.id for copy in copies_of(connection, task)]
+    copies.postpone(connection, ids, LATER, "is being copied")
+
+    copies.hasten(connection, [task.lease.jobset_id + 1], NOW)
+    assert due(connection, now=NOW) == []
+
+    copies.hasten(connection, [task.lease.jobset_id], NOW)
+    assert due(connection, now=NOW) == APPS[:2]
+
+
 def test_a_task_is_done_when_all_its_copies_have_ended(connection, task):
     copies.decide(connection, task, APPS[:2], NOW)
     first, second = copies_of(connection, task)

@@ -140,7 +140,8 @@ class Schedule:
         entry = Entry(task, due=now, looked_at=task.observed_at)
         if task.observed_at and task.status in (JobStatus.RUNNING, JobStatus.PREP):
             self.looked(entry, task.observed_at, now)
-            entry.due -= (clock - task.observed_at).total_seconds()
+            # In the future, by a clock that was set or by that of another worker: nobody waits for it.
+            entry.due -= max(0.0, (clock - task.observed_at).total_seconds())
         return entry
 
     def drop(self, jobset_id: int) -> None:
