@@ -1,0 +1,3 @@
+#!/bin/bash
+echo "python: $(python3 --version)"
+python3 -W always score.py
