@@ -27,7 +27,7 @@ def files_of(plan: Plan, classpath: str) -> dict[str, bytes]:
         found["workflow.xml"] = workflow(plan).encode()
     if plan.sources:
         with TemporaryDirectory() as directory:
-            found[f"lib/{plan.name}.jar"] = jar(plan, classpath, Path(directory))
+            found[f"lib/{plan.app}.jar"] = jar(plan, classpath, Path(directory))
     return found
 
 
@@ -35,7 +35,7 @@ def workflow(plan: Plan) -> str:
     """Return the workflow of a plan that has none of its own."""
     tag = "arg" if plan.main else "argument"
     values = {
-        "name": plan.name,
+        "name": plan.app,
         "action": plan.action,
         "exec": plan.exec,
         "main": plan.main,

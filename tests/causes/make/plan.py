@@ -2,7 +2,7 @@
 
 job.yml          see `Plan`
 workflow.xml     left out where a template of `templates/` does
-*.java           compiled into `lib/<name>.jar` of the application
+*.java           compiled into `lib/<app>.jar` of the application
 anything else    uploaded beside the workflow, and shipped with the action of a template;
                  without `.in`, which keeps checkers off what is wrong on purpose
 """
@@ -27,6 +27,7 @@ class Plan:
     """A job that fails, and why."""
 
     name: str
+    app: str  #: of the application, which is not to give away what its log has to tell
     what: str
     category: Category
     evidence: Sequence[str]  #: patterns of the whole lines that prove the cause

@@ -54,7 +54,7 @@ class Runner:
         self._upload(client, plan)
         self._commands(plan.before)
         try:
-            job = client.submit(plan.name, **plan.properties)
+            job = client.submit(plan.app, **plan.properties)
             self._meddle(client, job, plan.during)
             state = client.wait(job, ENDED, ENDS_S)
         finally:
@@ -64,7 +64,7 @@ class Runner:
         return self._ran(client, job)
 
     def _upload(self, client: Gateway, plan: Plan) -> None:
-        home = f"/user/{plan.user}/{plan.name}"
+        home = f"/user/{plan.user}/{plan.app}"
         client.delete(home)
         classpath = f"{self._cluster['home']}/jars/hadoop/*"
         for name, content in files_of(plan, classpath).items():
@@ -103,7 +103,9 @@ class Runner:
             environment = self._cluster["environment"] | {"HADOOP_USER_NAME": "hdfs"}
             if program == "yarn":
                 environment["HADOOP_USER_NAME"] = "yarn"
-            subprocess.run([path, *arguments], check=True, timeout=120, env=environment)
+            subprocess.run(
+                [path, *arguments], check=True, timeout=120, env=environment, capture_output=True
+            )
 
     def _ran(self, client: Gateway, job: str) -> Ran:
         logs = {}
