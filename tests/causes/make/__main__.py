@@ -28,8 +28,10 @@ def main(arguments: list[str]) -> int:
     if "--label" in arguments:
         return max(map(labelled, plans))
     cluster = described()
+    make = partial(made, Runner(cluster), str(cluster["home"]))
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        return max(pool.map(partial(made, Runner(cluster), str(cluster["home"])), plans))
+        together = list(pool.map(make, [each for each in plans if not each.alone]))
+    return max([*together, *(make(each) for each in plans if each.alone)])
 
 
 def made(runner: Runner, home: str, wanted: Plan) -> int:

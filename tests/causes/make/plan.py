@@ -48,6 +48,7 @@ class Plan:
     class_version: int | None = None  #: of the classes in the jar, where not the compiler's own
     #: settings (`KEY=VALUE`) of `cluster up` without which it would not fail so
     needs: Sequence[str] = ()
+    alone: bool = False  #: what is done to the cluster would make other jobs fail too
 
     @property
     def directory(self) -> Path:

@@ -74,27 +74,27 @@ class Runner:
 
     def _meddle(self, client: Gateway, job: str, commands: Sequence[str]) -> None:
         for command in commands:
-            if command == "oozie kill":
-                self._running(client, job, launcher=True)
+            if command == "wait for end":
+                until(lambda: self._running(client, job), lambda found: not found, ENDS_S)
+            elif command == "oozie kill":
+                self._wait_running(client, job, "launcher")
                 client.kill(job).expect(200)
-                continue
-            names = {"launcher": True, "child": False}
-            found = {
-                name: self._running(client, job, launcher=is_launcher)
-                for name, is_launcher in names.items()
-                if f"{{{name}}}" in command
-            } or {"": self._running(client, job, launcher=True)}
-            self._commands([command.format(**found)])
+            else:
+                kind = "child" if "{child}" in command else "launcher"
+                found = self._wait_running(client, job, kind)
+                self._commands([command.format(**{kind: found})] if found else [])
 
-    def _running(self, client: Gateway, job: str, *, launcher: bool) -> str:
+    def _wait_running(self, client: Gateway, job: str, kind: str) -> str:
         """Wait until an application of the job runs, and return its id."""
+        return until(
+            lambda: self._running(client, job, launcher=kind == "launcher"), bool, STARTS_S
+        )
 
-        def find() -> str:
-            apps = [client.app(each) for each in self._stand.yarn_applications(job)]
-            fitting = [app for app in apps if app["name"].startswith(_PREFIX) == launcher]
-            return next((a["id"] for a in fitting if a["state"] == "RUNNING"), "")
-
-        return until(find, bool, STARTS_S)
+    def _running(self, client: Gateway, job: str, *, launcher: bool = True) -> str:
+        """Return an application of the job that runs, or nothing."""
+        apps = [client.app(each) for each in self._stand.yarn_applications(job)]
+        fitting = [app for app in apps if app["name"].startswith(_PREFIX) == launcher]
+        return next((str(app["id"]) for app in fitting if app["state"] == "RUNNING"), "")
 
     def _commands(self, commands: Sequence[str]) -> None:
         for command in commands:
