@@ -40,7 +40,8 @@ class Plan:
     properties: Mapping[str, str] = field(default_factory=dict)  #: of the job
     uploads: Mapping[str, str] = field(default_factory=dict)  #: more files in HDFS, by path
     #: commands of the cluster, as its superuser: before the job, while it runs, after it;
-    #: `{launcher}` and `{child}` stand for applications, and `oozie kill` kills the job as its user
+    #: `{launcher}` and `{child}` stand for applications; `wait for start` and `wait for end` are
+    #: about the launcher, and `oozie kill` kills the job as its user
     before: Sequence[str] = ()
     during: Sequence[str] = ()
     after: Sequence[str] = ()

@@ -74,15 +74,17 @@ class Runner:
 
     def _meddle(self, client: Gateway, job: str, commands: Sequence[str]) -> None:
         for command in commands:
-            if command == "wait for end":
+            if command == "wait for start":
+                self._wait_running(client, job, "launcher")
+            elif command == "wait for end":
                 until(lambda: self._running(client, job), lambda found: not found, ENDS_S)
             elif command == "oozie kill":
                 self._wait_running(client, job, "launcher")
                 client.kill(job).expect(200)
             else:
-                kind = "child" if "{child}" in command else "launcher"
-                found = self._wait_running(client, job, kind)
-                self._commands([command.format(**{kind: found})] if found else [])
+                kinds = [kind for kind in ("launcher", "child") if f"{{{kind}}}" in command]
+                found = {kind: self._wait_running(client, job, kind) for kind in kinds}
+                self._commands([command.format(**found)])
 
     def _wait_running(self, client: Gateway, job: str, kind: str) -> str:
         """Wait until an application of the job runs, and return its id."""
