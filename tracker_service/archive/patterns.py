@@ -1,0 +1,103 @@
+"""RE2 for the bytes of logs: linear time whatever the pattern, and types for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import re2
+
+_DFA_BYTES = 64 * 1024**2  #: at most for a pattern: RE2 takes what it needs, usually far less
+
+
+class Match(Protocol):
+    """What a pattern found."""
+
+    def __getitem__(self, group: int | bytes) -> bytes: ...
+    def start(self) -> int:
+        """Return where it begins."""
+
+    def end(self) -> int:
+        """Return where it ends."""
+
+    def groupdict(self) -> Mapping[bytes, bytes | None]:
+        """Return what the named groups hold."""
+
+
+class Searching(Protocol):
+    """Whatever finds the next place in a text."""
+
+    def search(self, text: bytes, pos: int, endpos: int, /) -> Match | None:
+        """Return the first match between two places."""
+
+
+class Pattern(Protocol):
+    """A compiled pattern."""
+
+    @property
+    def pattern(self) -> bytes:
+        """Return it as it was written."""
+
+    @property
+    def groupindex(self) -> Mapping[bytes, int]:
+        """Return the named groups."""
+
+    def search(self, text: bytes, pos: int = 0, endpos: int | None = None, /) -> Match | None:
+        """Return the first match between two places."""
+
+    def match(self, text: bytes, pos: int = 0, endpos: int | None = None, /) -> Match | None:
+        """Return a match that begins at a place."""
+
+
+def compiled(pattern: bytes, *, is_filter: bool = False) -> Pattern:
+    """Compile a pattern in which `^` and `$` stand for the ends of lines.
+
+    Args:
+        pattern: in the syntax of RE2.
+        is_filter: it keeps no groups, and no match goes beyond the end of a line.
+
+    Raises:
+        ValueError: RE2 does not take it.
+    """
+    options = _options()
+    options.never_capture = options.never_nl = is_filter
+    try:
+        return re2.compile(b"(?m)" + pattern, options)  # type: ignore[no-any-return]
+    except re2.error as error:
+        reason = error.args[0].decode("utf-8", "replace") if error.args else "no reason given"
+        told = pattern.decode("utf-8", "replace")
+        raise ValueError(f"{told}: RE2 does not take this pattern: {reason}") from error
+
+
+class Several:
+    """Patterns that are looked for all at once."""
+
+    def __init__(self, patterns: list[Pattern]) -> None:
+        self._set = re2.Set.SearchSet(_options())
+        self._is_empty = not patterns
+        for pattern in patterns:
+            self._set.Add(pattern.pattern)
+        if patterns:
+            self._set.Compile()
+
+    def in_text(self, text: bytes) -> list[int]:
+        """Return which of the patterns match somewhere in a text."""
+        return [] if self._is_empty else list(self._set.Match(text))
+
+
+def literal(text: bytes) -> Pattern:
+    """Return the pattern of a text itself; RE2 finds one of these ten times as fast as others."""
+    return re2.compile(re2.escape(text), _options())  # type: ignore[no-any-return]
+
+
+def text_of(value: bytes) -> str:
+    """Return bytes of a log as text."""
+    return value.decode("utf-8", "replace")
+
+
+def _options() -> re2.Options:
+    options = re2.Options()
+    options.encoding = re2.Options.Encoding.LATIN1  # logs may hold bytes that are no text
+    options.log_errors = False
+    options.max_mem = _DFA_BYTES
+    return options
