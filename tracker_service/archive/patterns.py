@@ -82,7 +82,7 @@ class Several:
 
     def in_text(self, text: bytes) -> list[int]:
         """Return which of the patterns match somewhere in a text."""
-        return [] if self._is_empty else list(self._set.Match(text))
+        return [] if self._is_empty else self._set.Match(text) or []
 
 
 def literal(text: bytes) -> Pattern:
