@@ -50,10 +50,12 @@ class Scanner:
 
     def of(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
         """Yield the pieces as they come, and look at them."""
-        for piece in pieces:
-            self._look(self._sections.of(piece))
-            yield piece
-        self._look(self._sections.rest())
+        try:
+            for piece in pieces:
+                self._look(self._sections.of(piece))
+                yield piece
+        finally:
+            self._look(self._sections.rest())
 
     @property
     def findings(self) -> Findings:
@@ -108,6 +110,7 @@ class _File:
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
         self._lines = 0  #: that have passed
+        self._counted = 0  #: up to where in the block
         self.traces = FileTraces(rules)
 
     def look(self, stretch: Stretch, most: int) -> int:
@@ -117,33 +120,33 @@ class _File:
             at how many it has looked.
         """
         before = self.traces.taken
-        at = counted = stretch.start
-        at = self.traces.go_on(self._line(stretch, at, at, self._lines))
-        for search, end, more in self._parts(stretch, most):
-            ceiling = self.traces.taken + more
-            while at < end and self.traces.taken < ceiling:
-                found = search.search(stretch.block, at, end)
-                if not found:
-                    break
-                start = max(stretch.block.rfind(b"\n", at, found.start()) + 1, at)
-                self._lines += stretch.block.count(b"\n", counted, start)
-                counted = start
-                line = self._line(stretch, start, found.end(), self._lines)
-                at = self.traces.take(line, stretch.start)
-            at = max(at, end)
-        self._lines += stretch.block.count(b"\n", counted, stretch.end)
+        self._counted = stretch.start
+        search = _Marks(self._rules.marks) if self._is_inner(stretch) else self._rules.telling
+        begin = self.traces.go_on(self._line(stretch, stretch.start, stretch.start))
+        at = self._search(search, stretch, begin, most)
+        if at < stretch.end:
+            last = max(at, stretch.end - _LAST_BYTES)
+            self._search(self._rules.telling, stretch, last, _FEW_FOUND)
+        self._count(stretch, stretch.end)
         if stretch.is_last and stretch.section.file.startswith("stderr"):
-            behind = self._line(stretch, stretch.end, stretch.end, self._lines)
+            behind = self._line(stretch, stretch.end, stretch.end)
             self.traces.take_end(behind, stretch.start)
         return self.traces.taken - before
 
-    def _parts(self, stretch: Stretch, most: int) -> Iterator[tuple[Searching, int, int]]:
-        """Yield how to look at a stretch, up to where, and at how many lines at most."""
-        end = stretch.end
-        last = max(stretch.start, end - _LAST_BYTES)
-        search = _Marks(self._rules.marks) if self._is_inner(stretch) else self._rules.telling
-        yield search, last, most
-        yield self._rules.telling, end, _FEW_FOUND
+    def _search(self, search: Searching, stretch: Stretch, at: int, most: int) -> int:
+        """Take at most so many lines; return from where they have not been looked for."""
+        most += self.traces.taken
+        while at < stretch.end and (found := search.search(stretch.block, at, stretch.end)):
+            if self.traces.taken >= most:
+                return at
+            start = max(stretch.block.rfind(b"\n", at, found.start()) + 1, at)
+            self._count(stretch, start)
+            at = self.traces.take(self._line(stretch, start, found.end()), stretch.start)
+        return stretch.end
+
+    def _count(self, stretch: Stretch, to: int) -> None:
+        self._lines += stretch.block.count(b"\n", self._counted, to)
+        self._counted = to
 
     def _is_inner(self, stretch: Stretch) -> bool:
         """Tell whether it is far from both ends of its file."""
@@ -153,8 +156,9 @@ class _File:
         begin = stretch.offset + stretch.start - section.offset
         return begin >= _EDGE_BYTES and begin + len(stretch.block) < section.length - _EDGE_BYTES
 
-    def _line(self, stretch: Stretch, start: int, at: int, lines: int) -> Line:
+    def _line(self, stretch: Stretch, start: int, at: int) -> Line:
+        """Return the line that begins at one place and goes on behind another."""
         stop = stretch.block.find(b"\n", at, stretch.end)
         stop = stretch.end if stop < 0 else stop
         offset = stretch.offset + start
-        return Line(stretch.block, start, stop, stretch.end, lines + 1, offset)
+        return Line(stretch.block, start, stop, stretch.end, self._lines + 1, offset)

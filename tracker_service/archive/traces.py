@@ -26,6 +26,7 @@ _LEVELS = {
 }
 _LEVEL = compiled(rb"\b(" + b"|".join(_LEVELS) + rb")\b")
 _LEVEL_WITHIN = 160  #: bytes
+_WITHIN = (b" ", b"\t", b"|", b"")  #: with what lines begin that go on with what is above them
 _FOREIGN = (b"java.", b"javax.", b"jdk.", b"sun.", b"com.sun.", b"scala.", b"org.apache.")
 
 
@@ -86,6 +87,7 @@ class _Kept:
     depth: int = 0
     frame: bytes = b""
     times: int = 1
+    prefix: bytes = b""  #: what stands before the words that the rule knows
 
     @property
     def rank(self) -> float:
@@ -220,7 +222,7 @@ class FileTraces:
         """Go to the last line of the open traceback, as far as the block has it."""
         for each in (line, *line.lines_after(_LONGEST_TRACEBACK - traceback.lines)):
             text = each.text.removeprefix(traceback.prefix)
-            if text[:1] not in (b" ", b"\t", b"|", b""):
+            if text[:1] not in _WITHIN:
                 self._open = None
                 self._closed(traceback, text, each)
                 return each.stop + 1
@@ -238,6 +240,7 @@ class FileTraces:
         kept = _Kept(
             *(line.number, line.offset, line.text, rule, Kind.TRACEBACK, traceback.level),
             frame=traceback.frame,
+            prefix=traceback.prefix,
         )
         after = b"".join(each.text for each in line.lines_after(2))
         if b"direct cause of the following exception" in after:
@@ -256,7 +259,7 @@ class FileTraces:
         found = 0
         for line in end.lines_before(max(begin, end.start - _TAIL_BYTES), 50):
             text = line.text
-            if not text.strip() or self._rules.is_noise(text) or _level(text):
+            if text[:1] in _WITHIN or self._rules.is_noise(text) or _level(text):
                 continue
             self._take_tail(line)
             found += 1
@@ -274,7 +277,7 @@ class FileTraces:
                 offset=each.offset,
                 text=_decoded(each.text),
                 rule=each.rule.id if each.rule else "",
-                groups=tuple(each.rule.groups(each.text).items()) if each.rule else (),
+                groups=tuple(_groups(each).items()),
                 kind=each.kind,
                 level=each.level,
                 depth=each.depth,
@@ -282,6 +285,10 @@ class FileTraces:
                 frame=_decoded(each.frame)[:200],
                 times=each.times,
             )
+
+
+def _groups(kept: _Kept) -> dict[str, str]:
+    return kept.rule.groups(kept.text.removeprefix(kept.prefix)) if kept.rule else {}
 
 
 def _is_bad(kept: _Kept) -> bool:
