@@ -34,6 +34,7 @@ def rule(name: str, pattern: str, weight: int = 50, **more: object) -> Rule:
 
 RULES = Rules(
     (
+        rule("reflection", "InvocationTargetException|LauncherMainException$", 3),
         rule(
             "denied", "Permission denied: user=(?P<user>[a-z]+)", 90, category=Category.PERMISSION
         ),
@@ -45,7 +46,6 @@ RULES = Rules(
         rule("error", r"\b(?:ERROR|FATAL)\b", 20),
         rule("main-class", r"Main Class \[[^\]]*\], exit code \[(?P<exit>\d+)\]", 5),
         rule("shell", r"^Exit code of the Shell command (?P<exit>[1-9]\d*)", 10),
-        rule("reflection", "InvocationTargetException|LauncherMainException$", 3),
         rule(
             "killed",
             "killed by user (?P<user>[a-z]+)",

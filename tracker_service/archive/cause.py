@@ -36,7 +36,7 @@ def cause_of(failure: Failure, rules: Rules) -> Cause | None:
     if failure.status not in _ENDED_BADLY and not failing:
         return None
     said = statements(failure, failing, rules)
-    said += _of_exit_codes(said, rules)
+    said += list(_of_exit_codes(said, rules))
     ranked = sorted(said, key=lambda each: each.order, reverse=True)
     if _was_killed(failure, failing) and not _explains(ranked):
         return _killed(failure, failing, ranked)

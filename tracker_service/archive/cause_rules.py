@@ -78,11 +78,11 @@ class _Patterns:
     """The rules of one place, looked for all at once."""
 
     def __init__(self, rules: Sequence[Rule]) -> None:
-        self._rules = sorted(rules, key=lambda rule: -rule.weight)
+        self._rules = rules
         self._patterns = Several([rule.pattern for rule in self._rules])
 
-    def best(self, line: bytes) -> Rule | None:
-        """Return the weightiest rule that matches, of equal ones the first that was read."""
+    def first(self, line: bytes) -> Rule | None:
+        """Return the first rule that matches."""
         found = self._patterns.in_text(line)
         return self._rules[min(found)] if found else None
 
@@ -109,8 +109,8 @@ class Rules:
         }
 
     def match(self, place: Place, line: bytes) -> Rule | None:
-        """Return the rule that says most about a line, None if none does or if it is noise."""
-        return None if self.is_noise(line) else self._places[place].best(line)
+        """Return the first rule that says something about a line, None if it is noise."""
+        return None if self.is_noise(line) else self._places[place].first(line)
 
     def is_noise(self, line: bytes) -> bool:
         """Tell whether every launcher prints such a line."""
@@ -194,7 +194,7 @@ def load_rules(extra: Sequence[Path] = ()) -> Rules:
     """Return the rules of this package and those of a site.
 
     Args:
-        extra: files of the same form as the package's own; theirs decide where weights are equal.
+        extra: files of the same form as the package's own; their rules come first.
 
     Raises:
         ConfigError: a file cannot be read or has something wrong; says which rule and what.
