@@ -1,0 +1,1 @@
+"""Makes the real part of the corpus anew; see `__main__`."""

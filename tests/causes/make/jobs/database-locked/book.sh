@@ -1,0 +1,3 @@
+#!/bin/bash
+echo "bookkeeping of the run"
+python3 book.py

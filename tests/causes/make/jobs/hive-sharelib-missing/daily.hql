@@ -1,0 +1,1 @@
+insert overwrite table daily partition (day) select * from events;

@@ -1,0 +1,7 @@
+package com.example.geo;
+
+class Projection {
+  String project(double latitude, double longitude) {
+    return latitude + "/" + longitude;
+  }
+}

@@ -1,0 +1,3 @@
+#!/bin/bash
+echo "enrich: 4 rows"
+exec python3 enrich.py

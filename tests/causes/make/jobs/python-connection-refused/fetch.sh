@@ -1,0 +1,4 @@
+#!/bin/bash
+export FEED=http://localhost:9411/feed/latest.json
+echo "feed: $FEED"
+python3 fetch.py
