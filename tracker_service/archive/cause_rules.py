@@ -47,6 +47,10 @@ class Rule:
     retryable: Retryable
     weight: int  #: 1 to 100: how much it tells; what wraps other errors has less than 20
 
+    def looks_at(self, place: Place) -> bool:
+        """Tell whether it looks there; the last line of a traceback is a line of a log as well."""
+        return place in self.where or (place is Place.TRACEBACK and Place.LOG in self.where)
+
     def groups(self, line: bytes) -> dict[str, str]:
         """Return what the named groups of the pattern hold in a line that it matches."""
         found = self.pattern.search(line)
@@ -59,8 +63,9 @@ class Rule:
 
     def told(self, groups: dict[str, str]) -> str:
         """Return the summary of a cause."""
-        names = (name for _, name, _, _ in string.Formatter().parse(self.summary) if name)
-        return self.summary.format_map({**dict.fromkeys(names, "?"), **groups})
+        held = next(iter(groups.values()), "?")  # a pattern may have a group for each wording
+        names = {name: held for _, name, _, _ in string.Formatter().parse(self.summary) if name}
+        return self.summary.format_map({**names, **groups})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +109,7 @@ class Rules:
     @cached_property
     def _places(self) -> dict[Place, _Patterns]:
         return {
-            place: _Patterns([rule for rule in self.rules if place in rule.where])
+            place: _Patterns([rule for rule in self.rules if rule.looks_at(place)])
             for place in Place
         }
 
