@@ -5,7 +5,7 @@ The held-out fifth is measured only if it is asked for, and rules are not change
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -16,7 +16,7 @@ from tracker_service.archive.cause import cause_of
 from tracker_service.archive.cause_rules import Rules, load_rules
 from tracker_service.archive.scan import Scanner
 from tracker_service.archive.statements import Failure
-from tracker_service.domain.applications import ApplicationId, applications_of
+from tracker_service.domain.applications import Application, ApplicationId, applications_of
 from tracker_service.domain.causes import Cause
 from tracker_service.domain.jobs import Action, JobId, JobStatus
 
@@ -54,6 +54,7 @@ class Verdict:
 def failure_of(case: Case, rules: Rules) -> Failure:
     """Return what the service would know about a case once its logs are copied."""
     actions = [_action(told) for told in case.job.get("actions") or ()]
+    known = tuple(applications_of(case.job["id"], actions))
     apps = {id: dict(told.get("app") or told) for id, told in case.applications.items()}
     return Failure(
         job_id=JobId(case.job["id"]),
@@ -62,13 +63,22 @@ def failure_of(case: Case, rules: Rules) -> Failure:
         diagnostics={
             ApplicationId(id): str(app.get("diagnostics") or "") for id, app in apps.items()
         },
-        applications=tuple(applications_of(case.job["id"], actions)),
+        applications=(*known, *_of_sub_workflows(case, {each.id for each in known})),
         findings={
             ApplicationId(id): scanner.findings
             for id, log in case.logs.items()
             if (scanner := _scanned(log, rules))
         },
     )
+
+
+def _of_sub_workflows(case: Case, known: Collection[str]) -> Iterator[Application]:
+    """Yield the applications that no action of the job itself names."""
+    for id in case.logs.keys() | case.applications.keys():
+        if id not in known:
+            yield Application(
+                id=ApplicationId(id), action="", workflow_id=case.job["id"], role="child"
+            )
 
 
 def _scanned(log: bytes, rules: Rules) -> Scanner:
@@ -142,17 +152,20 @@ def main(held_out: bool, wrong: bool) -> None:
     for row in table(judged):
         print(row)
     for each in judged if wrong else ():
-        if not (each.has_category and each.has_evidence):
+        if not (each.has_category and each.has_evidence and each.has_retryable):
             _explain(each)
 
 
 def _explain(each: Verdict) -> None:
     told = each.cause
-    print(f"\n{each.case.name}: {each.case.what}\n  is   {each.case.category}")
+    retryable = each.case.retryable or "(one may argue)"
+    print(f"\n{each.case.name}: {each.case.what}\n  is   {each.case.category}, {retryable}")
     for line in each.case.evidence:
         print(f"       {line[:200]}")
     if told:
-        print(f"  told {told.category} by {told.rule}, {told.confidence}: {told.summary[:200]}")
+        print(
+            f"  told {told.category}, {told.retryable} by {told.rule}, {told.confidence}: {told.summary[:200]}"
+        )
         for quote in told.evidence:
             print(f"       {quote.source}: {quote.text.strip()[:200]}")
 

@@ -5,10 +5,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tracker_service.archive import cause_rules
 from tracker_service.archive.cause_rules import Place, load_rules
 from tracker_service.domain.causes import Category, Retryable
 from tracker_service.errors import ConfigError
 
+OWN = Path(cause_rules.__file__).with_name("cause-rules.yml")
 RULE = {
     "id": "lake-frozen",
     "pattern": "lake (?P<lake>[a-z]+) is frozen",
@@ -36,6 +38,18 @@ def test_the_rules_of_the_package_are_sound():
 
     assert rules.rules
     assert len(rules.by_id) == len(rules.rules)
+
+
+@pytest.mark.parametrize("told", yaml.safe_load(OWN.read_bytes())["rules"], ids=lambda r: r["id"])
+def test_no_rule_of_the_package_hides_another(told):
+    rules = load_rules()
+
+    for place in told.get("where", ["log", "yarn", "oozie"]):
+        decides = rules.match(Place(place), told["example"].encode())
+        assert decides is not None
+        assert decides.id == told["id"]
+    if "log" in told.get("where", ["log"]):
+        assert rules.telling.search(told["example"].encode())
 
 
 def test_a_site_adds_rules_of_its_own(site_file):

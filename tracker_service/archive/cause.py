@@ -10,12 +10,12 @@ from tracker_service.archive.cause_rules import Place, Rule, Rules
 from tracker_service.archive.findings import Kind
 from tracker_service.archive.fingerprint import fingerprint, normalised
 from tracker_service.archive.statements import Failure, Statement, statements
+from tracker_service.archive.traces import WRAPPER
 from tracker_service.domain.causes import Category, Cause, Quote, Retryable, Source
 from tracker_service.domain.jobs import Action, JobStatus
 
 _MOST_QUOTES = 5
 _LONGEST_SUMMARY = 400
-_WRAPPER = 20  #: rules of less weight only say that something else has failed
 _NEAR = 5  #: points between two causes that might be either
 _FAILED = frozenset({"ERROR", "FAILED"})
 _STOPPED = frozenset({"KILLED", "START_MANUAL", "END_MANUAL", "START_RETRY", "END_RETRY"})
@@ -87,7 +87,7 @@ _STOPPING = (Category.KILLED_BY_USER, Category.PREEMPTED)
 
 
 def _tells(statement: Statement) -> bool:
-    return statement.rule is not None and statement.rule.weight >= _WRAPPER
+    return statement.rule is not None and statement.rule.weight >= WRAPPER
 
 
 def _of_exit_codes(said: Sequence[Statement], rules: Rules) -> Iterator[Statement]:
@@ -127,7 +127,7 @@ def _killed(failure: Failure, failing: Sequence[Action], ranked: Sequence[Statem
         category=Category.KILLED_BY_USER,
         summary="The job was killed: no action of it had failed by then.",
         hint="Ask who killed it and why; run it again if that was a mistake.",
-        retryable=Retryable.UNKNOWN,
+        retryable=Retryable.YES,
         confidence=0.8 if failure.is_complete else 0.6,
         rule="job-killed",
         fingerprint=fingerprint("job-killed", _name(failing) or ""),
@@ -142,7 +142,7 @@ def _unknown(failure: Failure, failing: Sequence[Action], ranked: Sequence[State
     """Return the card of a failure that no rule knows: its last words, and its exit code."""
     code = _exit_code(ranked)
     ended = "" if code is None else f" with exit code {code}"
-    last = next((each.quote.text for each in ranked if each.rule is None), None)
+    last = ranked[0].quote.text.strip() if ranked and ranked[0].rule is None else None
     name = f"The action {_name(failing)}" if failing else "The job"
     said = f"; its last words: {last}" if last else ", and says nowhere why"
     return Cause(

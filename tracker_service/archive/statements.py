@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from tracker_service.archive.cause_rules import Place, Rule, Rules
 from tracker_service.archive.findings import LONGEST_TEXT, Finding, Findings, Kind
-from tracker_service.archive.traces import rank
+from tracker_service.archive.traces import SHELL_OUTPUT, WRAPPER, rank
 from tracker_service.domain.applications import Application, ApplicationId
 from tracker_service.domain.causes import Quote, Source
 from tracker_service.domain.jobs import Action, JobId, JobStatus
@@ -17,6 +17,8 @@ _LAST = 4  #: more for the last error of a file
 _CHILD = 2  #: more for what a launcher started
 _FINAL = 2  #: more for YARN's word, which it says when all is over
 _TAIL = 18  #: for a program's last words: more than any wrapper, less than any rule proper
+_OUTPUT = 4  #: for words that no rule knows and that may be no complaint
+_BY_KILL_NODE = "E0729"  #: the code of each workflow that ended in a kill node: it says nothing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,9 +53,9 @@ class Statement:
 def statements(failure: Failure, failing: Sequence[Action], rules: Rules) -> list[Statement]:
     """Return what was said about the actions that failed; about everything if none is known."""
     names = {action.name for action in failing}
-    concerned = [each for each in failure.applications if not names or each.action in names]
+    concerned = [each for each in failure.applications if each.action in names]
     found = [*_of_oozie(failing or failure.actions, rules)]
-    for application in concerned:
+    for application in concerned or failure.applications:
         found += _of_yarn(failure, application, rules)
         found += _of_log(failure, application, rules)
     return found
@@ -85,7 +87,9 @@ def _of_log(failure: Failure, application: Application, rules: Rules) -> Iterato
 
 def _score(finding: Finding, rule: Rule | None, application: Application) -> float:
     if rule is None:
-        return _TAIL
+        return _OUTPUT if finding.text.startswith(SHELL_OUTPUT) else _TAIL
+    if rule.weight < WRAPPER:
+        return rule.weight
     told = rank(rule, finding.kind, finding.level, finding.depth)
     return told + _LAST * finding.is_last + _CHILD * (application.role == "child")
 
@@ -111,15 +115,14 @@ def _of_yarn(failure: Failure, application: Application, rules: Rules) -> Iterat
 def _of_oozie(actions: Sequence[Action], rules: Rules) -> Iterator[Statement]:
     for action in actions:
         for number, line in enumerate(_lines(action.error_message)):
-            said = line if number or not action.error_code else f"{action.error_code}: {line}"
+            code = "" if number or action.error_code in (None, _BY_KILL_NODE) else action.error_code
+            said = f"{code}: {line}" if code else line
             rule = rules.match(Place.OOZIE, said.encode())
-            if rule is None:
-                continue
             yield Statement(
                 quote=Quote(source=Source.OOZIE, text=line[:LONGEST_TEXT], action=action.name),
                 rule=rule,
-                groups=rule.groups(said.encode()),
-                score=rule.weight,
+                groups=rule.groups(said.encode()) if rule else {},
+                score=rule.weight if rule else _OUTPUT,
             )
 
 

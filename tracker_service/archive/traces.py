@@ -10,7 +10,8 @@ from tracker_service.archive.findings import LONGEST_TEXT, Finding, Kind, Level
 from tracker_service.archive.patterns import compiled, text_of
 
 _SHELL_ENDED = b"Exit code of the Shell command "
-_SHELL_OUTPUT = b"Stdoutput "  #: what Oozie puts before each line of a script's output
+SHELL_OUTPUT = "Stdoutput "  #: what Oozie puts before each line of a script's output
+WRAPPER = 20  #: a rule of less weight only says that something else has failed
 _DIGITS = b"0123456789"
 _MOST_KEPT = 64  #: different lines of a file
 _MOST_DULL = 512  #: different lines of a file that are known to say nothing
@@ -26,6 +27,8 @@ _LEVELS = {
 }
 _LEVEL = compiled(rb"\b(" + b"|".join(_LEVELS) + rb")\b")
 _LEVEL_WITHIN = 160  #: bytes
+_REPORT = b"iagnostics"  #: of a failed attempt: masters relay it as mere information
+_REPORT_WITHIN = 300  #: bytes
 _WITHIN = (b" ", b"\t", b"|", b"")  #: with what lines begin that go on with what is above them
 _FOREIGN = (b"java.", b"javax.", b"jdk.", b"sun.", b"com.sun.", b"scala.", b"org.apache.")
 
@@ -97,9 +100,11 @@ class _Kept:
 def rank(rule: Rule | None, kind: Kind, level: Level, depth: int) -> float:
     """Return how much a line tells by itself: the weight of its rule, and what it is."""
     told = rule.weight if rule else 2
+    if told < WRAPPER:
+        return told
     deeper = 4 + 3 * min(depth, 3)
-    by_kind = {Kind.WRAPPER: -12, Kind.CAUSE: deeper, Kind.TRACEBACK: 5, Kind.TAIL: 0}
-    by_level = {Level.ERROR: 2, Level.WARNING: -8, Level.INFO: -6}
+    by_kind = {Kind.WRAPPER: -12, Kind.CAUSE: deeper, Kind.TRACEBACK: 14 + depth, Kind.TAIL: 0}
+    by_level = {Level.ERROR: 2, Level.WARNING: -6, Level.INFO: -30}
     return told + by_kind.get(kind, 0) + by_level.get(level, 0)
 
 
@@ -195,7 +200,7 @@ class FileTraces:
     def _take_output(self, line: Line, begin: int) -> None:
         """Keep the last lines that a script wrote before it ended."""
         for before in line.lines_before(begin, _TAIL_LINES):
-            if not before.text.startswith(_SHELL_OUTPUT):
+            if not before.text.startswith(SHELL_OUTPUT.encode()):
                 return
             self._take_tail(before)
 
@@ -259,7 +264,9 @@ class FileTraces:
         found = 0
         for line in end.lines_before(max(begin, end.start - _TAIL_BYTES), 50):
             text = line.text
-            if text[:1] in _WITHIN or self._rules.is_noise(text) or _level(text):
+            if text[:1] in _WITHIN or TRACEBACK in text or _level(text):
+                continue
+            if self._rules.is_noise(text):
                 continue
             self._take_tail(line)
             found += 1
@@ -296,7 +303,8 @@ def _is_bad(kept: _Kept) -> bool:
 
 
 def _level(text: bytes) -> Level:
-    found = _LEVEL.search(text[:_LEVEL_WITHIN])
+    head = text[:_LEVEL_WITHIN]
+    found = None if _REPORT in text[:_REPORT_WITHIN] else _LEVEL.search(head)
     return _LEVELS[found[1]] if found else Level.NONE
 
 
