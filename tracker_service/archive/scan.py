@@ -12,11 +12,11 @@ from tracker_service.archive.log_sections import Sections, Stretch
 from tracker_service.archive.patterns import Match, Pattern, Searching
 from tracker_service.archive.traces import FileTraces, Line, rank
 
-_EDGE_BYTES = 256 * 1024  #: at both ends of a file, where rules look at everything
+_EDGE_BYTES = 64 * 1024  #: at both ends of a file, where rules look at everything
 _LAST_BYTES = 4096  #: of a stretch that are looked at however much was found in it
-_MOST_FOUND = 300  #: lines in a stretch
-_FEW_FOUND = 30  #: of an application that has had its share
-_SHARE = 20_000  #: lines of an application
+_MOST_FOUND = 200  #: lines in a stretch
+_FEW_FOUND = 16  #: of an application that has had its share
+_SHARE = 4000  #: lines of an application
 _MOST_KEPT = 200  #: different lines of an application
 
 
@@ -121,40 +121,44 @@ class _File:
         """
         before = self.traces.taken
         self._counted = stretch.start
-        search = _Marks(self._rules.marks) if self._is_inner(stretch) else self._rules.telling
-        begin = self.traces.go_on(self._line(stretch, stretch.start, stretch.start))
-        at = self._search(search, stretch, begin, most)
-        if at < stretch.end:
+        at = self.traces.go_on(self._line(stretch, stretch.start, stretch.start))
+        most += before
+        for search, end in self._parts(stretch):
+            at = self._search(search, stretch, at, end, most)
+        if self.traces.taken >= most:
             last = max(at, stretch.end - _LAST_BYTES)
-            self._search(self._rules.telling, stretch, last, _FEW_FOUND)
+            self._search(self._rules.telling, stretch, last, stretch.end, most + _FEW_FOUND)
         self._count(stretch, stretch.end)
         if stretch.is_last and stretch.section.file.startswith("stderr"):
             behind = self._line(stretch, stretch.end, stretch.end)
             self.traces.take_end(behind, stretch.start)
         return self.traces.taken - before
 
-    def _search(self, search: Searching, stretch: Stretch, at: int, most: int) -> int:
-        """Take at most so many lines; return from where they have not been looked for."""
-        most += self.traces.taken
-        while at < stretch.end and (found := search.search(stretch.block, at, stretch.end)):
+    def _search(self, search: Searching, stretch: Stretch, at: int, end: int, most: int) -> int:
+        """Take lines until so many are taken; return up to where they have been looked for."""
+        while at < end and (found := search.search(stretch.block, at, end)):
             if self.traces.taken >= most:
                 return at
             start = max(stretch.block.rfind(b"\n", at, found.start()) + 1, at)
             self._count(stretch, start)
             at = self.traces.take(self._line(stretch, start, found.end()), stretch.start)
-        return stretch.end
+        return max(at, end)
 
     def _count(self, stretch: Stretch, to: int) -> None:
         self._lines += stretch.block.count(b"\n", self._counted, to)
         self._counted = to
 
-    def _is_inner(self, stretch: Stretch) -> bool:
-        """Tell whether it is far from both ends of its file."""
-        section = stretch.section
-        if section.length is None:
-            return False
-        begin = stretch.offset + stretch.start - section.offset
-        return begin >= _EDGE_BYTES and begin + len(stretch.block) < section.length - _EDGE_BYTES
+    def _parts(self, stretch: Stretch) -> Iterator[tuple[Searching, int]]:
+        """Yield how to look at a stretch, and up to where."""
+        section, block = stretch.section, stretch.block
+        if section.length is not None:
+            begin = section.offset - stretch.offset
+            first = _line_from(block, begin + _EDGE_BYTES)
+            last = _line_from(block, begin + section.length - _EDGE_BYTES)
+            yield self._rules.telling, min(first, stretch.end)
+            if first < last:
+                yield _Marks(self._rules.marks), min(last, stretch.end)
+        yield self._rules.telling, stretch.end
 
     def _line(self, stretch: Stretch, start: int, at: int) -> Line:
         """Return the line that begins at one place and goes on behind another."""
@@ -162,3 +166,10 @@ class _File:
         stop = stretch.end if stop < 0 else stop
         offset = stretch.offset + start
         return Line(stretch.block, start, stop, stretch.end, self._lines + 1, offset)
+
+
+def _line_from(block: bytes, at: int) -> int:
+    """Return where the first line begins behind a place, which may lie before or behind a block."""
+    if not 0 < at < len(block):
+        return at
+    return (block.find(b"\n", at) + 1) or len(block)
