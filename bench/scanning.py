@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import ssl
 import statistics
 import sys
+import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -25,6 +27,7 @@ from tracker_service.archive.text import as_text
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "unit"))
 from log_files import Container, Disk, container, tfile
+from tls import Authority
 
 MIB = 1024**2
 BYTES = 48 * MIB
@@ -61,15 +64,21 @@ def small_logs(line: bytes, length: int) -> list[Container]:
 
 
 class Peer:
-    """Another process that gives and takes bytes by HTTP, as the gateway does, without TLS."""
+    """Another process that gives and takes bytes by HTTP over TLS, as the gateway does."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, home: Path) -> None:
+        authority = Authority(home)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*authority.certificate())
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(data))
+        self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self._process = multiprocessing.get_context("fork").Process(
             target=self._server.serve_forever
         )
         self._session = requests.Session()
-        self._url = f"http://127.0.0.1:{self._server.server_port}/"
+        self._session.verify = str(authority.file)
+        self._session.trust_env = False  # REQUESTS_CA_BUNDLE would win
+        self._url = f"https://127.0.0.1:{self._server.server_port}/"
 
     def __enter__(self) -> Peer:
         self._process.start()
@@ -136,7 +145,7 @@ def row(name: str, data: bytes, rules: Rules) -> str:
     times: dict[str, list[float]] = {"work": [], "copy": [], "both": []}
     disk = Disk(data, PIECE)
     length = sum(map(len, text(disk.file(), None)))
-    with Peer(data) as peer:
+    with tempfile.TemporaryDirectory() as home, Peer(data, Path(home)) as peer:
         for _ in range(ROUNDS):
             times["work"].append(seconds(lambda: deque(text(disk.file(), None), 0)))
             for kind, given in (("copy", None), ("both", rules)):
@@ -166,7 +175,7 @@ def main() -> None:
     rules = load_rules()
     size = f"{BYTES // MIB} MiB, {len(rules.rules)} rules, median of {ROUNDS}"
     print(
-        f"| MB/s, {size} | decode, text, tally | copy: with HTTP | copy and scan | scan | costs |"
+        f"| MB/s, {size} | decode, text, tally | copy: with HTTPS | copy and scan | scan | costs |"
     )
     print("| --- | --- | --- | --- | --- | --- |")
     kinds = {"rows": ROW, "Spark at INFO": SPARK, "nothing but errors": ERRORS}

@@ -163,9 +163,7 @@ def _explain(each: Verdict) -> None:
     for line in each.case.evidence:
         print(f"       {line[:200]}")
     if told:
-        print(
-            f"  told {told.category}, {told.retryable} by {told.rule}, {told.confidence}: {told.summary[:200]}"
-        )
+        print(f"  told {told.category}, {told.retryable} by {told.rule}: {told.summary[:200]}")
         for quote in told.evidence:
             print(f"       {quote.source}: {quote.text.strip()[:200]}")
 

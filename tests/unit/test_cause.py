@@ -170,6 +170,17 @@ def test_a_job_without_a_failed_action_was_killed():
     assert told.action == "load"
 
 
+def test_what_a_job_said_before_it_was_killed_is_not_the_cause():
+    stopped = action(status="KILLED")
+    by_whom = {APP: "Application killed by user anna at 10.0.0.1"}
+
+    untold, told = cause(stopped, logs={APP: DENIED}), cause(stopped, diagnostics=by_whom)
+
+    assert untold.category is Category.KILLED_BY_USER
+    assert untold.evidence[0].text == "KILLED"
+    assert told.evidence[0].source is Source.YARN
+
+
 def test_yarn_may_say_who_killed_an_application():
     told = cause(diagnostics={APP: "Application killed by user anna at 10.0.0.1"})
 

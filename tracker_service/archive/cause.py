@@ -20,6 +20,7 @@ _NEAR = 5  #: points between two causes that might be either
 _FAILED = frozenset({"ERROR", "FAILED"})
 _STOPPED = frozenset({"KILLED", "START_MANUAL", "END_MANUAL", "START_RETRY", "END_RETRY"})
 _ENDED_BADLY = frozenset({JobStatus.KILLED, JobStatus.FAILED, JobStatus.DONEWITHERROR})
+_STOPPING = (Category.KILLED_BY_USER, Category.PREEMPTED)
 _LATEST = datetime.max.replace(tzinfo=UTC)
 _EXIT = "exit"  #: the group of a pattern that holds an exit code
 
@@ -38,8 +39,10 @@ def cause_of(failure: Failure, rules: Rules) -> Cause | None:
     said = statements(failure, failing, rules)
     said += list(_of_exit_codes(said, rules))
     ranked = sorted(said, key=lambda each: each.order, reverse=True)
-    if _was_killed(failure, failing) and not _explains(ranked):
-        return _killed(failure, failing, ranked)
+    if _was_killed(failure, failing):
+        ranked.sort(key=_stops, reverse=True)  # what a program said before is not why it ended
+        if not ranked or not _stops(ranked[0]):
+            return _killed(failure, failing, ranked)
     if not ranked or not _tells(ranked[0]):
         return _unknown(failure, failing, ranked)
     return _told(failure, failing, ranked)
@@ -77,13 +80,9 @@ def _has_kill_node(failure: Failure) -> bool:
     return any(action.type == ":KILL:" for action in failure.actions)
 
 
-def _explains(ranked: Sequence[Statement]) -> bool:
-    """Tell whether YARN says by itself that somebody stopped it."""
-    best = ranked[0] if ranked else None
-    return best is not None and best.rule is not None and best.rule.category in _STOPPING
-
-
-_STOPPING = (Category.KILLED_BY_USER, Category.PREEMPTED)
+def _stops(statement: Statement) -> bool:
+    """Tell whether a line says by itself that somebody or something stopped it."""
+    return statement.rule is not None and statement.rule.category in _STOPPING
 
 
 def _tells(statement: Statement) -> bool:
@@ -133,7 +132,7 @@ def _killed(failure: Failure, failing: Sequence[Action], ranked: Sequence[Statem
         fingerprint=fingerprint("job-killed", _name(failing) or ""),
         action=_name(failing),
         exit_code=_exit_code(ranked),
-        evidence=(*_evidence(ranked), quote)[:_MOST_QUOTES],
+        evidence=(quote, *_evidence(ranked))[:_MOST_QUOTES],
         is_complete=failure.is_complete,
     )
 

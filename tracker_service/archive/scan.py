@@ -12,10 +12,10 @@ from tracker_service.archive.log_sections import Sections, Stretch
 from tracker_service.archive.patterns import Match, Pattern, Searching
 from tracker_service.archive.traces import FileTraces, Line, rank
 
-_EDGE_BYTES = 64 * 1024  #: at both ends of a file, where rules look at everything
-_LAST_BYTES = 4096  #: of a stretch that are looked at however much was found in it
+_EDGE_BYTES = 32 * 1024  #: at both ends of a file, where rules look at everything
+_LAST_LINES = 16  #: of a stretch that are looked at however much was found in it
 _MOST_FOUND = 200  #: lines in a stretch
-_FEW_FOUND = 16  #: of an application that has had its share
+_FEW_FOUND = 8  #: of an application that has had its share
 _SHARE = 4000  #: lines of an application
 _MOST_KEPT = 200  #: different lines of an application
 
@@ -126,8 +126,8 @@ class _File:
         for search, end in self._parts(stretch):
             at = self._search(search, stretch, at, end, most)
         if self.traces.taken >= most:
-            last = max(at, stretch.end - _LAST_BYTES)
-            self._search(self._rules.telling, stretch, last, stretch.end, most + _FEW_FOUND)
+            last = max(at, _last_lines(stretch))
+            self._search(self._rules.telling, stretch, last, stretch.end, most + _LAST_LINES)
         self._count(stretch, stretch.end)
         if stretch.is_last and stretch.section.file.startswith("stderr"):
             behind = self._line(stretch, stretch.end, stretch.end)
@@ -173,3 +173,13 @@ def _line_from(block: bytes, at: int) -> int:
     if not 0 < at < len(block):
         return at
     return (block.find(b"\n", at) + 1) or len(block)
+
+
+def _last_lines(stretch: Stretch) -> int:
+    """Return where the last few lines of a stretch begin."""
+    at = stretch.end
+    for _ in range(_LAST_LINES + 1):
+        at = stretch.block.rfind(b"\n", stretch.start, at)
+        if at < 0:
+            return stretch.start
+    return at + 1
