@@ -127,7 +127,7 @@ class _File:
             at = self._search(search, stretch, at, end, most)
         if self.traces.taken >= most:
             last = max(at, _last_lines(stretch))
-            self._search(self._rules.telling, stretch, last, stretch.end, most + _LAST_LINES)
+            self._search(self._rules.telling, stretch, last, stretch.end, most + _LAST_LINES + 1)
         self._count(stretch, stretch.end)
         if stretch.is_last and stretch.section.file.startswith("stderr"):
             behind = self._line(stretch, stretch.end, stretch.end)
