@@ -66,6 +66,7 @@ RULES = Rules(
         lines=compiled(rb"^SLF4J:"),
         before=compiled(b"^>>> Invoking"),
     ),
+    ("Exception", "ERROR", "FATAL", "denied", "OutOfMemory", "exit code", "Traceback", "invoking"),
     ("Exception", "ERROR", "Traceback"),
 )
 

@@ -113,6 +113,7 @@ def test_noise_proves_nothing(site_file):
         ({"summary": "The {lake.x} is frozen."}, "summary: {lake.x} is no name of a group"),
         ({"summary": "The {lake!r} is frozen."}, "is no name of a group"),
         ({"summary": "The {lake is frozen."}, "expected '}'"),
+        ({"example": "lake erie is frozen"}, "the example has none of the words"),
     ],
 )
 def test_an_error_says_file_and_rule_and_what_is_wrong(site_file, change, told):
@@ -123,6 +124,13 @@ def test_an_error_says_file_and_rule_and_what_is_wrong(site_file, change, told):
 
     assert str(error.value).startswith(f"{path}: rule lake-frozen: ")
     assert told in str(error.value)
+
+
+def test_a_site_adds_words_by_which_its_lines_are_found(site_file):
+    rules = load_rules([site_file({**RULE, "example": "lake erie is frozen"}, words=["Frozen"])])
+
+    assert rules.telling.search(b"all is FROZEN")
+    assert rules.telling.search(b"all is well") is None
 
 
 def test_a_rule_without_an_id_is_named_by_its_number(site_file):

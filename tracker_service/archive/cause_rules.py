@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import string
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
@@ -14,7 +14,14 @@ from typing import Annotated, Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from tracker_service.archive.patterns import Pattern, Several, compiled, literal, text_of
+from tracker_service.archive.patterns import (
+    Pattern,
+    Several,
+    any_word,
+    compiled,
+    literal,
+    text_of,
+)
 from tracker_service.domain.causes import Category, Retryable
 from tracker_service.errors import ConfigError
 
@@ -98,8 +105,9 @@ class Rules:
 
     rules: tuple[Rule, ...]
     noise: Noise = field(default_factory=Noise)
-    #: the middle of a long file is looked at only where one of these words stands
+    #: a line of a log is looked at only if it has one of these, in small letters or capitals
     words: tuple[str, ...] = ()
+    marks: tuple[str, ...] = ()  #: and in the middle of a long file only if it has one of these
 
     @cached_property
     def by_id(self) -> dict[str, Rule]:
@@ -131,16 +139,13 @@ class Rules:
 
     @cached_property
     def telling(self) -> Pattern:
-        """Return one pattern that finds each line of a log about which a rule may say something."""
-        every = [rule.pattern.pattern for rule in self.rules if Place.LOG in rule.where]
-        every += [] if self.noise.before is None else [self.noise.before.pattern]
-        every.append(TRACEBACK.replace(b"(", rb"\(").replace(b")", rb"\)"))
-        return compiled(b"|".join(b"(?:%b)" % pattern for pattern in every), is_filter=True)
+        """Return what finds each line of a log about which a rule may say something."""
+        return any_word(self.words)
 
     @cached_property
-    def marks(self) -> tuple[Pattern, ...]:
-        """Return patterns of one word each: found much faster than `telling`."""
-        return tuple(literal(word.encode()) for word in self.words)
+    def marked(self) -> tuple[Pattern, ...]:
+        """Return patterns of one mark each: found far faster than `telling`, and finding less."""
+        return tuple(literal(mark.encode()) for mark in self.marks)
 
 
 class _Shape(BaseModel):
@@ -164,10 +169,12 @@ class _RuleShape(_Shape):
         """Take YAML's `yes` and `no`, which it reads as true and false, for the words."""
         return {True: Retryable.YES, False: Retryable.NO}.get(value, value)  # type: ignore[call-overload]
 
-    def compiled(self) -> Rule:
+    def compiled(self, telling: Pattern) -> Rule:
         pattern = compiled(self.pattern.encode())
         if not pattern.search(self.example.encode()):
             raise ValueError("the pattern does not match the example")
+        if Place.LOG in self.where and not telling.search(self.example.encode()):
+            raise ValueError("the example has none of the words by which lines are found: add one")
         unknown = set(_placeholders(self.summary)) - set(map(text_of, pattern.groupindex))
         if unknown:
             raise ValueError(f"summary: the pattern has no group {', '.join(sorted(unknown))}")
@@ -183,6 +190,9 @@ class _RuleShape(_Shape):
         )
 
 
+_Word = Annotated[str, Field(min_length=3, max_length=40)]
+
+
 class _NoiseShape(_Shape):
     files: tuple[str, ...] = ()
     lines: tuple[str, ...] = ()
@@ -191,7 +201,8 @@ class _NoiseShape(_Shape):
 
 class _FileShape(_Shape):
     noise: _NoiseShape = _NoiseShape()
-    marks: tuple[Annotated[str, Field(min_length=3)], ...] = ()
+    words: tuple[_Word, ...] = ()
+    marks: tuple[_Word, ...] = ()
     rules: tuple[dict[str, Any], ...] = ()
 
 
@@ -205,21 +216,32 @@ def load_rules(extra: Sequence[Path] = ()) -> Rules:
         ConfigError: a file cannot be read or has something wrong; says which rule and what.
     """
     own = Path(str(resources.files(__package__).joinpath(_OWN)))
-    noise: dict[str, list[str]] = {"files": [], "lines": [], "before": []}
+    shapes = {path: _read(path) for path in (*extra, own)}
+    words = _joined(shape.words for shape in shapes.values())
     rules: dict[str, Rule] = {}
-    words: list[str] = []
-    for path in (*extra, own):
-        shape = _read(path)
-        for name in noise:
-            noise[name] += getattr(shape.noise, name)
-        words += shape.marks
-        for rule in _rules_of(path, shape):
+    for path, shape in shapes.items():
+        for rule in _rules_of(path, shape, any_word(words)):
             if rule.id in rules:
                 raise ConfigError(f"{path}: rule {rule.id}: there is another rule of this id")
             rules[rule.id] = rule
     if len(rules) > _MOST_RULES:
         raise ConfigError(f"{', '.join(map(str, extra))}: more than {_MOST_RULES} rules in all")
-    return Rules(tuple(rules.values()), _noise(noise), tuple(dict.fromkeys(words)))
+    noises = [shape.noise for shape in shapes.values()]
+    files = (f"^(?:{name})$" for name in _joined(noise.files for noise in noises))
+    return Rules(
+        tuple(rules.values()),
+        Noise(
+            files=_any_of(tuple(files)),
+            lines=_any_of(_joined(noise.lines for noise in noises)),
+            before=_any_of(_joined(noise.before for noise in noises)),
+        ),
+        words,
+        _joined(shape.marks for shape in shapes.values()),
+    )
+
+
+def _joined(lists: Iterable[Sequence[str]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(each for one in lists for each in one))
 
 
 def _read(path: Path) -> _FileShape:
@@ -236,10 +258,10 @@ def _read(path: Path) -> _FileShape:
     return shape
 
 
-def _rules_of(path: Path, shape: _FileShape) -> Iterator[Rule]:
+def _rules_of(path: Path, shape: _FileShape, telling: Pattern) -> Iterator[Rule]:
     for number, told in enumerate(shape.rules, 1):
         try:
-            yield _RuleShape.model_validate(told).compiled()
+            yield _RuleShape.model_validate(told).compiled(telling)
         except (ValidationError, ValueError) as error:
             name = f"rule {told.get('id', f'number {number}')}"
             raise ConfigError(f"{path}: {name}: {_wrong(error)}") from error
@@ -252,11 +274,6 @@ def _wrong(error: Exception) -> str:
         f"{'.'.join(map(str, one['loc'])) or 'the file'}: {one['msg']}" for one in error.errors()
     )
     return "; ".join(each)
-
-
-def _noise(told: dict[str, list[str]]) -> Noise:
-    files = [f"^(?:{pattern})$" for pattern in told["files"]]
-    return Noise(files=_any_of(files), lines=_any_of(told["lines"]), before=_any_of(told["before"]))
 
 
 def _any_of(patterns: Sequence[str]) -> Pattern | None:

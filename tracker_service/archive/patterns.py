@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 import re2
 
-_DFA_BYTES = 64 * 1024**2  #: at most for a pattern: RE2 takes what it needs, usually far less
+_DFA_BYTES = 8 * 1024**2  #: at most for a pattern: RE2 takes what it needs, usually far less
 
 
 class Match(Protocol):
@@ -49,40 +49,40 @@ class Pattern(Protocol):
         """Return a match that begins at a place."""
 
 
-def compiled(pattern: bytes, *, is_filter: bool = False) -> Pattern:
+def compiled(pattern: bytes) -> Pattern:
     """Compile a pattern in which `^` and `$` stand for the ends of lines.
-
-    Args:
-        pattern: in the syntax of RE2.
-        is_filter: it keeps no groups, and no match goes beyond the end of a line.
 
     Raises:
         ValueError: RE2 does not take it.
     """
-    options = _options()
-    options.never_capture = options.never_nl = is_filter
     try:
-        return re2.compile(b"(?m)" + pattern, options)  # type: ignore[no-any-return]
+        return re2.compile(b"(?m)" + pattern, _options())  # type: ignore[no-any-return]
     except re2.error as error:
         reason = error.args[0].decode("utf-8", "replace") if error.args else "no reason given"
         told = pattern.decode("utf-8", "replace")
         raise ValueError(f"{told}: RE2 does not take this pattern: {reason}") from error
 
 
-class Several:
-    """Patterns that are looked for all at once."""
+def any_word(words: Iterable[str]) -> Pattern:
+    """Return a pattern that finds the next of some words, in small letters or capitals."""
+    escaped = b"|".join(re2.escape(word.encode()) for word in words)
+    return re2.compile(b"(?i)" + (escaped or rb"[^\x00-\xff]"), _options())  # type: ignore[no-any-return]
 
-    def __init__(self, patterns: list[Pattern]) -> None:
-        self._set = re2.Set.SearchSet(_options())
+
+class Several:
+    """Patterns that are looked for all at once: only those are tried whose words are there."""
+
+    def __init__(self, patterns: Sequence[Pattern]) -> None:
+        self._filter = re2.Filter()
         self._is_empty = not patterns
         for pattern in patterns:
-            self._set.Add(pattern.pattern)
+            self._filter.Add(pattern.pattern, _options())
         if patterns:
-            self._set.Compile()
+            self._filter.Compile()
 
     def in_text(self, text: bytes) -> list[int]:
         """Return which of the patterns match somewhere in a text."""
-        return [] if self._is_empty else self._set.Match(text) or []
+        return [] if self._is_empty else self._filter.Match(text) or []
 
 
 def literal(text: bytes) -> Pattern:

@@ -157,7 +157,7 @@ class _File:
             last = _line_from(block, begin + section.length - _EDGE_BYTES)
             yield self._rules.telling, min(first, stretch.end)
             if first < last:
-                yield _Marks(self._rules.marks), min(last, stretch.end)
+                yield _Marks(self._rules.marked), min(last, stretch.end)
         yield self._rules.telling, stretch.end
 
     def _line(self, stretch: Stretch, start: int, at: int) -> Line:
