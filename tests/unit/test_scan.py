@@ -216,9 +216,14 @@ def test_a_log_ends_where_the_next_begins_even_if_its_length_is_told_wrong(lengt
     assert logs_around(content, length) == [("stdout", 2, "ERROR a"), ("syslog", 2, "ERROR b")]
 
 
-def test_a_log_that_is_shorter_than_told_keeps_foreign_headers():
-    assert logs_around(FAKE, len(FAKE) + 5) == [
-        ("stdout", 10, "ERROR a"),
+@pytest.mark.parametrize("more", [0, 5])
+def test_a_log_keeps_logs_of_other_applications_that_it_relays_whatever_its_length(more):
+    foreign = {"container": "container_1795577930939_0099_01_000001"}
+    relayed = text_of(a_log("fine\n", "stdout", **foreign), a_log("fine\n", "stderr", **foreign))
+    content = relayed.decode() + "ERROR a\n"
+
+    assert logs_around(content, len(content) + more) == [
+        ("stdout", content.count("\n"), "ERROR a"),
         ("syslog", 2, "ERROR b"),
     ]
 
