@@ -11,7 +11,7 @@ from werkzeug.exceptions import PreconditionFailed, RequestedRangeNotSatisfiable
 from werkzeug.http import is_resource_modified
 
 from tracker_service.archive.reader import Logs
-from tracker_service.archive.reading import begun
+from tracker_service.archive.reading import Begun
 from tracker_service.archive.saved_log import SavedLog
 
 TEXT = "text/plain; charset=utf-8"
@@ -53,13 +53,13 @@ def whole(log: SavedLog) -> Response:
         )
     answer.status_code = 206
     answer.headers["Content-Range"] = f"bytes {start}-{stop - 1}/{log.length}"
-    answer.response = begun(log.read(start, stop - start))
+    answer.response = Begun(log.read(start, stop - start))
     answer.content_length = stop - start
     return answer
 
 
 def _full(answer: Response, log: SavedLog) -> Response:
-    pieces = begun(log.read(0, log.length))
+    pieces = Begun(log.read(0, log.length))
     if _wants_gzip():
         answer.headers["ETag"] = f'W/"{log.version}"'  # these bytes are others
         return _zipped(answer, pieces)
@@ -102,8 +102,8 @@ def streamed(pieces: Iterable[bytes], content_type: str) -> Response:
     answer.headers["X-Accel-Buffering"] = "no"  # for nginx
     answer.vary.add("Accept-Encoding")
     if _wants_gzip():
-        return _zipped(answer, begun(pieces), flushes=True)
-    answer.response = begun(pieces)
+        return _zipped(answer, pieces, flushes=True)
+    answer.response = pieces
     return answer
 
 
@@ -113,7 +113,7 @@ def _wants_gzip() -> bool:
 
 def _zipped(answer: Response, pieces: Iterable[bytes], *, flushes: bool = False) -> Response:
     answer.headers["Content-Encoding"] = "gzip"
-    answer.response = begun(_deflated(pieces, flushes=flushes))
+    answer.response = _deflated(pieces, flushes=flushes)
     return answer
 
 

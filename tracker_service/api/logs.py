@@ -44,7 +44,7 @@ several ranges at once are answered with the whole log.
 
 `container` and `file` choose files: their contents, without what stands between them, each after a
 line `==> container/file <==`, unless both are given. `from` and `lines`, or `tail`, choose lines of
-that. `grep` and `level` search in these lines, and give each line that is found with the whole stack
+that. `grep` and `level` search in these lines; each line that is found comes with the whole stack
 trace around it.
 """
 

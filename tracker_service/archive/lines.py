@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from tracker_service.archive.saved_log import SavedLog
@@ -23,14 +23,16 @@ class Stretch:
 
 #: Pieces of stretches, each with the stretch that it is of, in order.
 Pieces = Iterator[tuple[Stretch, bytes]]
+#: The same, while they are read from HDFS.
+Reading = Generator[tuple[Stretch, bytes], None, None]
 
 
-def whole(log: SavedLog) -> Pieces:
+def whole(log: SavedLog) -> Reading:
     """Yield the whole log as it lies."""
     return _read(log, Stretch(0), log.length)
 
 
-def _read(log: SavedLog, stretch: Stretch, end: int) -> Pieces:
+def _read(log: SavedLog, stretch: Stretch, end: int) -> Reading:
     for piece in log.read(stretch.offset, end - stretch.offset):
         yield stretch, piece
 
@@ -43,7 +45,7 @@ class Range:
     end: int  #: position behind its last byte in the saved log
 
 
-def last_lines(log: SavedLog, ranges: Iterable[Range], wanted: int) -> Pieces:
+def last_lines(log: SavedLog, ranges: Iterable[Range], wanted: int) -> Reading:
     """Yield the last lines of some ranges, which are read from their ends.
 
     Args:
@@ -105,7 +107,7 @@ def _nth_from_end(data: bytes, number: int, border: int) -> int:
     return border + 1
 
 
-def between(pieces: Pieces, first: int, count: int | None) -> Pieces:
+def between(pieces: Pieces, first: int, count: int | None) -> Reading:
     """Yield some lines of what is read, counted over all stretches.
 
     Args:

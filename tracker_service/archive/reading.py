@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
+from itertools import islice
+from typing import TypeVar
 
 from tracker_service.archive import sections
-from tracker_service.archive.lines import Pieces, Range, Stretch, between, last_lines, whole
+from tracker_service.archive.lines import (
+    Pieces,
+    Range,
+    Reading,
+    Stretch,
+    between,
+    last_lines,
+    whole,
+)
 from tracker_service.archive.saved_log import SavedLog
 from tracker_service.archive.sections import FileHead
 from tracker_service.errors import LogNotSaved
+
+T = TypeVar("T")
 
 _LONGEST_LINE = 64 * 1024  #: in bytes; a longer one is given in parts
 
@@ -46,7 +58,7 @@ class Line:
     text: bytes  #: without its end
 
 
-def read(log: SavedLog, choice: Choice) -> Pieces:
+def read(log: SavedLog, choice: Choice) -> Reading:
     """Return what is chosen of a log.
 
     Raises:
@@ -60,7 +72,7 @@ def read(log: SavedLog, choice: Choice) -> Pieces:
     return between(pieces, choice.first or 1, choice.lines)
 
 
-def _contents(log: SavedLog, choice: Choice) -> Pieces:
+def _contents(log: SavedLog, choice: Choice) -> Reading:
     is_empty = True
     for stretch, piece in sections.contents(log, choice.has):
         is_empty = False
@@ -69,13 +81,13 @@ def _contents(log: SavedLog, choice: Choice) -> Pieces:
         raise _no_file(choice)
 
 
-def _last(log: SavedLog, choice: Choice, lines: int) -> Pieces:
+def _last(log: SavedLog, choice: Choice, lines: int) -> Reading:
     if not choice.is_by_file:
         return last_lines(log, [Range(Stretch(0), log.length)], lines)
     return _last_of_files(log, choice, lines)
 
 
-def _last_of_files(log: SavedLog, choice: Choice, lines: int) -> Pieces:
+def _last_of_files(log: SavedLog, choice: Choice, lines: int) -> Reading:
     is_empty = True
     ranges: deque[Range] = deque(maxlen=lines)  # each that is not empty has one at least
     for each in sections.ranges(log, choice.has):
@@ -150,15 +162,16 @@ class _Splitter:
             self._number += 1
 
 
-def begun(pieces: Iterable[bytes]) -> Generator[bytes, None, None]:
-    """Return a stream that has read its first piece, so that what is wrong shows at once."""
-    stream = _with_first(iter(pieces))
-    next(stream)
-    return stream
+class Begun(Iterator[T]):
+    """A stream that has read its first piece, so that what is wrong shows at once."""
 
+    def __init__(self, pieces: Generator[T, None, None]) -> None:
+        self._pieces = pieces
+        self._first = [*islice(pieces, 1)]
 
-def _with_first(pieces: Iterator[bytes]) -> Generator[bytes, None, None]:
-    first = next(pieces, b"")
-    yield b""
-    yield first
-    yield from pieces
+    def __next__(self) -> T:
+        return self._first.pop() if self._first else next(self._pieces)
+
+    def close(self) -> None:
+        """Let go of what is behind the stream."""
+        self._pieces.close()

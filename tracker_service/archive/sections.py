@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from tracker_service.archive.cursor import NEAR_BYTES, Cursor
-from tracker_service.archive.lines import Pieces, Range, Stretch
+from tracker_service.archive.lines import Range, Reading, Stretch
 from tracker_service.archive.saved_log import SavedLog
 
 _PIECE_BYTES = 256 * 1024
@@ -58,7 +58,7 @@ class FoundFile:
 Wanted = Callable[[FileHead], bool]
 
 
-def contents(log: SavedLog, wanted: Wanted) -> Pieces:
+def contents(log: SavedLog, wanted: Wanted) -> Reading:
     """Yield the contents of files, each at least as one piece, which may be empty."""
     for section in _sections(log):
         if wanted(section.head):
