@@ -26,9 +26,8 @@ LEVELS = {
     "FATAL": 5,
 }
 
-_FRAME = re.compile(
-    rb"[ \t]+at \S|\s*\.{3} \d+ (?:more|common)|\s*Caused by: |[ \t]+(?:Suppressed: |\[CIRCULAR)"
-)
+_CAUSE = re.compile(rb"\s*Caused by: |[ \t]+(?:Suppressed: |\[CIRCULAR)")
+_FRAME = re.compile(rb"[ \t]+at \S|\s*\.{3} \d+ (?:more|common)")
 _EXCEPTION = re.compile(
     rb"(?:Exception in thread \"[^\"\n]{0,200}\" |: )?(?:[A-Za-z_$][\w$]*\.)+[A-Z][\w$]*\s*(?::|\Z)"
 )
@@ -102,9 +101,7 @@ def trace_around(lines: Lines, line: Span) -> Span:
 
 
 def _top(lines: Lines, line: Span) -> int:
-    top = line
-    if lines.has(_FRAME, line):
-        top = _head_of_java(lines, line)
+    top = _head_of_java(lines, line) if _is_in_java(lines, line) else _traceback_below(lines, line)
     traceback = _head_of_python(lines, top)
     while traceback:
         top = traceback
@@ -117,18 +114,47 @@ def _top(lines: Lines, line: Span) -> int:
     return top.start
 
 
-def _head_of_java(lines: Lines, frame: Span) -> Span:
-    """Return the line with the exception above a frame, whose message may have several lines."""
-    above = (each for each in lines.up(frame.start) if not lines.has(_FRAME, each))
-    nearest = next(above, None)
-    if nearest is None:
-        return frame
-    for line in (nearest, *lines.up(nearest.start, _MOST_OF_MESSAGE)):
-        if lines.has(_EXCEPTION, line) or lines.level(line) is not None:
-            return line
-        if lines.has(_BLANK, line):
-            break
-    return nearest
+def _is_in_java(lines: Lines, line: Span) -> bool:
+    """Tell whether a line is below an exception: a frame, a cause, or more of a message."""
+    if lines.has(_FRAME, line) or lines.has(_CAUSE, line):
+        return True
+    head = None if lines.has(_EXCEPTION, line) else _head_of_message(lines, line)
+    return head is not None and lines.level(head) is None and _first_frame(lines, line) is not None
+
+
+def _head_of_java(lines: Lines, line: Span) -> Span:
+    """Return the first exception of the trace that a line is in, or what stands in its place."""
+    while above := _nearest(lines, line):
+        head = _head_of_message(lines, above) or above
+        if not lines.has(_CAUSE, head):
+            return head
+        line = head
+    return line
+
+
+def _nearest(lines: Lines, line: Span) -> Span | None:
+    """Return the nearest line above that is neither a frame nor a cause."""
+    for above in lines.up(line.start):
+        if not (lines.has(_FRAME, above) or lines.has(_CAUSE, above)):
+            return above
+    return None
+
+
+def _head_of_message(lines: Lines, line: Span) -> Span | None:
+    """Return the line with which a message begins: an exception, a cause or a line of a logger."""
+    above = lines.up(line.start, _MOST_OF_MESSAGE)
+    for each in (line, *above):
+        if lines.has(_FRAME, each) or lines.has(_BLANK, each):
+            return None
+        if lines.has(_EXCEPTION, each) or lines.has(_CAUSE, each) or lines.level(each) is not None:
+            return each
+    return None
+
+
+def _traceback_below(lines: Lines, line: Span) -> Span:
+    """Return the traceback below the line that links it to the one above; else the line."""
+    below = lines.down(line.end, 3) if lines.has(_LINK, line) else ()
+    return next((each for each in below if lines.has(_TRACEBACK, each)), line)
 
 
 def _head_of_python(lines: Lines, line: Span) -> Span | None:
@@ -167,14 +193,20 @@ def _more(lines: Lines, end: int) -> int | None:
         return None
     if lines.has(_FRAME, line):
         return line.end
+    if lines.has(_CAUSE, line):
+        return _first_frame(lines, line) or line.end
     if lines.has(_TRACEBACK, line):
         return _end_of_traceback(lines, line.end)
     if lines.has(_EXCEPTION, line):
         return _first_frame(lines, line)
-    if lines.has(_BLANK, line):
-        below = [each for each in lines.down(end, 4) if not lines.has(_BLANK, each)]
-        if len(below) > 1 and lines.has(_LINK, below[0]) and lines.has(_TRACEBACK, below[1]):
-            return _end_of_traceback(lines, below[1].end)
+    return _end_of_linked(lines, line) if lines.has(_BLANK, line) else None
+
+
+def _end_of_linked(lines: Lines, blank: Span) -> int | None:
+    """Return the end of the traceback that is linked to the one above, if there is one."""
+    below = [each for each in lines.down(blank.end, 4) if not lines.has(_BLANK, each)]
+    if len(below) > 1 and lines.has(_LINK, below[0]) and lines.has(_TRACEBACK, below[1]):
+        return _end_of_traceback(lines, below[1].end)
     return None
 
 
