@@ -158,8 +158,10 @@ def _traceback_below(lines: Lines, line: Span) -> Span:
 
 
 def _head_of_python(lines: Lines, line: Span) -> Span | None:
-    """Return the first line of the traceback that a line is in, or is the last line of."""
-    if lines.has(_TRACEBACK, line) or lines.has(_BLANK, line):
+    """Return the first line of the traceback that a line is in."""
+    if lines.has(_TRACEBACK, line):
+        return line
+    if lines.has(_BLANK, line):
         return None
     for above in lines.up(line.start):
         if lines.has(_TRACEBACK, above):

@@ -150,7 +150,7 @@ class Window:
             cut = min(cut, self._block.start)
         if cut <= 0:
             return
-        self._number_at(cut)
+        self._number_at(max(cut, self._counted))
         if self._block is not None:
             self._block = Span(self._block.start - cut, self._block.end - cut)
         self._hits = [at - cut for at in self._hits]
@@ -158,4 +158,4 @@ class Window:
         self._offset += cut
         self._searched -= cut
         self._taken -= cut
-        self._counted = 0
+        self._counted -= cut
