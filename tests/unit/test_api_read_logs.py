@@ -4,33 +4,18 @@ from __future__ import annotations
 
 import gzip
 import json
+import zlib
 
 import pytest
-from calls import assert_problem, get, post, save_copies
+from calls import SAM, assert_problem, get, post, save_copies
 from fakes import APP_1, job
+from saved_logs import a_file
 
 from tracker_service.domain.tasks import CopyStatus
 from tracker_service.errors import AccessDenied, GatewayUnavailable
 
 LOG = f"/api/job/{job(1)}/logs/{APP_1[12:]}"
 PATH = f"/user/guest/WORK/logs/{job(1)}/{APP_1}.log"
-
-
-def a_file(container: str, name: str, content: bytes) -> bytes:
-    """Return a file of a container as it lies in a saved log."""
-    return (
-        b"Container: %b on localhost_8041\nLogAggregationType: AGGREGATED\n%b\n"
-        b"LogType:%b\nLogLastModifiedTime:Sun Nov 22 04:12:46 +0000 2026\n"
-        b"LogLength:%d\nLogContents:\n%b\nEnd of LogType:%b\n%b\n\n"
-    ) % (
-        container.encode(),
-        b"=" * 40,
-        name.encode(),
-        len(content),
-        content,
-        name.encode(),
-        b"*" * 71,
-    )
 
 
 STDERR = b"ERROR one\nINFO two\nERROR three\n"
@@ -231,6 +216,15 @@ def test_the_place_of_a_line_is_where_a_range_of_the_log_has_it(client, hdfs):
         ("file=", "file"),
         ("format=xml", "format"),
         ("first=1", "no such parameter"),
+        ("context=3", "send grep or level"),
+        ("limit=3&tail=5", "send grep or level"),
+        ("grep=", "grep"),
+        ("grep=a(b", "missing )"),
+        ("grep=%5CA", "not taken"),
+        (f"grep={'x' * 1001}", "grep"),
+        ("grep=x&context=51", "context"),
+        ("grep=x&limit=0", "limit"),
+        ("level=LOUD", "level"),
     ],
 )
 def test_what_makes_no_sense_is_refused_with_the_reason(client, hdfs, query, told):
@@ -261,3 +255,111 @@ def test_why_a_log_cannot_be_read_is_told_before_anything_is_sent(client, hdfs, 
     hdfs.troubles.clear()
     del hdfs.files[PATH]
     assert "no longer there" in assert_problem(get(client, LOG + query), 404)
+
+
+def test_lines_are_searched_in_every_file_and_told_as_grep_does(client, hdfs):
+    answer = get(client, f"{LOG}?grep=%5Bt1%5D$&context=1")
+
+    assert answer.text == ("container_1_01/stdout:1:out 1\ncontainer_1_01/stdout-2-out 2\n")
+    assert get(client, f"{LOG}?level=ERROR").text == (
+        "container_1_01/stderr:1:ERROR one\n--\ncontainer_1_01/stderr:3:ERROR three\n"
+    )
+    assert get(client, f"{LOG}?grep=o&level=ERROR&file=stderr").text == (
+        "container_1_01/stderr:1:ERROR one\n"
+    )
+
+
+def test_what_stands_between_files_is_not_searched(client, hdfs):
+    assert get(client, f"{LOG}?grep=LogType").text == ""
+
+
+def test_that_more_lines_would_be_found_is_told(client, hdfs):
+    answer = get(client, f"{LOG}?grep=o&limit=2")
+
+    *_, last = answer.text.splitlines()
+    assert last == "-- There is more: these are the first 2 lines that are found."
+    *_, end = get(client, f"{LOG}?grep=o&limit=2&format=json").data.splitlines()
+    assert json.loads(end) == {"end": True, "hits": 2, "more": True}
+
+
+def test_programs_get_each_line_that_is_found_with_its_place(client, hdfs):
+    answer = get(client, f"{LOG}?grep=three&context=1&format=json")
+
+    assert answer.content_type == "application/x-ndjson"
+    [before, hit, end] = [json.loads(line) for line in answer.data.splitlines()]
+    assert (before["text"], before["hit"], before["block"]) == ("INFO two", False, 1)
+    assert hit == {
+        "container": "container_1_01",
+        "file": "stderr",
+        "line": 3,
+        "offset": TEXT.index(b"ERROR three"),
+        "length": 11,
+        "text": "ERROR three",
+        "hit": True,
+        "block": 1,
+    }
+    assert end == {"end": True, "hits": 1, "more": False}
+
+
+def test_a_search_within_chosen_lines_keeps_their_numbers(client, hdfs):
+    chosen = f"{LOG}?file=stderr&from=2&lines=2&grep=o"
+
+    assert get(client, chosen).text == "container_1_01/stderr:2:INFO two\n"
+
+
+def test_lines_before_which_nothing_was_read_have_a_place_and_no_number(client, hdfs):
+    place = TEXT.index(b"ERROR three")
+
+    found = get(client, f"{LOG}?tail=3&grep=ERROR")
+
+    assert found.text == f"container_1_01/stderr:@{place}:ERROR three\n"
+    line = json.loads(get(client, f"{LOG}?tail=3&grep=ERROR&format=json").data.splitlines()[0])
+    assert (line["line"], line["offset"]) == (None, place)
+
+
+def test_what_is_found_can_be_read_packed_before_the_rest_is_searched(client, hdfs):
+    hdfs.files[PATH] = a_file("container_1", "x", b"one\n" + b"x" * 2**20 + b"\n" + b"one\n" * 9)
+    asked = {"Accept-Encoding": "gzip"}
+
+    answer = client.get(f"{LOG}?grep=one", auth=("guest", "guest-password"), headers=asked)
+
+    pieces = iter(answer.response)
+    unpacker = zlib.decompressobj(31)
+    assert unpacker.decompress(next(pieces)) == b"container_1/x:1:one\n"
+    rest = b"".join(map(unpacker.decompress, pieces))
+    assert (rest.count(b":one\n"), unpacker.eof) == (9, True)
+    answer.close()
+
+
+def test_the_files_of_a_log_are_listed(client, hdfs):
+    answer = get(client, f"{LOG}/files")
+
+    assert answer.json == {
+        "path": PATH,
+        "bytes": len(TEXT),
+        "files": [
+            {
+                "container": "container_1_01",
+                "file": "stderr",
+                "offset": TEXT.index(STDERR),
+                "length": len(STDERR),
+                "lines": 3,
+            },
+            {
+                "container": "container_1_01",
+                "file": "stdout",
+                "offset": TEXT.index(STDOUT),
+                "length": len(STDOUT),
+                "lines": 2,
+            },
+        ],
+    }
+    hdfs.files[PATH] = b"no log\n"
+    assert get(client, f"{LOG}/files").json["files"] == []
+    del hdfs.files[PATH]
+    assert_problem(get(client, f"{LOG}/files"), 404)
+
+
+def test_nobody_reads_the_log_of_another(client, hdfs):
+    for rest in ("", "/files", "?grep=x", "?tail=1"):
+        assert_problem(get(client, LOG + rest, SAM), 404)

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from flask import Response, jsonify
 from flask_openapi3 import APIBlueprint
 
-from tracker_service.api import inputs, log_answers, log_reading, openapi
+from tracker_service.api import inputs, log_answers, log_files, log_reading, openapi
 from tracker_service.api.auth import current_caller
 from tracker_service.api.copy_answers import CopyStatusAnswer, RemovedAnswer
+from tracker_service.api.log_files import LogFilesAnswer
 from tracker_service.archive.reader import open_log, open_logs
 from tracker_service.archive.removal import Removal
 from tracker_service.archive.saved_log import SavedLog
@@ -98,6 +99,11 @@ def blueprint(lookup: Lookup, identities: Identities, removal: Removal) -> APIBl
     def log(path: inputs.ApplicationPath, query: inputs.LogQuery) -> Response:
         """Give the saved log of one application, or what is chosen of it."""
         return log_reading.answer(opened(path), query)
+
+    @bp.get("/logs/<application>/files", responses=openapi.answers({200: LogFilesAnswer}, 404))
+    def files(path: inputs.ApplicationPath) -> Response:
+        """List the files of containers in the saved log of one application."""
+        return log_files.answer(opened(path))
 
     return bp
 

@@ -8,7 +8,7 @@ what was replaced or cut on the way to the saved log has another length.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 
 from tracker_service.archive.cursor import NEAR_BYTES, Cursor
@@ -81,7 +81,7 @@ def ranges(log: SavedLog, wanted: Wanted) -> Iterator[Range]:
             yield Range(stretch, section.pass_over()[0])
 
 
-def files(log: SavedLog) -> Iterator[FoundFile]:
+def files(log: SavedLog) -> Generator[FoundFile, None, None]:
     """Yield each file of each container, in the order of the log."""
     for section in _sections(log):
         head = section.head
