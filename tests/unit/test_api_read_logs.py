@@ -318,7 +318,7 @@ def test_lines_before_which_nothing_was_read_have_a_place_and_no_number(client, 
 
 
 def test_what_is_found_can_be_read_packed_before_the_rest_is_searched(client, hdfs):
-    hdfs.files[PATH] = a_file("container_1", "x", b"one\n" + b"x" * 2**20 + b"\n" + b"one\n" * 9)
+    hdfs.files[PATH] = a_file("container_1", "x", b"one\n" + b"x\n" * 2**20 + b"one\n" * 9)
     asked = {"Accept-Encoding": "gzip"}
 
     answer = client.get(f"{LOG}?grep=one", auth=("guest", "guest-password"), headers=asked)
