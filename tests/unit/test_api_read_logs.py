@@ -5,12 +5,15 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
+from itertools import islice
 
 import pytest
 from calls import SAM, assert_problem, get, post, save_copies
 from fakes import APP_1, job
-from saved_logs import a_file
+from saved_logs import LogInHdfs, a_file, opened
 
+from tracker_service.api import log_reading
+from tracker_service.api.inputs import LogQuery
 from tracker_service.domain.tasks import CopyStatus
 from tracker_service.errors import AccessDenied, GatewayUnavailable
 
@@ -363,3 +366,19 @@ def test_the_files_of_a_log_are_listed(client, hdfs):
 def test_nobody_reads_the_log_of_another(client, hdfs):
     for rest in ("", "/files", "?grep=x", "?tail=1"):
         assert_problem(get(client, LOG + rest, SAM), 404)
+
+
+@pytest.mark.parametrize("accepted", ["gzip", "identity"])
+@pytest.mark.parametrize("taken", [0, 1])
+@pytest.mark.parametrize("query", [{}, {"tail": 50_000}, {"grep": "x"}, {"format": "json"}])
+def test_a_reader_who_goes_leaves_nothing_open_in_hdfs(client, query, taken, accepted):
+    hdfs = LogInHdfs(a_file("container_1", "x", b"a line with an x\n" * 2**20))
+    with client.application.test_request_context(headers={"Accept-Encoding": accepted}):
+        answer = log_reading.answer(opened(hdfs), LogQuery(**query))
+        pieces = iter(answer.response)
+        assert len([*islice(pieces, taken)]) == taken
+
+        answer.close()
+
+    del pieces
+    assert hdfs.open == 0
