@@ -212,6 +212,11 @@ def test_patterns_that_match_nothing_much_find_whole_lines(pattern, text):
     assert [each.line.number for each in found(text, pattern)] == expected
 
 
+@pytest.mark.parametrize("pattern", [r"x\s+y", "x[^a]y", r"x\ny", r"(?s)x.y", r"\Dy"])
+def test_nothing_is_found_across_two_lines(pattern):
+    assert found(b"x\ny\n", pattern) == []
+
+
 LINES = st.lists(
     st.sampled_from(
         [b"one", b"two ERROR x", b"", b"\tat a.B(c)", b"java.lang.E: x", b"  File", b"z" * 3000]
@@ -244,10 +249,11 @@ def test_a_search_over_many_windows_finds_and_counts_every_line():
     text = b"\n".join(lines)
     expected = [n for n, line in enumerate(lines, 1) if re.search(rb"(ab){3}", line)]
 
-    hits = [e.line.number for e in found(text, "(ab){3}", size=70_001, limit=10**5)]
+    every = found(text, "(ab){3}", size=70_001, limit=10**5, context=2)
 
-    assert hits == expected
-    assert len(expected) > 10
+    assert [each.line.number for each in every if each.is_hit] == expected
+    assert every == found(text, "(ab){3}", size=10**7, limit=10**5, context=2)
+    assert len(expected) > 100
 
 
 @pytest.mark.parametrize("size", [10_000, 300_000])
