@@ -16,7 +16,7 @@ from pathlib import Path
 
 import requests
 
-from bench.big_log import MIB, curl
+from bench.big_log import MIB, curl, memory, watched
 from tests.acceptance.service import RunningService
 from tests.stands import RealStand, real_stand
 
@@ -168,3 +168,10 @@ def main() -> None:
             for name, way in ways.items():
                 rounds[name].append(way())
         report(length, rounds)
+        idle, seen = memory(sorted(service.processes())), list[float]()
+        for name in (name for name in ways if name.startswith("scan")):
+            with watched(sorted(service.processes()), seen):
+                ways[name]()
+        print(
+            f"\nmemory of all processes: {idle:.1f} MiB idle, {max(seen):.1f} MiB while searching"
+        )
