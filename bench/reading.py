@@ -163,12 +163,12 @@ def main() -> None:
             "`/files`": lambda: asked(f"{url}/files"),
         }
         requests.get(url, auth=("guest", "guest-password"), timeout=60, stream=True).close()
+        idle, seen = memory(sorted(service.processes())), list[float]()
         rounds: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
         for _ in range(ROUNDS):
             for name, way in ways.items():
                 rounds[name].append(way())
         report(length, rounds)
-        idle, seen = memory(sorted(service.processes())), list[float]()
         for name in (name for name in ways if name.startswith("scan")):
             with watched(sorted(service.processes()), seen):
                 ways[name]()

@@ -82,7 +82,8 @@ class Cursor:
         missing = length - (len(self._held) - self._start)
         if missing <= 0:
             return
-        parts = [self._held[self._start :]]
+        rest = self._held[self._start :]
+        parts = [rest] if rest else []  # one piece alone is not copied
         while missing > 0 and (piece := self._next_piece()):
             parts.append(piece)
             self._end += len(piece)
