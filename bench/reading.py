@@ -153,7 +153,7 @@ def main() -> None:
             "whole, straight from the gateway": lambda: straight(stand, path),
             "whole, through the service": lambda: asked(url),
             "scan, `grep=OutOfMemoryError`": lambda: asked(f"{url}?grep=OutOfMemoryError"),
-            "scan, `grep=(?i)heap.space|killed`": lambda: asked(
+            "scan, `grep=(?i)heap.space\\|killed`": lambda: asked(
                 f"{url}?grep=(?i)heap.space%7Ckilled"
             ),
             "scan, `level=ERROR`": lambda: asked(f"{url}?level=ERROR"),
