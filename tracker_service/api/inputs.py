@@ -9,7 +9,15 @@ from functools import cache
 from typing import Annotated, Any, Literal
 
 from flask import Request
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+    model_validator,
+)
 
 from tracker_service.domain.applications import SHORT_ID_PATTERN, ApplicationId, from_short
 from tracker_service.domain.jobs import JOB_ID_PATTERN, JobId, JobStatus, is_job_id
@@ -143,10 +151,55 @@ class CopyLogsQuery(_Query):
     refresh: Flag = Field(False, description="copy again what is saved already")
 
 
+Level = Literal["TRACE", "DEBUG", "INFO", "WARN", "WARNING", "ERROR", "CRITICAL", "FATAL"]
+
+
+class LogQuery(_Query):
+    """What of one log, and in which form."""
+
+    container: str | None = Field(
+        None, pattern=r"^container_[0-9A-Za-z_]+$", max_length=100, description="files of this one"
+    )
+    file: str | None = Field(
+        None, min_length=1, max_length=255, description="files of this name, such as `stderr`"
+    )
+    tail: int | None = Field(None, ge=1, le=100_000, description="the last lines of what is chosen")
+    first: int | None = Field(
+        None, alias="from", ge=1, le=2**53, description="the first line of what is chosen, from 1"
+    )
+    lines: int | None = Field(None, ge=1, le=2**53, description="how many lines")
+    grep: str | None = Field(
+        None,
+        min_length=1,
+        max_length=1000,
+        description="lines in which this is found: RE2, https://github.com/google/re2/wiki/Syntax",
+        json_schema_extra={"example": "Caused by:"},
+    )
+    level: Level | None = Field(None, description="lines logged at this level and above")
+    context: int | None = Field(
+        None, ge=0, le=50, description="with `grep` or `level`: lines around each line found"
+    )
+    limit: int | None = Field(
+        None, ge=1, le=100_000, description="with `grep` or `level`: lines found, at most; 1000"
+    )
+    format: Literal["text", "json"] = Field("text", description="`json`: one object a line")
+
+
 class LogsQuery(_Query):
     """Which logs."""
 
     id: list[NamedApplication] = Field([], description="applications; without any: all")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_one_log(cls, given: dict[str, object]) -> dict[str, object]:
+        names = {field.alias or name for name, field in LogQuery.model_fields.items()}
+        if misplaced := sorted(names & set(given)):
+            raise ValueError(
+                f"{', '.join(misplaced)}: ask for one application's log, at "
+                "/api/job/<job id>/logs/<application>"
+            )
+        return given
 
 
 class CopyStatusQuery(_Query):
