@@ -22,7 +22,9 @@ def saved(*gaps: str, application: str = APP_1, **more):
         bytes=47_499,
         sha256="5ha",
         started_at=NOW + timedelta(seconds=1),
-        contents=Contents(containers=1, logs=7, sources=("/app-logs/x",), gaps=gaps),
+        contents=Contents(
+            containers=1, logs=7, redacted={"password": 2}, sources=("/app-logs/x",), gaps=gaps
+        ),
         **values,
     )
 
@@ -45,6 +47,7 @@ def test_the_manifest_says_of_each_log_what_is_saved_and_where_it_came_from():
         "sha256": "5ha",
         "containers": 1,
         "logs": 7,
+        "redacted": {"password": 2},
         "sources": ("/app-logs/x",),
         "strategy": "direct",
         "strategy-reason": None,
