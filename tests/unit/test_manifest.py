@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -57,6 +58,14 @@ def test_the_manifest_says_of_each_log_what_is_saved_and_where_it_came_from():
         "started-at": "2026-11-22T05:00:01.000+00:00",
         "saved-at": "2026-11-22T05:00:00.000+00:00",
     }
+
+
+def test_the_manifest_says_of_a_log_that_a_workflow_copied_that_its_secrets_are_in_it():
+    by_workflow = replace(saved(), strategy=Strategy.WORKFLOW, contents=Contents())
+
+    [told] = manifest(JobStatus.KILLED, [by_workflow], NOW)["applications"]
+
+    assert told["redacted"] is False
 
 
 def test_of_a_log_with_gaps_the_manifest_says_what_is_missing():

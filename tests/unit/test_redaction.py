@@ -1,12 +1,20 @@
 from __future__ import annotations
 
+import hashlib
+
 import pytest
+from fakes import AtOnce, FakeHdfs, a_copy
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from log_files import ALL_SAMPLES, Sample
+from log_files import ALL_SAMPLES, NODE, Sample, container, tfile
 
+from tracker_service.archive.direct_copy import DirectCopy
+from tracker_service.archive.finder import Found
+from tracker_service.archive.publishing import part_path
 from tracker_service.archive.redaction import Redaction
 from tracker_service.archive.secrets import KEY_BYTES, Secrets
+from tracker_service.archive.streams import Streams
+from tracker_service.domain.tasks import Whole
 
 BLOCK = 128 * 1024
 SECRETS = Secrets({})
@@ -167,6 +175,34 @@ def test_a_secret_of_any_length_is_hidden_to_its_end():
     long = b"Aa1-" * BLOCK
 
     assert hidden(b"password=" + long + b" after") == b"password=*** after"
+
+
+# In a copy
+
+
+def copied(redaction: Redaction | None, **logs: bytes) -> tuple[bytes, Whole]:
+    """What a direct copy of some logs writes, and what it tells of it."""
+    hdfs, copy = FakeHdfs(), a_copy()
+    hdfs.files[f"/app-logs/{NODE}"] = tfile([container(1, **logs)])
+    found = Found(directory="/app-logs", files=tuple(hdfs.list("/app-logs")))
+    whole = DirectCopy(hdfs, copy, found, 10_000, Streams(AtOnce(), 1), redaction).write()
+    return hdfs.files[part_path(copy)], whole
+
+
+def test_a_copy_has_no_secrets_the_lengths_that_yarn_told_and_no_gap():
+    text, whole = copied(Redaction(SECRETS), stderr=b"password=abc\n", stdout=b"pass")
+
+    assert b"LogLength:13\nLogContents:\npassword=***\n\nEnd of LogType:stderr" in text
+    assert b"LogContents:\npass\n" in text  # no secret begins in one log and ends in another
+    assert (whole.length, whole.sha256) == (len(text), hashlib.sha256(text).hexdigest())
+    assert (whole.contents.redacted, whole.contents.gaps) == ({"password": 1}, ())
+
+
+def test_where_it_is_off_a_copy_is_as_yarn_prints_it_and_nothing_is_counted():
+    text, whole = copied(None, stderr=b"password=abc\n")
+
+    assert b"password=abc" in text
+    assert whole.contents.redacted is None
 
 
 # Where the pieces of a log end

@@ -30,12 +30,13 @@ _QUOTED = (
     r"(?:\"((?:[^\"\\\n]|\\.)+)|'((?:[^'\\\n]|\\.)+)"
     r"|\\+\"((?:[^\"\\\n]|\\+[^\"\\\n])+)|\\+'((?:[^'\\\n]|\\+[^'\\\n])+))"
 )
-_BARE = r"([^\s\"'<\\][^\s\"'<]*)"
-_IN_PROPERTY = r"[^<>\s]*</name>\s*<value>\s*([^<>\n]+)"
-_IN_ELEMENT = r"(?:\s[^<>\n]*)?>([^<>\n]+)</"
+_BARE = r"([^\s\"'<\\])"
+_IN_PROPERTY = r"[\w.-]*</name>\s*<value>\s*([^<>\n]+)"
+_IN_ELEMENT = r"(?:\s+[\w:.-]+=\"[^\"<>\n]*\")*>([^<>\n]+)</"
 
-#: What follows a value without quotes: the next name, or the end of what both stand in.
-_NEXT = re.compile(rb"[&;,][\w.$-]*[=:]")
+#: A value without quotes goes on to the next name, without the end of what both stand in. How
+#: long it is, is not left to RE2: of what lies beyond the next name, more values are to be found.
+_VALUE = re.compile(rb"[^\s\"'<&;,]*(?:[&;,](?![\w.$-]*[=:])[^\s\"'<&;,]*)*")
 _CLOSING = b"&;,)}]>"
 #: What stands in the place of a secret and is none.
 _NO_SECRET = re.compile(
@@ -43,7 +44,7 @@ _NO_SECRET = re.compile(
     re.IGNORECASE,
 )
 _KEY_BEGINS = rb"-{4,5} ?BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)? ?-{4,5}"
-_KEY_ENDS = re.compile(rb"-{4,5} ?END [A-Z0-9 ]{0,40}PRIVATE KEY")
+_KEY_ENDS = re.compile(rb"END [A-Z0-9 ]{0,40}PRIVATE KEY")
 #: What a private key without an end looks like: lines that end in base64, perhaps after what a
 #: logger puts before each; or all on one line with `\n` for the ends of lines.
 _KEY_BODY = re2.compile(
@@ -58,7 +59,7 @@ class Rule(NamedTuple):
 
     name: str  #: under which it is counted
     expression: bytes  #: of RE2; its first group that takes part is the secret, without one all is
-    is_bare: bool = False  #: the secret has no quotes: where it ends has to be found out
+    is_bare: bool = False  #: the group is the beginning of a value without quotes
 
 
 class Found(NamedTuple):
@@ -102,7 +103,7 @@ class Secrets:
             return _key(text, *match.span(whole))
         begin, end = next((match.span(n) for n in groups if match.start(n) >= 0), match.span())
         if rule.is_bare:
-            end = _bare_end(text, begin, end)
+            end = _bare_end(text, begin)
         elif begin == end:
             begin = end = match.end()
         if _NO_SECRET.fullmatch(text, begin, end):
@@ -113,16 +114,20 @@ class Secrets:
 def _key(text: bytes, start: int, begin: int) -> Found:
     """Return what stands between the first line of a private key and its last."""
     if ends := _KEY_ENDS.search(text, begin, begin + KEY_BYTES):
-        return Found(start, _PRIVATE_KEY, begin, ends.start())
+        return Found(
+            start,
+            _PRIVATE_KEY,
+            begin,
+            begin + len(text[begin : ends.start()].removesuffix(b" ").rstrip(b"-")),
+        )
     body = _KEY_BODY.match(text[begin : begin + KEY_BYTES])
     is_open = len(text) - begin < KEY_BYTES
     return Found(start, _PRIVATE_KEY, begin, begin + (body.end() if body else 0), is_open)
 
 
-def _bare_end(text: bytes, begin: int, end: int) -> int:
-    following = _NEXT.search(text, begin, end)
-    value = text[begin : following.start() if following else end]
-    return begin + len(value.rstrip(_CLOSING))
+def _bare_end(text: bytes, begin: int) -> int:
+    value = _VALUE.match(text, begin)
+    return begin + len(value.group().rstrip(_CLOSING)) if value else begin
 
 
 def _rules() -> Iterator[Rule]:
@@ -159,8 +164,8 @@ def _named(name: str, names: str) -> Iterator[Rule]:
 
 def _in_commands() -> Iterator[Rule]:
     """Yield the rules for passwords among words."""
-    bare = r"[\"']?,?\s+[\"']?([^\s\"'<-][^\s\"'<]*)"
+    bare = r"[\"']?,?\s+[\"']?([^\s\"'<-])"
     yield Rule("password", (_OPTION + r"[\"']?,?[ \t]+" + _QUOTED).encode())
     yield Rule("password", (_OPTION + bare).encode(), is_bare=True)
-    yield Rule("password", rb"(?i:\blogin\s+[^\s]+\s+password\s+)([^\s]+)", is_bare=True)
+    yield Rule("password", rb"(?i:\blogin\s+[^\s]+\s+password\s+)([^\s])", is_bare=True)
     yield Rule("password", rb"(?i:\bidentified\s+by\s+)[\"']?([^\s\"';]+)")
