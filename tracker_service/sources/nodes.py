@@ -1,8 +1,8 @@
 """Read the logs of running containers off the pages of their NodeManagers.
 
 Follows org.apache.hadoop.yarn.server.nodemanager.webapp.ContainerLogsPage of Hadoop 3.3.6, as the
-service YARNUI of Knox gives it. The pages are for people; NodeManagers have an API, but no service of Knox
-leads there. Neither asks whether the user may see the log: that is up to the caller.
+service YARNUI of Knox gives it. The pages are for people; NodeManagers have an API, but no service
+of Knox leads there. Neither asks whether the user may see the log: that is up to the caller.
 """
 
 from __future__ import annotations
