@@ -173,6 +173,12 @@ def test_containers_are_found_however_yarn_lists_them(access, cluster, answer):
     assert "Container: c2 on" not in text
 
 
+def test_an_earlier_attempt_that_has_ended_is_not_asked_about(access, cluster):
+    cluster.replies[f"{ATTEMPTS}/old/containers"] = told({"container": container(9)})
+
+    assert "c9" not in read(access)
+
+
 def test_only_what_was_chosen_is_read(access, cluster):
     cluster.containers.append(container(2))
     cluster.logs["c2"] = {"stdout": b"two\n", "syslog": b"noise\n"}
@@ -249,7 +255,7 @@ def test_a_list_that_is_none_says_what_the_node_says(access, cluster):
 
 
 def test_no_entity_and_no_letter_is_cut_at_the_borders_of_pieces(access, cluster):
-    text = "".join(f"{n} <é & \"'日本'\"> &amp; \n" for n in range(20_000))
+    text = "".join(f"{n} <é & \"'日本'\"> &amp; \n" for n in range(20_000)) + "日" * 100_000
     cluster.logs["c1"] = {"stdout": text.encode()}
 
     assert f"LogContents:\n{text}\nEnd of LogType:stdout" in read(access)

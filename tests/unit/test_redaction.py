@@ -54,6 +54,7 @@ def cut(text: bytes, *places: int) -> list[bytes]:
         ("jdbc:x;password=a,b)c;db=y", "jdbc:x;password=***;db=y"),
         ("/db?user=x&password=abc&ssl=true", "/db?user=x&password=***&ssl=true"),
         ("password=&pwd=abc", "password=&pwd=***"),
+        ("pwd=abc PWD=/srv", "pwd=*** PWD=/srv"),
         ("Server=h;UID=u;PWD=abc;", "Server=h;UID=u;PWD=***;"),
         (
             "<name>javax.jdo.password</name>\n  <value>a b</value>",
@@ -81,6 +82,7 @@ def cut(text: bytes, *places: int) -> list[bytes]:
         ("?op=OPEN&delegation=HAAEZ3Vlc3Q&x=1", "?op=OPEN&delegation=***&x=1"),
         ('{"Token":{"urlString":"HAAEZ3Vlc3Q"}}', '{"Token":{"urlString":"***"}}'),
         ('hadoop.auth="u=guest&s=abc"; Path=/', 'hadoop.auth="***"; Path=/'),
+        ("api_token=a1b2c3d4 x", "api_token=*** x"),
         ("http://h/x?token=abc&y=1", "http://h/x?token=***&y=1"),
     ],
 )
@@ -94,6 +96,8 @@ def test_of_a_secret_only_what_names_it_is_written(text, written):
         "hdfs://nn:8020/user/guest@EXAMPLE.COM",
         "Access denied for user 'x'@'h' (using password: YES)",
         "ORA-01017: invalid username/password; logon denied",
+        "cat: /etc/passwd: Permission denied",
+        "Unrecognized argument: --password\n26/11/22 04:12:46 ERROR",
         "FATAL: password authentication failed for user x",
         "at x.PasswordAuth.check(PasswordAuth.java:22)",
         "INFO BaseContainerTokenSecretManager: Rolling master-key",
@@ -236,10 +240,10 @@ def test_a_secret_across_any_border_is_hidden_and_all_else_is_as_it_was(
 
 
 @settings(deadline=None, database=None)
-@given(offset=st.integers(-2000, 100), places=st.lists(st.integers(0, 2 * BLOCK), max_size=4))
+@given(offset=st.integers(-14_000, 100), places=st.lists(st.integers(0, 2 * BLOCK), max_size=4))
 def test_a_private_key_across_any_border_is_hidden(offset, places):
     before, after = b"." * (BLOCK + offset), b"." * BLOCK
-    text = before + KEY.encode() + after
+    text = before + KEY.replace(BODY, BODY * 10).encode() + after
 
     assert hidden(*cut(text, *places)) == before + HIDDEN_KEY.encode() + after
 
@@ -259,6 +263,14 @@ def test_what_is_written_does_not_depend_on_the_pieces(text, repeated, places):
     data = ("".join(text).encode() * repeated)[: 3 * BLOCK]
 
     assert hidden(*cut(data, *places)) == hidden(data)
+
+
+@pytest.mark.parametrize("places", range(-3, 4))
+def test_a_word_goes_on_across_the_border_of_what_is_held(places):
+    held = 4 * 1024
+    text = b"." * (BLOCK - held - 1 + places) + b"xAKIAIOSFODNN7EXAMPLE " + b"." * held
+
+    assert hidden(text) == text
 
 
 def test_a_log_of_single_bytes_is_written_as_one_of_one_piece():

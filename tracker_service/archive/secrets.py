@@ -132,6 +132,7 @@ def _bare_end(text: bytes, begin: int) -> int:
 
 def _rules() -> Iterator[Rule]:
     """Yield the rules that hold everywhere; of those that fit at a place the first counts."""
+    yield Rule("password", rb"/etc/passwd()")  # what follows it, as a reason, is no secret
     yield Rule(_PRIVATE_KEY, _KEY_BEGINS)
     yield Rule("aws-key", rb"://((?:AKIA|ASIA)[^\s/:\"'<>]*:[^\s/\"'<>]+)@")
     yield Rule("aws-key", rb"\b(?:AKIA|ASIA)([0-9A-Z]{16})\b")
@@ -139,7 +140,9 @@ def _rules() -> Iterator[Rule]:
     yield Rule("url", rb"(?i:jdbc:oracle:[a-z]+:[\w.$#-]+)/([^\s/\"'<>]+)@")
     yield from _named("aws-key", _OF_AWS_KEYS)
     yield from _named("password", _OF_PASSWORDS)
+    yield Rule("password", rb"(?i:\bpwd=)([^\s\"'</$.~])", is_bare=True)  # and not the directory
     yield from _named("token", _OF_TOKENS)
+    yield Rule("token", rb"(?i:token=)[\"']?([\w+/.~%-]{8,}=*)")
     yield from _named("delegation-token", _OF_DELEGATION)
     yield from _in_commands()
     yield Rule(
@@ -164,7 +167,7 @@ def _named(name: str, names: str) -> Iterator[Rule]:
 
 def _in_commands() -> Iterator[Rule]:
     """Yield the rules for passwords among words."""
-    bare = r"[\"']?,?\s+[\"']?([^\s\"'<-])"
+    bare = r"[\"']?,?(?:\r?\n)?[ \t]+[\"']?([^\s\"'<-])"  # Oozie writes each on its own line
     yield Rule("password", (_OPTION + r"[\"']?,?[ \t]+" + _QUOTED).encode())
     yield Rule("password", (_OPTION + bare).encode(), is_bare=True)
     yield Rule("password", rb"(?i:\blogin\s+[^\s]+\s+password\s+)([^\s])", is_bare=True)
