@@ -19,6 +19,7 @@ from tracker_service.archive.finder import Finder
 from tracker_service.archive.manifest import write_manifest
 from tracker_service.archive.progress import CopyLimits, Progress
 from tracker_service.archive.removal import Removal
+from tracker_service.archive.secrets import Secrets
 from tracker_service.archive.steps import Steps
 from tracker_service.archive.streams import Streams
 from tracker_service.archive.workflow_copy import WorkflowOptions
@@ -131,7 +132,9 @@ def build_worker(settings: Settings, clock: Clock = utc_now) -> Worker:
     steps = Steps(
         store,
         Aggregation(finder, copying.aggregation_deadline_s, clock),
-        Chooser(finder, copying.strategy, copying.direct_limit, retention, clock),
+        Chooser(
+            finder, copying.strategy, copying.direct_limit, retention, _secrets(copying), clock
+        ),
         progress,
         WorkflowWatch(progress, _workflow_options(copying), clock),
         streams,
@@ -199,6 +202,10 @@ def _limits(copying: CopySettings) -> CopyLimits:
         tries=copying.tries,
         retry_after=timedelta(seconds=copying.retry_after_s),
     )
+
+
+def _secrets(copying: CopySettings) -> Secrets | None:
+    return Secrets(copying.redact_patterns) if copying.redact else None
 
 
 def _workflow_options(copying: CopySettings) -> WorkflowOptions:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -22,7 +23,9 @@ def saved(*gaps: str, application: str = APP_1, **more):
         bytes=47_499,
         sha256="5ha",
         started_at=NOW + timedelta(seconds=1),
-        contents=Contents(containers=1, logs=7, sources=("/app-logs/x",), gaps=gaps),
+        contents=Contents(
+            containers=1, logs=7, redacted={"password": 2}, sources=("/app-logs/x",), gaps=gaps
+        ),
         **values,
     )
 
@@ -45,6 +48,7 @@ def test_the_manifest_says_of_each_log_what_is_saved_and_where_it_came_from():
         "sha256": "5ha",
         "containers": 1,
         "logs": 7,
+        "redacted": {"password": 2},
         "sources": ("/app-logs/x",),
         "strategy": "direct",
         "strategy-reason": None,
@@ -54,6 +58,14 @@ def test_the_manifest_says_of_each_log_what_is_saved_and_where_it_came_from():
         "started-at": "2026-11-22T05:00:01.000+00:00",
         "saved-at": "2026-11-22T05:00:00.000+00:00",
     }
+
+
+def test_the_manifest_says_of_a_log_that_a_workflow_copied_that_its_secrets_are_in_it():
+    by_workflow = replace(saved(), strategy=Strategy.WORKFLOW, contents=Contents())
+
+    [told] = manifest(JobStatus.KILLED, [by_workflow], NOW)["applications"]
+
+    assert told["redacted"] is False
 
 
 def test_of_a_log_with_gaps_the_manifest_says_what_is_missing():

@@ -13,6 +13,7 @@ from tracker_service.archive.ifile import CHECKSUM_BYTES, valid_end
 from tracker_service.archive.node_file import Log, NodeFile
 from tracker_service.archive.node_logs import logs_of
 from tracker_service.archive.publishing import part_path
+from tracker_service.archive.redaction import Redaction
 from tracker_service.archive.streams import Streams
 from tracker_service.archive.tally import Tally
 from tracker_service.archive.text import as_text
@@ -35,6 +36,7 @@ class DirectCopy:
     found: Found
     limit: int  #: bytes of the aggregated files
     streams: Streams  #: tell when to break off
+    redaction: Redaction | None  #: hides secrets, where it is on
     tally: Tally = field(default_factory=Tally)
     _received: int = 0  #: bytes of the aggregated files
     _containers: set[str] = field(default_factory=set)
@@ -107,7 +109,14 @@ class DirectCopy:
             if len(self._containers) < _MOST_NOTED:
                 self._containers.add(log.container)
             self._logs += 1
-            yield replace(log, content=self._measured(log))
+            yield replace(log, content=self._to_be_written(log))
+
+    def _to_be_written(self, log: Log) -> Iterator[bytes]:
+        """Yield a log's content as it is written; its length is announced as YARN has it."""
+        content = self._measured(log)
+        if self.redaction:
+            content = self.redaction.of(content)
+        return content
 
     def _measured(self, log: Log) -> Iterator[bytes]:
         """Yield a log's content, and note if less was there than announced."""
@@ -125,5 +134,6 @@ class DirectCopy:
             containers=len(self._containers),
             logs=self._logs,
             sources=tuple(f"{self.found.directory}/{file.name}" for file in self.found.files),
+            redacted=dict(self.redaction.counts) if self.redaction else None,
             gaps=(*([self.copy.gap] if self.copy.gap else []), *self._shortened),
         )

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from tracker_service.domain.applications import short
 from tracker_service.domain.jobs import JobStatus
-from tracker_service.domain.tasks import Completeness, Copy, log_directory
+from tracker_service.domain.tasks import Completeness, Contents, Copy, log_directory
 from tracker_service.sources.webhdfs import WebHdfs
 
 MANIFEST = "manifest.json"
@@ -68,6 +68,7 @@ def _application(copy: Copy) -> dict[str, Any]:
         "sha256": copy.sha256 if copy.saved_at else None,
         "containers": contents.containers if contents else None,
         "logs": contents.logs if contents else None,
+        "redacted": _redacted(contents),
         "sources": contents.sources if contents else (),
         "strategy": copy.strategy,
         "strategy-reason": copy.strategy_reason,
@@ -77,6 +78,11 @@ def _application(copy: Copy) -> dict[str, Any]:
         "started-at": _time(copy.started_at),
         "saved-at": _time(copy.saved_at),
     }
+
+
+def _redacted(contents: Contents | None) -> Mapping[str, int] | Literal[False]:
+    """Return how many secrets were hidden; a workflow copies logs as they are."""
+    return False if contents is None or contents.redacted is None else contents.redacted
 
 
 def _time(instant: datetime | None) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -110,6 +110,8 @@ class Contents:
 
     containers: int | None = None  #: None where nobody counted them
     logs: int | None = None  #: log files of containers
+    #: how many secrets were hidden, by the names of their patterns; None where nobody looked
+    redacted: Mapping[str, int] | None = None
     sources: tuple[str, ...] = ()  #: paths of the aggregated files
     gaps: tuple[str, ...] = ()  #: what is known to be missing; without any the log is complete
 

@@ -9,10 +9,12 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Any
 
 from tracker_service.domain.applications import ApplicationId, application_id
 from tracker_service.errors import ApplicationNotFound
 from tracker_service.sources.gateway import GatewaySession
+from tracker_service.sources.nodes import RunningContainer, running_container
 
 _TAGS_PER_REQUEST = 100  #: 41 bytes each of the 8 KB that Knox takes as a request line
 
@@ -75,6 +77,38 @@ class Yarn:
             log_aggregation=_aggregation(app.get("logAggregationStatus")),
             finished_at=_instant(app.get("finishedTime")),
         )
+
+    def running_containers(self, application: ApplicationId) -> Iterator[RunningContainer]:
+        """Yield the containers of an application that run now; what YARN knows no more has none.
+
+        Raises:
+            RouteClosed: the gateway hides where they run.
+            GatewayUnavailable, CredentialsRefused, AccessDenied: nothing is known.
+        """
+        path = f"resourcemanager/v1/cluster/apps/{application}/appattempts"
+        for attempt in self._listed(path, "appAttempts", "appAttempt"):
+            if attempt.get("finishedTime"):
+                continue
+            below = f"{path}/{attempt.get('appAttemptId')}/containers"
+            for container in self._listed(below, "containers", "container"):
+                if container.get("containerState") in (None, "RUNNING"):
+                    yield running_container(
+                        str(container.get("containerId")),
+                        str(container.get("assignedNodeId") or ""),
+                        str(container.get("logUrl") or ""),
+                    )
+
+    def _listed(self, path: str, outer: str, inner: str) -> list[dict[str, Any]]:
+        """Ask for a list; YARN writes one of a single item as that item, and leaves out empty ones.
+
+        In some releases the outer name is left out too.
+        """
+        answer = self._session.ask("GET", path)
+        if answer.status == 404:
+            return []
+        told = answer.json()
+        found = (told.get(outer) or told).get(inner) or []
+        return [found] if isinstance(found, dict) else list(found)
 
     def tagged(self, tags: Collection[str]) -> list[tuple[ApplicationId, str]]:
         """Return the applications that carry any of these tags, with the tag, oldest first."""
