@@ -51,7 +51,7 @@ def keep(connection: Connection, task_id: int, job_key: int, cause: Cause, now: 
         "fingerprint": cause.fingerprint[:_LONGEST_FINGERPRINT],
         "category": cause.category,
         "summary": _storable(cause.summary),
-        "card": asdict(cause),
+        "card": _storable(asdict(cause)),
         "failed_at": ended_at or now,
         "decided_at": now,
     }
@@ -61,9 +61,15 @@ def keep(connection: Connection, task_id: int, job_key: int, cause: Cause, now: 
         connection.execute(insert(causes).values(task_id=task_id, job_id=job_key, **values))
 
 
-def _storable(text: str) -> str:
-    """Return a text without what some database does not take."""
-    return text.encode("utf-8", "replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
+def _storable(value: Any) -> Any:  # noqa: ANN401
+    """Return a value without what some database does not take: logs have whatever in them."""
+    if isinstance(value, dict):
+        return {name: _storable(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_storable(each) for each in value]
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode().replace("\0", "?")
+    return value
 
 
 def _of(task_id: int, job_key: int) -> tuple[Any, Any]:
