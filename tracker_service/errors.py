@@ -19,6 +19,7 @@ TrackerError
 ├── NotTracked                the caller does not track this job
 ├── NoSuchToken               a notification token that is unknown here: make another one
 ├── LogNotSaved               there is no saved log yet, with the reason
+├── NoCause                   nothing failed, or nothing tells why
 ├── LogInUse                  this log is being copied now: wait until that is finished
 ├── LogFileBroken             a file of aggregated logs is damaged: no reading again will mend it
 └── LeaseLost                 another worker holds this jobset now: drop it
@@ -116,6 +117,10 @@ class NoSuchToken(TrackerError):
 
 class LogNotSaved(TrackerError):
     """No log of this job is saved yet."""
+
+
+class NoCause(TrackerError):
+    """There is no cause: the job has not failed."""
 
 
 class LogInUse(TrackerError):

@@ -9,6 +9,7 @@ from fakes import (
     NOW,
     AtOnce,
     Clock,
+    Engine,
     FakeCluster,
     FragileStore,
     Ticks,
@@ -72,10 +73,11 @@ def completing(
     identities: Identities,
     fake_cluster: FakeCluster,
     seal: Seal,
+    engine: Engine,
     now: Clock,
     ticks: Ticks,
 ) -> Completing:
-    completion = Completion(store, identities, AtOnce(), write_manifest, now)
+    completion = Completion(store, identities, AtOnce(), write_manifest, engine, now)
     fake_cluster.oozie.has(FAILED)
     return Completing(store, fake_cluster, seal, ticks, completion)
 

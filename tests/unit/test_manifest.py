@@ -32,7 +32,7 @@ def lost(application: str = APP_2):
 
 
 def test_the_manifest_says_of_each_log_what_is_saved_and_where_it_came_from():
-    told = manifest(JobStatus.KILLED, [saved()], NOW)
+    told = manifest(JobStatus.KILLED, [saved()], None, NOW)
 
     assert (told["job"], told["run"], told["status"]) == (job(1), 0, "KILLED")
     [application] = told["applications"]
@@ -57,7 +57,7 @@ def test_the_manifest_says_of_each_log_what_is_saved_and_where_it_came_from():
 
 
 def test_of_a_log_with_gaps_the_manifest_says_what_is_missing():
-    [told] = manifest(JobStatus.KILLED, [saved("a node uploaded nothing", "half")], NOW)[
+    [told] = manifest(JobStatus.KILLED, [saved("a node uploaded nothing", "half")], None, NOW)[
         "applications"
     ]
 
@@ -65,7 +65,7 @@ def test_of_a_log_with_gaps_the_manifest_says_what_is_missing():
 
 
 def test_of_a_lost_log_the_manifest_says_why_and_names_no_file():
-    [told] = manifest(JobStatus.KILLED, [lost()], NOW)["applications"]
+    [told] = manifest(JobStatus.KILLED, [lost()], None, NOW)["applications"]
 
     assert (told["completeness"], told["reason"], told["file"]) == ("LOST", "deleted", None)
 
@@ -87,7 +87,7 @@ def test_the_manifest_is_written_whole_and_then_gets_its_name():
     hdfs = FakeHdfs()
     hdfs.files[f"{DIRECTORY}/manifest.json"] = b"of an earlier copy"
 
-    write_manifest(hdfs, JobStatus.KILLED, [saved()], NOW)
+    write_manifest(hdfs, JobStatus.KILLED, [saved()], None, NOW)
 
     assert list(hdfs.files) == [f"{DIRECTORY}/manifest.json"]
     assert json.loads(hdfs.files[f"{DIRECTORY}/manifest.json"])["completeness"] == "COMPLETE"
@@ -96,7 +96,9 @@ def test_the_manifest_is_written_whole_and_then_gets_its_name():
 def test_the_manifest_of_an_earlier_run_lies_beside_its_logs():
     hdfs = FakeHdfs()
 
-    write_manifest(hdfs, JobStatus.KILLED, [saved(path=f"{DIRECTORY}/run-0/{APP_1}.log")], NOW)
+    write_manifest(
+        hdfs, JobStatus.KILLED, [saved(path=f"{DIRECTORY}/run-0/{APP_1}.log")], None, NOW
+    )
 
     assert list(hdfs.files) == [f"{DIRECTORY}/run-0/manifest.json"]
 

@@ -21,6 +21,7 @@ class Witness:
     role: str  #: `launcher` or `child`
     diagnostics: str | None = None  #: as YARN wrote them; None where nobody asked, or YARN forgot
     findings: Any = None  #: JSON: what was noted while its log passed; None where nobody did
+    is_saved: bool = False  #: its log is, whole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +33,7 @@ class Failure:
     status: JobStatus
     actions: Sequence[Action]  #: those of its sub-workflows too, as far as they were asked for
     witnesses: Sequence[Witness] = ()
-    is_complete: bool  #: each of its logs is saved, whole
+    is_complete: bool  #: all its applications are known, and the log of each is saved, whole
 
 
 #: None where nothing tells why.

@@ -164,6 +164,7 @@ def witnesses(connection: Connection, task_id: int | None, job_key: int) -> list
             applications.c.role,
             copies.c.diagnostics,
             copies.c.contents,
+            copies.c.saved_at,
         )
         .outerjoin(
             copies,
@@ -183,6 +184,7 @@ def witnesses(connection: Connection, task_id: int | None, job_key: int) -> list
             role=row.role,
             diagnostics=row.diagnostics,
             findings=(row.contents or {}).get("findings"),
+            is_saved=row.saved_at is not None and not (row.contents or {}).get("gaps"),
         )
         for row in rows
     ]
