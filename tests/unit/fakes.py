@@ -300,6 +300,7 @@ class FakeYarn:
         user: str = "guest",
         state: str = "FINISHED",
         finished_at: datetime | None = None,
+        diagnostics: str | None = None,
     ) -> None:
         self.reports[application] = ApplicationReport(
             id=application,
@@ -307,6 +308,7 @@ class FakeYarn:
             state=state,
             log_aggregation=LogAggregation(aggregation),
             finished_at=finished_at,
+            diagnostics=diagnostics,
         )
 
     def application(self, application: ApplicationId) -> ApplicationReport:

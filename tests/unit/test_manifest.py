@@ -4,9 +4,10 @@ import json
 from datetime import timedelta
 
 import pytest
-from fakes import APP_1, APP_2, NOW, FakeHdfs, a_copy, job
+from fakes import APP_1, APP_2, NOW, FakeHdfs, a_cause, a_copy, job
 
 from tracker_service.archive.manifest import manifest, overall, write_manifest
+from tracker_service.domain.causes import Quote, Source
 from tracker_service.domain.jobs import JobStatus
 from tracker_service.domain.tasks import Contents, CopyStatus, Strategy, one_for_each
 
@@ -54,6 +55,21 @@ def test_the_manifest_says_of_each_log_what_is_saved_and_where_it_came_from():
         "started-at": "2026-11-22T05:00:01.000+00:00",
         "saved-at": "2026-11-22T05:00:00.000+00:00",
     }
+
+
+def test_the_manifest_says_why_the_job_failed_with_the_line_that_proves_it():
+    quote = Quote(source=Source.LOG, text="ValueError", file="stderr", line=31)
+    cause = a_cause(exit_code=1, evidence=(quote,))
+
+    told = manifest(JobStatus.KILLED, [saved()], cause, NOW)["cause"]
+
+    assert (told["category"], told["exit-code"], told["is-complete"]) == (
+        *("application-error", 1, True),
+    )
+    assert [(each["source"], each["text"], each["line"]) for each in told["evidence"]] == [
+        ("log", "ValueError", 31)
+    ]
+    json.dumps(told)
 
 
 def test_of_a_log_with_gaps_the_manifest_says_what_is_missing():
