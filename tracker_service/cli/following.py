@@ -11,7 +11,8 @@ from tracker_service.cli.news import News
 from tracker_service.cli.options import CannotTell, NotDone
 from tracker_service.cli.tables import plain
 from tracker_service.cli.waiting import has_ended
-from tracker_service.client import Job, Reading, TrackerClient, TrackerClientError
+from tracker_service.client import Job, LogCopy, Reading, TrackerClient, TrackerClientError
+from tracker_service.domain.jobs import JobStatus
 
 _PAUSE_S = 2.0
 _PATIENCE = 4  #: a pause is so many times as long as the look before it took
@@ -57,13 +58,17 @@ class Follower:
             if job and not application and job.applications:
                 application = self._choose(job)
             if job and application:
-                if self._is_saved(job, application):
+                copy = _copy_of(job, application)
+                if copy and copy.status == "SUCCEEDED":
                     yield from self._news.of(self._opened(application, is_live=False))
                     return
+                if self._is_over(job, copy):
+                    self._end_unsaved(job, copy, application)
+                    return
                 yield from self._written(application)
-            elif job and has_ended(job) and self._is_over():
+            elif job and self._is_over(job, None):
                 raise NotDone(f"{job.id} is {job.status}, and no application of it is known")
-            else:
+            elif job:
                 self._say("waits for the first application")
             time.sleep(max(_PAUSE_S, _PATIENCE * (time.monotonic() - began)))
 
@@ -81,28 +86,27 @@ class Follower:
         self._heard = time.monotonic()
         return job
 
-    def _is_saved(self, job: Job, application: str) -> bool:
-        """Tell whether the log is saved.
+    def _is_over(self, job: Job, copy: LogCopy | None) -> bool:
+        """Tell whether nothing more will be copied of a log."""
+        if copy:
+            return copy.is_finished
+        return has_ended(job) and self._tracker.logs_status(job.id).is_finished
+
+    def _end_unsaved(self, job: Job, copy: LogCopy | None, application: str) -> None:
+        """End without a saved log, which of a job that succeeded nobody has asked for.
 
         Raises:
-            NotDone: it is not, and will not be.
+            NotDone: the log would have been wanted.
         """
-        named = application.removeprefix("application_")
-        copy = next((each for each in job.copies if each.application == named), None)
-        if copy and copy.status == "SUCCEEDED":
-            return True
-        if copy and copy.is_finished:
-            raise NotDone(f"the log of {named} is not saved: {copy.reason}")
-        if copy is None and has_ended(job) and self._is_over():
-            raise NotDone(
-                f"{job.id} is {job.status}, and the log of {named} is not saved: "
-                f"tracker copy-logs {job.id} saves it"
-            )
-        return False
-
-    def _is_over(self) -> bool:
-        """Tell whether nothing more will be copied."""
-        return self._tracker.logs_status(self._job_id).is_finished
+        if copy:
+            raise NotDone(f"the log of {application} is not saved: {copy.reason}")
+        told = (
+            f"{job.id} is {job.status}, and the log of {application} is not saved: "
+            f"tracker copy-logs {job.id} saves it"
+        )
+        if job.status != JobStatus.SUCCEEDED or not self._news.has_told:
+            raise NotDone(told)
+        self._say(told)
 
     def _written(self, application: str) -> Iterator[bytes]:
         """Yield what is new in the log of an application that runs, if that may be read."""
@@ -120,3 +124,8 @@ class Follower:
         if text != self._said:
             self._said = text
             click.echo(plain(text), err=True)
+
+
+def _copy_of(job: Job, application: str) -> LogCopy | None:
+    named = application.removeprefix("application_")
+    return next((each for each in job.copies if each.application == named), None)

@@ -110,12 +110,18 @@ def chosen_application(job: Job) -> str:
     return failed
 
 
-def _show(pieces: Iterable[bytes]) -> None:
-    """Print a log as it comes: as it is, or in colours where it is for eyes."""
+def _show(pieces: Iterable[bytes], *, at_once: bool = False) -> None:
+    """Print a log as it comes: as it is, or in colours where it is for eyes.
+
+    Args:
+        at_once: each piece, because the next may come late.
+    """
     shown = paint.painted(pieces) if paint.wants_colour() else pieces
     try:
         for piece in shown:
             sys.stdout.buffer.write(piece)
+            if at_once:
+                sys.stdout.buffer.flush()
         sys.stdout.buffer.flush()
     except BrokenPipeError:  # `head` has read what it wants
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -128,7 +134,7 @@ def _follow(tracker: TrackerClient, job_id: str, named: str | None, given: dict[
         raise click.UsageError(f"--follow prints all lines: leave out --{', --'.join(misplaced)}")
     follower = Follower(tracker, job_id, chosen_application, **given)
     try:
-        _show(follower.pieces(named))
+        _show(follower.pieces(named), at_once=True)
     except KeyboardInterrupt:
         click.echo("not following any more; the service goes on", err=True)
         click.get_current_context().exit(_INTERRUPTED)

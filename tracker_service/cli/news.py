@@ -33,6 +33,11 @@ class News:
         self._told: dict[File, int] = {}  # bytes
         self._last: File | None = None
 
+    @property
+    def has_told(self) -> bool:
+        """Whether anything was told."""
+        return bool(self._told)
+
     def of(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
         """Yield what is new in a log, a title before each change of file."""
         seen: dict[File, int] = {}
