@@ -248,6 +248,13 @@ def test_what_failed_long_before_is_another_story(client, fail):
     assert cause(client, 2).json["also-hit"]["jobs"] == 1
 
 
+def test_two_failures_that_nobody_understands_are_not_called_the_same(client, fail):
+    fail(1, category=Category.UNKNOWN)
+    fail(2, category=Category.UNKNOWN)
+
+    assert cause(client, 1).json["also-hit"] is None
+
+
 def test_a_cause_that_was_concluded_for_another_user_is_told_to_admins_only(client, fail):
     fail(1, 0, SAM)
 

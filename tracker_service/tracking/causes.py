@@ -114,6 +114,8 @@ class Causes:
     def _others(
         self, cause: Cause, job_id: JobId, owner: str | None, failed_at: datetime
     ) -> Others | None:
+        if cause.category == Category.UNKNOWN:  # what nobody understands need not be the same
+            return None
         with self._store.read() as connection:
             return causes.others(connection, cause.fingerprint, job_id, owner, failed_at - _NEARBY)
 
