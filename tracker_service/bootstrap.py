@@ -24,6 +24,7 @@ from tracker_service.archive.steps import Steps
 from tracker_service.archive.streams import Streams
 from tracker_service.archive.workflow_copy import WorkflowOptions
 from tracker_service.archive.workflow_watch import WorkflowWatch
+from tracker_service.domain.failures import Conclude
 from tracker_service.identities import Identities
 from tracker_service.metrics import Metrics
 from tracker_service.settings import CopySettings, GatewaySettings, Settings
@@ -32,6 +33,7 @@ from tracker_service.sources.gateway import AccessPool, BasicCredential, Gateway
 from tracker_service.sources.protection import Protection
 from tracker_service.store.credentials import Seal
 from tracker_service.store.engine import Store
+from tracker_service.tracking.causes import Causes
 from tracker_service.tracking.completion import Completion
 from tracker_service.tracking.hints import Hints
 from tracker_service.tracking.intake import Intake
@@ -64,6 +66,7 @@ class Service:
     identities: Identities
     intake: Intake
     lookup: Lookup
+    causes: Causes
     removal: Removal
     notifications: Notifications
     allowance: Allowance
@@ -80,18 +83,20 @@ def build_service(settings: Settings, clock: Clock = utc_now) -> Service:
     metrics = Metrics()
     store = Store(settings.store_url)
     identities = _identities(settings, store, metrics, clock)
+    lookup = Lookup(
+        store,
+        identities,
+        timedelta(hours=settings.polling.listed_h),
+        timedelta(hours=settings.copying.retention_h),
+        clock,
+    )
     return Service(
         settings=settings,
         store=store,
         identities=identities,
         intake=Intake(store, identities, clock),
-        lookup=Lookup(
-            store,
-            identities,
-            timedelta(hours=settings.polling.listed_h),
-            timedelta(hours=settings.copying.retention_h),
-            clock,
-        ),
+        lookup=lookup,
+        causes=Causes(store, lookup, _conclude(settings), clock),
         removal=Removal(store, clock),
         notifications=Notifications(store, Seal(settings.key_file), clock),
         allowance=Allowance(store, settings.serve.requests_per_minute, clock),
@@ -156,7 +161,9 @@ def build_worker(settings: Settings, clock: Clock = utc_now) -> Worker:
         share_pace=pace.share,
         poller=Poller(store, identities, schedule, (pollers, closer), clock, places),
         hints=Hints(store, schedule, reruns),
-        completion=Completion(store, identities, copiers, write_manifest, clock),
+        completion=Completion(
+            store, identities, copiers, write_manifest, _conclude(settings), clock
+        ),
         copier=copier,
         expiry=Expiry(store, identities, kept_for, clock),
         reruns=reruns,
@@ -164,6 +171,10 @@ def build_worker(settings: Settings, clock: Clock = utc_now) -> Worker:
     return Worker(
         store, duties, [pollers, closer, copiers, streamers], settings.worker.lease_s, clock
     )
+
+
+def _conclude(_: Settings) -> Conclude:
+    return lambda _: None
 
 
 def _identities(settings: Settings, store: Store, metrics: Metrics, clock: Clock) -> Identities:

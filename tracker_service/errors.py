@@ -21,6 +21,7 @@ TrackerError
 ├── LogNotSaved               there is no saved log yet, with the reason
 ├── NotRunning                this application does not run: read its saved log
 ├── RouteClosed               the gateway of this site does not lead there: ask its operator
+├── NoCause                   nothing failed, or nothing tells why
 ├── LogInUse                  this log is being copied now: wait until that is finished
 ├── LogFileBroken             a file of aggregated logs is damaged: no reading again will mend it
 └── LeaseLost                 another worker holds this jobset now: drop it
@@ -126,6 +127,10 @@ class NotRunning(TrackerError):
 
 class RouteClosed(TrackerError):
     """The gateway of this site does not lead there; ask its operator."""
+
+
+class NoCause(TrackerError):
+    """There is no cause: the job has not failed."""
 
 
 class LogInUse(TrackerError):

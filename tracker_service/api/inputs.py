@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Annotated, Any, Literal
 
@@ -20,12 +21,15 @@ from pydantic import (
 )
 
 from tracker_service.domain.applications import SHORT_ID_PATTERN, ApplicationId, from_short
+from tracker_service.domain.causes import Category
 from tracker_service.domain.jobs import JOB_ID_PATTERN, JobId, JobStatus, is_job_id
 from tracker_service.errors import BadInput
+from tracker_service.store.families import Place
 
 MAX_BODY_BYTES = 1024 * 1024
 MAX_IDS = 10_000
 MAX_PAGE = 10_000
+MAX_FAMILIES = 500  #: on one page
 
 JOB_EXAMPLE = "0000042-261122041514971-oozie-prod-W"
 _APPLICATION_EXAMPLE = "1529519049029_420001"
@@ -66,6 +70,48 @@ NamedApplication = Annotated[
 ]
 Flag = Annotated[bool, BeforeValidator(_true_or_false), WithJsonSchema({"type": "boolean"})]
 
+
+def _instant(text: object) -> datetime:
+    # A `+` that nobody has escaped comes as a space.
+    told = str(text)[:11] + str(text)[11:].replace(" ", "+")
+    try:
+        instant = datetime.fromisoformat(told)
+    except ValueError:
+        instant = datetime.min
+    if instant.tzinfo is None:
+        raise ValueError("send a time with its zone (RFC 3339), such as 2026-11-26T02:10:00Z")
+    return instant
+
+
+SentInstant = Annotated[
+    datetime,
+    BeforeValidator(_instant),
+    WithJsonSchema(
+        {"type": "string", "format": "date-time", "example": "2026-11-26T02:10:00Z"},
+    ),
+]
+
+_PLACE = re.compile(r"([0-9]{1,14})-([0-9A-Za-z_.:-]{1,64})")
+_EPOCH = datetime.fromtimestamp(0, UTC)
+
+
+def written_place(place: Place) -> str:
+    """Return a place in a list as `cursor` takes it."""
+    return f"{round(place.last_at.timestamp() * 1000)}-{place.fingerprint}"
+
+
+def _place(text: object) -> Place:
+    found = _PLACE.fullmatch(str(text))
+    if found is None:
+        raise ValueError("send what the header `Link` of the answer before says")
+    return Place(_EPOCH + timedelta(milliseconds=int(found[1])), found[2])
+
+
+SentPlace = Annotated[
+    Place,
+    BeforeValidator(_place),
+    WithJsonSchema({"type": "string", "pattern": "^[0-9]{1,14}-[0-9A-Za-z_.:-]{1,64}$"}),
+]
 
 _FILTER = re.compile(r"([A-Za-z]+=[^;=]+(;[A-Za-z]+=[^;=]+)*;?)?")
 
@@ -221,6 +267,17 @@ class TrackingQuery(_Query):
     limit: int = Field(MAX_PAGE, ge=1, le=MAX_PAGE, description="jobs in one answer")
     cursor: int = Field(
         0, ge=0, le=2**53, description="from the header `Link` of the answer before"
+    )
+
+
+class FailuresQuery(_Query):
+    """Which failures."""
+
+    since: SentInstant | None = Field(None, description="failures before do not count")
+    category: Category | None = None
+    limit: int = Field(100, ge=1, le=MAX_FAMILIES, description="families in one answer")
+    cursor: SentPlace | None = Field(
+        None, description="from the header `Link` of the answer before"
     )
 
 

@@ -100,6 +100,7 @@ class Steps:
         if not is_by_workflow and (full := self._streams.what_is_full):
             raise Full(Strategy.DIRECT, full)
         log_state = self._aggregation.look(access, copy)
+        copy = replace(copy, diagnostics=log_state.diagnostics or copy.diagnostics)
         if isinstance(log_state, Ready):
             log_at = log_state.finished_at or copy.log_at
             path = self._earlier_runs.place_of(copy)

@@ -154,6 +154,7 @@ class Copy:
     contents: Contents | None = None  #: of the saved log
     gap: str | None = None  #: what will be missing in what the running try writes
     part: Whole | None = None  #: what the running try has written, once that is whole
+    diagnostics: str | None = None  #: what YARN says of the application
 
     @property
     def directory(self) -> str:

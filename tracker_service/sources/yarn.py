@@ -17,6 +17,7 @@ from tracker_service.sources.gateway import GatewaySession
 from tracker_service.sources.nodes import RunningContainer, running_container
 
 _TAGS_PER_REQUEST = 100  #: 41 bytes each of the 8 KB that Knox takes as a request line
+_DIAGNOSTICS = 16 * 1024  #: characters that are kept; YARN itself keeps 64 KB
 
 
 class LogAggregation(StrEnum):
@@ -45,6 +46,7 @@ class ApplicationReport:
     state: str
     log_aggregation: LogAggregation
     finished_at: datetime | None = None
+    diagnostics: str | None = None  #: why it ended, as YARN tells; at most 16 Ki characters
 
     @property
     def has_ended(self) -> bool:
@@ -76,6 +78,7 @@ class Yarn:
             state=str(app.get("state") or ""),
             log_aggregation=_aggregation(app.get("logAggregationStatus")),
             finished_at=_instant(app.get("finishedTime")),
+            diagnostics=_diagnostics(app.get("diagnostics")),
         )
 
     def running_containers(self, application: ApplicationId) -> Iterator[RunningContainer]:
@@ -133,6 +136,12 @@ def _instant(milliseconds: object) -> datetime | None:
     if not isinstance(milliseconds, int) or milliseconds <= 0:
         return None
     return datetime.fromtimestamp(milliseconds / 1000, UTC)
+
+
+def _diagnostics(told: object) -> str | None:
+    """Return a text without what a database does not take: it may quote whatever a job wrote."""
+    text = str(told or "")[:_DIAGNOSTICS].encode("utf-8", "replace").decode().replace("\0", "?")
+    return text.strip() or None
 
 
 def _aggregation(word: object) -> LogAggregation:
