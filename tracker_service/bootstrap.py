@@ -12,7 +12,9 @@ import structlog
 
 from tracker_service.api.allowance import Allowance
 from tracker_service.archive.aggregation import Aggregation
+from tracker_service.archive.cause_rules import load_rules
 from tracker_service.archive.choice import Chooser
+from tracker_service.archive.concluding import concluding
 from tracker_service.archive.copier import Copier
 from tracker_service.archive.expiry import Expiry
 from tracker_service.archive.finder import Finder
@@ -24,7 +26,6 @@ from tracker_service.archive.steps import Steps
 from tracker_service.archive.streams import Streams
 from tracker_service.archive.workflow_copy import WorkflowOptions
 from tracker_service.archive.workflow_watch import WorkflowWatch
-from tracker_service.domain.failures import Conclude
 from tracker_service.identities import Identities
 from tracker_service.metrics import Metrics
 from tracker_service.settings import CopySettings, GatewaySettings, Settings
@@ -96,7 +97,7 @@ def build_service(settings: Settings, clock: Clock = utc_now) -> Service:
         identities=identities,
         intake=Intake(store, identities, clock),
         lookup=lookup,
-        causes=Causes(store, lookup, _conclude(settings), clock),
+        causes=Causes(store, lookup, concluding(load_rules(settings.copying.cause_rules)), clock),
         removal=Removal(store, clock),
         notifications=Notifications(store, Seal(settings.key_file), clock),
         allowance=Allowance(store, settings.serve.requests_per_minute, clock),
@@ -134,6 +135,7 @@ def build_worker(settings: Settings, clock: Clock = utc_now) -> Worker:
     progress = Progress(store, _limits(copying), clock)
     streams = Streams(streamers, copying.streams)
     retention = timedelta(hours=copying.retention_h)
+    rules = load_rules(copying.cause_rules)
     steps = Steps(
         store,
         Aggregation(finder, copying.aggregation_deadline_s, clock),
@@ -143,6 +145,7 @@ def build_worker(settings: Settings, clock: Clock = utc_now) -> Worker:
         progress,
         WorkflowWatch(progress, _workflow_options(copying), clock),
         streams,
+        rules,
         clock,
     )
     copier = Copier(store, identities, copiers, streams, steps, progress, clock)
@@ -161,9 +164,7 @@ def build_worker(settings: Settings, clock: Clock = utc_now) -> Worker:
         share_pace=pace.share,
         poller=Poller(store, identities, schedule, (pollers, closer), clock, places),
         hints=Hints(store, schedule, reruns),
-        completion=Completion(
-            store, identities, copiers, write_manifest, _conclude(settings), clock
-        ),
+        completion=Completion(store, identities, copiers, write_manifest, concluding(rules), clock),
         copier=copier,
         expiry=Expiry(store, identities, kept_for, clock),
         reruns=reruns,
@@ -171,10 +172,6 @@ def build_worker(settings: Settings, clock: Clock = utc_now) -> Worker:
     return Worker(
         store, duties, [pollers, closer, copiers, streamers], settings.worker.lease_s, clock
     )
-
-
-def _conclude(_: Settings) -> Conclude:
-    return lambda _: None
 
 
 def _identities(settings: Settings, store: Store, metrics: Metrics, clock: Clock) -> Identities:

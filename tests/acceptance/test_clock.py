@@ -65,7 +65,8 @@ def test_a_clock_that_is_set_delays_nothing_and_does_nothing_twice(
     service.track(after)
 
     saved = {job: service.wait_saved(job) for job in [*before, after]}
-    assert {copy["status"] for theirs in saved.values() for copy in theirs.values()} == {"SUCCEEDED"}
+    copies = [copy for theirs in saved.values() for copy in theirs.values()]
+    assert {copy["status"] for copy in copies} == {"SUCCEEDED"}
     assert sorted(renamed(sandbox, saved)) == sorted(set(renamed(sandbox, saved)))
     assert "clock_was_set" in service.log.read_text()
 

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from tracker_service.archive.aggregation import Ready
+from tracker_service.archive.cause_rules import Rules
 from tracker_service.archive.direct_copy import DirectCopy
 from tracker_service.archive.finder import Finder, Found
 from tracker_service.archive.redaction import Redaction
+from tracker_service.archive.scan import Scanner
 from tracker_service.archive.secrets import Secrets
 from tracker_service.archive.streams import Streams
 from tracker_service.domain.tasks import Copy, Strategy, Whole
@@ -25,10 +27,14 @@ class Directly:
     limit: int  #: bytes of the files
     secrets: Secrets | None  #: are hidden, where that is wanted
 
-    def write(self, hdfs: WebHdfs, copy: Copy, streams: Streams) -> Whole:
-        """Write the text of a log to the part of the try that runs; see `DirectCopy.write`."""
-        redaction = Redaction(self.secrets) if self.secrets else None
-        return DirectCopy(hdfs, copy, self.found, self.limit, streams, redaction).write()
+    def write(self, hdfs: WebHdfs, copy: Copy, streams: Streams, rules: Rules) -> Whole:
+        """Write the text of a log to the part of the try that runs; see `DirectCopy.write`.
+
+        Args:
+            rules: for the lines that may tell why the job failed.
+        """
+        redaction, scanner = Redaction(self.secrets) if self.secrets else None, Scanner(rules)
+        return DirectCopy(hdfs, copy, self.found, self.limit, streams, scanner, redaction).write()
 
 
 @dataclass(frozen=True, slots=True)

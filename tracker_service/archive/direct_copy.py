@@ -14,6 +14,7 @@ from tracker_service.archive.node_file import Log, NodeFile
 from tracker_service.archive.node_logs import logs_of
 from tracker_service.archive.publishing import part_path
 from tracker_service.archive.redaction import Redaction
+from tracker_service.archive.scan import Scanner
 from tracker_service.archive.streams import Streams
 from tracker_service.archive.tally import Tally
 from tracker_service.archive.text import as_text
@@ -36,6 +37,7 @@ class DirectCopy:
     found: Found
     limit: int  #: bytes of the aggregated files
     streams: Streams  #: tell when to break off
+    scanner: Scanner  #: looks for the cause, after the secrets are hidden
     redaction: Redaction | None  #: hides secrets, where it is on
     tally: Tally = field(default_factory=Tally)
     _received: int = 0  #: bytes of the aggregated files
@@ -56,7 +58,9 @@ class DirectCopy:
         """
         self.hdfs.make_directory(self.copy.directory)
         try:
-            self.hdfs.write_pieces(part_path(self.copy), self.tally.of(self._text()))
+            self.hdfs.write_pieces(
+                part_path(self.copy), self.tally.of(self.scanner.of(self._text()))
+            )
         except GatewayUnavailable as error:
             if not self._received:
                 raise
@@ -136,4 +140,5 @@ class DirectCopy:
             sources=tuple(f"{self.found.directory}/{file.name}" for file in self.found.files),
             redacted=dict(self.redaction.counts) if self.redaction else None,
             gaps=(*([self.copy.gap] if self.copy.gap else []), *self._shortened),
+            findings=self.scanner.findings.as_json(),
         )

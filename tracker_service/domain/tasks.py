@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 from tracker_service.domain.applications import ApplicationId
 from tracker_service.domain.jobs import JobId, JobStatus
@@ -114,6 +114,7 @@ class Contents:
     redacted: Mapping[str, int] | None = None
     sources: tuple[str, ...] = ()  #: paths of the aggregated files
     gaps: tuple[str, ...] = ()  #: what is known to be missing; without any the log is complete
+    findings: Any = None  #: JSON: lines that may tell why the job failed; None where nobody looked
 
 
 @dataclass(frozen=True, slots=True)
