@@ -140,7 +140,7 @@ class Schedule:
         entry = Entry(task, due=now, looked_at=task.observed_at)
         if task.observed_at and task.status in (JobStatus.RUNNING, JobStatus.PREP):
             self.looked(entry, task.observed_at, now)
-            # By a clock that was set, or another worker's, it may lie ahead: that is not waited for.
+            # By a clock that was set it may lie ahead: that is not waited for.
             entry.due -= max(0.0, (clock - task.observed_at).total_seconds())
         return entry
 
