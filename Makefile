@@ -29,7 +29,7 @@ run: install ## Run the service with the sandbox cluster, and print how to try i
 	@$(BIN)/tracker run --sandbox
 
 test: install system-packages lint types ## Run all tests, those on a real cluster too
-	$(BIN)/pytest tests/unit tests/store -n 2
+	$(BIN)/pytest tests/unit tests/store tests/causes -n 2
 	$(BIN)/pytest tests/contract tests/acceptance -m "not cluster" -n 4
 	$(BIN)/python -m tests.on_cluster $(MAKE) --no-print-directory test-on-cluster
 
@@ -39,7 +39,7 @@ test-on-cluster:
 		-n 2 --dist loadfile --durations 10
 
 unit: install ## Run the fast tests alone
-	$(BIN)/pytest tests/unit tests/store -n 2
+	$(BIN)/pytest tests/unit tests/store tests/causes -n 2
 
 lint: install ## Check style, and who may import whom
 	$(BIN)/ruff check --config config/ruff.toml .

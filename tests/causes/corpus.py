@@ -5,6 +5,8 @@
     applications.json    by application id: what the resource manager answers, `{"app": {…}}`
     logs/<app id>.log    the saved log of an application, as `yarn logs` prints it
 
+`make/` records the cases of origin `real` anew.
+
 A fifth of the cases is held out, by a hash of their names: rules are written without a look at
 those, and are not changed any more once they have been run on them.
 """
