@@ -298,10 +298,10 @@ def test_what_was_followed_before_a_crash_is_not_followed_twice(
         store.is_broken = job(1100) in ids  # the second hundred
         return ask(ids)
 
-    monkeypatch.setattr(oozie, "chunk", breaks_down)
-    following.look()
+    with monkeypatch.context() as patched:
+        patched.setattr(oozie, "chunk", breaks_down)
+        following.look()
     assert len(followed(following)) == 100
-    monkeypatch.undo()
     store.is_broken = False
 
     following.go_on(120)
