@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import click
 
-from bench import big_log, copying, decoding, notifications, thousand_jobs
+from bench import big_log, copying, decoding, notifications, reading, scanning, thousand_jobs
 from bench.scale import running as scale
 
 MEASUREMENTS = {
@@ -16,6 +16,8 @@ MEASUREMENTS = {
     "copying": copying.main,
     "decoding": decoding.main,
     "notifications": notifications.main,
+    "scanning": scanning.main,
+    "reading": reading.main,
 }
 
 

@@ -11,6 +11,7 @@ from flask import Flask, Response, g, request
 from tracker_service.api import (
     allowance,
     auth,
+    causes,
     inputs,
     jobs,
     logs,
@@ -45,7 +46,8 @@ def create_app(service: Service) -> Flask:
     silence_s = 2 * service.settings.worker.lease_s
     for blueprint in (
         tasks.blueprint(service.intake, service.lookup),
-        jobs.blueprint(service.lookup, service.settings.rights.admins),
+        jobs.blueprint(service.lookup, service.causes, service.settings.rights.admins),
+        causes.blueprint(service.causes, service.settings.rights.admins),
         logs.blueprint(service.lookup, service.identities, service.removal),
         workers.blueprint(service.store, service.settings.rights.admins, silence_s),
         notifications.tokens(service.notifications),

@@ -12,13 +12,16 @@ import structlog
 
 from tracker_service.api.allowance import Allowance
 from tracker_service.archive.aggregation import Aggregation
+from tracker_service.archive.cause_rules import load_rules
 from tracker_service.archive.choice import Chooser
+from tracker_service.archive.concluding import concluding
 from tracker_service.archive.copier import Copier
 from tracker_service.archive.expiry import Expiry
 from tracker_service.archive.finder import Finder
 from tracker_service.archive.manifest import write_manifest
 from tracker_service.archive.progress import CopyLimits, Progress
 from tracker_service.archive.removal import Removal
+from tracker_service.archive.secrets import Secrets
 from tracker_service.archive.steps import Steps
 from tracker_service.archive.streams import Streams
 from tracker_service.archive.workflow_copy import WorkflowOptions
@@ -31,6 +34,7 @@ from tracker_service.sources.gateway import AccessPool, BasicCredential, Gateway
 from tracker_service.sources.protection import Protection
 from tracker_service.store.credentials import Seal
 from tracker_service.store.engine import Store
+from tracker_service.tracking.causes import Causes
 from tracker_service.tracking.completion import Completion
 from tracker_service.tracking.hints import Hints
 from tracker_service.tracking.intake import Intake
@@ -63,6 +67,7 @@ class Service:
     identities: Identities
     intake: Intake
     lookup: Lookup
+    causes: Causes
     removal: Removal
     notifications: Notifications
     allowance: Allowance
@@ -79,18 +84,20 @@ def build_service(settings: Settings, clock: Clock = utc_now) -> Service:
     metrics = Metrics()
     store = Store(settings.store_url)
     identities = _identities(settings, store, metrics, clock)
+    lookup = Lookup(
+        store,
+        identities,
+        timedelta(hours=settings.polling.listed_h),
+        timedelta(hours=settings.copying.retention_h),
+        clock,
+    )
     return Service(
         settings=settings,
         store=store,
         identities=identities,
         intake=Intake(store, identities, clock),
-        lookup=Lookup(
-            store,
-            identities,
-            timedelta(hours=settings.polling.listed_h),
-            timedelta(hours=settings.copying.retention_h),
-            clock,
-        ),
+        lookup=lookup,
+        causes=Causes(store, lookup, concluding(load_rules(settings.copying.cause_rules)), clock),
         removal=Removal(store, clock),
         notifications=Notifications(store, Seal(settings.key_file), clock),
         allowance=Allowance(store, settings.serve.requests_per_minute, clock),
@@ -128,13 +135,17 @@ def build_worker(settings: Settings, clock: Clock = utc_now) -> Worker:
     progress = Progress(store, _limits(copying), clock)
     streams = Streams(streamers, copying.streams)
     retention = timedelta(hours=copying.retention_h)
+    rules = load_rules(copying.cause_rules)
     steps = Steps(
         store,
         Aggregation(finder, copying.aggregation_deadline_s, clock),
-        Chooser(finder, copying.strategy, copying.direct_limit, retention, clock),
+        Chooser(
+            finder, copying.strategy, copying.direct_limit, retention, _secrets(copying), clock
+        ),
         progress,
         WorkflowWatch(progress, _workflow_options(copying), clock),
         streams,
+        rules,
         clock,
     )
     copier = Copier(store, identities, copiers, streams, steps, progress, clock)
@@ -153,7 +164,7 @@ def build_worker(settings: Settings, clock: Clock = utc_now) -> Worker:
         share_pace=pace.share,
         poller=Poller(store, identities, schedule, (pollers, closer), clock, places),
         hints=Hints(store, schedule, reruns),
-        completion=Completion(store, identities, copiers, write_manifest, clock),
+        completion=Completion(store, identities, copiers, write_manifest, concluding(rules), clock),
         copier=copier,
         expiry=Expiry(store, identities, kept_for, clock),
         reruns=reruns,
@@ -199,6 +210,10 @@ def _limits(copying: CopySettings) -> CopyLimits:
         tries=copying.tries,
         retry_after=timedelta(seconds=copying.retry_after_s),
     )
+
+
+def _secrets(copying: CopySettings) -> Secrets | None:
+    return Secrets(copying.redact_patterns) if copying.redact else None
 
 
 def _workflow_options(copying: CopySettings) -> WorkflowOptions:

@@ -19,6 +19,9 @@ TrackerError
 ├── NotTracked                the caller does not track this job
 ├── NoSuchToken               a notification token that is unknown here: make another one
 ├── LogNotSaved               there is no saved log yet, with the reason
+├── NotRunning                this application does not run: read its saved log
+├── RouteClosed               the gateway of this site does not lead there: ask its operator
+├── NoCause                   nothing failed, or nothing tells why
 ├── LogInUse                  this log is being copied now: wait until that is finished
 ├── LogFileBroken             a file of aggregated logs is damaged: no reading again will mend it
 └── LeaseLost                 another worker holds this jobset now: drop it
@@ -116,6 +119,18 @@ class NoSuchToken(TrackerError):
 
 class LogNotSaved(TrackerError):
     """No log of this job is saved yet."""
+
+
+class NotRunning(TrackerError):
+    """This application does not run now: there are only saved logs of it."""
+
+
+class RouteClosed(TrackerError):
+    """The gateway of this site does not lead there; ask its operator."""
+
+
+class NoCause(TrackerError):
+    """There is no cause: the job has not failed."""
 
 
 class LogInUse(TrackerError):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
+import re2
 import yaml
 from pydantic import (
     AfterValidator,
@@ -48,6 +49,27 @@ def _log_directory(pattern: str) -> str:
     return pattern
 
 
+def _redact_pattern(pattern: str) -> str:
+    options = re2.Options()
+    options.encoding = re2.Options.Encoding.LATIN1
+    options.log_errors = False
+    try:
+        compiled = re2.compile(pattern.encode(), options)
+    except re2.error as error:
+        raise ValueError(f"{pattern}: no expression of RE2: {_told(error)}") from error
+    if compiled.groupindex:
+        raise ValueError(f"{pattern}: its groups have no names")
+    if compiled.search(b""):
+        raise ValueError(f"{pattern}: it fits where nothing is")
+    return pattern
+
+
+def _told(error: Exception) -> str:
+    told = error.args[0]
+    return told.decode() if isinstance(told, bytes) else str(told)
+
+
+RedactPattern = Annotated[str, AfterValidator(_redact_pattern)]
 LogDirectory = Annotated[str, AfterValidator(_log_directory)]
 Seconds = Annotated[float, Field(gt=0)]
 Rate = Annotated[float, Field(gt=0)]
@@ -163,6 +185,12 @@ class CopySettings(_Section):
         )
     )
     retention_h: Seconds = 7 * 24  #: `yarn.log-aggregation.retain-seconds`: then logs are deleted
+    redact: bool = True  #: hide passwords, keys and tokens in logs that are copied directly
+    #: more of what is hidden: expressions of RE2 by names of your own; of a match the first group
+    #: is hidden, or all of it where there is no group
+    redact_patterns: dict[str, RedactPattern] = {}
+    #: more files of rules for causes, in the form of the package's `archive/cause-rules.yml`
+    cause_rules: tuple[Path, ...] = ()
     keep_copies_h: Seconds | None = None  #: then saved logs are removed; None: never
     queue: str | None = None  #: YARN queue of the copy workflows
     name_node: str = "hdfs://namenode"  #: Knox puts the true one in its place

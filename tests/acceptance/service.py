@@ -33,6 +33,7 @@ class RunningService:
             "TRACKER_POLLING__INTERVAL_S": "1",
             "TRACKER_WORKER__LEASE_S": "3",
             "TRACKER_COPYING__RETRY_AFTER_S": "1",
+            "TRACKER_COPYING__REDACT": "false",  # logs are compared with what YARN prints
             "TRACKER_SERVE__REQUESTS_PER_MINUTE": "1000000",  # tests ask all the time
         } | {name: str(value) for name, value in settings.items()}
         if stand.ca_file:

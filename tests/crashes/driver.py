@@ -93,6 +93,7 @@ class Driver:
             "TRACKER_WORKER__LEASE_S": "3",
             "TRACKER_COPYING__RETRY_AFTER_S": "0.5",
             "TRACKER_COPYING__DIRECT_LIMIT": str(_LONGEST_LIMIT),
+            "TRACKER_COPYING__REDACT": "false",  # logs are compared with what YARN prints
             "TRACKER_SERVE__REQUESTS_PER_MINUTE": "1000000",
             "TMPDIR": str(self._home),
         }

@@ -9,10 +9,12 @@ from datetime import datetime, timedelta
 from fakes import AtOnce
 
 from tracker_service.archive.aggregation import Aggregation
+from tracker_service.archive.cause_rules import load_rules
 from tracker_service.archive.choice import Chooser
 from tracker_service.archive.copier import Copier
 from tracker_service.archive.finder import Finder
 from tracker_service.archive.progress import CopyLimits, Progress
+from tracker_service.archive.secrets import Secrets
 from tracker_service.archive.steps import Steps
 from tracker_service.archive.streams import Streams
 from tracker_service.archive.workflow_copy import WorkflowOptions
@@ -46,6 +48,7 @@ def build(
     clock: Callable[[], datetime],
     strategy: Strategy = Strategy.WORKFLOW,
     limit: int = 1024**2,
+    secrets: Secrets | None = None,
 ) -> Parts:
     """Put a copier together whose threads run at once."""
     finder, streams = Finder(PATTERNS), Streams(AtOnce(), 2)
@@ -53,10 +56,11 @@ def build(
     steps = Steps(
         store,
         Aggregation(finder, 3600, clock),
-        Chooser(finder, strategy, limit, timedelta(days=7), clock),
+        Chooser(finder, strategy, limit, timedelta(days=7), secrets, clock),
         progress,
         WorkflowWatch(progress, OPTIONS, clock),
         streams,
+        load_rules(),
         clock,
     )
     copier = Copier(store, identities, AtOnce(), streams, steps, progress, clock)

@@ -8,7 +8,18 @@ from pathlib import Path
 
 import pytest
 import structlog
-from fakes import APP_1, AtOnce, Clock, FakeCluster, FragileStore, Ticks, action, details, job
+from fakes import (
+    APP_1,
+    AtOnce,
+    Clock,
+    Engine,
+    FakeCluster,
+    FragileStore,
+    Ticks,
+    action,
+    details,
+    job,
+)
 from flask.testing import FlaskClient
 from held import Following
 from loopback_server import Loopback
@@ -25,6 +36,7 @@ from tracker_service.sources.gateway import AccessPool, BasicCredential, Gateway
 from tracker_service.store.credentials import Seal
 from tracker_service.store.engine import Store
 from tracker_service.tracking import completion, poller
+from tracker_service.tracking.causes import Causes
 from tracker_service.tracking.intake import Intake
 from tracker_service.tracking.lookup import Lookup
 from tracker_service.tracking.notifications import Notifications
@@ -130,13 +142,23 @@ def identities(store: Store, seal: Seal, fake_cluster: FakeCluster, now: Clock) 
 
 
 @pytest.fixture
-def service(store: Store, identities: Identities, seal: Seal, now: Clock) -> Service:
+def engine() -> Engine:
+    """What concludes why a job failed: says what the test lets it say."""
+    return Engine()
+
+
+@pytest.fixture
+def service(
+    store: Store, identities: Identities, seal: Seal, engine: Engine, now: Clock
+) -> Service:
+    lookup = Lookup(store, identities, timedelta(hours=24), timedelta(days=7), now)
     return Service(
         settings=Settings(rights=RightsSettings(admins=("admin",))),
         store=store,
         identities=identities,
         intake=Intake(store, identities, now),
-        lookup=Lookup(store, identities, timedelta(hours=24), timedelta(days=7), now),
+        lookup=lookup,
+        causes=Causes(store, lookup, engine, now),
         removal=Removal(store, now),
         notifications=Notifications(store, seal, now),
         allowance=Allowance(store, 600, now),

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
 from tracker_service.domain.applications import ApplicationId
+from tracker_service.domain.causes import Category, Cause, Retryable
+from tracker_service.domain.failures import Failure
 from tracker_service.domain.jobs import (
     Action,
     Children,
@@ -127,6 +129,35 @@ class FragileStore(Store):
             yield connection
             if self.is_broken:
                 raise StoreUnavailable
+
+
+def a_cause(**more) -> Cause:
+    usual = {
+        "category": Category.APPLICATION_ERROR,
+        "summary": "load.py failed with a ValueError",
+        "hint": "look at the data",
+        "retryable": Retryable.NO,
+        "confidence": 0.9,
+        "rule": "python-traceback",
+        "fingerprint": "f1",
+        "action": "work",
+        "is_complete": True,
+    }
+    return Cause(**{**usual, **more})
+
+
+@dataclass
+class Engine:
+    """Concludes what it is told to, and remembers what it was asked."""
+
+    says: Cause | Exception | None = None
+    asked: list[Failure] = field(default_factory=list)
+
+    def __call__(self, failure: Failure) -> Cause | None:
+        self.asked.append(failure)
+        if isinstance(self.says, Exception):
+            raise self.says
+        return self.says and replace(self.says, is_complete=failure.is_complete)
 
 
 class AtOnce(Executor):
@@ -269,6 +300,7 @@ class FakeYarn:
         user: str = "guest",
         state: str = "FINISHED",
         finished_at: datetime | None = None,
+        diagnostics: str | None = None,
     ) -> None:
         self.reports[application] = ApplicationReport(
             id=application,
@@ -276,6 +308,7 @@ class FakeYarn:
             state=state,
             log_aggregation=LogAggregation(aggregation),
             finished_at=finished_at,
+            diagnostics=diagnostics,
         )
 
     def application(self, application: ApplicationId) -> ApplicationReport:

@@ -365,7 +365,7 @@ def test_all_about_a_job_has_these_fields(client, oozie):
     assert list(told) == [
         *("id", "status", "run", "name", "user", "parent-id", "created", "started", "ended"),
         *("last-checked", "tracked", "reason", "applications-ids", "application-ids"),
-        *("log-jobs", "logs", "actions", "history", "children"),
+        *("log-jobs", "logs", "cause", "actions", "history", "children"),
     ]
     assert told["created"] == told["last-checked"] == instant
     assert told["application-ids"] == told["applications-ids"] == [APP_1[12:]]

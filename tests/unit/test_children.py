@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from fakes import NOW, AtOnce, FakeOozie, details, job
+from fakes import NOW, AtOnce, Engine, FakeOozie, details, job
 from held import Following
 
 from tracker_service.archive.manifest import write_manifest
@@ -387,7 +387,7 @@ def test_a_coordinator_that_ended_badly_is_asked_once_more_before_its_task_ends(
     following.track_jobs(DAILY)
     following.look()
     assert task_of(following, DAILY).state == TaskState.COPYING
-    completion = Completion(store, identities, AtOnce(), write_manifest, now)
+    completion = Completion(store, identities, AtOnce(), write_manifest, Engine(), now)
     [task] = following.tasks()
     completion.load(task.lease, [task], ticks.now)
     completion.advance()
@@ -404,7 +404,7 @@ def test_a_search_that_lost_its_lease_follows_nothing(following, oozie, store, i
     oozie.has(details(DAILY, "KILLED"))
     following.track_jobs(DAILY)
     following.look()
-    completion = Completion(store, identities, AtOnce(), write_manifest, now)
+    completion = Completion(store, identities, AtOnce(), write_manifest, Engine(), now)
     [task] = following.tasks()
     completion.load(task.lease, [task], 0)
     has_started(oozie, 11)

@@ -3,14 +3,15 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from email.utils import format_datetime
 
 import pytest
 import tls
 from loopback_server import Loopback, Reply
+from test_cli_why import CAUSE
 
-from tracker_service.client import Timeouts, TrackerClient, TrackerClientError
+from tracker_service.client import Reading, Timeouts, TrackerClient, TrackerClientError
 
 JOB = "0000001-261122041514971-oozie-test-W"
 OTHER = "0000002-261122041514971-oozie-test-W"
@@ -404,3 +405,83 @@ def test_notification_tokens_are_made_listed_and_revoked(tracker, loopback):
         "DELETE",
         "/api/notify-tokens/3f9a01c2d4e5",
     )
+
+
+def test_why_a_job_failed_is_told_with_what_proves_it(tracker, loopback):
+    loopback.says(says(CAUSE))
+
+    cause = tracker.cause(JOB)
+
+    assert (cause.category, cause.exit_code, cause.other_jobs) == ("missing-input", 1, 13)
+    assert [(each.source, each.line) for each in cause.evidence] == [("log", 31), ("oozie", None)]
+    assert cause.raw == CAUSE
+    assert loopback.asked[0].path == f"/api/job/{JOB}/cause"
+
+
+def test_a_job_comes_with_its_cause(tracker, loopback):
+    loopback.says(says(VIEW | {"cause": CAUSE}), says(VIEW | {"cause": None}))
+
+    assert tracker.job(JOB).cause.summary == CAUSE["summary"]
+    assert tracker.job(JOB).cause is None
+
+
+def test_families_come_page_after_page(tracker, loopback):
+    family = {
+        "fingerprint": "f1",
+        "category": "memory",
+        "summary": "out of heap",
+        "count": 21,
+        "first-seen": "2026-11-22T05:02:00.000+00:00",
+        "last-seen": "2026-11-22T05:04:00.000+00:00",
+        "jobs": [JOB],
+        "users": ["guest"],
+    }
+    link = f'<{loopback.origin}/api/failures?cursor=7-f1>; rel="next"'
+    loopback.says(says([family], Link=link), says([family | {"fingerprint": "f2"}]))
+
+    since = datetime(2026, 11, 22, 7, tzinfo=timezone(timedelta(hours=2)))
+    found = list(tracker.failures(since, "memory", limit=1))
+
+    assert [(each.fingerprint, each.count, each.jobs) for each in found] == [
+        ("f1", 21, (JOB,)),
+        ("f2", 21, (JOB,)),
+    ]
+    assert loopback.asked[0].query == {
+        "since": "2026-11-22T05:00:00+00:00",
+        "category": "memory",
+        "limit": "1",
+    }
+    assert loopback.asked[1].query == {"cursor": "7-f1"}
+
+
+def test_parts_of_a_log_are_asked_for_by_name(tracker, loopback):
+    loopback.says(Reply(body=b"line\n"))
+    every = Reading(
+        container="c",
+        file="stderr",
+        tail=3,
+        first=4,
+        lines=5,
+        grep="a+b",
+        level="ERROR",
+        context=0,
+        is_live=True,
+    )
+
+    assert list(tracker.logs(JOB, "1_2", every)) == [b"line\n"]
+    assert list(tracker.logs(JOB, "1_2", Reading())) == [b"line\n"]
+
+    assert [asked.query for asked in loopback.asked] == [
+        {
+            "container": "c",
+            "file": "stderr",
+            "tail": "3",
+            "from": "4",
+            "lines": "5",
+            "grep": "a+b",
+            "level": "ERROR",
+            "context": "0",
+            "live": "true",
+        },
+        {},
+    ]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 import pytest
@@ -9,9 +10,11 @@ from fakes import (
     NOW,
     AtOnce,
     Clock,
+    Engine,
     FakeCluster,
     FragileStore,
     Ticks,
+    a_cause,
     action,
     details,
     job,
@@ -25,7 +28,7 @@ from tracker_service.domain.applications import applications_of
 from tracker_service.domain.tasks import CopyStatus, TaskState, Wish
 from tracker_service.errors import CredentialsRefused, GatewayUnavailable
 from tracker_service.identities import Identities
-from tracker_service.store import copies, credentials, jobs, jobsets, tasks
+from tracker_service.store import causes, copies, credentials, jobs, jobsets, tasks
 from tracker_service.store.credentials import Seal
 from tracker_service.tracking import outcome
 from tracker_service.tracking.completion import Completion
@@ -72,10 +75,11 @@ def completing(
     identities: Identities,
     fake_cluster: FakeCluster,
     seal: Seal,
+    engine: Engine,
     now: Clock,
     ticks: Ticks,
 ) -> Completing:
-    completion = Completion(store, identities, AtOnce(), write_manifest, now)
+    completion = Completion(store, identities, AtOnce(), write_manifest, engine, now)
     fake_cluster.oozie.has(FAILED)
     return Completing(store, fake_cluster, seal, ticks, completion)
 
@@ -83,6 +87,130 @@ def completing(
 @pytest.fixture
 def oozie(fake_cluster: FakeCluster):
     return fake_cluster.oozie
+
+
+def manifest(completing: Completing) -> dict:
+    [file] = [f for f in completing.cluster.homes["guest"].files if f.endswith("manifest.json")]
+    return json.loads(completing.cluster.homes["guest"].files[file])
+
+
+def cause_of(completing: Completing, number: int, owner: str = "guest"):
+    with completing.store.read() as connection:
+        kept = causes.find(connection, job(number), owner)
+    return kept.cause if kept else None
+
+
+def test_why_a_job_failed_is_concluded_once_its_logs_are_saved(completing, engine):
+    engine.says = a_cause()
+    completing.track(1)
+    completing.go_on(10)
+    assert (engine.asked, cause_of(completing, 1)) == ([], None)
+
+    completing.save_all(1)
+    completing.go_on(10)
+
+    assert cause_of(completing, 1) == a_cause()
+    assert manifest(completing)["cause"]["summary"] == a_cause().summary
+    [failure] = engine.asked
+    assert (failure.job_id, failure.run, failure.status) == (job(1), 0, "KILLED")
+    assert [each.name for each in failure.actions] == ["work"]
+    assert [(each.application, each.is_saved) for each in failure.witnesses] == [(APP_1, True)]
+
+
+def test_a_cause_without_all_logs_is_not_complete(completing, store, engine):
+    engine.says = a_cause()
+    completing.track(1)
+    completing.go_on(10)
+    with store.begin() as connection:
+        copies.change(connection, *completing.copies(1), status=CopyStatus.FAILED)
+
+    completing.go_on(10)
+
+    assert cause_of(completing, 1) == a_cause(is_complete=False)
+
+
+def test_a_job_that_never_had_an_application_has_a_cause_too(completing, oozie, engine):
+    engine.says = a_cause()
+    oozie.has(details(job(1), "FAILED", action(job(1), "work", error_message="no such file")))
+    completing.track(1)
+
+    completing.go_on(10)
+
+    assert not completing.is_live(1)
+    assert cause_of(completing, 1) == a_cause()
+    assert engine.asked[0].actions[0].error_message == "no such file"
+
+
+def test_what_failed_in_a_sub_workflow_is_looked_at_too(completing, oozie, engine):
+    oozie.has(
+        details(job(1), "KILLED", sub_workflow(job(1), "child", job(2))),
+        details(job(2), "KILLED", action(job(2), "below", APP_2)),
+    )
+    engine.says = a_cause()
+    completing.track(1)
+    completing.go_on(10)
+    completing.save_all(1)
+
+    completing.go_on(10)
+
+    [failure] = engine.asked
+    assert [each.name for each in failure.actions] == ["child", "below"]
+    assert [each.workflow_id for each in failure.witnesses] == [job(2)]
+
+
+def test_a_log_that_is_found_later_is_thought_about_anew(completing, oozie, engine, now):
+    engine.says = a_cause(fingerprint="of one log")
+    completing.track(1)
+    completing.go_on(10)
+    completing.save_all(1)
+    oozie.has(MORE)
+    completing.completion.advance()
+
+    engine.says = a_cause(fingerprint="of both")
+    now.advance(seconds=1)
+    with completing.store.begin() as connection:
+        new = completing.copies(1)[1]
+        copies.change(connection, new, status=CopyStatus.SUCCEEDED, saved_at=now())
+    now.advance(seconds=1)
+    completing.go_on(10)
+
+    assert cause_of(completing, 1).fingerprint == "of both"
+    assert not completing.is_live(1)
+
+
+def test_a_rule_that_breaks_keeps_no_task_alive(completing, engine):
+    engine.says = ValueError("nobody thought of this log")
+    completing.track(1)
+    completing.go_on(10)
+    completing.save_all(1)
+
+    completing.go_on(10)
+
+    assert not completing.is_live(1)
+    assert cause_of(completing, 1) is None
+    assert manifest(completing)["cause"] is None
+
+
+def test_a_worker_that_has_lost_its_lease_keeps_no_cause(completing, engine):
+    engine.says = a_cause()
+    completing.track(1)
+    completing.go_on(10)
+    completing.save_all(1)
+    completing.lose_lease()
+
+    completing.go_on(10)
+
+    assert cause_of(completing, 1) is None
+
+
+def test_a_job_that_succeeded_has_no_cause(completing, engine):
+    want_copies(completing, "SUCCEEDED")
+    completing.go_on(10)
+    completing.save_all(1)
+    completing.go_on(10)
+
+    assert not completing.is_live(1)
+    assert engine.asked == []
 
 
 def test_a_job_is_searched_at_once(completing):

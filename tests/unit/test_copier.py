@@ -135,13 +135,28 @@ def test_a_log_that_is_not_complete_is_waited_for(copying, oozie, fake_cluster):
 
 def test_a_log_that_there_will_never_be_fails_at_once(copying, oozie, fake_cluster):
     copying.want(APP_1)
-    fake_cluster.yarn.has(APP_1, "DISABLED")
+    fake_cluster.yarn.has(APP_1, "DISABLED", diagnostics="exit code 143")
 
     copying.advance()
 
     assert copying.copy().status == "FAILED"
+    assert copying.copy().diagnostics == "exit code 143"
     assert "log aggregation is off" in copying.copy().reason
     assert oozie.submitted == []
+
+
+def test_what_yarn_says_of_an_application_is_kept_with_its_copy(copying, fake_cluster):
+    copying.want(APP_1)
+    fake_cluster.yarn.has(APP_1, "SUCCEEDED", diagnostics="exit code 143")
+    copying.advance()
+    del fake_cluster.yarn.reports[APP_1]  # the resource manager forgets
+
+    copying.says("SUCCEEDED")
+    copying.wrote()
+    copying.advance(2)
+
+    assert copying.copy().status == "SUCCEEDED"
+    assert copying.copy().diagnostics == "exit code 143"
 
 
 def test_a_workflow_that_oozie_refuses_is_a_failed_try(copying, oozie):

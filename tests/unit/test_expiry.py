@@ -46,7 +46,7 @@ def saved(client, oozie, store, hdfs):
             copies.change(connection, copy, sha256=copy.application)
     for copy in kept(store):
         hdfs.put(copy.path)
-    told = manifest(JobStatus.KILLED, kept(store), NOW)
+    told = manifest(JobStatus.KILLED, kept(store), None, NOW)
     hdfs.put(MANIFEST, json.dumps(told).encode())
     oozie.has(details(job(2), "RUNNING"))
     post(client, job(2))

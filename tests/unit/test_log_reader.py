@@ -4,7 +4,7 @@ import pytest
 from fakes import APP_1, APP_2, NOW, FakeHdfs, a_copy
 from loopback_server import Reply
 
-from tracker_service.archive.reader import open_logs
+from tracker_service.archive.reader import open_log, open_logs
 from tracker_service.domain.tasks import CopyStatus
 from tracker_service.errors import AccessDenied, GatewayUnavailable, LogNotSaved
 from tracker_service.sources.webhdfs import WebHdfs
@@ -114,3 +114,32 @@ def test_the_length_of_a_single_log_is_known_from_the_start():
     assert length(FIRST) == 4
     assert length(FIRST, SECOND) is None
     assert length(WAITING, FIRST) is None
+
+
+def test_a_log_that_is_opened_knows_its_length_and_its_version():
+    hdfs = FakeHdfs(files={"/1.log": b"one\n"})
+    first, same = open_log(hdfs, FIRST), open_log(hdfs, FIRST)
+    hdfs.files["/1.log"] = b"another\n"
+
+    other = open_log(hdfs, FIRST)
+
+    assert (first.length, other.length) == (4, 8)
+    assert first.version == same.version != other.version
+    copied_again = a_copy(status=CopyStatus.SUCCEEDED, path="/1.log", sha256="ab" * 32)
+    assert open_log(hdfs, copied_again).version != other.version
+
+
+def test_bytes_are_read_from_any_place_of_a_log():
+    log = open_log(FakeHdfs(files={"/1.log": b"0123456789"}), FIRST)
+
+    assert b"".join(log.read(3, 4)) == b"3456"
+    assert log.bytes_at(8, 100) == b"89"
+
+
+@pytest.mark.parametrize(
+    ("copy", "told"),
+    [(WAITING, "waits until YARN has collected the log"), (SECOND, "/2.log was saved and is no")],
+)
+def test_why_one_log_cannot_be_opened_is_told(copy, told):
+    with pytest.raises(LogNotSaved, match=told):
+        open_log(FakeHdfs(), copy)

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from fakes import APP_1, APP_2, NOW, FakeHdfs, a_copy, job
+from fakes import APP_1, APP_2, NOW, FakeHdfs, a_cause, a_copy, job
 
 from tracker_service.archive.manifest import manifest, overall, write_manifest
+from tracker_service.domain.causes import Quote, Source
 from tracker_service.domain.jobs import JobStatus
 from tracker_service.domain.tasks import Contents, CopyStatus, Strategy, one_for_each
 
@@ -22,7 +24,9 @@ def saved(*gaps: str, application: str = APP_1, **more):
         bytes=47_499,
         sha256="5ha",
         started_at=NOW + timedelta(seconds=1),
-        contents=Contents(containers=1, logs=7, sources=("/app-logs/x",), gaps=gaps),
+        contents=Contents(
+            containers=1, logs=7, redacted={"password": 2}, sources=("/app-logs/x",), gaps=gaps
+        ),
         **values,
     )
 
@@ -32,7 +36,7 @@ def lost(application: str = APP_2):
 
 
 def test_the_manifest_says_of_each_log_what_is_saved_and_where_it_came_from():
-    told = manifest(JobStatus.KILLED, [saved()], NOW)
+    told = manifest(JobStatus.KILLED, [saved()], None, NOW)
 
     assert (told["job"], told["run"], told["status"]) == (job(1), 0, "KILLED")
     [application] = told["applications"]
@@ -45,6 +49,7 @@ def test_the_manifest_says_of_each_log_what_is_saved_and_where_it_came_from():
         "sha256": "5ha",
         "containers": 1,
         "logs": 7,
+        "redacted": {"password": 2},
         "sources": ("/app-logs/x",),
         "strategy": "direct",
         "strategy-reason": None,
@@ -56,8 +61,31 @@ def test_the_manifest_says_of_each_log_what_is_saved_and_where_it_came_from():
     }
 
 
+def test_the_manifest_says_of_a_log_that_a_workflow_copied_that_its_secrets_are_in_it():
+    by_workflow = replace(saved(), strategy=Strategy.WORKFLOW, contents=Contents())
+
+    [told] = manifest(JobStatus.KILLED, [by_workflow], None, NOW)["applications"]
+
+    assert told["redacted"] is False
+
+
+def test_the_manifest_says_why_the_job_failed_with_the_line_that_proves_it():
+    quote = Quote(source=Source.LOG, text="ValueError", file="stderr", line=31)
+    cause = a_cause(exit_code=1, evidence=(quote,))
+
+    told = manifest(JobStatus.KILLED, [saved()], cause, NOW)["cause"]
+
+    assert (told["category"], told["exit-code"], told["is-complete"]) == (
+        *("application-error", 1, True),
+    )
+    assert [(each["source"], each["text"], each["line"]) for each in told["evidence"]] == [
+        ("log", "ValueError", 31)
+    ]
+    json.dumps(told)
+
+
 def test_of_a_log_with_gaps_the_manifest_says_what_is_missing():
-    [told] = manifest(JobStatus.KILLED, [saved("a node uploaded nothing", "half")], NOW)[
+    [told] = manifest(JobStatus.KILLED, [saved("a node uploaded nothing", "half")], None, NOW)[
         "applications"
     ]
 
@@ -65,7 +93,7 @@ def test_of_a_log_with_gaps_the_manifest_says_what_is_missing():
 
 
 def test_of_a_lost_log_the_manifest_says_why_and_names_no_file():
-    [told] = manifest(JobStatus.KILLED, [lost()], NOW)["applications"]
+    [told] = manifest(JobStatus.KILLED, [lost()], None, NOW)["applications"]
 
     assert (told["completeness"], told["reason"], told["file"]) == ("LOST", "deleted", None)
 
@@ -87,7 +115,7 @@ def test_the_manifest_is_written_whole_and_then_gets_its_name():
     hdfs = FakeHdfs()
     hdfs.files[f"{DIRECTORY}/manifest.json"] = b"of an earlier copy"
 
-    write_manifest(hdfs, JobStatus.KILLED, [saved()], NOW)
+    write_manifest(hdfs, JobStatus.KILLED, [saved()], None, NOW)
 
     assert list(hdfs.files) == [f"{DIRECTORY}/manifest.json"]
     assert json.loads(hdfs.files[f"{DIRECTORY}/manifest.json"])["completeness"] == "COMPLETE"
@@ -96,7 +124,9 @@ def test_the_manifest_is_written_whole_and_then_gets_its_name():
 def test_the_manifest_of_an_earlier_run_lies_beside_its_logs():
     hdfs = FakeHdfs()
 
-    write_manifest(hdfs, JobStatus.KILLED, [saved(path=f"{DIRECTORY}/run-0/{APP_1}.log")], NOW)
+    write_manifest(
+        hdfs, JobStatus.KILLED, [saved(path=f"{DIRECTORY}/run-0/{APP_1}.log")], None, NOW
+    )
 
     assert list(hdfs.files) == [f"{DIRECTORY}/run-0/manifest.json"]
 

@@ -199,3 +199,30 @@ def test_passwords_without_tls_over_a_network_are_a_risk(file, url, is_risky):
     file.write_text(f"gateway:\n  url: '{url}'\n")
 
     assert load(file).gateway.is_plain_http_over_a_network is is_risky
+
+
+def test_secrets_are_hidden_unless_the_file_says_otherwise(file):
+    assert load().copying.redact
+
+    file.write_text("copying:\n  redact: false\n  redact_patterns: {ticket: 'ticket=(\\w+)'}\n")
+
+    copying = load(file).copying
+    assert (copying.redact, copying.redact_patterns) == (False, {"ticket": r"ticket=(\w+)"})
+
+
+@pytest.mark.parametrize(
+    ("pattern", "reason"),
+    [
+        ("ticket=(", "missing )"),
+        ("(?=ticket)", "no expression of RE2"),
+        ("(?P<a>ticket)", "its groups have no names"),
+        ("(ticket)*", "it fits where nothing is"),
+    ],
+)
+def test_a_pattern_that_cannot_be_used_is_refused_with_its_name_and_line(file, pattern, reason):
+    file.write_text(f"copying:\n  redact: true\n  redact_patterns:\n    mine: '{pattern}'\n")
+
+    told = refusal(file)
+
+    assert f"{file}, line 4: copying.redact_patterns.mine: " in told
+    assert reason in told

@@ -4,7 +4,7 @@ import random
 
 import pytest
 from archive_parts import build
-from fakes import APP_1, NOW, AtOnce, details, job, seen
+from fakes import APP_1, NOW, AtOnce, Engine, details, job, seen
 from structlog.testing import capture_logs
 
 from tracker_service.archive.expiry import Expiry
@@ -35,7 +35,7 @@ def new_worker(store, identities, reruns, now):
             share_pace=lambda _: None,
             poller=poller,
             hints=Hints(store, schedule, reruns),
-            completion=Completion(store, identities, AtOnce(), write_manifest, now),
+            completion=Completion(store, identities, AtOnce(), write_manifest, Engine(), now),
             copier=build(store, identities, now).copier,
             expiry=Expiry(store, identities, None, now),
             reruns=reruns,

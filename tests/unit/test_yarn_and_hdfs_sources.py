@@ -63,6 +63,21 @@ def test_a_recorded_application_tells_owner_and_aggregation(loopback, yarn):
     assert report.log_aggregation == LogAggregation.SUCCEEDED
 
 
+@pytest.mark.parametrize(
+    ("told_", "kept"),
+    [
+        ("", None),
+        (" \n", None),
+        ("killed\0 \ud83d", "killed? ?"),
+        ("x" * 70_000, "x" * 16_384),
+    ],
+)
+def test_why_an_application_ended_is_told_in_what_can_be_kept(loopback, yarn, told_, kept):
+    loopback.says(told({"app": {"diagnostics": told_}}))
+
+    assert yarn.application(APP_1).diagnostics == kept
+
+
 def test_an_application_that_was_forgotten_is_not_found(loopback, yarn):
     loopback.says(remote(404, "NotFoundException"))
 

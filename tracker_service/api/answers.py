@@ -7,12 +7,14 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 
+from tracker_service.api.cause_answers import CauseAnswer
 from tracker_service.api.copy_answers import CopiesByApplication, by_application
 from tracker_service.api.shapes import Answer as _Answer
 from tracker_service.api.shapes import Instant
 from tracker_service.domain.applications import short
 from tracker_service.domain.jobs import JobStatus
 from tracker_service.store.jobs import StateChange
+from tracker_service.tracking.causes import Card
 from tracker_service.tracking.intake import Answered
 from tracker_service.tracking.lookup import JobView
 
@@ -136,6 +138,7 @@ class JobAnswer(_Answer):
     application_ids: list[str] = Field(description="the same: both spellings are in use")
     log_jobs: CopiesByApplication = Field(description="your copies")
     logs: str | None = Field(description=_LOGS)
+    cause: CauseAnswer | None = Field(description="why it failed; null where nothing tells")
     actions: list[ActionAnswer]
     history: list[ChangeAnswer]
     children: list[ChildAnswer] = Field(
@@ -144,8 +147,8 @@ class JobAnswer(_Answer):
     )
 
     @classmethod
-    def of(cls, view: JobView) -> Self:
-        """Return a job as one caller sees it."""
+    def of(cls, view: JobView, card: Card | None) -> Self:
+        """Return a job as one caller sees it, with why it failed."""
         ids = [short(application) for application in view.applications]
         return cls(
             id=view.id,
@@ -164,6 +167,7 @@ class JobAnswer(_Answer):
             application_ids=ids,
             log_jobs=by_application(view.copies, view.retention),
             logs=view.logs,
+            cause=CauseAnswer.of(card) if card else None,
             actions=[ActionAnswer.of(action) for action in view.actions],
             history=[ChangeAnswer.of(change) for change in view.history],
             children=[ChildAnswer(id=each, status=told) for each, told in view.children.items()],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import cast
 
 from flask import Request, g, request
@@ -31,6 +32,12 @@ def require_caller(identities: Identities, allowance: Allowance) -> None:
 def current_caller() -> Caller:
     """Return the verified user of this request."""
     return cast(Caller, g.caller)
+
+
+def visible_owner(admins: Collection[str]) -> str | None:
+    """Return whose failures the user of this request may see, None for everybody's."""
+    name = current_caller().name
+    return None if name in admins else name
 
 
 def _credential(sent: Request) -> BasicCredential:

@@ -5,19 +5,31 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from functools import cache
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from flask import Request
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+    model_validator,
+)
 
 from tracker_service.domain.applications import SHORT_ID_PATTERN, ApplicationId, from_short
+from tracker_service.domain.causes import Category
 from tracker_service.domain.jobs import JOB_ID_PATTERN, JobId, JobStatus, is_job_id
 from tracker_service.errors import BadInput
+from tracker_service.store.families import Place
 
 MAX_BODY_BYTES = 1024 * 1024
 MAX_IDS = 10_000
 MAX_PAGE = 10_000
+MAX_FAMILIES = 500  #: on one page
 
 JOB_EXAMPLE = "0000042-261122041514971-oozie-prod-W"
 _APPLICATION_EXAMPLE = "1529519049029_420001"
@@ -58,6 +70,48 @@ NamedApplication = Annotated[
 ]
 Flag = Annotated[bool, BeforeValidator(_true_or_false), WithJsonSchema({"type": "boolean"})]
 
+
+def _instant(text: object) -> datetime:
+    # A `+` that nobody has escaped comes as a space.
+    told = str(text)[:11] + str(text)[11:].replace(" ", "+")
+    try:
+        instant = datetime.fromisoformat(told)
+    except ValueError:
+        instant = datetime.min
+    if instant.tzinfo is None:
+        raise ValueError("send a time with its zone (RFC 3339), such as 2026-11-26T02:10:00Z")
+    return instant
+
+
+SentInstant = Annotated[
+    datetime,
+    BeforeValidator(_instant),
+    WithJsonSchema(
+        {"type": "string", "format": "date-time", "example": "2026-11-26T02:10:00Z"},
+    ),
+]
+
+_PLACE = re.compile(r"([0-9]{1,14})-([0-9A-Za-z_.:-]{1,64})")
+_EPOCH = datetime.fromtimestamp(0, UTC)
+
+
+def written_place(place: Place) -> str:
+    """Return a place in a list as `cursor` takes it."""
+    return f"{round(place.last_at.timestamp() * 1000)}-{place.fingerprint}"
+
+
+def _place(text: object) -> Place:
+    found = _PLACE.fullmatch(str(text))
+    if found is None:
+        raise ValueError("send what the header `Link` of the answer before says")
+    return Place(_EPOCH + timedelta(milliseconds=int(found[1])), found[2])
+
+
+SentPlace = Annotated[
+    Place,
+    BeforeValidator(_place),
+    WithJsonSchema({"type": "string", "pattern": "^[0-9]{1,14}-[0-9A-Za-z_.:-]{1,64}$"}),
+]
 
 _FILTER = re.compile(r"([A-Za-z]+=[^;=]+(;[A-Za-z]+=[^;=]+)*;?)?")
 
@@ -143,10 +197,63 @@ class CopyLogsQuery(_Query):
     refresh: Flag = Field(False, description="copy again what is saved already")
 
 
+Level = Literal["TRACE", "DEBUG", "INFO", "WARN", "WARNING", "ERROR", "CRITICAL", "FATAL"]
+
+
+class LogQuery(_Query):
+    """What of one log, and in which form."""
+
+    container: str | None = Field(
+        None, pattern=r"^container_[0-9A-Za-z_]+$", max_length=100, description="files of this one"
+    )
+    file: str | None = Field(
+        None, min_length=1, max_length=255, description="files of this name, such as `stderr`"
+    )
+    tail: int | None = Field(None, ge=1, le=100_000, description="the last lines of what is chosen")
+    first: int | None = Field(
+        None, alias="from", ge=1, le=2**53, description="the first line of what is chosen, from 1"
+    )
+    lines: int | None = Field(None, ge=1, le=2**53, description="how many lines")
+    grep: str | None = Field(
+        None,
+        min_length=1,
+        max_length=1000,
+        description="lines in which this is found: RE2, https://github.com/google/re2/wiki/Syntax",
+        json_schema_extra={"example": "Caused by:"},
+    )
+    level: Level | None = Field(None, description="lines logged at this level and above")
+    context: int | None = Field(
+        None, ge=0, le=50, description="with `grep` or `level`: lines around each line found"
+    )
+    limit: int | None = Field(
+        None, ge=1, le=100_000, description="with `grep` or `level`: lines found, at most; 1000"
+    )
+    format: Literal["text", "json"] = Field("text", description="`json`: one object a line")
+    live: Flag = Field(False, description="what a running application has written until now")
+
+    @model_validator(mode="after")
+    def _live_is_whole(self) -> Self:
+        chosen = self.model_dump(exclude_defaults=True, exclude={"live", "container", "file"})
+        if self.live and chosen:
+            raise ValueError("with live=true only container and file can be chosen")
+        return self
+
+
 class LogsQuery(_Query):
     """Which logs."""
 
     id: list[NamedApplication] = Field([], description="applications; without any: all")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_one_log(cls, given: dict[str, object]) -> dict[str, object]:
+        names = {field.alias or name for name, field in LogQuery.model_fields.items()}
+        if misplaced := sorted(names & set(given)):
+            raise ValueError(
+                f"{', '.join(misplaced)}: ask for one application's log, at "
+                "/api/job/<job id>/logs/<application>"
+            )
+        return given
 
 
 class CopyStatusQuery(_Query):
@@ -168,6 +275,17 @@ class TrackingQuery(_Query):
     limit: int = Field(MAX_PAGE, ge=1, le=MAX_PAGE, description="jobs in one answer")
     cursor: int = Field(
         0, ge=0, le=2**53, description="from the header `Link` of the answer before"
+    )
+
+
+class FailuresQuery(_Query):
+    """Which failures."""
+
+    since: SentInstant | None = Field(None, description="failures before do not count")
+    category: Category | None = None
+    limit: int = Field(100, ge=1, le=MAX_FAMILIES, description="families in one answer")
+    cursor: SentPlace | None = Field(
+        None, description="from the header `Link` of the answer before"
     )
 
 

@@ -17,15 +17,16 @@ from tracker_service.api.answers import (
     TrackedAnswer,
     TrackedAnswers,
 )
-from tracker_service.api.auth import current_caller
+from tracker_service.api.auth import current_caller, visible_owner
 from tracker_service.domain.jobs import JobId
 from tracker_service.errors import NotAllowed
+from tracker_service.tracking.causes import Causes
 from tracker_service.tracking.lookup import JobView, Lookup
 
 EVERYBODY = "*"
 
 
-def blueprint(lookup: Lookup, admins: Collection[str]) -> APIBlueprint:
+def blueprint(lookup: Lookup, causes: Causes, admins: Collection[str]) -> APIBlueprint:
     """Return the calls that tell about jobs.
 
     Args:
@@ -37,7 +38,8 @@ def blueprint(lookup: Lookup, admins: Collection[str]) -> APIBlueprint:
     def job(path: inputs.JobPath, query: inputs.RefreshQuery) -> Response:
         """Tell all about one job."""
         view = lookup.job(current_caller(), JobId(path.job_id), refresh=query.refresh)
-        return jsonify(JobAnswer.of(view).model_dump())
+        card = causes.of_view(view, visible_owner(admins))
+        return jsonify(JobAnswer.of(view, card).model_dump())
 
     @bp.get("/job/<job_id>/status", responses=openapi.answers({200: StatusAnswer}, 404))
     def status(path: inputs.JobPath, query: inputs.RefreshQuery) -> Response:

@@ -7,11 +7,14 @@ from collections.abc import Mapping, Sequence
 from flask import Response, jsonify
 from flask_openapi3 import APIBlueprint
 
-from tracker_service.api import inputs, openapi
+from tracker_service.api import inputs, log_answers, log_files, log_reading, openapi
 from tracker_service.api.auth import current_caller
 from tracker_service.api.copy_answers import CopyStatusAnswer, RemovedAnswer
-from tracker_service.archive.reader import open_logs
+from tracker_service.api.log_files import LogFilesAnswer
+from tracker_service.archive.live import Chosen, live_log
+from tracker_service.archive.reader import open_log, open_logs
 from tracker_service.archive.removal import Removal
+from tracker_service.archive.saved_log import SavedLog
 from tracker_service.archive.verification import Verdict, verify
 from tracker_service.domain.applications import ApplicationId, short
 from tracker_service.domain.jobs import JobId
@@ -21,34 +24,57 @@ from tracker_service.identities import Identities
 from tracker_service.tracking.lookup import JobCopies, Lookup
 
 _LOGS = openapi.answers({200: openapi.text("The logs, as `yarn logs` prints them.")}, 404)
+_LOG = openapi.answers(
+    {
+        200: {
+            "description": "The log, or what is chosen of it.",
+            "content": {
+                kind: {"schema": {"type": "string"}}
+                for kind in ("text/plain", log_answers.JSON_LINES)
+            },
+        },
+        206: openapi.text("The bytes that the header `Range` asks for."),
+    },
+    403,
+    404,
+    409,
+    412,
+    416,
+    501,
+)
+
+_READING = """\
+Without parameters the log as it lies, or the range of its bytes that the header `Range` asks for;
+several ranges at once are answered with the whole log.
+
+`container` and `file` choose files: their contents, without what stands between them, each after a
+line `==> container/file <==`, unless both are given. `from` and `lines`, or `tail`, choose lines of
+that. `grep` and `level` search in these lines; each line that is found comes with the whole stack
+trace around it.
+
+`live=true` gives what the containers of a running application have written until now, to the user
+whose application it is and to nobody else: 403. 409: it does not run; 501: the gateway of this site
+does not lead to the NodeManagers.
+"""
 
 
 def blueprint(lookup: Lookup, identities: Identities, removal: Removal) -> APIBlueprint:
     """Return the calls that give logs back, and remove them, with the rights of the caller."""
     bp = openapi.blueprint("logs", "What is saved of jobs.", "/api/job/<job_id>")
 
-    def stream(job_id: str, wanted: Sequence[str]) -> Response:
+    def opened(path: inputs.ApplicationPath) -> SavedLog:
         caller = current_caller()
-        copies = _chosen(lookup.copies(caller, JobId(job_id)), [ApplicationId(w) for w in wanted])
-        opened = open_logs(identities.access(caller).hdfs, copies)
-        answer = Response(opened.pieces, content_type="text/plain; charset=utf-8")
-        if opened.length is not None:  # so that clients can show how far they are
-            answer.content_length = opened.length
-        return answer
-
-    def verified(found: JobCopies, wanted: Sequence[str]) -> Mapping[str, Verdict]:
-        hdfs = identities.access(current_caller()).hdfs
-        chosen = (
-            _chosen(found, [ApplicationId(w) for w in wanted])
-            if wanted
-            else one_for_each(found.copies)
-        )
-        return {copy.id: verify(hdfs, copy) for copy in chosen}
+        found = lookup.copies(caller, JobId(path.job_id))
+        [copy] = _chosen(found, [ApplicationId(path.application)])
+        return open_log(identities.access(caller).hdfs, copy)
 
     @bp.get("/logs", responses=_LOGS)
     def logs(path: inputs.JobPath, query: inputs.LogsQuery) -> Response:
         """Give the saved logs of all applications, or of those that are named."""
-        return stream(path.job_id, query.id)
+        caller = current_caller()
+        found = lookup.copies(caller, JobId(path.job_id))
+        copies = _chosen(found, [ApplicationId(wanted) for wanted in query.id])
+        return log_answers.several(open_logs(identities.access(caller).hdfs, copies))
 
     @bp.delete("/logs", responses=openapi.answers({200: RemovedAnswer}, 404, 409))
     def remove(path: inputs.JobPath) -> Response:
@@ -65,15 +91,42 @@ def blueprint(lookup: Lookup, identities: Identities, removal: Removal) -> APIBl
     def status(path: inputs.JobPath, query: inputs.CopyStatusQuery) -> Response:
         """Tell how far the copying is; on request, whether what is saved is still intact."""
         found = lookup.copies(current_caller(), JobId(path.job_id))
-        verdicts = verified(found, query.id) if query.verify else {}
+        verdicts = _verdicts(identities, found, query.id) if query.verify else {}
         return jsonify(CopyStatusAnswer.of(found, verdicts).model_dump())
 
-    @bp.get("/logs/<application>", responses=_LOGS)
-    def log(path: inputs.ApplicationPath) -> Response:
-        """Give the saved log of one application."""
-        return stream(path.job_id, [path.application])
+    @bp.get("/logs/<application>", responses=_LOG, description=_READING)
+    def log(path: inputs.ApplicationPath, query: inputs.LogQuery) -> Response:
+        """Give the saved log of one application, or what is chosen of it, or what it writes now."""
+        if query.live:
+            return _live(lookup, identities, path, query)
+        return log_reading.answer(opened(path), query)
+
+    @bp.get("/logs/<application>/files", responses=openapi.answers({200: LogFilesAnswer}, 404))
+    def files(path: inputs.ApplicationPath) -> Response:
+        """List the files of containers in the saved log of one application."""
+        return log_files.answer(opened(path))
 
     return bp
+
+
+def _live(
+    lookup: Lookup, identities: Identities, path: inputs.ApplicationPath, query: inputs.LogQuery
+) -> Response:
+    caller = current_caller()
+    lookup.status(caller, JobId(path.job_id))  # there is such a job
+    application, chosen = ApplicationId(path.application), Chosen(query.container, query.file)
+    pieces = live_log(identities.access(caller), caller.name, application, chosen)
+    return log_answers.streamed(pieces, log_answers.TEXT)
+
+
+def _verdicts(
+    identities: Identities, found: JobCopies, wanted: Sequence[str]
+) -> Mapping[str, Verdict]:
+    hdfs = identities.access(current_caller()).hdfs
+    chosen = (
+        _chosen(found, [ApplicationId(w) for w in wanted]) if wanted else one_for_each(found.copies)
+    )
+    return {copy.id: verify(hdfs, copy) for copy in chosen}
 
 
 def _chosen(found: JobCopies, wanted: Sequence[ApplicationId]) -> list[Copy]:

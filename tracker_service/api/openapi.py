@@ -24,8 +24,11 @@ _MEANING = {
     404: "There is no such thing.",
     409: "It is being worked on now; wait until that is finished.",
     413: "More than 1 MiB, or more than 10,000 ids.",
+    412: "What is saved is not what `If-Match` names.",
     415: "Neither text/plain nor application/json.",
+    416: "The log has no such bytes; `Content-Range` tells how many it has.",
     429: "More requests than one user may make in a minute.",
+    501: "This site does not allow it.",
     502: "The cluster refuses what it was asked.",
     503: "The gateway, the cluster behind it or the database does not answer right now.",
 }
@@ -94,7 +97,7 @@ def application() -> OpenAPI:
 
 def _not_valid(error: ValidationError) -> Response:
     told = (
-        f"{'.'.join(map(str, each['loc']))}: {_message(each)}"
+        ": ".join(filter(None, (".".join(map(str, each["loc"])), _message(each))))
         for each in error.errors(include_url=False)
     )
     return problem(400, "; ".join(told))

@@ -27,6 +27,7 @@ class Ready:
     finished_at: datetime | None = None  #: when the application ended, where YARN still knows
     gap: str | None = None  #: what is known to be missing
     may_be_nowhere: bool = False  #: YARN does not say that every node has uploaded its log
+    diagnostics: str | None = None  #: what YARN says of the application
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,7 @@ class NotReady:
 
     reason: str
     is_final: bool = False
+    diagnostics: str | None = None  #: what YARN says of the application
 
 
 Files = frozenset[tuple[str, int, int]]  #: name, length and time of change of each node's file
@@ -64,17 +66,19 @@ class Aggregation:
             return self._look_at_files(access.hdfs, copy)
         aggregation = report.log_aggregation
         if aggregation == LogAggregation.DISABLED:
-            return NotReady("log aggregation is off in this cluster", is_final=True)
+            off = NotReady("log aggregation is off in this cluster", is_final=True)
+            return replace(off, diagnostics=report.diagnostics)
         if not (report.has_ended or aggregation.has_ended):
             return NotReady(f"waits until the application has ended (now {report.state})")
         if aggregation.has_ended or self._is_late(copy, report.finished_at):
             self._seen.pop(copy.id, None)
             is_certain = aggregation == LogAggregation.SUCCEEDED
             gap = None if is_certain else _gap(aggregation)
-            return Ready(report.user, report.finished_at, gap, may_be_nowhere=not is_certain)
+            ready = Ready(report.user, report.finished_at, gap, may_be_nowhere=not is_certain)
+            return replace(ready, diagnostics=report.diagnostics)
         if report.has_ended and aggregation not in _COLLECTING:
             # It was killed before it had a container, or this release does not tell.
-            told = self._look_at_files(access.hdfs, copy)
+            told = replace(self._look_at_files(access.hdfs, copy), diagnostics=report.diagnostics)
             return replace(told, may_be_nowhere=True) if isinstance(told, Ready) else told
         return NotReady(f"waits until YARN has collected the log (now {aggregation})")
 

@@ -7,8 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from tracker_service.archive.aggregation import Ready
+from tracker_service.archive.cause_rules import Rules
 from tracker_service.archive.direct_copy import DirectCopy
 from tracker_service.archive.finder import Finder, Found
+from tracker_service.archive.redaction import Redaction
+from tracker_service.archive.scan import Scanner
+from tracker_service.archive.secrets import Secrets
 from tracker_service.archive.streams import Streams
 from tracker_service.domain.tasks import Copy, Strategy, Whole
 from tracker_service.sources.webhdfs import WebHdfs
@@ -21,10 +25,16 @@ class Directly:
     why: str
     found: Found
     limit: int  #: bytes of the files
+    secrets: Secrets | None  #: are hidden, where that is wanted
 
-    def write(self, hdfs: WebHdfs, copy: Copy, streams: Streams) -> Whole:
-        """Write the text of a log to the part of the try that runs; see `DirectCopy.write`."""
-        return DirectCopy(hdfs, copy, self.found, self.limit, streams).write()
+    def write(self, hdfs: WebHdfs, copy: Copy, streams: Streams, rules: Rules) -> Whole:
+        """Write the text of a log to the part of the try that runs; see `DirectCopy.write`.
+
+        Args:
+            rules: for the lines that may tell why the job failed.
+        """
+        redaction, scanner = Redaction(self.secrets) if self.secrets else None, Scanner(rules)
+        return DirectCopy(hdfs, copy, self.found, self.limit, streams, scanner, redaction).write()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +59,7 @@ class Chooser:
         strategy: the setting `copying.strategy`.
         direct_limit: bytes of aggregated files; what is longer, a workflow copies.
         retention: after which the cluster deletes aggregated logs.
+        secrets: what is hidden in logs that are copied directly; None: nothing.
     """
 
     def __init__(
@@ -57,10 +68,11 @@ class Chooser:
         strategy: Strategy,
         direct_limit: int,
         retention: timedelta,
+        secrets: Secrets | None,
         clock: Callable[[], datetime],
     ) -> None:
         self._finder, self._strategy, self._limit = finder, strategy, direct_limit
-        self._retention, self._clock = retention, clock
+        self._retention, self._secrets, self._clock = retention, secrets, clock
 
     @property
     def may_use_workflow(self) -> bool:
@@ -83,7 +95,7 @@ class Chooser:
         if obstacle := self._obstacle(found):
             return ByWorkflow(obstacle, ready.owner)
         why = f"{found.length} bytes in {len(found.files)} files can be read directly"
-        return Directly(why, found, self._limit)
+        return Directly(why, found, self._limit, self._secrets)
 
     def _why_lost(self, copy: Copy, found: Found, ready: Ready) -> str | None:
         """Say why there is no log, if that is certain where none was found."""

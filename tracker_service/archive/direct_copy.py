@@ -13,6 +13,8 @@ from tracker_service.archive.ifile import CHECKSUM_BYTES, valid_end
 from tracker_service.archive.node_file import Log, NodeFile
 from tracker_service.archive.node_logs import logs_of
 from tracker_service.archive.publishing import part_path
+from tracker_service.archive.redaction import Redaction
+from tracker_service.archive.scan import Scanner
 from tracker_service.archive.streams import Streams
 from tracker_service.archive.tally import Tally
 from tracker_service.archive.text import as_text
@@ -35,6 +37,8 @@ class DirectCopy:
     found: Found
     limit: int  #: bytes of the aggregated files
     streams: Streams  #: tell when to break off
+    scanner: Scanner  #: looks for the cause, after the secrets are hidden
+    redaction: Redaction | None  #: hides secrets, where it is on
     tally: Tally = field(default_factory=Tally)
     _received: int = 0  #: bytes of the aggregated files
     _containers: set[str] = field(default_factory=set)
@@ -54,7 +58,9 @@ class DirectCopy:
         """
         self.hdfs.make_directory(self.copy.directory)
         try:
-            self.hdfs.write_pieces(part_path(self.copy), self.tally.of(self._text()))
+            self.hdfs.write_pieces(
+                part_path(self.copy), self.tally.of(self.scanner.of(self._text()))
+            )
         except GatewayUnavailable as error:
             if not self._received:
                 raise
@@ -107,7 +113,14 @@ class DirectCopy:
             if len(self._containers) < _MOST_NOTED:
                 self._containers.add(log.container)
             self._logs += 1
-            yield replace(log, content=self._measured(log))
+            yield replace(log, content=self._to_be_written(log))
+
+    def _to_be_written(self, log: Log) -> Iterator[bytes]:
+        """Yield a log's content as it is written; its length is announced as YARN has it."""
+        content = self._measured(log)
+        if self.redaction:
+            content = self.redaction.of(content)
+        return content
 
     def _measured(self, log: Log) -> Iterator[bytes]:
         """Yield a log's content, and note if less was there than announced."""
@@ -125,5 +138,7 @@ class DirectCopy:
             containers=len(self._containers),
             logs=self._logs,
             sources=tuple(f"{self.found.directory}/{file.name}" for file in self.found.files),
+            redacted=dict(self.redaction.counts) if self.redaction else None,
             gaps=(*([self.copy.gap] if self.copy.gap else []), *self._shortened),
+            findings=self.scanner.findings.as_json(),
         )

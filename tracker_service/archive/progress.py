@@ -123,6 +123,7 @@ class Progress:
             job=started.job,
             path=started.path,
             gap=started.gap,
+            diagnostics=started.diagnostics,
             part=None,
             started_at=started.started_at,
             log_at=started.log_at,
@@ -213,7 +214,14 @@ class Progress:
         self, copy: Copy, lease: Lease, reason: str, status: CopyStatus = CopyStatus.FAILED
     ) -> None:
         """Note that there will be no copy, and why."""
-        self._change(copy, lease, status=status, reason=reason, ended_at=self._clock())
+        self._change(
+            copy,
+            lease,
+            status=status,
+            reason=reason,
+            diagnostics=copy.diagnostics,
+            ended_at=self._clock(),
+        )
         log.warning(
             "copy_given_up", job=copy.job_id, copy=copy.id, status=str(status), reason=reason
         )

@@ -1,4 +1,4 @@
-"""Give saved logs back as one stream, each missing one with its reason."""
+"""Open saved logs: one of them, or all as one stream, each missing one with its reason."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain
 
+from tracker_service.archive.saved_log import SavedLog
 from tracker_service.domain.applications import short
 from tracker_service.domain.tasks import Copy
 from tracker_service.errors import (
@@ -60,6 +61,37 @@ def open_logs(hdfs: WebHdfs, copies: Sequence[Copy]) -> Logs:
     return Logs(length, pieces)
 
 
+def open_log(hdfs: WebHdfs, copy: Copy) -> SavedLog:
+    """Open the saved log of one application with the rights of the reader.
+
+    Raises:
+        LogNotSaved: there is none; says why.
+        AccessDenied: the reader may not look there; whether it may be read shows the first piece.
+        GatewayUnavailable: HDFS does not answer.
+    """
+    if not copy.saved_at:
+        raise LogNotSaved(f"{_missing(copy)}{_not_saved(copy)}")
+    try:
+        status = hdfs.status(copy.path)
+    except PathNotFound:
+        raise LogNotSaved(f"{_missing(copy)}{_gone(copy)}") from None
+    written = copy.sha256 or f"{copy.saved_at.timestamp():.3f}"
+    version = f"{written[:32]}-{status.modified_ms:x}-{status.length:x}"
+    return SavedLog(hdfs, copy.path, status.length, version)
+
+
+def _missing(copy: Copy) -> str:
+    return f"No log of application {short(copy.application)}: "
+
+
+def _not_saved(copy: Copy) -> str:
+    return f"{copy.status}: {copy.reason}"
+
+
+def _gone(copy: Copy) -> str:
+    return f"{copy.path} was saved and is no longer there"
+
+
 def _stream(
     hdfs: WebHdfs, opened: Sequence[_Opened], waiting: Iterable[Copy]
 ) -> Generator[bytes, None, None]:
@@ -90,10 +122,9 @@ def _open(hdfs: WebHdfs, copy: Copy) -> _Opened:
     try:
         if copy.saved_at:  # also while a fresh copy is being made
             return _Opened(hdfs.read(copy.path))
-        reason = f"{copy.status}: {copy.reason}"
+        reason = _not_saved(copy)
     except PathNotFound:
-        reason = f"{copy.path} was saved and is no longer there"
+        reason = _gone(copy)
     except (AccessDenied, RequestRefused, GatewayUnavailable) as error:
         reason, denied = str(error), error
-    missing = f"No log of application {short(copy.application)}: {reason}"
-    return _Opened(None, missing, denied)
+    return _Opened(None, _missing(copy) + reason, denied)

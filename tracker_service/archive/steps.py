@@ -11,10 +11,12 @@ import structlog
 
 from tracker_service.archive import workflow_copy
 from tracker_service.archive.aggregation import Aggregation, Ready
+from tracker_service.archive.cause_rules import Rules
 from tracker_service.archive.choice import ByWorkflow, Chooser, Directly
 from tracker_service.archive.earlier_runs import EarlierRuns
 from tracker_service.archive.progress import LOOK, Progress
 from tracker_service.archive.publishing import part_path, publish, remove_parts
+from tracker_service.archive.scan import Scanner
 from tracker_service.archive.streams import Streams
 from tracker_service.archive.tally import Tally
 from tracker_service.archive.workflow_watch import WorkflowWatch
@@ -66,11 +68,12 @@ class Steps:
         progress: Progress,
         workflows: WorkflowWatch,
         streams: Streams,
+        rules: Rules,
         clock: Callable[[], datetime],
     ) -> None:
         self._aggregation, self._chooser, self._progress = aggregation, chooser, progress
         self._workflows, self._streams, self._clock = workflows, streams, clock
-        self._earlier_runs = EarlierRuns(store)
+        self._earlier_runs, self._rules = EarlierRuns(store), rules
 
     def goes_on(self, copy: Copy, stands: Mapping[str, JobStatus]) -> bool:
         """Tell whether a copy needs nothing but time."""
@@ -100,6 +103,7 @@ class Steps:
         if not is_by_workflow and (full := self._streams.what_is_full):
             raise Full(Strategy.DIRECT, full)
         log_state = self._aggregation.look(access, copy)
+        copy = replace(copy, diagnostics=log_state.diagnostics or copy.diagnostics)
         if isinstance(log_state, Ready):
             log_at = log_state.finished_at or copy.log_at
             path = self._earlier_runs.place_of(copy)
@@ -138,7 +142,7 @@ class Steps:
 
     def _start_directly(self, copy: Copy, lease: Lease, way: Directly) -> Next:
         def copy_directly(access: ClusterAccess, copy: Copy, lease: Lease) -> None:
-            whole = way.write(access.hdfs, copy, self._streams)
+            whole = way.write(access.hdfs, copy, self._streams, self._rules)
             self._publish(access, copy, lease, whole)
 
         started = self._progress.start_directly(copy, lease, way.why)
@@ -178,13 +182,13 @@ class Steps:
         checksum away and not the log.
         """
         contents = Contents(gaps=(copy.gap,) if copy.gap else ())
-        file, tally = hdfs.read(part_path(copy)), Tally()
+        file, tally, scanner = hdfs.read(part_path(copy)), Tally(), Scanner(self._rules)
         if file.length == 0:
             file.pieces.close()
             raise RequestRefused("the copy workflow wrote an empty file")
         try:
             with closing(file.pieces):
-                for _ in tally.of(file.pieces):
+                for _ in tally.of(scanner.of(file.pieces)):
                     if self._streams.is_stopping:
                         raise LeaseLost("this worker stops")
         except GatewayUnavailable as error:
@@ -192,7 +196,8 @@ class Steps:
                 raise
             log.warning("copy_not_read_back", job=copy.job_id, copy=copy.id, reason=str(error))
             return Whole(file.length, None, contents)
-        return Whole(tally.length, tally.sha256, contents)
+        found = replace(contents, findings=scanner.findings.as_json())
+        return Whole(tally.length, tally.sha256, found)
 
     def _publish(self, access: ClusterAccess, copy: Copy, lease: Lease, whole: Whole) -> None:
         self._earlier_runs.put_away(access.hdfs, copy, lease)

@@ -20,10 +20,13 @@ _MONTHS = (
 )
 
 
-def as_text(file_name: str, logs: Iterable[Log]) -> Iterator[bytes]:
+def as_text(file_name: str, logs: Iterable[Log], kind: str = "AGGREGATED") -> Iterator[bytes]:
     """Yield the text for the logs of one node's file, in pieces of 64 KiB or more but the last.
 
     The bytes of the logs are unchanged; times are those of UTC.
+
+    Args:
+        kind: what YARN calls logs that come from there.
 
     Raises:
         LogFileBroken: as `logs` does, after all text before the damage.
@@ -32,7 +35,7 @@ def as_text(file_name: str, logs: Iterable[Log]) -> Iterator[bytes]:
     held: list[bytes] = []
     size = 0
     try:
-        for part in _parts(file_name, logs):
+        for part in _parts(file_name, logs, kind):
             held.append(part)
             size += len(part)
             if size >= _LEAST_BYTES:
@@ -46,17 +49,17 @@ def as_text(file_name: str, logs: Iterable[Log]) -> Iterator[bytes]:
         yield b"".join(held)
 
 
-def _parts(file_name: str, logs: Iterable[Log]) -> Iterator[bytes]:
+def _parts(file_name: str, logs: Iterable[Log], kind: str) -> Iterator[bytes]:
     for log in logs:
-        yield _head(file_name, log)
+        yield _head(file_name, log, kind)
         yield from log.content
         yield _foot(log.name)
 
 
-def _head(file_name: str, log: Log) -> bytes:
+def _head(file_name: str, log: Log, kind: str) -> bytes:
     title = f"Container: {log.container} on {file_name}"
     return _bytes(
-        f"{title}\nLogAggregationType: AGGREGATED\n{'=' * _width(title)}\n"
+        f"{title}\nLogAggregationType: {kind}\n{'=' * _width(title)}\n"
         f"LogType:{log.name}\nLogLastModifiedTime:{_time(log.modified_at)}\n"
         f"LogLength:{'unknown' if log.length is None else log.length}\nLogContents:\n"
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from tracker_service.cli import jobs, saved, service
+from tracker_service.cli import jobs, logs, saved, service, why
 from tracker_service.cli.checks import doctor
 from tracker_service.cli.completion import completion
 from tracker_service.cli.tokens import notify_token
@@ -41,6 +41,8 @@ def main(context: click.Context, config: Path | None) -> None:
 for _command in (
     *service.COMMANDS,
     *jobs.COMMANDS,
+    *why.COMMANDS,
+    *logs.COMMANDS,
     *saved.COMMANDS,
     notify_token,
     doctor,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -112,29 +111,6 @@ def status(tracker: TrackerClient, job_id: str, refresh: bool, output: str) -> N
         tables.show_json(job.raw)
     else:
         click.echo(tables.job(job))
-
-
-@click.command()
-@click.argument("job_id", metavar="ID")
-@click.argument("application", required=False, metavar="[APPLICATION]")
-@with_tracker
-def logs(tracker: TrackerClient, job_id: str, application: str | None) -> None:
-    """Print the saved logs of a job, or of one of its applications.
-
-    \b
-    Example:
-      tracker logs 0000042-261122041514971-oozie-prod-W | grep -A20 Traceback
-      tracker logs 0000042-261122041514971-oozie-prod-W application_1529519049029_0001
-    """
-    pieces = tracker.logs(job_id, application)
-    try:
-        for piece in pieces:
-            sys.stdout.buffer.write(piece)
-        sys.stdout.buffer.flush()
-    except BrokenPipeError:  # `head` has read what it wants
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    finally:
-        pieces.close()
 
 
 @click.command("copy-logs")
@@ -298,4 +274,4 @@ def _piped() -> list[str]:
     return found
 
 
-COMMANDS: tuple[click.Command, ...] = (track, untrack, status, logs, copy_logs, list_jobs)
+COMMANDS: tuple[click.Command, ...] = (track, untrack, status, copy_logs, list_jobs)

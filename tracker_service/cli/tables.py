@@ -51,6 +51,7 @@ def job(told: Job) -> str:
         ("tracked", "yes" if told.is_tracked else f"no: tracker track {told.id}"),
         ("reason", told.reason),
         ("logs", told.logs),
+        ("why", told.cause.summary if told.cause else None),
     ]
     lines = [f"{told.id} is {plain(told.status)}"]
     lines += [f"  {name:8} {plain(value)}" for name, value in facts if value]

@@ -10,16 +10,21 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 from urllib.parse import quote, urlsplit
 
 from tracker_service.client import answers
 from tracker_service.client.answers import (
     Answered,
     CopyProgress,
+    Evidence,
+    Family,
     Job,
     JobAction,
+    JobCause,
+    JsonObject,
     LogCopy,
     NewNotifyToken,
     NotifyToken,
@@ -27,22 +32,29 @@ from tracker_service.client.answers import (
     OozieJobs,
 )
 from tracker_service.client.connection import Connection, Timeouts, TrackerClientError
+from tracker_service.client.reading import Reading
 
 __all__ = [
     "Answered",
     "CopyProgress",
+    "Evidence",
+    "Family",
     "Job",
     "JobAction",
+    "JobCause",
     "LogCopy",
     "NewNotifyToken",
     "NotifyToken",
     "OozieJob",
     "OozieJobs",
+    "Reading",
     "Timeouts",
     "TrackerClient",
     "TrackerClientError",
 ]
 
+
+_Told = TypeVar("_Told")
 
 _LONGEST_READ_S = 3600.0  #: until a log is read back: some are many gigabytes long
 
@@ -121,16 +133,48 @@ class TrackerClient:
             user: another user's, or `*` for everybody's; for admins.
             limit: jobs on one page.
         """
-        path = "jobs/tracking"
-        query: Any = {"status": list(status), "user": user, "limit": limit}
+        query = {"status": list(status), "user": user, "limit": limit}
+        return self._pages("jobs/tracking", query, answers.job)
+
+    def _pages(
+        self,
+        path: str,
+        query: Any,  # noqa: ANN401
+        understand: Callable[[JsonObject], _Told],
+    ) -> Iterator[_Told]:
+        """Yield what is listed, page after page."""
         while query:
             answer = self._connection.ask("GET", path, params=query)
             page = self._connection.body(answer, list)
             with _understood(path):
-                found = [answers.job(told) for told in page]
+                found = [understand(told) for told in page]
             yield from found
             # Only the query of the link is used: credentials go nowhere else, whatever it says.
             query = urlsplit(answer.links.get("next", {}).get("url", "")).query
+
+    def cause(self, job_id: str) -> JobCause:
+        """Return why a job failed, as far as its logs and the cluster tell.
+
+        Raises:
+            TrackerClientError: 404 if it has not failed, or nothing tells why.
+        """
+        path = f"job/{_segment(job_id)}/cause"
+        told = self._json("GET", path, dict)
+        with _understood(path):
+            return answers.cause(told)
+
+    def failures(
+        self, since: datetime | None = None, category: str | None = None, limit: int | None = None
+    ) -> Iterator[Family]:
+        """Yield what failed alike, the family that failed last first, page after page.
+
+        Args:
+            since: failures before do not count; without it: those of the last week.
+            limit: families on one page.
+        """
+        told = since.astimezone(UTC).isoformat() if since else None
+        query = {"since": told, "category": category, "limit": limit}
+        return self._pages("failures", query, answers.family)
 
     def jobs(
         self, *, offset: int = 1, length: int = 50, filter: str = "", jobtype: str = "wf"
@@ -193,8 +237,13 @@ class TrackerClient:
         with _understood(path):
             return list(told["removed"])
 
-    def logs(self, job_id: str, application: str | None = None) -> Generator[bytes, None, None]:
+    def logs(
+        self, job_id: str, application: str | None = None, reading: Reading | None = None
+    ) -> Generator[bytes, None, None]:
         """Open the saved logs of a job, or of one of its applications, and return their bytes.
+
+        Args:
+            reading: what of an application's log; without it: all.
 
         Raises:
             TrackerClientError: before the first piece if there is no log (404, with the reason);
@@ -203,7 +252,11 @@ class TrackerClient:
         path = f"job/{_segment(job_id)}/logs"
         if application is not None:
             path += f"/{_segment(application)}"
-        pieces = self._connection.pieces(self._connection.ask("GET", path, stream=True))
+        params = reading.params() if reading else None
+        # Packing would take longer than the way to a service nearby.
+        as_it_is = {"Accept-Encoding": "identity"}
+        answer = self._connection.ask("GET", path, stream=True, params=params, headers=as_it_is)
+        pieces = self._connection.pieces(answer)
         next(pieces)
         return pieces
 

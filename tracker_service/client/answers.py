@@ -55,6 +55,56 @@ class JobAction:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """A line that proves why a job failed, and where it stands."""
+
+    source: str  #: log, oozie or yarn
+    text: str
+    action: str | None = None
+    application: str | None = None  #: without `application_`
+    container: str | None = None
+    file: str | None = None
+    line: int | None = None  #: in that file, from 1
+    offset: int | None = None  #: of its first byte in the saved log
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobCause:
+    """Why a run of a job failed."""
+
+    id: str  #: of the job
+    run: int
+    category: str  #: memory, missing-input, permission …
+    summary: str  #: one sentence
+    hint: str  #: what you can do
+    retryable: str  #: yes, no or unknown
+    confidence: float  #: from 0 to 1
+    fingerprint: str  #: the same for failures of one family
+    action: str | None = None  #: that failed
+    error: str | None = None
+    exit_code: int | None = None
+    evidence: tuple[Evidence, ...] = ()  #: the first proves it best
+    is_complete: bool = True  #: False while logs are still to come, or if some were not readable
+    other_jobs: int = 0  #: with the same failure, of those that you may see
+    raw: JsonObject = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Family:
+    """Failures with the same cause, of those that you may see."""
+
+    fingerprint: str
+    category: str
+    summary: str
+    count: int  #: jobs
+    first_seen: str  #: RFC 3339
+    last_seen: str
+    jobs: tuple[str, ...] = ()  #: the newest first; of a large family not all
+    users: tuple[str, ...] = ()
+    raw: JsonObject = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """A job as the service tells it to its caller; the list of tracked jobs has fewer facts."""
 
@@ -70,6 +120,7 @@ class Job:
     applications: tuple[str, ...] = ()
     copies: tuple[LogCopy, ...] = ()
     logs: str | None = None  #: saved, at risk until …, partly lost, lost; None: none is wanted
+    cause: JobCause | None = None  #: why it failed, where something tells
     actions: tuple[JobAction, ...] = ()
     raw: JsonObject = field(repr=False, compare=False)  #: the answer as it came
 
@@ -177,6 +228,55 @@ def _action(told: JsonObject) -> JobAction:
     )
 
 
+def cause(told: JsonObject) -> JobCause:
+    """Return why a job failed."""
+    return JobCause(
+        id=told["id"],
+        run=told["run"],
+        category=told["category"],
+        summary=told["summary"],
+        hint=told["hint"],
+        retryable=told["retryable"],
+        confidence=float(told["confidence"]),
+        fingerprint=told["fingerprint"],
+        action=told["action"],
+        error=told["error"],
+        exit_code=told["exit-code"],
+        evidence=tuple(_evidence(each) for each in told["evidence"]),
+        is_complete=told["complete"],
+        other_jobs=told["also-hit"]["jobs"] if told["also-hit"] else 0,
+        raw=told,
+    )
+
+
+def _evidence(told: JsonObject) -> Evidence:
+    return Evidence(
+        source=told["source"],
+        text=told["text"],
+        action=told["action"],
+        application=told["application"],
+        container=told["container"],
+        file=told["file"],
+        line=told["line"],
+        offset=told["offset"],
+    )
+
+
+def family(told: JsonObject) -> Family:
+    """Return failures with the same cause."""
+    return Family(
+        fingerprint=told["fingerprint"],
+        category=told["category"],
+        summary=told["summary"],
+        count=told["count"],
+        first_seen=told["first-seen"],
+        last_seen=told["last-seen"],
+        jobs=tuple(told["jobs"]),
+        users=tuple(told["users"]),
+        raw=told,
+    )
+
+
 def job(told: JsonObject) -> Job:
     """Return a job, told at length or in a list."""
     copies = told.get("log-jobs", told.get("applications", {}))
@@ -193,6 +293,7 @@ def job(told: JsonObject) -> Job:
         applications=tuple(told.get("application-ids", ())),
         copies=_copies(copies),
         logs=told.get("logs"),
+        cause=cause(told["cause"]) if told.get("cause") else None,
         actions=tuple(_action(each) for each in told.get("actions", ())),
         raw=told,
     )

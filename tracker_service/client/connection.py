@@ -91,7 +91,7 @@ class Connection:
             path: below `/api/`.
             is_repeatable: whether twice is as good as once.
             read_s: how long to wait for the answer, where that is longer than usual.
-            more: what `requests` takes: `params`, `json`.
+            more: what `requests` takes: `params`, `json`, `headers`.
         """
         tries_left = _TRIES if is_repeatable else 1
         how = self._how | ({"timeout": (self._timeouts.connect_s, read_s)} if read_s else {})

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 from tracker_service.domain.applications import ApplicationId
 from tracker_service.domain.jobs import JobId, JobStatus
@@ -110,8 +110,11 @@ class Contents:
 
     containers: int | None = None  #: None where nobody counted them
     logs: int | None = None  #: log files of containers
+    #: how many secrets were hidden, by the names of their patterns; None where nobody looked
+    redacted: Mapping[str, int] | None = None
     sources: tuple[str, ...] = ()  #: paths of the aggregated files
     gaps: tuple[str, ...] = ()  #: what is known to be missing; without any the log is complete
+    findings: Any = None  #: JSON: lines that may tell why the job failed; None where nobody looked
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +155,7 @@ class Copy:
     contents: Contents | None = None  #: of the saved log
     gap: str | None = None  #: what will be missing in what the running try writes
     part: Whole | None = None  #: what the running try has written, once that is whole
+    diagnostics: str | None = None  #: what YARN says of the application
 
     @property
     def directory(self) -> str:

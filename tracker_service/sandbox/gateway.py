@@ -25,6 +25,7 @@ from tracker_service.sandbox.answers import (
     uri_too_long,
 )
 from tracker_service.sandbox.cluster import USERS, Cluster
+from tracker_service.sandbox.node_pages import NodePages
 from tracker_service.sandbox.oozie import Oozie
 from tracker_service.sandbox.webhdfs import WebHdfs
 from tracker_service.sandbox.yarn import JobHistory, ResourceManager
@@ -67,6 +68,8 @@ class Gateway:
         self.latency_s = latency_s
         #: Services that cannot be reached: any of jobhistory, oozie, resourcemanager, webhdfs.
         self.down: set[str] = set()
+        #: Services that the topology lacks: any of jobhistory, oozie, resourcemanager, yarn.
+        self.lacking: set[str] = set()
         #: The last requests, oldest first.
         self.requests: deque[SeenRequest] = deque(maxlen=_MAX_REMEMBERED)
         self._sessions: OrderedDict[str, str] = OrderedDict()
@@ -78,6 +81,7 @@ class Gateway:
             "/oozie": Oozie(cluster, TOPOLOGY_PATH).answer,
             "/resourcemanager": ResourceManager(cluster).answer,
             "/jobhistory": JobHistory().answer,
+            "/yarn": NodePages(cluster).answer,
         }
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -118,7 +122,7 @@ class Gateway:
         return self._served(request, prefix, path, user)
 
     def _served(self, request: Request, prefix: str, path: str, user: str) -> Response:
-        if not prefix:
+        if not prefix or _service_name(prefix) in self.lacking:
             return empty_answer(404)
         if _service_name(prefix).split("/")[0] in self.down:
             return backend_away(request.path)

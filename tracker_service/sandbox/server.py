@@ -108,6 +108,11 @@ class SandboxServer:
         """The services that cannot be reached: add or remove oozie, webhdfs, resourcemanager."""
         return self.gateway.down
 
+    @property
+    def lacking(self) -> set[str]:
+        """The services that the topology does not have, such as yarn."""
+        return self.gateway.lacking
+
     def __enter__(self) -> Self:
         self._thread.start()
         self._notifier.start()

@@ -9,6 +9,7 @@ from werkzeug.wrappers import Request, Response
 from tracker_service.sandbox.answers import error_page, json_answer
 from tracker_service.sandbox.cluster import Cluster
 from tracker_service.sandbox.jobs import STARTED_MS, Application
+from tracker_service.sandbox.node_pages import HTTP_ADDRESS, NODE, container_of, log_url
 
 _STATES = ("NEW", "NEW_SAVING", "SUBMITTED", "ACCEPTED", "RUNNING", "FINISHED", "FAILED", "KILLED")
 _HADOOP = {
@@ -37,6 +38,8 @@ class ResourceManager:
                 return self._applications(request)
             case ["v1", "cluster", "apps", application_id]:
                 return self._application(application_id)
+            case ["v1", "cluster", "apps", application_id, "appattempts", *below]:
+                return self._attempts(request, application_id, below)
             case ["v1", "cluster", "apps", application_id, "state"]:
                 return self._application(application_id, only_state=True)
             case ["v1", "cluster"] | ["v1", "cluster", "info"]:
@@ -66,6 +69,20 @@ class ResourceManager:
                 return json_answer({"state": application.states(now)[0]})
             return json_answer({"app": described(application, now)})
 
+    def _attempts(self, request: Request, application_id: str, below: list[str]) -> Response:
+        """Answer for the one attempt of an application, and for its one container."""
+        with self._cluster.settled() as now:
+            application = self._cluster.applications.get(application_id)
+            if application is None or not application.has_launched(now):
+                return self._application(application_id)
+            attempt = _attempt(application, now)
+            if not below:
+                return json_answer({"appAttempts": {"appAttempt": [attempt]}})
+            if below != [attempt["appAttemptId"], "containers"]:
+                return error_page(404, request.path, "Not Found")
+            ended = application.has_ended(now)
+            return json_answer({} if ended else {"container": _container(application, now)})
+
     def _applications(self, request: Request) -> Response:
         states = _words(request, "states") | _words(request, "state")
         if unknown := states - set(_STATES):
@@ -92,6 +109,40 @@ class JobHistory:
         if path.strip("/") in ("ws/v1/history", "ws/v1/history/info"):
             return json_answer({"historyInfo": {"startedOn": STARTED_MS, **_HADOOP}})
         return error_page(404, request.path, "Not Found")
+
+
+def _attempt(application: Application, now: float) -> dict[str, object]:
+    return {
+        "id": 1,
+        "startTime": _ms(application.launches_at),
+        "finishedTime": _ms(application.ends_at) if application.has_ended(now) else 0,
+        "containerId": container_of(application),
+        "nodeHttpAddress": "",
+        "nodeId": "",
+        "logsLink": log_url(application),
+        "blacklistedNodes": "",
+        "nodesBlacklistedBySystem": "",
+        "appAttemptId": f"appattempt_{application.number}_000001",
+        "exportPorts": "null",
+    }
+
+
+def _container(application: Application, now: float) -> dict[str, object]:
+    return {
+        "containerId": container_of(application),
+        "allocatedMB": "512",
+        "allocatedVCores": "1",
+        "assignedNodeId": NODE,
+        "priority": "0",
+        "startedTime": str(_ms(application.launches_at)),
+        "finishedTime": "0",
+        "elapsedTime": str(_ms(now - application.launches_at)),
+        "logUrl": log_url(application),
+        "containerExitStatus": "0",
+        "containerState": "RUNNING",
+        "nodeHttpAddress": f"http://{HTTP_ADDRESS}",
+        "nodeId": NODE,
+    }
 
 
 def _cluster_info() -> dict[str, object]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tracker_service.sources.gateway import BasicCredential, Gateway
+from tracker_service.sources.nodes import Nodes
 from tracker_service.sources.oozie import Oozie
 from tracker_service.sources.webhdfs import WebHdfs
 from tracker_service.sources.yarn import Yarn
@@ -15,4 +16,5 @@ class ClusterAccess:
         session = gateway.session(credential)
         self.oozie = Oozie(session, ids_per_request)
         self.yarn = Yarn(session)
+        self.nodes = Nodes(session)
         self.hdfs = WebHdfs(session)

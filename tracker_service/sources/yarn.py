@@ -9,12 +9,15 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Any
 
 from tracker_service.domain.applications import ApplicationId, application_id
 from tracker_service.errors import ApplicationNotFound
 from tracker_service.sources.gateway import GatewaySession
+from tracker_service.sources.nodes import RunningContainer, running_container
 
 _TAGS_PER_REQUEST = 100  #: 41 bytes each of the 8 KB that Knox takes as a request line
+_DIAGNOSTICS = 16 * 1024  #: characters that are kept; YARN itself keeps 64 KB
 
 
 class LogAggregation(StrEnum):
@@ -43,6 +46,7 @@ class ApplicationReport:
     state: str
     log_aggregation: LogAggregation
     finished_at: datetime | None = None
+    diagnostics: str | None = None  #: why it ended, as YARN tells; at most 16 Ki characters
 
     @property
     def has_ended(self) -> bool:
@@ -74,7 +78,40 @@ class Yarn:
             state=str(app.get("state") or ""),
             log_aggregation=_aggregation(app.get("logAggregationStatus")),
             finished_at=_instant(app.get("finishedTime")),
+            diagnostics=_diagnostics(app.get("diagnostics")),
         )
+
+    def running_containers(self, application: ApplicationId) -> Iterator[RunningContainer]:
+        """Yield the containers of an application that run now; what YARN knows no more has none.
+
+        Raises:
+            RouteClosed: the gateway hides where they run.
+            GatewayUnavailable, CredentialsRefused, AccessDenied: nothing is known.
+        """
+        path = f"resourcemanager/v1/cluster/apps/{application}/appattempts"
+        for attempt in self._listed(path, "appAttempts", "appAttempt"):
+            if attempt.get("finishedTime"):
+                continue
+            below = f"{path}/{attempt.get('appAttemptId')}/containers"
+            for container in self._listed(below, "containers", "container"):
+                if container.get("containerState") in (None, "RUNNING"):
+                    yield running_container(
+                        str(container.get("containerId")),
+                        str(container.get("assignedNodeId") or ""),
+                        str(container.get("logUrl") or ""),
+                    )
+
+    def _listed(self, path: str, outer: str, inner: str) -> list[dict[str, Any]]:
+        """Ask for a list; YARN writes one of a single item as that item, and leaves out empty ones.
+
+        In some releases the outer name is left out too.
+        """
+        answer = self._session.ask("GET", path)
+        if answer.status == 404:
+            return []
+        told = answer.json()
+        found = (told.get(outer) or told).get(inner) or []
+        return [found] if isinstance(found, dict) else list(found)
 
     def tagged(self, tags: Collection[str]) -> list[tuple[ApplicationId, str]]:
         """Return the applications that carry any of these tags, with the tag, oldest first."""
@@ -99,6 +136,12 @@ def _instant(milliseconds: object) -> datetime | None:
     if not isinstance(milliseconds, int) or milliseconds <= 0:
         return None
     return datetime.fromtimestamp(milliseconds / 1000, UTC)
+
+
+def _diagnostics(told: object) -> str | None:
+    """Return a text without what a database does not take: it may quote whatever a job wrote."""
+    text = str(told or "")[:_DIAGNOSTICS].encode("utf-8", "replace").decode().replace("\0", "?")
+    return text.strip() or None
 
 
 def _aggregation(word: object) -> LogAggregation:

@@ -56,6 +56,7 @@ def copy_of(row: Row[Any]) -> Copy:
         contents=_contents(row.contents),
         gap=row.gap,
         part=_part(row.part),
+        diagnostics=row.diagnostics,
     )
 
 

@@ -245,6 +245,16 @@ def action_values(action: Action) -> dict[str, Any]:
     }
 
 
+def action_of(values: Mapping[str, Any]) -> Action:
+    """Return the action with the fields that `action_values` gives."""
+    times = {
+        name: datetime.fromisoformat(values[name])
+        for name in ("started_at", "ended_at")
+        if values.get(name)
+    }
+    return Action(**{**values, **times})
+
+
 def actions_of(connection: Connection, key: int) -> list[dict[str, Any]]:
     """Return a job's actions as they were last seen: the fields of `Action`, times as text."""
     return connection.scalar(select(jobs.c.actions).where(jobs.c.id == key)) or []
@@ -263,12 +273,10 @@ def applications_of(
     return found
 
 
-def statuses_of_runs(connection: Connection, job_id: JobId) -> dict[int, JobStatus]:
-    """Return the state of each run of a job."""
-    rows = connection.execute(
-        select(jobs.c.run, jobs.c.status).where(jobs.c.kind == OOZIE, jobs.c.external_id == job_id)
-    )
-    return {row.run: JobStatus(row.status) for row in rows}
+def runs_of(connection: Connection, job_id: JobId) -> dict[int, KeptJob]:
+    """Return each run of a job that is known."""
+    rows = connection.execute(_RUNS, {"ids": [job_id]})
+    return {kept.run: kept for kept in map(kept_job, rows)}
 
 
 def history(connection: Connection, key: int) -> list[StateChange]:

@@ -172,6 +172,7 @@ copies = Table(
     Column("contents", JSON),  # what is in the saved log and where it came from
     Column("gap", _Text),  # what will be missing in what the running try writes
     Column("part", JSON),  # length, checksum and contents of what the running try has written
+    Column("diagnostics", _Text),  # what YARN says of the application, when its log was complete
     Column("created_at", Instant, nullable=False),
     Column("started_at", Instant),
     Column("saved_at", Instant),  # since when a whole log lies at the path, maybe of an earlier try
@@ -180,6 +181,24 @@ copies = Table(
     Index(None, "status", "due_at"),
     Index(None, "status", "log_at"),
     Index(None, "job"),
+)
+
+causes = Table(
+    "causes",
+    metadata,
+    _key(),
+    _reference("task_id", "tasks.id"),
+    _reference("job_id", "jobs.id"),  # the run that failed; its task may follow a later one
+    Column("fingerprint", String(64), nullable=False),  # equal for failures of one family
+    Column("category", String(32), nullable=False),
+    Column("summary", _Text, nullable=False),
+    Column("card", JSON, nullable=False),  # the whole cause
+    Column("failed_at", Instant, nullable=False),  # when the job ended, as far as known
+    Column("decided_at", Instant, nullable=False),
+    UniqueConstraint("task_id", "job_id"),
+    Index(None, "job_id"),
+    Index(None, "fingerprint", "failed_at"),
+    Index(None, "failed_at"),
 )
 
 credentials = Table(

@@ -11,6 +11,8 @@ from threading import Lock
 
 import structlog
 
+from tracker_service.domain.causes import Cause
+from tracker_service.domain.failures import Conclude
 from tracker_service.domain.jobs import JobDetails, JobStatus
 from tracker_service.domain.tasks import Copy, Lease, TaskState, TrackTask
 from tracker_service.errors import (
@@ -23,15 +25,16 @@ from tracker_service.errors import (
 from tracker_service.identities import Identities
 from tracker_service.sources.access import ClusterAccess
 from tracker_service.sources.webhdfs import WebHdfs
-from tracker_service.store import copies, jobs, jobsets, tasks
+from tracker_service.store import causes, copies, jobs, jobsets, tasks
 from tracker_service.store.engine import Connection, Store
 from tracker_service.tracking import outcome
 from tracker_service.tracking.children import ChildFollower, has_children
+from tracker_service.tracking.conclusion import Conclusion
 from tracker_service.tracking.explorer import Exploration, explore
 
 log = structlog.get_logger()
 
-ManifestWriter = Callable[[WebHdfs, JobStatus, Sequence[Copy], datetime], None]
+ManifestWriter = Callable[[WebHdfs, JobStatus, Sequence[Copy], Cause | None, datetime], None]
 
 _SETTLE_S = 5.0  #: after a job's end, until YARN has heard of the last application that it started
 _FIRST_PAUSE_S = 5.0  #: after trouble; twice as long after each further
@@ -63,9 +66,10 @@ class Completion:
         identities: Identities,
         executor: Executor,
         write_manifest: ManifestWriter,
+        conclude: Conclude,
         clock: Callable[[], datetime],
     ) -> None:
-        self._write_manifest = write_manifest
+        self._write_manifest, self._conclusion = write_manifest, Conclusion(conclude)
         self._store, self._identities = store, identities
         self._executor, self._clock = executor, clock
         self._children = ChildFollower(store, clock)
@@ -190,24 +194,27 @@ class Completion:
             trouble = str(error)
         if found and not found.is_complete:
             trouble = "part of the cluster could not be asked for applications"
-        not_told = self._tell_beside(access, item.task)
+        not_told = self._tell_beside(access, item.task, found)
         trouble = trouble or not_told
         self._act_on(item, found, gone, trouble)
         return trouble is None
 
-    def _tell_beside(self, access: ClusterAccess, task: TrackTask) -> str | None:
-        """Write the manifest beside the copies of each run once all have ended.
+    def _tell_beside(
+        self, access: ClusterAccess, task: TrackTask, found: Exploration | None
+    ) -> str | None:
+        """Conclude why each run failed once all its copies have ended, and write it beside them.
 
         Returns:
             what went wrong.
         """
         now = self._clock()
         with self._store.read() as connection:
-            untold = _untold(connection, task)
-            statuses = jobs.statuses_of_runs(connection, task.job_id)
+            untold = {run[0].run: run for run in _untold(connection, task)}
+            runs = jobs.runs_of(connection, task.job_id)
+            why = {n: self._conclusion.of_run(connection, task, runs[n], found) for n in untold}
         try:
-            for run in untold:
-                self._write_manifest(access.hdfs, statuses[run[0].run], run, now)
+            for number, run in untold.items():
+                self._write_manifest(access.hdfs, runs[number].status, run, why[number], now)
         except CredentialsRefused:
             raise
         except GatewayError as error:
@@ -216,6 +223,9 @@ class Completion:
             with self._store.begin() as connection:
                 jobsets.guard(connection, task.lease)
                 tasks.note_manifest(connection, task.id, now)
+                for number, cause in why.items():
+                    if cause:
+                        causes.keep(connection, task.id, runs[number].key, cause, now)
         return None
 
     def _explore(self, access: ClusterAccess, task: TrackTask) -> Exploration:
@@ -243,6 +253,7 @@ class Completion:
                 # A log that was saved just now is not in the manifest: the next search tells it.
                 is_told = not trouble and not _untold(connection, task)
                 if is_saved and is_last and (is_given_up or is_told):
+                    self._conclusion.keep_at_end(connection, task, found, now)
                     task = outcome.ended(connection, task, now, trouble or gone)
         self._note(item, task, trouble)
 

@@ -14,7 +14,7 @@ from tracker_service.domain.applications import (
     applications_of,
     yarn_tags,
 )
-from tracker_service.domain.jobs import JobDetails, JobId
+from tracker_service.domain.jobs import Action, JobDetails, JobId
 from tracker_service.errors import AccessDenied, GatewayUnavailable, JobNotFound, RequestRefused
 from tracker_service.sources.access import ClusterAccess
 from tracker_service.sources.oozie import Oozie
@@ -32,6 +32,12 @@ class Exploration:
     details: JobDetails
     applications: tuple[Application, ...]
     is_complete: bool  #: False if part of the cluster could not be asked
+    below: tuple[JobDetails, ...] = ()  #: its sub-workflows, as far as they could be asked for
+
+    @property
+    def actions(self) -> list[Action]:
+        """Return the actions of the job, then those of its sub-workflows."""
+        return [action for each in (self.details, *self.below) for action in each.actions]
 
 
 def explore(access: ClusterAccess, job_id: JobId, *, is_wanted: bool = False) -> Exploration:
@@ -57,7 +63,12 @@ def explore(access: ClusterAccess, job_id: JobId, *, is_wanted: bool = False) ->
         _never_recorded(access.yarn, family),
     ):
         is_complete &= _collect(found, job_id, search)
-    return Exploration(details=details, applications=tuple(found.values()), is_complete=is_complete)
+    return Exploration(
+        details=details,
+        applications=tuple(found.values()),
+        is_complete=is_complete,
+        below=tuple(below),
+    )
 
 
 def _is_worth_a_search(details: JobDetails) -> bool:

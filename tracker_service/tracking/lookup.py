@@ -32,6 +32,7 @@ class JobView:
     id: JobId
     owner: str  #: the user whose task and copies these are
     task_id: int | None = None
+    job_key: int | None = None  #: row of the job and run, of one that is tracked
     run: int
     status: JobStatus
     name: str | None
@@ -325,6 +326,7 @@ def _views(
         JobView(
             id=each.job.id,
             task_id=each.id,
+            job_key=each.job.key,
             owner=each.owner,
             run=each.job.run,
             status=each.job.status,

@@ -1,0 +1,85 @@
+"""Tell why jobs failed: `/api/job/<id>/cause` and `/api/failures`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from urllib.parse import urlencode
+
+from flask import Response, jsonify, request
+from flask_openapi3 import APIBlueprint
+
+from tracker_service.api import inputs, openapi
+from tracker_service.api.auth import current_caller, visible_owner
+from tracker_service.api.cause_answers import CauseAnswer, FamilyAnswer, FamilyAnswers
+from tracker_service.domain import card_text
+from tracker_service.domain.jobs import JobId
+from tracker_service.store.families import Family
+from tracker_service.tracking.causes import Causes
+
+_JSON, _TEXT = "application/json", "text/plain"
+
+
+def blueprint(causes: Causes, admins: Collection[str]) -> APIBlueprint:
+    """Return the calls that tell why jobs failed.
+
+    Args:
+        admins: the users who may see the failures of others.
+    """
+    bp = openapi.blueprint("failures", "Why jobs failed.", "/api")
+
+    @bp.get("/job/<job_id>/cause", responses=openapi.answers({200: _CAUSE}, 404))
+    def cause(path: inputs.JobPath) -> Response:
+        """Tell why a job failed, with the lines that prove it; as text with `Accept: text/plain`.
+
+        While its logs are still to come, that is told which is known so far: `complete` is false.
+        Other jobs with the same failure count as far as you may see them.
+        """
+        card = causes.of_job(current_caller(), JobId(path.job_id), visible_owner(admins))
+        return _as_asked(CauseAnswer.of(card))
+
+    @bp.get("/failures", responses=openapi.answers({200: FamilyAnswers}))
+    def failures(query: inputs.FailuresQuery) -> Response:
+        """List what failed alike, the family that failed last first.
+
+        Those of your own jobs count, for admins those of all. Without `since`: of the last week.
+        """
+        found = causes.families(
+            visible_owner(admins),
+            since=query.since,
+            category=query.category,
+            after=query.cursor,
+            limit=query.limit + 1,
+        )
+        page = found[: query.limit]
+        answer = jsonify([FamilyAnswer.of(each).model_dump(mode="json") for each in page])
+        if len(found) > len(page):
+            answer.headers["Link"] = f'<{_next_page(page[-1])}>; rel="next"'
+        return answer
+
+    return bp
+
+
+_CAUSE = {
+    "description": CauseAnswer.__doc__,
+    "content": {
+        _JSON: {"schema": {"$ref": f"#/components/schemas/{CauseAnswer.__name__}"}},
+        _TEXT: {"schema": {"type": "string"}},
+    },
+}
+
+
+def _as_asked(answer: CauseAnswer) -> Response:
+    """Return JSON, or the text for people if that is what the caller likes better."""
+    told = answer.model_dump(mode="json")
+    response = jsonify(told)
+    if request.accept_mimetypes.best_match([_JSON, _TEXT], _JSON) == _TEXT:
+        text = "\n".join(line.text for line in card_text.lines(told))
+        response = Response(f"{text}\n", content_type=f"{_TEXT}; charset=utf-8")
+    response.vary.add("Accept")
+    return response
+
+
+def _next_page(last: Family) -> str:
+    given = [(name, value) for name, value in request.args.items(multi=True) if name != "cursor"]
+    cursor = inputs.written_place(last.place)
+    return f"{request.base_url}?{urlencode([*given, ('cursor', cursor)])}"

@@ -1,0 +1,133 @@
+"""Answer with saved logs as HTTP wants it: ranges, entity tags and gzip (RFC 9110)."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Iterable, Iterator
+
+from flask import Response, request
+from werkzeug.exceptions import PreconditionFailed, RequestedRangeNotSatisfiable
+from werkzeug.http import is_resource_modified
+
+from tracker_service.archive.reader import Logs
+from tracker_service.archive.reading import Begun
+from tracker_service.archive.saved_log import SavedLog
+
+TEXT = "text/plain; charset=utf-8"
+JSON_LINES = "application/x-ndjson"
+
+_RANGE = re.compile(
+    r"(?i:bytes)=[ \t]*(?:(?P<first>\d{1,18})-(?P<last>\d{0,18})|-(?P<suffix>\d{1,18}))", re.ASCII
+)
+_GZIP = 31  #: window bits of zlib, for the form of gzip
+_FASTEST = 1
+
+
+def whole(log: SavedLog) -> Response:
+    """Answer with a log as it lies, or with the range of it that is asked for.
+
+    Several ranges at once are answered with the whole log, which RFC 9110 leaves to the server.
+
+    Raises:
+        RequestedRangeNotSatisfiable: the log has no such bytes.
+        PreconditionFailed: the client has another version in mind.
+    """
+    tag = f'"{log.version}"'
+    answer = Response(content_type=TEXT)
+    answer.headers["ETag"] = tag
+    answer.headers["Accept-Ranges"] = "bytes"
+    answer.vary.add("Accept-Encoding")
+    if not is_resource_modified(request.environ, tag):
+        if request.if_match:
+            raise PreconditionFailed
+        answer.status_code = 304
+        return answer
+    asked = _range(tag)
+    if asked is None:
+        return _full(answer, log)
+    start, stop = _bounds(asked, log.length)
+    if start >= stop:
+        raise RequestedRangeNotSatisfiable(
+            log.length, "bytes", f"The log has {log.length} bytes; none of them is in this range."
+        )
+    answer.status_code = 206
+    answer.headers["Content-Range"] = f"bytes {start}-{stop - 1}/{log.length}"
+    answer.response = Begun(log.read(start, stop - start))
+    answer.content_length = stop - start
+    return answer
+
+
+def _full(answer: Response, log: SavedLog) -> Response:
+    pieces = Begun(log.read(0, log.length))
+    if _wants_gzip():
+        answer.headers["ETag"] = f'W/"{log.version}"'  # these bytes are others
+        return _zipped(answer, pieces)
+    answer.response, answer.content_length = pieces, log.length
+    return answer
+
+
+def _range(tag: str) -> re.Match[str] | None:
+    """Return the one range of bytes that is asked for; others may be passed over."""
+    if request.method != "GET" or request.headers.get("If-Range") not in (None, tag):
+        return None
+    found = _RANGE.fullmatch(request.headers.get("Range", ""))
+    return None if found and found["last"] and int(found["last"]) < int(found["first"]) else found
+
+
+def _bounds(asked: re.Match[str], length: int) -> tuple[int, int]:
+    """Return the position of the first byte and that behind the last one."""
+    if asked["suffix"] is not None:
+        return max(0, length - int(asked["suffix"])), length
+    last = int(asked["last"]) if asked["last"] else length
+    return int(asked["first"]), min(last + 1, length)
+
+
+def several(logs: Logs) -> Response:
+    """Answer with logs, one after the other."""
+    answer = Response(content_type=TEXT)
+    answer.vary.add("Accept-Encoding")
+    if _wants_gzip():
+        return _zipped(answer, logs.pieces)
+    answer.response = logs.pieces
+    if logs.length is not None:  # so that clients can show how far they are
+        answer.content_length = logs.length
+    return answer
+
+
+def streamed(pieces: Iterable[bytes], content_type: str) -> Response:
+    """Answer with what is found in a log, each piece as soon as it is there."""
+    answer = Response(content_type=content_type)
+    answer.headers["Accept-Ranges"] = "none"
+    answer.headers["X-Accel-Buffering"] = "no"  # for nginx
+    answer.vary.add("Accept-Encoding")
+    if _wants_gzip():
+        return _zipped(answer, pieces, flushes=True)
+    answer.response = pieces
+    return answer
+
+
+def _wants_gzip() -> bool:
+    return request.accept_encodings.best_match(("identity", "gzip")) == "gzip"
+
+
+def _zipped(answer: Response, pieces: Iterable[bytes], *, flushes: bool = False) -> Response:
+    answer.headers["Content-Encoding"] = "gzip"
+    answer.response = _deflated(pieces, flushes=flushes)
+    return answer
+
+
+def _deflated(pieces: Iterable[bytes], *, flushes: bool) -> Iterator[bytes]:
+    """Yield pieces in the form of gzip.
+
+    Args:
+        flushes: each piece can be read without those after it.
+    """
+    deflater = zlib.compressobj(_FASTEST, zlib.DEFLATED, _GZIP)
+    for piece in pieces:
+        packed = deflater.compress(piece)
+        if flushes and piece:
+            packed += deflater.flush(zlib.Z_SYNC_FLUSH)
+        if packed:
+            yield packed
+    yield deflater.flush()

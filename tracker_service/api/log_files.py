@@ -1,0 +1,49 @@
+"""Tell which files of which containers are in a saved log."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+
+from flask import Response
+from pydantic import Field
+
+from tracker_service.api import log_answers
+from tracker_service.api.shapes import Answer
+from tracker_service.archive.reading import Begun
+from tracker_service.archive.saved_log import SavedLog
+from tracker_service.archive.sections import FoundFile, files
+
+
+class LogFileAnswer(Answer):
+    """One file of a container."""
+
+    container: str
+    file: str
+    offset: int = Field(description="of its first byte in the log, for the header `Range`")
+    length: int = Field(description="in bytes, as it is saved")
+    lines: int | None = Field(description="null where the file is so long that nobody counted")
+
+
+class LogFilesAnswer(Answer):
+    """The files in one saved log."""
+
+    path: str = Field(description="of the log in HDFS")
+    bytes: int = Field(description="length of the log")
+    files: list[LogFileAnswer] = Field(description="in the order of the log")
+
+
+def answer(log: SavedLog) -> Response:
+    """Answer with the files of a log as they are found: there can be many thousands."""
+    return log_answers.streamed(_told(log, Begun(files(log))), "application/json")
+
+
+def _told(log: SavedLog, found: Iterable[FoundFile]) -> Iterator[bytes]:
+    """Yield a `LogFilesAnswer` as JSON."""
+    yield f'{{"path": {json.dumps(log.path)}, "bytes": {log.length}, "files": ['.encode()
+    separator = "\n"
+    for file in found:
+        yield f"{separator}{json.dumps(asdict(file))}".encode()
+        separator = ",\n"
+    yield b"\n]}\n"

@@ -1,0 +1,114 @@
+"""Answer with what a client chooses of one saved log, as text or as lines of JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from flask import Response
+
+from tracker_service.api import log_answers
+from tracker_service.api.inputs import LogQuery
+from tracker_service.archive.grep import Found, Grep, Search, search_for
+from tracker_service.archive.lines import Pieces
+from tracker_service.archive.reading import Begun, Choice, Line, as_lines, as_text, read
+from tracker_service.archive.saved_log import SavedLog
+from tracker_service.errors import BadInput
+
+_LIMIT = 1000  #: lines that are found, where nobody says how many
+
+
+def answer(log: SavedLog, query: LogQuery) -> Response:
+    """Return what is chosen of a log; all of it, or a range of its bytes, where nothing is.
+
+    Raises:
+        BadInput: parameters that do not go together, or no pattern of RE2.
+        LogNotSaved: the log has no such file.
+    """
+    _check(query)
+    if not query.model_dump(exclude_defaults=True):
+        return log_answers.whole(log)
+    search = _search(query)
+    choice = Choice(
+        container=query.container,
+        file=query.file,
+        tail=query.tail,
+        first=query.first,
+        lines=query.lines,
+        by_file=query.format == "json" or search is not None,
+    )
+    pieces = Begun(read(log, choice))
+    if search is not None:
+        return _searched(Grep(search), pieces, query)
+    if query.format == "json":
+        return log_answers.streamed(_json(pieces), log_answers.JSON_LINES)
+    is_one_file = query.container is not None and query.file is not None
+    text = as_text(pieces, is_titled=choice.is_by_file and not is_one_file)
+    return log_answers.streamed(text, log_answers.TEXT)
+
+
+def _check(query: LogQuery) -> None:
+    if query.tail is not None and (query.first is not None or query.lines is not None):
+        raise BadInput("tail counts from the end, from and lines from the beginning: send either.")
+
+
+def _search(query: LogQuery) -> Search | None:
+    if query.grep is not None or query.level is not None:
+        return search_for(query.grep, query.level, query.context or 0, query.limit or _LIMIT)
+    if query.context is not None or query.limit is not None:
+        raise BadInput("context and limit are about lines that are found: send grep or level too.")
+    return None
+
+
+def _searched(grep: Grep, pieces: Pieces, query: LogQuery) -> Response:
+    if query.format == "json":
+        return log_answers.streamed(_json_found(grep, pieces), log_answers.JSON_LINES)
+    return log_answers.streamed(_text_found(grep, pieces), log_answers.TEXT)
+
+
+def _text_found(grep: Grep, pieces: Pieces) -> Iterator[bytes]:
+    """Yield lines as grep writes them: `:` after the number of a line that is found, else `-`."""
+    block = 1
+    for found in grep.of(pieces):
+        told = []
+        for each in found:
+            if each.block != block:
+                told.append(b"--\n")
+                block = each.block
+            told.append(_named(each))
+        yield b"".join(told)
+    if grep.has_more:
+        yield b"--\n-- There is more: these are the first %d lines that are found.\n" % grep.hits
+
+
+def _named(found: Found) -> bytes:
+    line, mark = found.line, b":" if found.is_hit else b"-"
+    place = f"@{line.offset}" if line.number is None else str(line.number)
+    name = f"{line.stretch.container}/{line.stretch.file}".encode()
+    return b"".join((name, mark, place.encode(), mark, line.text, b"\n"))
+
+
+def _json_found(grep: Grep, pieces: Pieces) -> Iterator[bytes]:
+    for found in grep.of(pieces):
+        yield b"".join(_object(each.line, hit=each.is_hit, block=each.block) for each in found)
+    end = {"end": True, "hits": grep.hits, "more": grep.has_more}
+    yield json.dumps(end).encode() + b"\n"
+
+
+def _json(pieces: Pieces) -> Iterator[bytes]:
+    for lines in as_lines(pieces):
+        yield b"".join(_object(line) for line in lines)
+    yield b'{"end": true}\n'
+
+
+def _object(line: Line, **more: object) -> bytes:
+    told = {
+        "container": line.stretch.container,
+        "file": line.stretch.file,
+        "line": line.number,
+        "offset": line.offset,
+        "length": len(line.text),
+        "text": line.text.decode("utf-8", "replace"),
+        **more,
+    }
+    return json.dumps(told).encode() + b"\n"

@@ -1,0 +1,200 @@
+"""Judge why a job failed, by what its logs, YARN and Oozie say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from tracker_service.archive.cause_rules import Place, Rule, Rules
+from tracker_service.archive.findings import Kind
+from tracker_service.archive.fingerprint import fingerprint, normalised
+from tracker_service.archive.statements import Failure, Statement, statements
+from tracker_service.archive.traces import WRAPPER
+from tracker_service.domain.causes import Category, Cause, Quote, Retryable, Source
+from tracker_service.domain.jobs import Action, JobStatus
+
+_MOST_QUOTES = 5
+_LONGEST_SUMMARY = 400
+_NEAR = 5  #: points between two causes that might be either
+_FAILED = frozenset({"ERROR", "FAILED"})
+_STOPPED = frozenset({"KILLED", "START_MANUAL", "END_MANUAL", "START_RETRY", "END_RETRY"})
+_ENDED_BADLY = frozenset({JobStatus.KILLED, JobStatus.FAILED, JobStatus.DONEWITHERROR})
+_STOPPING = (Category.KILLED_BY_USER, Category.PREEMPTED)
+_LATEST = datetime.max.replace(tzinfo=UTC)
+_EXIT = "exit"  #: the group of a pattern that holds an exit code
+
+
+def cause_of(failure: Failure, rules: Rules) -> Cause | None:
+    """Return why a job failed, as far as what is known of it tells.
+
+    Returns:
+        None if it did not fail.
+    """
+    failing = failing_actions(failure.actions)
+    if failure.status is JobStatus.SUCCEEDED:
+        return None
+    if failure.status not in _ENDED_BADLY and not failing:
+        return None
+    said = statements(failure, failing, rules)
+    said += list(_of_exit_codes(said, rules))
+    ranked = sorted(said, key=lambda each: each.order, reverse=True)
+    if _was_killed(failure, failing):
+        ranked.sort(key=_stops, reverse=True)  # what a program said before is not why it ended
+        if not ranked or not _stops(ranked[0]):
+            return _killed(failure, failing, ranked)
+    if not ranked or not _tells(ranked[0]):
+        return _unknown(failure, failing, ranked)
+    return _told(failure, failing, ranked)
+
+
+def failing_actions(actions: Sequence[Action]) -> list[Action]:
+    """Return the actions by which a job failed, the likeliest first.
+
+    Those that run a sub-workflow, and control nodes, count only if nothing else has failed; those
+    that Oozie stopped because another one failed do not count beside that one.
+    """
+    bad = [action for action in actions if action.status in _FAILED | _STOPPED]
+    for group in (
+        [each for each in bad if each.status in _FAILED and not _is_outer(each)],
+        [each for each in bad if not _is_outer(each)],
+        [each for each in bad if each.type != ":KILL:"],
+        [each for each in actions if each.error_code],
+    ):
+        if group:
+            return sorted(group, key=lambda each: each.ended_at or _LATEST)
+    return []
+
+
+def _is_outer(action: Action) -> bool:
+    return action.type == "sub-workflow" or action.type.startswith(":")
+
+
+def _was_killed(failure: Failure, failing: Sequence[Action]) -> bool:
+    """Tell whether somebody stopped the job, as no action of it has failed by itself."""
+    has_failed = any(action.status in _FAILED or action.error_code for action in failing)
+    return failure.status is JobStatus.KILLED and not has_failed and not _has_kill_node(failure)
+
+
+def _has_kill_node(failure: Failure) -> bool:
+    return any(action.type == ":KILL:" for action in failure.actions)
+
+
+def _stops(statement: Statement) -> bool:
+    """Tell whether a line says by itself that somebody or something stopped it."""
+    return statement.rule is not None and statement.rule.category in _STOPPING
+
+
+def _tells(statement: Statement) -> bool:
+    return statement.rule is not None and statement.rule.weight >= WRAPPER
+
+
+def _of_exit_codes(said: Sequence[Statement], rules: Rules) -> Iterator[Statement]:
+    for statement in said:
+        code = statement.groups.get(_EXIT, "")
+        rule = rules.match(Place.EXIT_CODE, code.encode()) if code else None
+        if rule is not None:
+            groups = {**statement.groups, **rule.groups(code.encode())}
+            yield replace(statement, rule=rule, groups=groups, score=float(rule.weight))
+
+
+def _told(failure: Failure, failing: Sequence[Action], ranked: Sequence[Statement]) -> Cause:
+    best = ranked[0]
+    rule = best.rule
+    if rule is None:
+        raise ValueError("a statement without a rule tells no cause")
+    return Cause(
+        category=rule.category,
+        summary=rule.told(dict(best.groups))[:_LONGEST_SUMMARY],
+        hint=rule.hint,
+        retryable=rule.retryable,
+        confidence=_confidence(rule, ranked, is_complete=failure.is_complete),
+        rule=rule.id,
+        fingerprint=fingerprint(rule.id, best.quote.text),
+        action=best.quote.action or _name(failing),
+        error=_error(ranked),
+        exit_code=_exit_code(ranked),
+        evidence=_evidence(ranked),
+        is_complete=failure.is_complete,
+    )
+
+
+def _killed(failure: Failure, failing: Sequence[Action], ranked: Sequence[Statement]) -> Cause:
+    """Return the card of a job that was stopped, whatever its programs said of that."""
+    quote = Quote(source=Source.OOZIE, text=str(failure.status), action=_name(failing))
+    return Cause(
+        category=Category.KILLED_BY_USER,
+        summary="The job was killed: no action of it had failed by then.",
+        hint="Ask who killed it and why; run it again if that was a mistake.",
+        retryable=Retryable.YES,
+        confidence=0.8 if failure.is_complete else 0.6,
+        rule="job-killed",
+        fingerprint=fingerprint("job-killed", _name(failing) or ""),
+        action=_name(failing),
+        exit_code=_exit_code(ranked),
+        evidence=(quote, *_evidence(ranked))[:_MOST_QUOTES],
+        is_complete=failure.is_complete,
+    )
+
+
+def _unknown(failure: Failure, failing: Sequence[Action], ranked: Sequence[Statement]) -> Cause:
+    """Return the card of a failure that no rule knows: its last words, and its exit code."""
+    code = _exit_code(ranked)
+    ended = "" if code is None else f" with exit code {code}"
+    last = ranked[0].quote.text.strip() if ranked and ranked[0].rule is None else None
+    name = f"The action {_name(failing)}" if failing else "The job"
+    said = f"; its last words: {last}" if last else ", and says nowhere why"
+    return Cause(
+        category=Category.APPLICATION_ERROR if last and code else Category.UNKNOWN,
+        summary=f"{name} failed{ended}{said}"[:_LONGEST_SUMMARY],
+        hint="Read the end of the log of its last container.",
+        retryable=Retryable.UNKNOWN,
+        confidence=0.3 if last and code else 0.1,
+        rule="unknown",
+        fingerprint=fingerprint("unknown", last or f"{_name(failing)} {code}"),
+        action=_name(failing),
+        error=last,
+        exit_code=code,
+        evidence=_evidence(ranked),
+        is_complete=failure.is_complete,
+    )
+
+
+def _name(failing: Sequence[Action]) -> str | None:
+    return failing[0].name if failing else None
+
+
+def _confidence(rule: Rule, ranked: Sequence[Statement], *, is_complete: bool) -> float:
+    """Return how sure it is: less where another cause is near, or where words are missing."""
+    told = 0.3 + 0.65 * rule.weight / 100
+    best = ranked[0].score
+    others = {
+        each.rule.category for each in ranked if each.rule is not None and best - each.score < _NEAR
+    }
+    told -= 0.15 * (len(others) > 1) + 0.1 * (not is_complete)
+    return round(max(told, 0.05), 2)
+
+
+def _error(ranked: Sequence[Statement]) -> str | None:
+    """Return the deepest cause of the stack trace that tells most."""
+    for each in ranked:
+        if each.finding and each.finding.kind in (Kind.CAUSE, Kind.TRACEBACK):
+            return each.quote.text.strip().removeprefix("Caused by: ")
+    return None
+
+
+def _exit_code(ranked: Sequence[Statement]) -> int | None:
+    codes = (each.groups.get(_EXIT, "") for each in ranked)
+    return next((int(code) for code in codes if code.lstrip("-").isdigit()), None)
+
+
+def _evidence(ranked: Sequence[Statement]) -> tuple[Quote, ...]:
+    """Return the lines that prove it best, each once, those of other sources before more of one."""
+    quotes: list[Quote] = []
+    seen = set()
+    for each in ranked:
+        key = normalised(each.quote.text)
+        if key not in seen and len(quotes) < _MOST_QUOTES:
+            seen.add(key)
+            quotes.append(each.quote)
+    return tuple(quotes)

@@ -1,0 +1,69 @@
+"""Give failures of one family the same short name."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+_LENGTH = 12  #: hexadecimal digits
+_LONGEST = 2000  #: characters of the text that count
+
+_PREFIX = re.compile(
+    r"^(?:\[[^\]]*\]\s*)?(?:[\d/:.,TZ+-]+\s+)*(?:\[?(?:INFO|WARN|WARNING|ERROR|FATAL|SEVERE)\]?:?\s+)"
+    r"(?:\[[^\]]*\]\s+)?(?:[\w.$]+:\s+)?"
+)
+_OPENING = re.compile(r"^(?:Caused by: |Exception in thread \"[^\"]*\" |: )")
+_UUID = re.compile(r"\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b")
+_OOZIE_ID = re.compile(r"\b\d{7,10}-\d{15}-[\w.-]{1,60}?-[WCB]\b(?:@[\w:.-]+)?")
+_YARN_ID = re.compile(r"\b(?:appattempt|application|attempt|container|job|task)_[\w]*\d\w*")
+_URL = re.compile(r"\b([a-z][a-z0-9+.-]*)://[^/\s'\",;)\]]*")
+_HOST = re.compile(
+    r"\b[A-Za-z0-9][\w.-]*(?:/\d{1,3}(?:\.\d{1,3}){3})?:\d{2,5}\b"
+    r"|\b[A-Za-z0-9][\w.-]*/\d{1,3}(?:\.\d{1,3}){3}\b"
+    r"|\b\d{1,3}(?:\.\d{1,3}){3}\b"
+    r"|\b[A-Za-z0-9][\w-]*(?:\.[\w-]+)*\.(?:com|org|net|local|lan|corp|internal|intern|example)\b"
+    r"(?![.\w])"
+)
+_HOME = re.compile(r"(/(?:user|home|Users)/)[^/\s'\":,;)\]]+")
+_HEX = re.compile(
+    r"\b(?:0x[0-9a-fA-F]+|(?=[0-9a-f]*\d)(?=[0-9a-f]*[a-f])[0-9a-f]{6,})\b|@[0-9a-f]{4,}\b"
+)
+_WORD = re.compile(r"[A-Za-z0-9]+")
+_TURN = re.compile(r"[A-Za-z](?=[0-9])|[0-9](?=[A-Za-z])")
+_MOST_TURNS = 2  #: between letters and digits in a word that somebody thought of: `s3a`, `Utf8`
+_NUMBER = re.compile(r"[-+]?\d+(?:[.,:/_-]*\d+)*")
+_SPACE = re.compile(r"\s+")
+
+
+def fingerprint(rule: str, text: str) -> str:
+    """Return the short name of the family of a failure.
+
+    Args:
+        rule: which one decided.
+        text: the line that proves the cause.
+    """
+    told = f"{rule}\n{normalised(text)}"
+    return hashlib.sha256(told.encode("utf-8", "replace")).hexdigest()[:_LENGTH]
+
+
+def normalised(text: str) -> str:
+    """Return a line without what differs between failures of one family.
+
+    That is ids, hosts, ports, numbers, times, users' directories, and what a log4j layout puts
+    before the message.
+    """
+    text = _OPENING.sub("", _PREFIX.sub("", text.strip()[:_LONGEST]))
+    text = _UUID.sub("#", text)
+    text = _OOZIE_ID.sub("#", text)
+    text = _YARN_ID.sub("#", text)
+    text = _URL.sub(r"\1://#", text)
+    text = _HOST.sub("#", text)
+    text = _HOME.sub(r"\1#", text)
+    text = _HEX.sub("#", text)
+    text = _WORD.sub(_no_random, text)
+    text = _NUMBER.sub("#", text)
+    return _SPACE.sub(" ", text).strip()
+
+
+def _no_random(word: re.Match[str]) -> str:
+    return "#" if len(_TURN.findall(word[0])) > _MOST_TURNS else word[0]

@@ -1,0 +1,165 @@
+"""Search in a log as it streams by; each line found comes with its whole stack trace.
+
+Whole pieces are searched, and only what is near a line that is found is looked at line by line. The
+memory that this takes does not grow with the log.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import re2
+
+from tracker_service.archive.lines import Pieces
+from tracker_service.archive.reading import Line
+from tracker_service.archive.whole_traces import LEVELS, Span, trace_around
+from tracker_service.archive.window import Hit, Window
+from tracker_service.errors import BadInput
+
+_MOST_LINES = 500  #: given at once
+_REGEX_BYTES = 1024 * 1024  #: of memory; google-re2 keeps the last 128 of them
+
+_ANY_LEVEL = rb"\b(?:%b)\b"
+#: What is no plain character in a pattern, as far as it matters to `_NOT_TAKEN`.
+_TOKENS = re.compile(
+    r"\\Q.*?(?:\\E|$)|\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\(\?[a-zA-Z]*-[a-zA-Z]*", re.DOTALL
+)
+#: These mean something else where many lines are searched at once.
+_NOT_TAKEN = re.compile(r"\\[AzC]|\(\?.*-.*m.*", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """What is searched for."""
+
+    regex: Any  #: of google-re2, which has no types
+    level: int | None = None  #: of the line, or of the line with which its trace was logged
+    context: int = 0  #: lines before and after
+    limit: int = 1000  #: lines found
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A line of the answer."""
+
+    line: Line
+    is_hit: bool  #: else it is near one
+    block: int  #: lines of one block follow one another
+
+
+def search_for(pattern: str | None, level: str | None, context: int, limit: int) -> Search:
+    """Return what is to be searched for.
+
+    Args:
+        pattern: of RE2; without one all lines of the level are found.
+        level: the least; without one, lines of any level and of none.
+
+    Raises:
+        BadInput: it is no pattern of RE2, or none that is taken here.
+    """
+    least = None if level is None else LEVELS[level]
+    if pattern is not None:
+        regex = _compiled(pattern)
+    else:
+        names = (name for name, number in LEVELS.items() if number >= (least or 0))
+        regex = _regex(_ANY_LEVEL % "|".join(names).encode())
+    return Search(regex=regex, level=least, context=context, limit=limit)
+
+
+def _compiled(pattern: str) -> Any:  # noqa: ANN401
+    for found in filter(_NOT_TAKEN.fullmatch, _TOKENS.findall(pattern)):
+        raise BadInput(f"grep: {found} is not taken: ^ and $ are the ends of each line.")
+    try:
+        _regex(pattern.encode())  # by itself: what is put around it could close its brackets
+        return _regex(b"(?m:" + pattern.encode() + b")")
+    except re2.error as error:
+        [told] = error.args
+        reason = told.decode("utf-8", "replace") if isinstance(told, bytes) else str(told)
+        raise BadInput(
+            f"grep: {pattern[:100]!r} is no pattern of RE2: {reason[:200]}; for the syntax see "
+            "https://github.com/google/re2/wiki/Syntax"
+        ) from error
+
+
+def _regex(pattern: bytes) -> Any:  # noqa: ANN401
+    options = re2.Options()
+    options.never_nl = True  # no match is longer than a line
+    options.never_capture = True
+    options.log_errors = False
+    options.max_mem = _REGEX_BYTES
+    return re2.compile(pattern, options)
+
+
+class Grep:
+    """One search; tells afterwards how many lines it has found."""
+
+    def __init__(self, search: Search) -> None:
+        self.hits = 0
+        self.has_more = False  #: lines beyond the limit
+        self._search = search
+        self._blocks = 0
+
+    def of(self, pieces: Pieces) -> Iterator[list[Found]]:
+        """Yield what is found as soon as it is, with what is around it."""
+        window: Window | None = None
+        for stretch, piece in pieces:
+            if window is None or stretch != window.stretch:
+                if window:
+                    yield from self._found_in(window, is_last=True)
+                window = Window(stretch)
+            if window.add(piece):
+                yield from self._found_in(window, is_last=False)
+            if self.has_more:
+                return
+        if window:
+            yield from self._found_in(window, is_last=True)
+
+    def _found_in(self, window: Window, *, is_last: bool) -> Iterator[list[Found]]:
+        """Yield what is found in those lines of a window of which all around is known."""
+        found: list[Found] = []
+        border = window.border(is_last=is_last)
+        while hit := window.next_hit(self._search.regex, border):
+            block = self._block(window, hit)
+            if block is None:
+                continue
+            if self.hits == self._search.limit:
+                self.has_more = True
+                break
+            self.hits += 1
+            if not window.joins(hit, block):
+                found += self._told(window)
+                window.begin(hit, block)
+            if len(found) > _MOST_LINES:
+                yield found
+                found = []
+        if is_last or self.has_more or window.is_settled(border):
+            found += self._told(window)
+        if found:
+            yield found
+        window.forget(border)
+
+    def _block(self, window: Window, hit: Hit) -> Span | None:
+        """Return what is given with a line; None if that was not logged at the wanted level."""
+        lines = window.near(hit.line)
+        trace = trace_around(lines, hit.line)
+        if self._search.level is not None:
+            level, top = lines.level(hit.line), lines.at(trace.start)
+            if level is None and top:
+                level = lines.level(top)
+            if level is None or level < self._search.level:
+                return None
+        around = window.near(trace)
+        first = deque((each.start for each in around.up(trace.start, self._search.context)), 1)
+        last = deque((each.end for each in around.down(trace.end, self._search.context)), 1)
+        return Span(*first or (trace.start,), *last or (trace.end,))
+
+    def _told(self, window: Window) -> list[Found]:
+        block = window.taken()
+        if block is None:
+            return []
+        self._blocks += not block.follows
+        return [Found(line, is_hit, self._blocks) for line, is_hit in block.lines]

@@ -1,0 +1,119 @@
+"""Give the logs of containers that still run, to the user whose application it is."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
+
+from tracker_service.archive.node_file import Log
+from tracker_service.archive.text import as_text
+from tracker_service.domain.applications import ApplicationId, short
+from tracker_service.errors import NotAllowed, NotRunning, TrackerError
+from tracker_service.sources.access import ClusterAccess
+from tracker_service.sources.nodes import Nodes, RunningContainer, RunningLog
+
+_MOST_CONTAINERS = 1000  #: in one answer
+_UNKNOWN = datetime.fromtimestamp(0, UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What is wanted of an application's logs; without a name: all."""
+
+    container: str | None = None
+    file: str | None = None
+
+
+def live_log(
+    access: ClusterAccess, caller: str, application: ApplicationId, chosen: Chosen
+) -> Generator[bytes, None, None]:
+    """Open the logs that the containers of an application write now.
+
+    The NodeManagers ask nobody who he is, so the owner is compared here.
+
+    Args:
+        caller: the verified name of who asks.
+
+    Returns:
+        what they have written until now, as `yarn logs` prints it, in pieces.
+
+    Raises:
+        NotAllowed: it is somebody else's application.
+        NotRunning: it has ended, or has no such container now.
+        RouteClosed: this site does not allow it.
+        ApplicationNotFound: YARN does not know it (any more).
+        GatewayUnavailable: YARN, or the first of its nodes, does not answer.
+    """
+    report = access.yarn.application(application)
+    if report.user != caller:
+        raise NotAllowed(
+            f"Application {short(application)} belongs to {report.user}: only they may read its "
+            "log while it runs. Once it is saved, ask as usual, without live=true."
+        )
+    if report.has_ended:
+        raise NotRunning(
+            f"Application {short(application)} has ended ({report.state}): read its saved log, "
+            "without live=true."
+        )
+    running = access.yarn.running_containers(application)
+    wanted = (each for each in running if chosen.container in (None, each.id))
+    containers = list(islice(wanted, _MOST_CONTAINERS))
+    if not containers:
+        named = f"no container {chosen.container}" if chosen.container else "no container"
+        raise NotRunning(
+            f"Application {short(application)} has {named} now (it is {report.state}): ask again "
+            "in a moment."
+        )
+    live = _Live(access.nodes, report.user, chosen.file)
+    first = live.logs_of(containers[0])
+    pieces = live.text(containers, first)
+    next(pieces)
+    return pieces
+
+
+@dataclass(frozen=True, slots=True)
+class _Live:
+    """The logs that one user's containers write, as far as they are wanted."""
+
+    nodes: Nodes
+    user: str
+    file: str | None
+
+    def text(
+        self, containers: Sequence[RunningContainer], first: Sequence[RunningLog]
+    ) -> Generator[bytes, None, None]:
+        """Yield an empty piece, so that closing it closes what it reads, then the text."""
+        yield b""
+        for container in containers:
+            try:
+                logs = first if container is containers[0] else self.logs_of(container)
+            except TrackerError as error:
+                yield f"No log of container {container.id}: {error}\n".encode()
+            else:
+                name = container.node.replace(":", "_")
+                yield from as_text(name, self._opened(container, logs), kind="LOCAL")
+
+    def logs_of(self, container: RunningContainer) -> Sequence[RunningLog]:
+        """Return the wanted logs of a container."""
+        found = self.nodes.logs(container, self.user)
+        return [log for log in found if self.file in (None, log.name)]
+
+    def _opened(self, container: RunningContainer, logs: Iterable[RunningLog]) -> Iterator[Log]:
+        for log in logs:
+            yield Log(
+                container=container.id,
+                name=log.name,
+                length=log.length,
+                modified_at=_UNKNOWN,
+                content=self._content(container, log),
+            )
+
+    def _content(self, container: RunningContainer, log: RunningLog) -> Iterator[bytes]:
+        try:
+            with closing(self.nodes.read(container, self.user, log)) as pieces:
+                yield from pieces
+        except TrackerError as error:
+            yield f"\nNo more of this log: {error}".encode()

@@ -1,0 +1,103 @@
+"""RE2 for the bytes of logs: linear time whatever the pattern, and types for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
+
+import re2
+
+_DFA_BYTES = 8 * 1024**2  #: at most for a pattern: RE2 takes what it needs, usually far less
+
+
+class Match(Protocol):
+    """What a pattern found."""
+
+    def __getitem__(self, group: int | bytes) -> bytes: ...
+    def start(self) -> int:
+        """Return where it begins."""
+
+    def end(self) -> int:
+        """Return where it ends."""
+
+    def groupdict(self) -> Mapping[bytes, bytes | None]:
+        """Return what the named groups hold."""
+
+
+class Searching(Protocol):
+    """Whatever finds the next place in a text."""
+
+    def search(self, text: bytes, pos: int, endpos: int, /) -> Match | None:
+        """Return the first match between two places."""
+
+
+class Pattern(Protocol):
+    """A compiled pattern."""
+
+    @property
+    def pattern(self) -> bytes:
+        """Return it as it was written."""
+
+    @property
+    def groupindex(self) -> Mapping[bytes, int]:
+        """Return the named groups."""
+
+    def search(self, text: bytes, pos: int = 0, endpos: int | None = None, /) -> Match | None:
+        """Return the first match between two places."""
+
+    def match(self, text: bytes, pos: int = 0, endpos: int | None = None, /) -> Match | None:
+        """Return a match that begins at a place."""
+
+
+def compiled(pattern: bytes) -> Pattern:
+    """Compile a pattern in which `^` and `$` stand for the ends of lines.
+
+    Raises:
+        ValueError: RE2 does not take it.
+    """
+    try:
+        return re2.compile(b"(?m)" + pattern, _options())  # type: ignore[no-any-return]
+    except re2.error as error:
+        reason = error.args[0].decode("utf-8", "replace") if error.args else "no reason given"
+        told = pattern.decode("utf-8", "replace")
+        raise ValueError(f"{told}: RE2 does not take this pattern: {reason}") from error
+
+
+def any_word(words: Iterable[str]) -> Pattern:
+    """Return a pattern that finds the next of some words, in small letters or capitals."""
+    escaped = b"|".join(re2.escape(word.encode()) for word in words)
+    return re2.compile(b"(?i)" + (escaped or rb"[^\x00-\xff]"), _options())  # type: ignore[no-any-return]
+
+
+class Several:
+    """Patterns that are looked for all at once: only those are tried whose words are there."""
+
+    def __init__(self, patterns: Sequence[Pattern]) -> None:
+        self._filter = re2.Filter()
+        self._is_empty = not patterns
+        for pattern in patterns:
+            self._filter.Add(pattern.pattern, _options())
+        if patterns:
+            self._filter.Compile()
+
+    def in_text(self, text: bytes) -> list[int]:
+        """Return which of the patterns match somewhere in a text."""
+        return [] if self._is_empty else self._filter.Match(text) or []
+
+
+def literal(text: bytes) -> Pattern:
+    """Return the pattern of a text itself; RE2 finds one of these ten times as fast as others."""
+    return re2.compile(re2.escape(text), _options())  # type: ignore[no-any-return]
+
+
+def text_of(value: bytes) -> str:
+    """Return bytes of a log as text."""
+    return value.decode("utf-8", "replace")
+
+
+def _options() -> re2.Options:
+    options = re2.Options()
+    options.encoding = re2.Options.Encoding.LATIN1  # logs may hold bytes that are no text
+    options.log_errors = False
+    options.max_mem = _DFA_BYTES
+    return options

@@ -1,0 +1,51 @@
+"""Show logs on a terminal: in colours, and so that nothing in them does anything to it."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Iterable, Iterator
+
+import click
+
+_LONGEST_LINE = 64 * 1024  #: bytes; a longer one is shown in parts
+_TITLE = re.compile(r"Container: |LogType:|==> ")
+_FRAME = re.compile(
+    r"LogAggregationType:|LogLastModifiedTime:|LogLength:|LogContents:|End of LogType:"
+    r"|={20,}$|\*{20,}$"
+)
+_BAD = re.compile(r"\b(ERROR|FATAL|CRITICAL)\b|^Traceback |^Caused by: |\w(Error|Exception)\b")
+_DOUBTFUL = re.compile(r"\bWARN(ING)?\b")
+
+
+def wants_colour() -> bool:
+    """Tell whether standard output is a terminal whose user has nothing against colours."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+
+
+def painted(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield a log as it comes, each line in the colour of what it says."""
+    held = b""
+    for piece in pieces:
+        *whole, held = (held + piece).split(b"\n")
+        if len(held) > _LONGEST_LINE:
+            whole, held = [*whole, held], b""
+        if whole:
+            yield b"".join(_line(line) + b"\n" for line in whole)
+    if held:
+        yield _line(held)
+
+
+def _line(line: bytes) -> bytes:
+    wide = line.decode("utf-8", "replace").removesuffix("\r")
+    text = "".join(char if char.isprintable() or char == "\t" else "?" for char in wide)
+    if _TITLE.match(text):
+        text = click.style(text, fg="cyan", bold=True)
+    elif _FRAME.match(text):
+        text = click.style(text, dim=True)
+    elif _BAD.search(text):
+        text = click.style(text, fg="red")
+    elif _DOUBTFUL.search(text):
+        text = click.style(text, fg="yellow")
+    return text.encode()

@@ -1,0 +1,190 @@
+"""Keep why jobs failed: one card for each user and run, and what it was concluded from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, and_, func, insert, select, update
+
+from tracker_service.domain.applications import ApplicationId
+from tracker_service.domain.causes import Category, Cause, Quote, Retryable, Source
+from tracker_service.domain.failures import Witness
+from tracker_service.domain.jobs import JobId
+from tracker_service.store.engine import Connection
+from tracker_service.store.jobs import OOZIE
+from tracker_service.store.tables import applications, causes, copies, jobs, tasks
+
+_LONGEST_FINGERPRINT = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptCause:
+    """The cause of a run's failure, as it was concluded for one user."""
+
+    job_id: JobId
+    run: int
+    cause: Cause
+    failed_at: datetime  #: when the job ended, as far as known
+    decided_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Others:
+    """Other jobs with a failure of the same family."""
+
+    jobs: int
+    first_at: datetime
+    last_at: datetime
+
+
+def keep(connection: Connection, task_id: int, job_key: int, cause: Cause, now: datetime) -> None:
+    """Keep why a run failed, for the user of a task; what was concluded before is replaced.
+
+    Args:
+        job_key: row of the job and run.
+    """
+    ended_at = connection.scalar(select(jobs.c.ended_at).where(jobs.c.id == job_key))
+    values = {
+        "fingerprint": cause.fingerprint[:_LONGEST_FINGERPRINT],
+        "category": cause.category,
+        "summary": _storable(cause.summary),
+        "card": _storable(asdict(cause)),
+        "failed_at": ended_at or now,
+        "decided_at": now,
+    }
+    # Under the lease of the task's jobset: nobody else writes the same row.
+    changed = connection.execute(update(causes).where(*_of(task_id, job_key)).values(**values))
+    if not changed.rowcount:
+        connection.execute(insert(causes).values(task_id=task_id, job_id=job_key, **values))
+
+
+def _storable(value: Any) -> Any:  # noqa: ANN401
+    """Return a value without what some database does not take: logs have whatever in them."""
+    if isinstance(value, dict):
+        return {name: _storable(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_storable(each) for each in value]
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode().replace("\0", "?")
+    return value
+
+
+def _of(task_id: int, job_key: int) -> tuple[Any, Any]:
+    return causes.c.task_id == task_id, causes.c.job_id == job_key
+
+
+def is_kept(connection: Connection, task_id: int, job_key: int) -> bool:
+    """Tell whether it was concluded why a run failed, for the user of a task."""
+    found = select(causes.c.id).where(*_of(task_id, job_key))
+    return connection.scalar(found) is not None
+
+
+def find(connection: Connection, job_id: JobId, owner: str | None) -> KeptCause | None:
+    """Return why the newest run of a job failed that has a cause.
+
+    Args:
+        owner: for whom it was concluded; None for anybody.
+    """
+    newest = (
+        select(causes, jobs.c.external_id, jobs.c.run)
+        .join(jobs, jobs.c.id == causes.c.job_id)
+        .join(tasks, tasks.c.id == causes.c.task_id)
+        .where(jobs.c.kind == OOZIE, jobs.c.external_id == job_id)
+        .order_by(jobs.c.run.desc(), causes.c.decided_at.desc(), causes.c.id)
+        .limit(1)
+    )
+    if owner is not None:
+        newest = newest.where(tasks.c.owner == owner)
+    row = connection.execute(newest).first()
+    return _kept(row) if row else None
+
+
+def _kept(row: Row[Any]) -> KeptCause:
+    return KeptCause(
+        job_id=JobId(row.external_id),
+        run=row.run,
+        cause=_cause(row.card),
+        failed_at=row.failed_at,
+        decided_at=row.decided_at,
+    )
+
+
+def _cause(card: Mapping[str, Any]) -> Cause:
+    words = {"category": Category(card["category"]), "retryable": Retryable(card["retryable"])}
+    quotes = [Quote(**{**each, "source": Source(each["source"])}) for each in card["evidence"]]
+    return Cause(**{**card, **words, "evidence": tuple(quotes)})
+
+
+def others(
+    connection: Connection,
+    fingerprint: str,
+    but: JobId,
+    owner: str | None,
+    since: datetime,
+) -> Others | None:
+    """Count the other jobs that failed in the same way since an instant.
+
+    Args:
+        but: the job that does not count.
+        owner: whose jobs; None for everybody's.
+    """
+    same = (
+        select(
+            func.count(jobs.c.external_id.distinct()).label("number"),
+            func.min(causes.c.failed_at).label("first_at"),
+            func.max(causes.c.failed_at).label("last_at"),
+        )
+        .join(jobs, jobs.c.id == causes.c.job_id)
+        .join(tasks, tasks.c.id == causes.c.task_id)
+        .where(causes.c.fingerprint == fingerprint[:_LONGEST_FINGERPRINT])
+        .where(causes.c.failed_at >= since, jobs.c.external_id != but)
+    )
+    if owner is not None:
+        same = same.where(tasks.c.owner == owner)
+    row = connection.execute(same).one()
+    if not row.number:
+        return None
+    return Others(jobs=row.number, first_at=row.first_at, last_at=row.last_at)
+
+
+def witnesses(connection: Connection, task_id: int | None, job_key: int) -> list[Witness]:
+    """Return the applications of a run, with what YARN and their logs say, as far as known.
+
+    Args:
+        task_id: whose copies tell; None for nobody's.
+    """
+    rows = connection.execute(
+        select(
+            applications.c.application_id,
+            applications.c.action,
+            applications.c.workflow_id,
+            applications.c.role,
+            copies.c.diagnostics,
+            copies.c.contents,
+            copies.c.saved_at,
+        )
+        .outerjoin(
+            copies,
+            and_(
+                copies.c.application_id == applications.c.application_id,
+                copies.c.task_id == task_id,
+            ),
+        )
+        .where(applications.c.job_id == job_key)
+        .order_by(applications.c.id)
+    )
+    return [
+        Witness(
+            application=ApplicationId(row.application_id),
+            action=row.action,
+            workflow_id=row.workflow_id,
+            role=row.role,
+            diagnostics=row.diagnostics,
+            findings=(row.contents or {}).get("findings"),
+            is_saved=row.saved_at is not None and not (row.contents or {}).get("gaps"),
+        )
+        for row in rows
+    ]

@@ -1,0 +1,163 @@
+"""Group failures by what they have in common: families, the newest first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, Select, and_, func, or_, select
+
+from tracker_service.domain.causes import Category
+from tracker_service.domain.jobs import JobId
+from tracker_service.store.engine import Connection
+from tracker_service.store.tables import causes, jobs, tasks
+
+_Row = Row[*tuple[Any, ...]]
+
+NAMED = 20  #: jobs, and users, that are named of a family; the others count
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a page of families begins: behind this one."""
+
+    last_at: datetime
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which families are wanted."""
+
+    owner: str | None  #: whose failures count, None for everybody's
+    since: datetime  #: failures before do not count
+    category: Category | None = None
+    after: Place | None = None
+    limit: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Family:
+    """Failures with one fingerprint."""
+
+    fingerprint: str
+    category: Category  #: this and the summary are those of the newest
+    summary: str
+    count: int  #: jobs
+    first_at: datetime
+    last_at: datetime
+    jobs: Sequence[JobId]  #: the newest first, `NAMED` at most
+    users: Sequence[str]  #: who submitted them, whose failed last first, `NAMED` at most
+
+    @property
+    def place(self) -> Place:
+        """Return where the families begin that come behind this one."""
+        return Place(self.last_at, self.fingerprint)
+
+
+_last_at = func.max(causes.c.failed_at)
+_USER = func.coalesce(jobs.c.owner, tasks.c.owner)
+
+
+def listed(connection: Connection, wanted: Wanted) -> list[Family]:
+    """Return families, the one whose newest failure is the newest first."""
+    found = connection.execute(_page(wanted)).all()
+    fingerprints = [row.fingerprint for row in found]
+    ids = _newest(connection, wanted, fingerprints, jobs.c.external_id)
+    users = _newest(connection, wanted, fingerprints, _USER)
+    words = _words(connection, [ids[each][0].newest for each in fingerprints])
+    return [
+        Family(
+            fingerprint=row.fingerprint,
+            category=Category(words[row.fingerprint].category),
+            summary=words[row.fingerprint].summary,
+            count=row.number,
+            first_at=row.first_at,
+            last_at=row.last_at,
+            jobs=[JobId(each.value) for each in ids[row.fingerprint]],
+            users=[each.value for each in users[row.fingerprint]],
+        )
+        for row in found
+    ]
+
+
+def _page(wanted: Wanted) -> Select[Any]:
+    page = (
+        _failures(
+            wanted,
+            causes.c.fingerprint,
+            func.count(jobs.c.external_id.distinct()).label("number"),
+            func.min(causes.c.failed_at).label("first_at"),
+            _last_at.label("last_at"),
+        )
+        .group_by(causes.c.fingerprint)
+        .order_by(_last_at.desc(), causes.c.fingerprint)
+        .limit(wanted.limit)
+    )
+    if wanted.after is None:
+        return page
+    is_as_old = and_(
+        _last_at == wanted.after.last_at, causes.c.fingerprint > wanted.after.fingerprint
+    )
+    return page.having(or_(_last_at < wanted.after.last_at, is_as_old))
+
+
+def _failures(wanted: Wanted, *columns: ColumnElement[Any]) -> Select[Any]:
+    failures = (
+        select(*columns)
+        .select_from(causes)
+        .join(jobs, jobs.c.id == causes.c.job_id)
+        .join(tasks, tasks.c.id == causes.c.task_id)
+        .where(causes.c.failed_at >= wanted.since)
+    )
+    if wanted.owner is not None:
+        failures = failures.where(tasks.c.owner == wanted.owner)
+    if wanted.category is not None:
+        failures = failures.where(causes.c.category == wanted.category)
+    return failures
+
+
+def _newest(
+    connection: Connection,
+    wanted: Wanted,
+    fingerprints: Sequence[str],
+    value: ColumnElement[Any],
+) -> Mapping[str, Sequence[Row[Any]]]:
+    """Return the values of each family, those of the newest failures first, `NAMED` at most."""
+    if not fingerprints:
+        return {}
+    once = (
+        _failures(
+            wanted,
+            causes.c.fingerprint,
+            value.label("value"),
+            _last_at.label("last_at"),
+            func.max(causes.c.id).label("newest"),
+        )
+        .where(causes.c.fingerprint.in_(fingerprints))
+        .group_by(causes.c.fingerprint, value)
+        .subquery()
+    )
+    place = func.row_number().over(
+        partition_by=once.c.fingerprint, order_by=(once.c.last_at.desc(), once.c.newest.desc())
+    )
+    ranked = select(once, place.label("place")).subquery()
+    rows = connection.execute(
+        select(ranked).where(ranked.c.place <= NAMED).order_by(ranked.c.fingerprint, ranked.c.place)
+    )
+    found: dict[str, list[Row[Any]]] = {each: [] for each in fingerprints}
+    for row in rows:
+        found[row.fingerprint].append(row)
+    return found
+
+
+def _words(connection: Connection, ids: Sequence[int]) -> Mapping[str, _Row]:
+    """Return category and summary by fingerprint, as these rows have them."""
+    rows = connection.execute(
+        select(causes.c.fingerprint, causes.c.category, causes.c.summary).where(
+            causes.c.id.in_(ids)
+        )
+    )
+    return {row.fingerprint: row for row in rows}

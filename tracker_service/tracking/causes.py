@@ -1,0 +1,202 @@
+"""Tell a caller why a job failed, and which others have failed alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from tracker_service.domain.applications import applications_of
+from tracker_service.domain.causes import Category, Cause
+from tracker_service.domain.failures import Conclude, Failure, Witness
+from tracker_service.domain.jobs import JobId, JobStatus, JobType, type_of
+from tracker_service.errors import GatewayError, NoCause
+from tracker_service.identities import Caller
+from tracker_service.store import causes, families, jobs
+from tracker_service.store.causes import KeptCause, Others
+from tracker_service.store.engine import Store
+from tracker_service.store.families import Family, Place, Wanted
+from tracker_service.tracking.conclusion import concluded, has_failed
+from tracker_service.tracking.lookup import JobView, Lookup
+
+_NEARBY = timedelta(days=1)  #: so long before a failure others of its family are told with it
+_LISTED_FOR = timedelta(days=7)  #: families are listed that failed since, if nobody says otherwise
+_NAMED = 5  #: failed jobs that a coordinator has started
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """Why a run of a job failed, as one caller sees it."""
+
+    job_id: JobId
+    run: int
+    cause: Cause
+    failed_at: datetime | None
+    decided_at: datetime | None  #: None: just now, from what is known so far
+    others: Others | None  #: of the same family, among the jobs that the caller may see
+
+
+class Causes:
+    """Reads what was concluded; concludes from what is known so far where nothing is kept yet.
+
+    Nothing is told of jobs that the caller may not see: others of a family do not even count.
+    """
+
+    def __init__(
+        self, store: Store, lookup: Lookup, conclude: Conclude, clock: Callable[[], datetime]
+    ) -> None:
+        self._store, self._lookup = store, lookup
+        self._conclude, self._clock = conclude, clock
+
+    def of_job(self, caller: Caller, job_id: JobId, owner: str | None) -> Card:
+        """Return why the newest run of a job failed.
+
+        Args:
+            owner: whose causes the caller may see, None for everybody's.
+
+        Raises:
+            NoCause: it has not failed, or nothing tells why.
+            JobNotFound, GatewayUnavailable: Oozie had to be asked about the job.
+        """
+        with self._store.read() as connection:
+            kept = causes.find(connection, job_id, owner)
+        try:
+            view = self._lookup.job(caller, job_id)
+        except GatewayError:
+            if kept:
+                return self._card(kept, owner)
+            raise
+        if card := self._of_view(view, kept, owner):
+            return card
+        raise NoCause(_why_none(view))
+
+    def of_view(self, view: JobView, owner: str | None) -> Card | None:
+        """Return why the run in a view failed, None if it did not or nothing tells.
+
+        Args:
+            owner: as in `of_job`.
+        """
+        if not has_failed(view.id, view.status):
+            return None
+        with self._store.read() as connection:
+            kept = causes.find(connection, view.id, owner)
+        return self._of_view(view, kept, owner)
+
+    def _of_view(self, view: JobView, kept: KeptCause | None, owner: str | None) -> Card | None:
+        if not has_failed(view.id, view.status):
+            return None
+        if kept and kept.run == view.run:
+            return self._card(kept, owner)
+        cause = concluded(self._conclude, self._so_far(view))
+        return self._preliminary(view, cause, owner) if cause else None
+
+    def _card(self, kept: KeptCause, owner: str | None) -> Card:
+        return Card(
+            job_id=kept.job_id,
+            run=kept.run,
+            cause=kept.cause,
+            failed_at=kept.failed_at,
+            decided_at=kept.decided_at,
+            others=self._others(kept.cause, kept.job_id, owner, kept.failed_at),
+        )
+
+    def _preliminary(self, view: JobView, cause: Cause, owner: str | None) -> Card:
+        failed_at = view.ended_at
+        return Card(
+            job_id=view.id,
+            run=view.run,
+            cause=cause,
+            failed_at=failed_at,
+            decided_at=None,
+            others=self._others(cause, view.id, owner, failed_at or self._clock()),
+        )
+
+    def _others(
+        self, cause: Cause, job_id: JobId, owner: str | None, failed_at: datetime
+    ) -> Others | None:
+        if cause.category == Category.UNKNOWN:  # what nobody understands need not be the same
+            return None
+        with self._store.read() as connection:
+            return causes.others(connection, cause.fingerprint, job_id, owner, failed_at - _NEARBY)
+
+    def _so_far(self, view: JobView) -> Failure:
+        """Return what is known before all logs are saved, or of a job that nobody tracks."""
+        actions = [jobs.action_of(told) for told in view.actions]
+        if view.job_key is None:
+            found = applications_of(view.id, actions)
+            witnesses = [
+                Witness(
+                    application=each.id,
+                    action=each.action,
+                    workflow_id=each.workflow_id,
+                    role=each.role,
+                )
+                for each in found
+            ]
+        else:
+            with self._store.read() as connection:
+                witnesses = causes.witnesses(connection, view.task_id, view.job_key)
+        return Failure(
+            job_id=view.id,
+            run=view.run,
+            status=view.status,
+            actions=actions,
+            witnesses=witnesses,
+            is_complete=False,
+        )
+
+    def families(
+        self,
+        owner: str | None,
+        *,
+        since: datetime | None,
+        category: Category | None,
+        after: Place | None,
+        limit: int,
+    ) -> Sequence[Family]:
+        """List what failed alike, the family that failed last first.
+
+        Args:
+            owner: whose failures count, None for everybody's.
+            since: failures before do not count; None: those of the last week.
+            after: the family behind which the list begins.
+        """
+        wanted = Wanted(
+            owner=owner,
+            since=since or self._clock() - _LISTED_FOR,
+            category=category,
+            after=after,
+            limit=limit,
+        )
+        with self._store.read() as connection:
+            return families.listed(connection, wanted)
+
+
+def _why_none(view: JobView) -> str:
+    """Say why there is no cause, and what the reader can do."""
+    status = view.status
+    if status == JobStatus.SUCCEEDED:
+        return f"{view.id} SUCCEEDED: there is nothing to explain."
+    if not status.is_terminal:
+        return f"{view.id} is {status}: ask again when it has ended without success."
+    if type_of(view.id) != JobType.WORKFLOW:
+        return _ask_its_workflows(view)
+    if not has_failed(view.id, status):
+        return f"{view.id} is {status}: Oozie tells nothing of it."
+    return (
+        f"{view.id} is {status}, and nothing that is known so far tells why: read its logs at "
+        f"/api/job/{view.id}/logs."
+    )
+
+
+def _ask_its_workflows(view: JobView) -> str:
+    failed = [
+        each
+        for each, status in view.children.items()
+        if status.is_terminal and status != JobStatus.SUCCEEDED
+    ]
+    told = f"{view.id} is {view.status}; why, the jobs that it started tell"
+    if not failed:
+        return f"{told}, and none of them is known to have failed: track it to have them followed."
+    more = f" and {len(failed) - _NAMED} more" if len(failed) > _NAMED else ""
+    return f"{told}. Ask about {', '.join(failed[:_NAMED])}{more}."

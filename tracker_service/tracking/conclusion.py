@@ -1,0 +1,82 @@
+"""Conclude why a run failed, once nothing more will be known of it, and keep that."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import structlog
+
+from tracker_service.domain.causes import Cause
+from tracker_service.domain.failures import Conclude, Failure, Witness
+from tracker_service.domain.jobs import Action, JobId, JobStatus
+from tracker_service.domain.tasks import TrackTask
+from tracker_service.store import causes, jobs
+from tracker_service.store.engine import Connection
+from tracker_service.store.jobs import KeptJob
+from tracker_service.tracking.explorer import Exploration
+
+log = structlog.get_logger()
+
+
+class Conclusion:
+    """Why the jobs of tasks failed, as the store and one more look at Oozie tell it."""
+
+    def __init__(self, conclude: Conclude) -> None:
+        self._conclude = conclude
+
+    def of_run(
+        self, connection: Connection, task: TrackTask, kept: KeptJob, found: Exploration | None
+    ) -> Cause | None:
+        """Return why a run of a task's job failed; None if it did not, or nothing tells.
+
+        Args:
+            found: what the job was just seen to have started, where it could be asked for.
+        """
+        if not has_failed(kept.id, kept.status):
+            return None
+        witnesses = causes.witnesses(connection, task.id, kept.key)
+        is_seen = found is not None and found.details.observation.run == kept.run
+        return concluded(
+            self._conclude,
+            Failure(
+                job_id=kept.id,
+                run=kept.run,
+                status=kept.status,
+                actions=found.actions if found and is_seen else _known(connection, kept.key),
+                witnesses=witnesses,
+                is_complete=(found is None or found.is_complete) and _all_saved(witnesses),
+            ),
+        )
+
+    def keep_at_end(
+        self, connection: Connection, task: TrackTask, found: Exploration | None, now: datetime
+    ) -> None:
+        """Keep why the job of a task failed, if that is not known from its logs already."""
+        if causes.is_kept(connection, task.id, task.job_key):
+            return
+        kept = jobs.runs_of(connection, task.job_id)[task.run]
+        if cause := self.of_run(connection, task, kept, found):
+            causes.keep(connection, task.id, task.job_key, cause, now)
+
+
+def has_failed(job_id: JobId, status: JobStatus) -> bool:
+    """Tell whether there is a cause to look for: those of coordinators lie in their workflows."""
+    return status in (JobStatus.KILLED, JobStatus.FAILED) and job_id.endswith("W")
+
+
+def concluded(conclude: Conclude, failure: Failure) -> Cause | None:
+    """Return the cause of a failure; a job whose words break a rule goes on without one."""
+    try:
+        return conclude(failure)
+    except Exception:
+        log.exception("cause_broke", job=failure.job_id, run=failure.run)
+        return None
+
+
+def _known(connection: Connection, job_key: int) -> list[Action]:
+    return [jobs.action_of(told) for told in jobs.actions_of(connection, job_key)]
+
+
+def _all_saved(witnesses: Sequence[Witness]) -> bool:
+    return all(each.is_saved for each in witnesses)
