@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import TypeVar
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -18,11 +21,16 @@ from tracker_service.store.tables import jobsets as jobset_table
 from tracker_service.store.tables import metadata
 from tracker_service.store.tables import tasks as task_table
 
+Thing = TypeVar("Thing")
+
 WORKERS = ("first", "second", "third")
 USERS = ("guest", "sam")
 LEASE_S = 3600.0  # runs out when a rule says so, and not by itself
 LONG_AGO = datetime(1970, 1, 2, tzinfo=UTC)
 MINUTES_OFF = st.integers(-5, 5)
+#: Which of some things, and in what order. The database decides which of several jobsets it gives,
+#: so that what is drawn may not depend on what there is.
+PICK = st.integers(0, 10_000)
 
 
 @dataclass
@@ -107,36 +115,34 @@ class Jobsets(RuleBasedStateMachine):
         for known in self.model.jobsets.values():
             known.is_over = known.is_over and known.holder != worker
 
-    @rule(data=st.data())
-    def a_lease_runs_out(self, data: st.DataObject) -> None:
+    @rule(pick=PICK)
+    def a_lease_runs_out(self, pick: int) -> None:
         """Nobody can turn the clock of a database, so that the lease is set back instead."""
         if held := [key for key, known in self.model.jobsets.items() if known.holder]:
-            key = data.draw(st.sampled_from(held))
+            key = _picked(held, pick)
             with self.store.begin() as connection:
                 lapsed = update(jobset_table).where(jobset_table.c.id == key)
                 connection.execute(lapsed.values(lease_until=LONG_AGO))
             self.model.jobsets[key].is_over = True
 
-    @rule(worker=st.sampled_from(WORKERS), data=st.data())
-    def release(self, worker: str, data: st.DataObject) -> None:
+    @rule(worker=st.sampled_from(WORKERS), picks=st.none() | st.lists(PICK, max_size=3))
+    def release(self, worker: str, picks: list[int] | None) -> None:
         own = [lease for name, lease in self.model.leases if name == worker]
-        given = data.draw(
-            st.none() | st.lists(st.sampled_from(own), max_size=3) if own else st.none()
-        )
+        given = [_picked(own, pick) for pick in picks] if own and picks is not None else None
         with self.store.begin() as connection:
             jobsets.release(connection, worker, given)
         for key, known in self.model.jobsets.items():
             if known.holder == worker and (given is None or key in {x.jobset_id for x in given}):
                 known.holder, known.is_over = None, False
 
-    @rule(data=st.data(), count=st.integers(1, 4))
-    def a_worker_ends_tasks(self, data: st.DataObject, count: int) -> None:
+    @rule(prefers_current=st.booleans(), pick=PICK, count=st.integers(1, 4))
+    def a_worker_ends_tasks(self, prefers_current: bool, pick: int, count: int) -> None:
         """By any lease that it ever had: it may not know that it is no longer the holder."""
         if not self.model.leases:
             return
         current = [each for each in self.model.leases if self.model.counts(each[1])]
-        is_current = data.draw(st.booleans()) and current
-        worker, lease = data.draw(st.sampled_from(current if is_current else self.model.leases))
+        leases = current if prefers_current and current else self.model.leases
+        worker, lease = _picked(leases, pick)
         ended = []
         try:
             with self.store.begin() as connection:
@@ -152,23 +158,24 @@ class Jobsets(RuleBasedStateMachine):
         for number in ended:
             del self.model.live[number]
 
-    @rule(data=st.data())
-    def a_user_stops_a_task(self, data: st.DataObject) -> None:
+    @rule(pick=PICK)
+    def a_user_stops_a_task(self, pick: int) -> None:
         if self.model.live:
-            number = data.draw(st.sampled_from(sorted(self.model.live)))
+            number = _picked(sorted(self.model.live), pick)
             with self.store.begin() as connection:
                 user = self.model.live.pop(number)
                 assert tasks.stop(connection, user, seen(number).id, NOW)
 
-    @rule(data=st.data())
-    def merge(self, data: st.DataObject) -> None:
+    @rule(makes_thin_ones=st.booleans(), worker=st.sampled_from(WORKERS), order=PICK)
+    def merge(self, makes_thin_ones: bool, worker: str, order: int) -> None:
         """By every lease that there ever was: what counts of them merges while there is room."""
-        if data.draw(st.booleans()):  # otherwise thin jobsets that are held would hardly come about
+        if makes_thin_ones:  # otherwise thin jobsets that are held would hardly come about
             self.add("guest", 12)
             self.jobsets_stand_as_they_have_to()
-            self.claim(data.draw(st.sampled_from(WORKERS)), 9)
-            self.most_tasks_of_a_user_are_stopped(data)
-        for _, lease in data.draw(st.permutations(self.model.leases)):
+            self.claim(worker, 9)
+            self.most_tasks_of_a_user_are_stopped("guest")
+        leases = self.model.leases
+        for _, lease in Random(order).sample(leases, len(leases)):
             with self.store.begin() as connection:
                 is_merged = jobsets.merge(connection, lease)
             if is_merged:
@@ -177,10 +184,9 @@ class Jobsets(RuleBasedStateMachine):
                 emptied.holder, emptied.is_over = None, False
                 emptied.epoch += 1
 
-    @rule(data=st.data())
-    def most_tasks_of_a_user_are_stopped(self, data: st.DataObject) -> None:
+    @rule(user=st.sampled_from(USERS))
+    def most_tasks_of_a_user_are_stopped(self, user: str) -> None:
         """Thin jobsets are left, which can be merged."""
-        user = data.draw(st.sampled_from(USERS))
         numbers = sorted(number for number, owner in self.model.live.items() if owner == user)
         with self.store.begin() as connection:
             for number in numbers:
@@ -234,6 +240,10 @@ class Jobsets(RuleBasedStateMachine):
             leases = [held.lease for held in jobsets.held(connection, "newcomer")]
             got = [task for lease in leases for task in tasks.live(connection, lease)]
         assert sorted(_number(task.job_id) for task in got) == sorted(self.model.live)
+
+
+def _picked(things: Sequence[Thing], pick: int) -> Thing:
+    return things[pick % len(things)]
 
 
 def _number(job_id: str) -> int:
