@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import structlog
 
@@ -20,6 +21,7 @@ from tracker_service.archive.expiry import Expiry
 from tracker_service.archive.finder import Finder
 from tracker_service.archive.manifest import write_manifest
 from tracker_service.archive.progress import CopyLimits, Progress
+from tracker_service.archive.redaction import hidden
 from tracker_service.archive.removal import Removal
 from tracker_service.archive.secrets import Secrets
 from tracker_service.archive.steps import Steps
@@ -188,8 +190,11 @@ def _identities(settings: Settings, store: Store, metrics: Metrics, clock: Clock
         )
     )
 
+    secrets = _secrets(settings.copying)
+    hide = partial(hidden, secrets) if secrets else str
+
     def open_access(credential: BasicCredential) -> ClusterAccess:
-        return ClusterAccess(gateway, credential, settings.polling.ids_per_request)
+        return ClusterAccess(gateway, credential, settings.polling.ids_per_request, hide)
 
     seal = Seal(settings.key_file)
     pool, service = AccessPool(open_access), _polling_credential(settings.gateway)

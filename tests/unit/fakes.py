@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from tracker_service.domain.applications import ApplicationId
 from tracker_service.domain.causes import Category, Cause, Retryable
@@ -31,6 +32,7 @@ from tracker_service.errors import (
     StoreUnavailable,
 )
 from tracker_service.sources.gateway import BasicCredential
+from tracker_service.sources.nodes import RunningContainer
 from tracker_service.sources.oozie import Oozie
 from tracker_service.sources.webhdfs import FileStatus, OpenFile
 from tracker_service.sources.yarn import ApplicationReport, LogAggregation
@@ -290,6 +292,7 @@ class FakeYarn:
 
     reports: dict[str, ApplicationReport] = field(default_factory=dict)
     tags: dict[str, ApplicationId] = field(default_factory=dict)
+    running: dict[ApplicationId, list[RunningContainer]] = field(default_factory=dict)
     trouble: Exception | None = None
     asked_tags: set[str] = field(default_factory=set)
 
@@ -317,6 +320,9 @@ class FakeYarn:
         if application not in self.reports:
             raise ApplicationNotFound
         return self.reports[application]
+
+    def running_containers(self, application: ApplicationId) -> list[RunningContainer]:
+        return self.running.get(application, [])
 
     def tagged(self, tags) -> list[tuple[ApplicationId, str]]:
         self.asked_tags |= set(tags)
@@ -429,6 +435,7 @@ class FakeAccess:
     oozie: FakeOozie
     yarn: FakeYarn
     hdfs: FakeHdfs
+    nodes: Any = None
 
 
 PASSWORDS = {name: f"{name}-password" for name in ("guest", "sam", "admin")}
@@ -440,12 +447,13 @@ class FakeCluster:
     def __init__(self) -> None:
         self.oozie, self.yarn = FakeOozie(), FakeYarn()
         self.homes = {name: FakeHdfs(name) for name in PASSWORDS}
+        self.nodes: Any = None
         self.is_away = False
         self.passwords = dict(PASSWORDS)
         self.verified: list[str] = []
 
     def access(self, credential: BasicCredential) -> FakeAccess:
-        return FakeAccess(self.oozie, self.yarn, _Door(self, credential))
+        return FakeAccess(self.oozie, self.yarn, _Door(self, credential), self.nodes)
 
 
 class _Door:

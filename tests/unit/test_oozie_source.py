@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from functools import partial
 
 import pytest
 from fakes import APP_1, APP_2, APP_3, action, answer, job
 from loopback_server import Reply
 
+from tracker_service.archive.redaction import hidden
+from tracker_service.archive.secrets import Secrets
 from tracker_service.domain.applications import applications_of
 from tracker_service.domain.jobs import JobStatus
 from tracker_service.errors import BadInput, GatewayUnavailable, JobNotFound, RequestRefused
@@ -420,3 +423,18 @@ def test_an_answer_without_actions_is_never_a_coordinator_without_any(
 
     with pytest.raises(raised):
         oozie.children(job(1, "C"))
+
+
+def test_a_secret_in_the_error_of_an_action_is_hidden_before_anybody_keeps_it(loopback, session):
+    failed = {
+        "id": f"{job(1)}@load",
+        "name": "load",
+        "errorMessage": "no jdbc:x?password=swordfish",
+    }
+    told = {"id": job(1), "status": "KILLED", "actions": [failed]}
+    loopback.says(Reply(200, json.dumps(told).encode()))
+    oozie = Oozie(session, hide=partial(hidden, Secrets({})))
+
+    [action] = oozie.details(job(1)).actions
+
+    assert action.error_message == "no jdbc:x?password=***"

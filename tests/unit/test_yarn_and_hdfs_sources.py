@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 
 import pytest
 from fakes import APP_1, answer
 from loopback_server import Reply
 
+from tracker_service.archive.redaction import hidden
+from tracker_service.archive.secrets import Secrets
 from tracker_service.errors import (
     AccessDenied,
     ApplicationNotFound,
@@ -76,6 +79,13 @@ def test_why_an_application_ended_is_told_in_what_can_be_kept(loopback, yarn, to
     loopback.says(told({"app": {"diagnostics": told_}}))
 
     assert yarn.application(APP_1).diagnostics == kept
+
+
+def test_a_secret_in_why_an_application_ended_is_hidden_before_anybody_keeps_it(loopback, session):
+    yarn = Yarn(session, partial(hidden, Secrets({})))
+    loopback.says(told({"app": {"diagnostics": "load --password=swordfish failed"}}))
+
+    assert yarn.application(APP_1).diagnostics == "load --password=*** failed"
 
 
 def test_an_application_that_was_forgotten_is_not_found(loopback, yarn):

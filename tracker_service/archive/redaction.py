@@ -33,6 +33,13 @@ class Redaction:
                 yield written
 
 
+def hidden(secrets: Secrets, text: str) -> str:
+    """Return a short text without its secrets."""
+    return b"".join(Redaction(secrets).of([text.encode("utf-8", "replace")])).decode(
+        "utf-8", "replace"
+    )
+
+
 class _Log:
     """One log while it passes."""
 

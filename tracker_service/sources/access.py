@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from tracker_service.sources.gateway import BasicCredential, Gateway
 from tracker_service.sources.nodes import Nodes
 from tracker_service.sources.oozie import Oozie
@@ -12,9 +14,20 @@ from tracker_service.sources.yarn import Yarn
 class ClusterAccess:
     """Oozie, YARN and HDFS through one session of one identity."""
 
-    def __init__(self, gateway: Gateway, credential: BasicCredential, ids_per_request: int) -> None:
+    def __init__(
+        self,
+        gateway: Gateway,
+        credential: BasicCredential,
+        ids_per_request: int,
+        hide: Callable[[str], str] = str,
+    ) -> None:
+        """Open a session.
+
+        Args:
+            hide: returns a text that a program wrote without the secrets in it.
+        """
         session = gateway.session(credential)
-        self.oozie = Oozie(session, ids_per_request)
-        self.yarn = Yarn(session)
+        self.oozie = Oozie(session, ids_per_request, hide)
+        self.yarn = Yarn(session, hide)
         self.nodes = Nodes(session)
         self.hdfs = WebHdfs(session)

@@ -5,7 +5,7 @@ Follows the Oozie Web Services API, https://oozie.apache.org/docs/5.2.1/WebServi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -64,8 +64,18 @@ ACTIONS_PER_PAGE = 1000  #: about 700 bytes each
 class Oozie:
     """Oozie behind the gateway, as one identity."""
 
-    def __init__(self, session: GatewaySession, ids_per_request: int = 100) -> None:
-        self._session = session
+    def __init__(
+        self,
+        session: GatewaySession,
+        ids_per_request: int = 100,
+        hide: Callable[[str], str] = str,
+    ) -> None:
+        """Prepare to ask.
+
+        Args:
+            hide: returns a text that a program wrote without the secrets in it.
+        """
+        self._session, self._hide = session, hide
         self._ids_per_request = ids_per_request
 
     def jobs(self, ids: Sequence[JobId]) -> dict[JobId, Observation]:
@@ -151,7 +161,7 @@ class Oozie:
         with _trusting_nothing(f"oozie/v2/job/{job_id}"):
             return JobDetails(
                 observation=_observation(body, _SPELLING[job_type], datetime.now(UTC)),
-                actions=tuple(_action(action) for action in actions or ()),
+                actions=tuple(_action(action, self._hide) for action in actions or ()),
             )
 
     def children(self, job_id: JobId, page: int = 0) -> Children:
@@ -290,7 +300,8 @@ def _child(told: object, letter: str) -> JobId | None:
     return JobId(text) if text.endswith(letter) and is_job_id(text) else None
 
 
-def _action(action: dict[str, Any]) -> Action:
+def _action(action: dict[str, Any], hide: Callable[[str], str]) -> Action:
+    message = action.get("errorMessage")
     return Action(
         id=str(action["id"]),
         name=str(action["name"]),
@@ -300,7 +311,7 @@ def _action(action: dict[str, Any]) -> Action:
         child_ids=action.get("externalChildIDs"),
         external_status=action.get("externalStatus"),
         error_code=action.get("errorCode"),
-        error_message=action.get("errorMessage"),
+        error_message=hide(str(message)) if message else message,
         started_at=_time(action.get("startTime")),
         ended_at=_time(action.get("endTime")),
         retry_count=int(action.get("userRetryCount") or 0),

@@ -5,7 +5,7 @@ Follows https://hadoop.apache.org/docs/r3.3.6/hadoop-yarn/hadoop-yarn-site/Resou
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -57,8 +57,13 @@ class ApplicationReport:
 class Yarn:
     """The resource manager behind the gateway, as one identity."""
 
-    def __init__(self, session: GatewaySession) -> None:
-        self._session = session
+    def __init__(self, session: GatewaySession, hide: Callable[[str], str] = str) -> None:
+        """Prepare to ask.
+
+        Args:
+            hide: returns a text that a program wrote without the secrets in it.
+        """
+        self._session, self._hide = session, hide
 
     def application(self, application: ApplicationId) -> ApplicationReport:
         """Ask about one application.
@@ -78,7 +83,7 @@ class Yarn:
             state=str(app.get("state") or ""),
             log_aggregation=_aggregation(app.get("logAggregationStatus")),
             finished_at=_instant(app.get("finishedTime")),
-            diagnostics=_diagnostics(app.get("diagnostics")),
+            diagnostics=_diagnostics(self._hide(str(app.get("diagnostics") or ""))),
         )
 
     def running_containers(self, application: ApplicationId) -> Iterator[RunningContainer]:
@@ -138,9 +143,9 @@ def _instant(milliseconds: object) -> datetime | None:
     return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
-def _diagnostics(told: object) -> str | None:
+def _diagnostics(told: str) -> str | None:
     """Return a text without what a database does not take: it may quote whatever a job wrote."""
-    text = str(told or "")[:_DIAGNOSTICS].encode("utf-8", "replace").decode().replace("\0", "?")
+    text = told[:_DIAGNOSTICS].encode("utf-8", "replace").decode().replace("\0", "?")
     return text.strip() or None
 
 
