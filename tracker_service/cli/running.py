@@ -141,6 +141,7 @@ def _greeting(chosen: settings.Settings, with_sandbox: bool) -> supervisor.Greet
             "or with the command",
             "  export TRACKER_USER=guest TRACKER_PASSWORD=guest-password TRACKER_URL=" + url,
             f"  {sys.argv[0]} track --wait {job}",
+            f"  {sys.argv[0]} why {job}",
             f"All calls: {url}/docs",
         ]
     return supervisor.Greeting(f"{url}/readyz", "\n".join(told))
