@@ -17,7 +17,8 @@ import requests
 from tests.cluster import through
 from tracker_service.sandbox.server import SandboxServer
 from tracker_service.sources.access import ClusterAccess
-from tracker_service.sources.gateway import BasicCredential, Gateway
+from tracker_service.sources.credentials import BasicCredential
+from tracker_service.sources.gateway import Gateway
 
 COMMAND = Path(__file__).parent / "cluster" / "cluster"
 #: Away from the usual ports, so that a cluster started by hand is left alone.

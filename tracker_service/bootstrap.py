@@ -32,7 +32,8 @@ from tracker_service.identities import Identities
 from tracker_service.metrics import Metrics
 from tracker_service.settings import CopySettings, GatewaySettings, Settings
 from tracker_service.sources.access import ClusterAccess
-from tracker_service.sources.gateway import AccessPool, BasicCredential, Gateway, checked_gateway
+from tracker_service.sources.credentials import BasicCredential, Credential
+from tracker_service.sources.gateway import AccessPool, Gateway, checked_gateway
 from tracker_service.sources.protection import Protection
 from tracker_service.store.credentials import Seal
 from tracker_service.store.engine import Store
@@ -193,7 +194,7 @@ def _identities(settings: Settings, store: Store, metrics: Metrics, clock: Clock
     secrets = _secrets(settings.copying)
     hide = partial(hidden, secrets) if secrets else str
 
-    def open_access(credential: BasicCredential) -> ClusterAccess:
+    def open_access(credential: Credential) -> ClusterAccess:
         return ClusterAccess(gateway, credential, settings.polling.ids_per_request, hide)
 
     seal = Seal(settings.key_file)

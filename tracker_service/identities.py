@@ -13,7 +13,8 @@ import structlog
 from tracker_service.domain.tasks import Wish, affinity
 from tracker_service.errors import ConfigError, CredentialsRefused, NotAuthenticated
 from tracker_service.sources.access import ClusterAccess
-from tracker_service.sources.gateway import AccessPool, BasicCredential
+from tracker_service.sources.credentials import BasicCredential
+from tracker_service.sources.gateway import AccessPool
 from tracker_service.store import credentials, tasks
 from tracker_service.store.engine import Connection, Store
 from tracker_service.store.jobs import KeptJob

@@ -32,7 +32,8 @@ from tracker_service.bootstrap import Service
 from tracker_service.identities import Identities
 from tracker_service.metrics import Metrics
 from tracker_service.settings import RightsSettings, Settings
-from tracker_service.sources.gateway import AccessPool, BasicCredential, Gateway, GatewaySession
+from tracker_service.sources.credentials import BasicCredential
+from tracker_service.sources.gateway import AccessPool, Gateway, GatewaySession
 from tracker_service.store.credentials import Seal
 from tracker_service.store.engine import Store
 from tracker_service.tracking import completion, poller

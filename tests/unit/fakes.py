@@ -31,7 +31,7 @@ from tracker_service.errors import (
     PathNotFound,
     StoreUnavailable,
 )
-from tracker_service.sources.gateway import BasicCredential
+from tracker_service.sources.credentials import BasicCredential
 from tracker_service.sources.nodes import RunningContainer
 from tracker_service.sources.oozie import Oozie
 from tracker_service.sources.webhdfs import FileStatus, OpenFile

@@ -15,7 +15,7 @@ from loopback_server import Asked, Loopback, Reply
 from tracker_service import cli
 from tracker_service.doctor import Finding, examine, reach, routes
 from tracker_service.settings import Settings
-from tracker_service.sources.gateway import BasicCredential
+from tracker_service.sources.credentials import BasicCredential
 
 TOPOLOGY = "/gateway/sandbox/"
 

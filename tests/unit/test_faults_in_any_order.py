@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from loopback_server import Reply
 
 from tracker_service.errors import GatewayError
-from tracker_service.sources.gateway import BasicCredential, Gateway
+from tracker_service.sources.credentials import BasicCredential
+from tracker_service.sources.gateway import Gateway
 from tracker_service.sources.oozie import Oozie
 
 STATES = {job(1): "RUNNING", job(2): "KILLED", job(3): "SUCCEEDED"}

@@ -13,7 +13,8 @@ from tracker_service.errors import (
     GatewayUnavailable,
     RequestRefused,
 )
-from tracker_service.sources.gateway import AccessPool, BasicCredential, Gateway
+from tracker_service.sources.credentials import BasicCredential
+from tracker_service.sources.gateway import AccessPool, Gateway
 
 PLACES = 32
 

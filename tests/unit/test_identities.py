@@ -8,7 +8,8 @@ from fakes import NOW, job, seen
 from tracker_service.domain.tasks import TaskState
 from tracker_service.errors import CredentialsRefused, GatewayUnavailable, NotAuthenticated
 from tracker_service.identities import Caller, Identities
-from tracker_service.sources.gateway import AccessPool, BasicCredential
+from tracker_service.sources.credentials import BasicCredential
+from tracker_service.sources.gateway import AccessPool
 from tracker_service.store import credentials, jobs, jobsets, tasks, tracked_jobs
 
 GUEST = BasicCredential("guest", "guest-password")

@@ -16,7 +16,7 @@ from tracker_service.errors import (
     RouteClosed,
 )
 from tracker_service.sources.access import ClusterAccess
-from tracker_service.sources.gateway import BasicCredential
+from tracker_service.sources.credentials import BasicCredential
 from tracker_service.sources.nodes import running_container
 
 ATTEMPTS = f"resourcemanager/v1/cluster/apps/{APP_1}/appattempts"

@@ -8,7 +8,7 @@ from fakes import APP_1, APP_2, NOW, Clock, FakeCluster, FragileStore, action, d
 from tracker_service.domain.tasks import CopyStatus
 from tracker_service.errors import GatewayUnavailable, JobNotFound
 from tracker_service.identities import Caller, Identities
-from tracker_service.sources.gateway import BasicCredential
+from tracker_service.sources.credentials import BasicCredential
 from tracker_service.store import copies, credentials, jobsets, tasks, tracked_jobs
 from tracker_service.tracking import outcome
 from tracker_service.tracking.intake import Intake

@@ -14,7 +14,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from tracker_service.domain.tasks import CopyStatus, Lease
 from tracker_service.errors import GatewayUnavailable, LeaseLost
 from tracker_service.metrics import Metrics
-from tracker_service.sources.gateway import BasicCredential, Gateway
+from tracker_service.sources.credentials import BasicCredential
+from tracker_service.sources.gateway import Gateway
 from tracker_service.store import jobsets, workers
 from tracker_service.store.engine import Store
 from tracker_service.store.workers import Presence

@@ -9,7 +9,8 @@ from contextlib import closing
 import pytest
 
 from tracker_service.errors import GatewayUnavailable
-from tracker_service.sources.gateway import BasicCredential, Gateway
+from tracker_service.sources.credentials import BasicCredential
+from tracker_service.sources.gateway import Gateway
 from tracker_service.sources.protection import Protection
 from tracker_service.sources.webhdfs import WebHdfs
 

@@ -10,7 +10,7 @@ from flask import Request, g, request
 from tracker_service.api.allowance import Allowance
 from tracker_service.errors import BadInput, NotAuthenticated
 from tracker_service.identities import Caller, Identities
-from tracker_service.sources.gateway import BasicCredential
+from tracker_service.sources.credentials import BasicCredential
 
 
 def require_caller(identities: Identities, allowance: Allowance) -> None:

@@ -62,7 +62,7 @@ def _findings(
     from tracker_service import settings  # noqa: PLC0415
     from tracker_service.doctor import examine, findings  # noqa: PLC0415
     from tracker_service.errors import ConfigError  # noqa: PLC0415
-    from tracker_service.sources.gateway import BasicCredential  # noqa: PLC0415
+    from tracker_service.sources.credentials import BasicCredential  # noqa: PLC0415
 
     try:
         chosen = settings.load(config)

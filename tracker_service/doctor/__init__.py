@@ -9,7 +9,8 @@ from tracker_service.doctor import notification, reach, routes
 from tracker_service.doctor.findings import Finding, Level, fail, ok
 from tracker_service.errors import ConfigError
 from tracker_service.settings import Settings
-from tracker_service.sources.gateway import BasicCredential, Gateway, checked_gateway
+from tracker_service.sources.credentials import BasicCredential
+from tracker_service.sources.gateway import Gateway, checked_gateway
 
 __all__ = ["Finding", "Level", "examine"]
 

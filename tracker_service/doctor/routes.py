@@ -87,10 +87,10 @@ def findings(session: GatewaySession) -> Iterator[Finding]:
             return
         home = None  # a service away is told of only to who is logged in
     if home and home.status == 404 and home.body:  # Knox says this to everybody
-        yield fail("topology", f"there is no topology at {session.gateway.url}; correct {URL}")
+        yield fail("topology", f"there is no topology at {session.url}; correct {URL}")
         return
     yield ok("login", f"the gateway knows {session.user}")
-    yield ok("topology", f"there is a topology at {session.gateway.url}")
+    yield ok("topology", f"there is a topology at {session.url}")
     yield _looked_at(session, _OOZIE)
     yield from _hdfs(session, home)
     yield _looked_at(session, _YARN)

@@ -13,7 +13,6 @@ from typing import Any, Generic, TypeVar
 from urllib.parse import urlsplit
 
 import requests
-from requests.auth import HTTPBasicAuth
 
 from tracker_service.errors import (
     AccessDenied,
@@ -22,18 +21,11 @@ from tracker_service.errors import (
     GatewayUnavailable,
     RequestRefused,
 )
+from tracker_service.sources.credentials import Credential, TokenCredential
 from tracker_service.sources.protection import Protection
 from tracker_service.sources.transport import Transport, cause
 
 _KEPT_SESSIONS = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class BasicCredential:
-    """A user name and password of the gateway. Never printed with the password."""
-
-    user: str
-    password: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +33,7 @@ class Gateway:
     """One topology: its URL, and how to reach it."""
 
     url: str  #: up to and with the topology, without a slash at the end
+    token_url: str | None = None  #: likewise, of the topology that takes tokens; None: the same
     ca_file: Path | None = None
     connect_timeout_s: float = 3.05
     read_timeout_s: float = 25.0
@@ -50,7 +43,7 @@ class Gateway:
     #: what all sessions of this process share, so that they spare the gateway together
     protection: Protection = field(default_factory=Protection, repr=False, compare=False)
 
-    def session(self, credential: BasicCredential) -> GatewaySession:
+    def session(self, credential: Credential) -> GatewaySession:
         """Return a new session of one identity, with a cookie jar of its own."""
         return GatewaySession(self, credential)
 
@@ -62,16 +55,16 @@ class GatewaySession(requests.Session):
     identities. Credentials are sent to the gateway only, whatever a `Location` says.
     """
 
-    def __init__(self, gateway: Gateway, credential: BasicCredential) -> None:
+    def __init__(self, gateway: Gateway, credential: Credential) -> None:
         super().__init__()
         self.gateway = gateway
         self.trust_env = False  # no .netrc, no proxies, no other CA by accident
         self.user = credential.user
-        self.auth = HTTPBasicAuth(credential.user.encode(), credential.password.encode())
+        takes_token = isinstance(credential, TokenCredential)
+        self.url = (takes_token and gateway.token_url) or gateway.url  #: of the topology
+        self.auth = credential.auth()
         self.verify = str(gateway.ca_file) if gateway.ca_file else True
-        adapter = Transport(
-            gateway.url, gateway.protection, gateway.connections, gateway.on_request
-        )
+        adapter = Transport(self.url, gateway.protection, gateway.connections, gateway.on_request)
         self.mount("https://", adapter)
         self.mount("http://", adapter)
 
@@ -128,7 +121,7 @@ class GatewaySession(requests.Session):
         """
         response = self.request(
             method,
-            f"{self.gateway.url}/{path}",
+            f"{self.url}/{path}",
             params=params,
             data=data,
             headers=headers,
@@ -137,7 +130,7 @@ class GatewaySession(requests.Session):
         return Answer(path, response.status_code, response.headers, response.content)
 
     def _refuse_foreign(self, url: str) -> None:
-        ours, theirs = urlsplit(self.gateway.url), urlsplit(url)
+        ours, theirs = urlsplit(self.url), urlsplit(url)
         if (ours.scheme, ours.netloc) != (theirs.scheme, theirs.netloc):
             raise GatewayUnavailable(
                 f"the gateway sends us to {theirs.scheme}://{theirs.netloc}, which is not the "
@@ -146,8 +139,8 @@ class GatewaySession(requests.Session):
 
     def _place(self, request: requests.PreparedRequest) -> str:
         """Name a request in an error: without its query, which may hold a signed location."""
-        path = urlsplit(request.url or "").path.removeprefix(urlsplit(self.gateway.url).path)
-        return f"{request.method} {path.lstrip('/') or '/'} at {self.gateway.url}"
+        path = urlsplit(request.url or "").path.removeprefix(urlsplit(self.url).path)
+        return f"{request.method} {path.lstrip('/') or '/'} at {self.url}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,13 +210,13 @@ Access = TypeVar("Access")
 class AccessPool(Generic[Access]):
     """Keeps what was opened for each identity, the most recently used ones only."""
 
-    def __init__(self, open_access: Callable[[BasicCredential], Access]) -> None:
+    def __init__(self, open_access: Callable[[Credential], Access]) -> None:
         self._open = open_access
-        self._kept: OrderedDict[BasicCredential, Access] = OrderedDict()
+        self._kept: OrderedDict[Credential, Access] = OrderedDict()
         self._lock = Lock()
 
-    def of(self, credential: BasicCredential) -> Access:
-        """Return the access of exactly this user name and password."""
+    def of(self, credential: Credential) -> Access:
+        """Return the access of exactly this credential."""
         with self._lock:
             if credential not in self._kept:
                 self._kept[credential] = self._open(credential)
@@ -232,7 +225,7 @@ class AccessPool(Generic[Access]):
             self._kept.move_to_end(credential)
             return self._kept[credential]
 
-    def forget(self, credential: BasicCredential) -> None:
+    def forget(self, credential: Credential) -> None:
         """Drop the session of credentials that were refused."""
         with self._lock:
             self._kept.pop(credential, None)

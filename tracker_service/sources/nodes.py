@@ -111,7 +111,7 @@ class Nodes:
         address = {"scheme": container.scheme, "host": container.host, "port": container.port}
         response = self._session.request(
             "GET",
-            f"{self._session.gateway.url}/{_ROUTE}/{path}",
+            f"{self._session.url}/{_ROUTE}/{path}",
             params={**address, "start": "0", **part},
             allow_redirects=False,
             stream=True,

@@ -69,7 +69,7 @@ class WebHdfs:
         self._session = session
         gateway = session.gateway
         timeout = (gateway.connect_timeout_s, gateway.read_timeout_s)
-        self._client = Client(gateway.url, session=session, timeout=timeout)
+        self._client = Client(session.url, session=session, timeout=timeout)
 
     def user(self) -> str:
         """Return the user that the gateway takes this session for: one cheap call.

@@ -1,0 +1,46 @@
+"""What proves to the cluster who asks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import requests
+from requests.auth import AuthBase, HTTPBasicAuth
+
+
+@dataclass(frozen=True, slots=True)
+class BasicCredential:
+    """A user name and password of the gateway. Never printed with the password."""
+
+    user: str
+    password: str = field(repr=False)
+
+    def auth(self) -> AuthBase:
+        """Return what puts it on a request (RFC 7617)."""
+        return HTTPBasicAuth(self.user.encode(), self.password.encode())
+
+
+@dataclass(frozen=True, slots=True)
+class TokenCredential:
+    """A token of the gateway that stands for a user (JWT). Never printed with the token."""
+
+    user: str
+    token: str = field(repr=False)
+    expires_at: datetime | None = None  #: the gateway refuses it then; None: nobody told
+
+    def auth(self) -> AuthBase:
+        """Return what puts it on a request (RFC 6750)."""
+        return _BearerAuth(self.token)
+
+
+Credential = BasicCredential | TokenCredential
+
+
+class _BearerAuth(AuthBase):
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self._token}"
+        return request
