@@ -25,6 +25,7 @@ class Daemons:
         """Starts all and waits until all answer. The slow ones start beside each other."""
         if self.at.kerberos:
             self.kdc()
+            self.resource_manager()
         self.core()
         if self.at.knox:
             self.gateway()
@@ -60,14 +61,17 @@ class Daemons:
         self.processes.spawn(name, command, environment)
 
     def kdc(self) -> None:
-        """The KDC, and the ResourceManager apart: in one process both would log in as one."""
+        """The KDC; one that is started again has the same keys."""
         at = self.at
         classpath = f"{at.home}/classes/hadoop:{at.conf()}:{self.jars}"
         arguments = [at.home / "run/kdc", at.port("kdc"), *kerberos.principals()]
         self.spawn("kdc", "root", 128, classpath, "Kdc", *arguments)
         self.processes.wait_line("kdc", "KDC READY")
+
+    def resource_manager(self) -> None:
+        """With Kerberos, apart from the NameNode: in one process both would log in as one."""
         main = f"{YARN}.resourcemanager.ResourceManager"
-        self.spawn("rm", "yarn", 384, f"{at.conf()}:{self.jars}", main)
+        self.spawn("rm", "yarn", 384, f"{self.at.conf()}:{self.jars}", main)
 
     def core(self) -> None:
         """NameNode, DataNode and, without Kerberos, ResourceManager."""

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from .layout import REALM, USERS, Layout
+from .layout import REALM, TRACKER, USERS, Layout
 
 RULES = f"RULE:[2:$1@$0](.*@{REALM})s/@.*//\nDEFAULT"
-SERVICES = ("hdfs", "yarn", "mapred", "HTTP", "oozie", "knox")
+SERVICES = ("hdfs", "yarn", "mapred", "HTTP", "oozie", "knox", TRACKER)
 PROXY_FILTER = (  # the initializer that understands doAs=; the plain one ignores it
     "org.apache.hadoop.security.authentication.server.ProxyUserAuthenticationFilterInitializer"
 )

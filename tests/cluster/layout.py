@@ -6,6 +6,7 @@ from typing import Any
 
 HERE = pathlib.Path(__file__).resolve().parent
 USERS = {name: f"{name}-password" for name in ("guest", "sam", "tom", "admin")}
+TRACKER = "tracker"  # the Hadoop user of a service that acts for its users without the gateway
 REALM = "EXAMPLE.COM"
 PORTS = {
     "namenode": 8020,

@@ -10,7 +10,7 @@ from typing import Any
 
 from . import build, config, gateway
 from .daemons import Daemons
-from .layout import REALM, USERS, Layout
+from .layout import REALM, TRACKER, USERS, Layout
 from .machine import Failure, free, java_home
 from .processes import Processes
 
@@ -69,6 +69,18 @@ def write_logs(home: pathlib.Path, logs: str, compression: str) -> None:
         daemons.node_manager(node)
     for node in range(at.nodes):
         daemons.processes.wait_line(f"nm{node + 1}", "Registered with ResourceManager")
+
+
+def kdc(home: pathlib.Path, action: str) -> None:
+    """Stops the KDC alone, or starts it again; the others go on."""
+    told = description(home)
+    if not told or not told["kerberos"]:
+        raise Failure("no cluster with Kerberos is up: first `cluster up --kerberos`")
+    daemons = Daemons(Layout.of_options(home, told["options"]), java_home())
+    if action == "stop":
+        daemons.processes.stop("kdc")
+    elif not daemons.processes.pid("kdc"):
+        daemons.kdc()
 
 
 def description(home: pathlib.Path) -> dict[str, Any] | None:
@@ -145,6 +157,8 @@ def kerberos_of(at: Layout) -> dict[str, Any]:
         "krb5_conf": str(at.krb5_conf),
         "keytabs": str(at.keytab.parent),
         "principals": sorted(USERS),
+        "service": f"{TRACKER}/localhost@{REALM}",
+        "service_keytab": str(at.keytab.parent / f"{TRACKER}_localhost.keytab"),
     }
 
 

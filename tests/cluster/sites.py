@@ -3,7 +3,7 @@
 from typing import Any
 
 from . import kerberos
-from .layout import USERS, Layout
+from .layout import TRACKER, USERS, Layout
 
 Properties = dict[str, Any]
 
@@ -63,6 +63,7 @@ def core(at: Layout) -> Properties:
         "HTTP": "hadoop",
         "root": "root,supergroup",
         "knox": "knox",
+        TRACKER: TRACKER,
         "dr.who": "nobody",
     } | dict.fromkeys(USERS, "users")
     found = {
@@ -72,7 +73,7 @@ def core(at: Layout) -> Properties:
             f"{user}={names}" for user, names in groups.items()
         ),
     }
-    for proxy in ("oozie", "knox", "HTTP"):
+    for proxy in ("oozie", "knox", "HTTP", TRACKER):
         found |= {f"hadoop.proxyuser.{proxy}.{what}": "*" for what in ("hosts", "groups")}
     return found
 
@@ -218,7 +219,7 @@ def oozie(at: Layout) -> Properties:
         "oozie.authentication.type": "simple",
         "oozie.authentication.simple.anonymous.allowed": "true",
     }
-    for proxy in ("knox", "oozie"):
+    for proxy in ("knox", "oozie", TRACKER):
         start = f"{service}.ProxyUserService.proxyuser.{proxy}"
         found |= {f"{start}.{what}": "*" for what in ("hosts", "groups")}
     return found
