@@ -24,7 +24,7 @@ from tracker_service.api import (
     workers,
 )
 from tracker_service.api.allowance import Allowance
-from tracker_service.api.proxies import TrustedProxies
+from tracker_service.api.proxies import NamingProxies, TrustedProxies
 from tracker_service.bootstrap import Service
 from tracker_service.errors import BadInput
 from tracker_service.metrics import Metrics
@@ -65,9 +65,14 @@ def create_app(service: Service) -> Flask:
         service.store, notifications.PER_MINUTE, service.clock, of=allowance.NOTIFICATIONS
     )
     app.register_api(notifications.blueprint(service.notifications, notified))
+    serve = service.settings.serve
     app.wsgi_app = TrustedProxies(  # type: ignore[method-assign]
-        app.wsgi_app, service.settings.serve.trusted_proxies
+        app.wsgi_app, serve.trusted_proxies
     )
+    if serve.user_header:
+        app.wsgi_app = NamingProxies(  # type: ignore[method-assign]
+            app.wsgi_app, serve.user_header, serve.user_header_from
+        )
     return app
 
 

@@ -28,13 +28,14 @@ from tracker_service.archive.steps import Steps
 from tracker_service.archive.streams import Streams
 from tracker_service.archive.workflow_copy import WorkflowOptions
 from tracker_service.archive.workflow_watch import WorkflowWatch
-from tracker_service.identities import Identities
+from tracker_service.identities import Callers, Identities, KeptCredentials, ServiceIdentity
 from tracker_service.metrics import Metrics
 from tracker_service.settings import CopySettings, GatewaySettings, Settings
 from tracker_service.sources.access import ClusterAccess
 from tracker_service.sources.credentials import BasicCredential, Credential
 from tracker_service.sources.gateway import AccessPool, Gateway, checked_gateway
 from tracker_service.sources.protection import Protection
+from tracker_service.sources.tokens import TokenKeys
 from tracker_service.store.credentials import Seal
 from tracker_service.store.engine import Store
 from tracker_service.tracking.causes import Causes
@@ -183,6 +184,7 @@ def _identities(settings: Settings, store: Store, metrics: Metrics, clock: Clock
     gateway = checked_gateway(
         Gateway(
             url=settings.gateway.base,
+            token_url=settings.gateway.token_base,
             ca_file=settings.gateway.ca_file,
             connect_timeout_s=settings.gateway.connect_timeout_s,
             read_timeout_s=settings.gateway.read_timeout_s,
@@ -197,9 +199,23 @@ def _identities(settings: Settings, store: Store, metrics: Metrics, clock: Clock
     def open_access(credential: Credential) -> ClusterAccess:
         return ClusterAccess(gateway, credential, settings.polling.ids_per_request, hide)
 
-    seal = Seal(settings.key_file)
-    pool, service = AccessPool(open_access), _polling_credential(settings.gateway)
-    return Identities(store, seal, pool, settings.gateway.base, clock, service)
+    seal, pool = Seal(settings.key_file), AccessPool(open_access)
+    callers = Callers(
+        store,
+        seal,
+        pool,
+        clock,
+        exchanges=settings.gateway.background == "token",
+        keys=_token_keys(settings.gateway),
+    )
+    kept = KeptCredentials(store, seal, pool, clock)
+    polling = _polling_credential(settings.gateway)
+    service = ServiceIdentity(pool, polling, clock) if polling else None
+    return Identities(callers, kept, pool, settings.gateway.base, service)
+
+
+def _token_keys(gateway: GatewaySettings) -> TokenKeys | None:
+    return TokenKeys(gateway.token_keys, gateway.ca_file) if gateway.token_keys else None
 
 
 def _polling_credential(gateway: GatewaySettings) -> BasicCredential | None:

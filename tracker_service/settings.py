@@ -94,6 +94,12 @@ class GatewaySettings(_Section):
     #: and read as the user
     polling_user: str | None = None
     polling_password_file: Path | None = None  #: its password, on one line
+    #: what is kept of a user, sealed, while there is work for them: the password, or a token of the
+    #: gateway in its place
+    background: Literal["password", "token"] = "password"
+    token_url: HttpUrl | None = None  #: of the topology that takes tokens; without one: `url`
+    #: with which tokens are checked without asking the gateway: URL or file of a key set, or a PEM
+    token_keys: str | None = None
 
     @field_validator("ca_file", "polling_password_file")
     @classmethod
@@ -112,6 +118,11 @@ class GatewaySettings(_Section):
     def base(self) -> str:
         """Return the URL without a slash at its end."""
         return str(self.url).rstrip("/")
+
+    @property
+    def token_base(self) -> str | None:
+        """Return the URL of the topology that takes tokens, without a slash at its end."""
+        return str(self.token_url).rstrip("/") if self.token_url else None
 
     @property
     def is_plain_http_over_a_network(self) -> bool:
@@ -137,6 +148,9 @@ class ServeSettings(_Section):
         ip_network("127.0.0.1"),
         ip_network("::1"),
     )
+    #: header in which a proxy names the user that it has verified, believed from these peers alone
+    user_header: str | None = None
+    user_header_from: tuple[IPvAnyNetwork, ...] = ()
     requests_per_minute: Count = 600  #: of one user; more is answered with 429
 
 

@@ -26,7 +26,16 @@ from tracker_service.archive.copier import Copier
 from tracker_service.archive.expiry import Expiry
 from tracker_service.domain.tasks import Lease, TaskState, TrackTask
 from tracker_service.errors import StoreUnavailable
-from tracker_service.store import allowances, copies, credentials, hints, jobsets, tasks, workers
+from tracker_service.store import (
+    allowances,
+    copies,
+    credentials,
+    hints,
+    jobsets,
+    tasks,
+    workers,
+    wrong_tries,
+)
 from tracker_service.store.engine import Store
 from tracker_service.store.jobsets import WAITED_TOO_LONG_S
 from tracker_service.tracking.completion import Completion
@@ -243,6 +252,7 @@ class Worker:
         """Remove what has expired, and merge jobsets that are hardly filled."""
         with self._store.begin() as connection:
             credentials.forget_verdicts(connection, self._clock())
+            wrong_tries.forget(connection, self._clock())
             allowances.forget(connection, self._clock())
             hints.forget_ended(connection, self._clock() - _HINT_LIFE)
             workers.forget_silent(connection, _SILENT_WORKER_S)

@@ -29,7 +29,7 @@ from tracker_service.api.allowance import Allowance
 from tracker_service.app import create_app
 from tracker_service.archive.removal import Removal
 from tracker_service.bootstrap import Service
-from tracker_service.identities import Identities
+from tracker_service.identities import Callers, Identities, KeptCredentials
 from tracker_service.metrics import Metrics
 from tracker_service.settings import RightsSettings, Settings
 from tracker_service.sources.credentials import BasicCredential
@@ -139,7 +139,9 @@ def seal(tmp_path: Path) -> Seal:
 
 @pytest.fixture
 def identities(store: Store, seal: Seal, fake_cluster: FakeCluster, now: Clock) -> Identities:
-    return Identities(store, seal, AccessPool(fake_cluster.access), "http://knox", now)
+    pool = AccessPool(fake_cluster.access)
+    callers = Callers(store, seal, pool, now)
+    return Identities(callers, KeptCredentials(store, seal, pool, now), pool, "http://knox")
 
 
 @pytest.fixture

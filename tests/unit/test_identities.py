@@ -7,7 +7,13 @@ from fakes import NOW, job, seen
 
 from tracker_service.domain.tasks import TaskState
 from tracker_service.errors import CredentialsRefused, GatewayUnavailable, NotAuthenticated
-from tracker_service.identities import Caller, Identities
+from tracker_service.identities import (
+    Caller,
+    Callers,
+    Identities,
+    KeptCredentials,
+    ServiceIdentity,
+)
 from tracker_service.sources.credentials import BasicCredential
 from tracker_service.sources.gateway import AccessPool
 from tracker_service.store import credentials, jobs, jobsets, tasks, tracked_jobs
@@ -195,8 +201,9 @@ def test_a_task_with_a_rested_credential_stays_alive(identities, store, kept):
 def with_service(store, seal, fake_cluster, now) -> Identities:
     fake_cluster.passwords["service"] = "service-password"
     pool = AccessPool(fake_cluster.access)
-    credential = BasicCredential("service", "service-password")
-    return Identities(store, seal, pool, "http://knox", now, credential)
+    service = ServiceIdentity(pool, BasicCredential("service", "service-password"), now)
+    kept = KeptCredentials(store, seal, pool, now)
+    return Identities(Callers(store, seal, pool, now), kept, pool, "http://knox", service)
 
 
 def test_without_a_service_identity_each_user_asks_for_their_jobs(identities, kept):

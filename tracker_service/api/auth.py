@@ -1,4 +1,4 @@
-"""Find out who calls: HTTP Basic with the credentials of the gateway."""
+"""Find out who calls: Basic or Bearer credentials of the gateway, or a trusted proxy's word."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from typing import cast
 from flask import Request, g, request
 
 from tracker_service.api.allowance import Allowance
-from tracker_service.errors import BadInput, NotAuthenticated
+from tracker_service.api.proxies import NAMED
+from tracker_service.errors import BadInput, CredentialsRefused, NotAuthenticated
 from tracker_service.identities import Caller, Identities
-from tracker_service.sources.credentials import BasicCredential
+from tracker_service.sources.credentials import BasicCredential, TokenCredential
+from tracker_service.sources.tokens import expiry_of, user_of
 
 
 def require_caller(identities: Identities, allowance: Allowance) -> None:
@@ -18,14 +20,15 @@ def require_caller(identities: Identities, allowance: Allowance) -> None:
 
     Raises:
         NotAuthenticated: no or wrong credentials.
-        TooManyRequests: the user asks too often.
+        TooManyRequests: the user asks too often, or sent wrong credentials too often.
         GatewayUnavailable: the gateway cannot say.
         BadInput: a browser sends this for a page of another site.
     """
     # A text/plain body needs no preflight, and browsers add stored Basic credentials by themselves.
     if request.method != "GET" and request.headers.get("Sec-Fetch-Site") == "cross-site":
         raise BadInput("Requests from pages of other sites are refused.", status=403)
-    g.caller = identities.verify(_credential(request))
+    named = request.environ.get(NAMED)
+    g.caller = identities.named(named) if named else identities.verify(_credential(request))
     allowance.spend(g.caller.name)
 
 
@@ -40,8 +43,13 @@ def visible_owner(admins: Collection[str]) -> str | None:
     return None if name in admins else name
 
 
-def _credential(sent: Request) -> BasicCredential:
+def _credential(sent: Request) -> BasicCredential | TokenCredential:
     given = sent.authorization
-    if given is None or given.type != "basic" or not given.username or not given.password:
-        raise NotAuthenticated
-    return BasicCredential(given.username, given.password)
+    if given and given.type == "basic" and given.username and given.password:
+        return BasicCredential(given.username, given.password)
+    if given and given.type == "bearer" and given.token:
+        try:
+            return TokenCredential(user_of(given.token), given.token, expiry_of(given.token))
+        except CredentialsRefused as error:
+            raise NotAuthenticated(str(error)) from error
+    raise NotAuthenticated

@@ -15,6 +15,30 @@ if TYPE_CHECKING:
 _TOLD_BY_PROXIES = ("HTTP_X_FORWARDED_", "HTTP_X_REQUEST_ID")
 
 
+NAMED = "tracker.user"  #: in a request's environment: whom a proxy has verified
+
+Network = IPv4Network | IPv6Network
+
+
+class NamingProxies:
+    """WSGI middleware: a header of listed peers names the user, that of others is never seen.
+
+    It stands outside `TrustedProxies`: the peer counts, and not whom the peer speaks for.
+    """
+
+    def __init__(self, app: WSGIApplication, header: str, networks: Sequence[Network]) -> None:
+        self._app, self._networks = app, networks
+        self._key = "HTTP_" + header.upper().replace("-", "_")
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer a request, as that of the user whom its proxy names."""
+        named = environ.pop(self._key, None)
+        peer = environ.get("REMOTE_ADDR")
+        if named and peer and _is_one_of(peer, self._networks):
+            environ[NAMED] = named
+        return self._app(environ, start_response)
+
+
 class TrustedProxies:
     """WSGI middleware: `X-Forwarded-*` of listed peers count, those of others are never seen.
 
@@ -22,7 +46,7 @@ class TrustedProxies:
     See https://werkzeug.palletsprojects.com/en/stable/middleware/proxy_fix/
     """
 
-    def __init__(self, app: WSGIApplication, networks: Sequence[IPv4Network | IPv6Network]) -> None:
+    def __init__(self, app: WSGIApplication, networks: Sequence[Network]) -> None:
         self._app = app
         self._behind_proxy = ProxyFix(app, x_for=1, x_proto=1, x_host=1, x_port=1, x_prefix=1)
         self._networks = networks
@@ -38,7 +62,11 @@ class TrustedProxies:
     def _trusts(self, peer: str | None) -> bool:
         if not peer:  # a Unix socket has the empty address: who may open its file is one of ours
             return peer == ""
-        address = ip_address(peer)
-        if isinstance(address, IPv6Address) and address.ipv4_mapped:
-            address = address.ipv4_mapped  # an IPv4 peer of a socket that takes both
-        return any(address in network for network in self._networks)
+        return _is_one_of(peer, self._networks)
+
+
+def _is_one_of(peer: str, networks: Sequence[Network]) -> bool:
+    address = ip_address(peer)
+    if isinstance(address, IPv6Address) and address.ipv4_mapped:
+        address = address.ipv4_mapped  # an IPv4 peer of a socket that takes both
+    return any(address in network for network in networks)

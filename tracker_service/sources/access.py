@@ -8,6 +8,7 @@ from tracker_service.sources.credentials import Credential
 from tracker_service.sources.gateway import Gateway
 from tracker_service.sources.nodes import Nodes
 from tracker_service.sources.oozie import Oozie
+from tracker_service.sources.tokens import Tokens
 from tracker_service.sources.webhdfs import WebHdfs
 from tracker_service.sources.yarn import Yarn
 
@@ -32,3 +33,4 @@ class ClusterAccess:
         self.yarn = Yarn(session, hide)
         self.nodes = Nodes(session)
         self.hdfs = WebHdfs(session)
+        self.tokens = Tokens(session)

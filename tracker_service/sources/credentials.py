@@ -34,7 +34,18 @@ class TokenCredential:
         return _BearerAuth(self.token)
 
 
-Credential = BasicCredential | TokenCredential
+@dataclass(frozen=True, slots=True)
+class OnBehalf:
+    """The service itself, logged in with its keytab, acting for a user; for nobody: as itself."""
+
+    user: str = ""
+
+    def auth(self) -> AuthBase:
+        """Return nothing that could go with a request: who logs in is known elsewhere."""
+        raise NotImplementedError("a gateway takes no service that acts for users")
+
+
+Credential = BasicCredential | TokenCredential | OnBehalf
 
 
 class _BearerAuth(AuthBase):

@@ -26,7 +26,7 @@ from tracker_service.sources.gateway import GatewaySession
 
 #: What is held of a file in memory. Smaller pieces cost more calls, larger ones are no faster.
 _PIECE_BYTES = 256 * 1024
-_USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
+USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
 _MEANINGS: dict[str, type[GatewayError]] = {
     "FileNotFoundException": PathNotFound,
     "AccessControlException": AccessDenied,
@@ -83,7 +83,7 @@ class WebHdfs:
         if not isinstance(path, str):
             raise GatewayUnavailable("GETHOMEDIRECTORY: the answer has no Path")
         name = path.rstrip("/").rpartition("/")[2]
-        if not _USER.fullmatch(name):
+        if not USER.fullmatch(name):
             raise CredentialsRefused(
                 f"the gateway names a user that no Hadoop user can be: {name!r}"
             )

@@ -8,7 +8,7 @@ import json
 import os
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -31,10 +31,12 @@ RETRY_AFTER = (
 )
 
 
-_VERDICT = (
-    select(verdicts.c.owner)
-    .where(verdicts.c.fingerprint == bindparam("fingerprint"))
-    .where(verdicts.c.expires_at > bindparam("now"))
+#: So long a credential is known to have been right: then it is not counted as one of the few that
+#: somebody may try.
+RIGHT_LATELY = timedelta(hours=12)
+
+_VERDICT = select(verdicts.c.owner, verdicts.c.expires_at, verdicts.c.sealed).where(
+    verdicts.c.fingerprint == bindparam("fingerprint")
 )
 
 
@@ -50,27 +52,24 @@ class Seal:
         self._pepper = hashlib.sha256(b"verdicts" + keys[0]).digest()
         self._token_peppers = [hashlib.sha256(b"notify tokens" + key).digest() for key in keys]
 
-    def close(self, user: str, password: str) -> bytes:
-        """Return a credential that only the key can read."""
-        return self._fernet.encrypt(json.dumps([user, password]).encode())
+    def close(self, *parts: str) -> bytes:
+        """Return the parts of a credential in a form that only the key can read."""
+        return self._fernet.encrypt(json.dumps(parts).encode())
 
-    def open(self, sealed: bytes) -> tuple[str, str]:
-        """Return user name and password.
+    def open(self, sealed: bytes) -> tuple[str, ...]:
+        """Return the parts of a credential.
 
         Raises:
             ConfigError: it was sealed with another key.
         """
         try:
-            user, password = json.loads(self._fernet.decrypt(sealed))
+            return tuple(json.loads(self._fernet.decrypt(sealed)))
         except InvalidToken as error:
             raise ConfigError("a stored credential was sealed with another key") from error
-        return user, password
 
-    def fingerprint(self, user: str, password: str) -> str:
+    def fingerprint(self, *parts: str) -> str:
         """Return a name for a credential that tells nothing about it."""
-        return hmac.new(
-            self._pepper, json.dumps([user, password]).encode(), hashlib.sha256
-        ).hexdigest()
+        return hmac.new(self._pepper, json.dumps(parts).encode(), hashlib.sha256).hexdigest()
 
     def token_fingerprints(self, token: str) -> list[str]:
         """Return the names that a token may be kept under; a new one is kept under the first.
@@ -147,6 +146,19 @@ def refuse(connection: Connection, credential: KeptCredential, now: datetime) ->
     return changed.rowcount == 1
 
 
+def renew(
+    connection: Connection, credential: KeptCredential, sealed: bytes, now: datetime
+) -> KeptCredential | None:
+    """Put a renewed credential in the place of one; None if a fresh one has come meanwhile."""
+    changed = connection.execute(
+        update(credentials)
+        .where(credentials.c.owner == credential.owner)
+        .where(credentials.c.kept_at == credential.kept_at)
+        .values(sealed=sealed, kept_at=now)
+    )
+    return replace(credential, sealed=sealed, kept_at=now) if changed.rowcount else None
+
+
 def accept(connection: Connection, credential: KeptCredential) -> None:
     """Note that the gateway takes a credential again."""
     connection.execute(
@@ -168,19 +180,34 @@ def erase_unneeded(connection: Connection, credential: KeptCredential) -> bool:
     return erased.rowcount == 1
 
 
-def keep_verdict(
-    connection: Connection, fingerprint: str, owner: str, expires_at: datetime
-) -> None:
-    """Keep which user a credential was found to be, until an instant."""
-    row = {"fingerprint": fingerprint, "owner": owner, "expires_at": expires_at}
-    upsert(connection, verdicts, row)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """Which user a credential was found to be."""
+
+    owner: str
+    expires_at: datetime  #: then it is only known to have been right
+    sealed: bytes | None = None  #: what it was exchanged for
 
 
-def verdict(connection: Connection, fingerprint: str, now: datetime) -> str | None:
-    """Return the user that a credential was lately found to be."""
-    return connection.scalar(_VERDICT, {"fingerprint": fingerprint, "now": now})
+def keep_verdict(connection: Connection, fingerprint: str, found: Verdict) -> None:
+    """Keep which user a credential was found to be."""
+    row = {"owner": found.owner, "expires_at": found.expires_at, "sealed": found.sealed}
+    upsert(connection, verdicts, {"fingerprint": fingerprint} | row)
+
+
+def verdict(connection: Connection, fingerprint: str) -> Verdict | None:
+    """Return which user a credential was found to be, lately or now."""
+    row = connection.execute(_VERDICT, {"fingerprint": fingerprint}).one_or_none()
+    return Verdict(**row._mapping) if row else None
+
+
+def drop_verdict(connection: Connection, fingerprint: str) -> None:
+    """Forget that a credential was right."""
+    connection.execute(delete(verdicts).where(verdicts.c.fingerprint == fingerprint))
 
 
 def forget_verdicts(connection: Connection, now: datetime) -> None:
-    """Remove the verdicts that have expired."""
-    connection.execute(delete(verdicts).where(verdicts.c.expires_at <= now))
+    """Remove the verdicts on what was not right lately, and what others were exchanged for."""
+    connection.execute(delete(verdicts).where(verdicts.c.expires_at <= now - RIGHT_LATELY))
+    old = verdicts.c.expires_at <= now, verdicts.c.sealed.is_not(None)
+    connection.execute(update(verdicts).where(*old).values(sealed=None))

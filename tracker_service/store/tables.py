@@ -217,6 +217,7 @@ verdicts = Table(
     Column("fingerprint", String(64), primary_key=True),  # keyed hash of a caller's credential
     Column("owner", String(64), nullable=False),
     Column("expires_at", Instant, nullable=False),
+    Column("sealed", LargeBinary),  # the token that it was exchanged for
 )
 
 allowances = Table(
@@ -224,6 +225,14 @@ allowances = Table(
     metadata,
     Column("owner", String(64), primary_key=True),
     Column("used_until", Instant, nullable=False),  # up to when the owner's requests are used up
+)
+
+wrong_tries = Table(
+    "wrong_tries",
+    metadata,
+    Column("name", String(64), primary_key=True),  # hash of a user name
+    Column("place", Integer, primary_key=True, autoincrement=False),
+    Column("tried_at", Instant, nullable=False),  # with a credential that was not known to be right
 )
 
 workers = Table(

@@ -291,6 +291,16 @@ def explain(connection: Connection, owner: str, reason: str | None) -> None:
     )
 
 
+def that_wait(connection: Connection, owner: str, reason: str) -> list[int]:
+    """Return a user's live tasks that do not go on for a reason that begins like this."""
+    found = connection.scalars(
+        select(tasks.c.id)
+        .where(tasks.c.owner == owner, tasks.c.state != TaskState.ENDED)
+        .where(tasks.c.reason.startswith(reason, autoescape=True))
+    )
+    return list(found)
+
+
 def has_live(connection: Connection, owner: str) -> bool:
     """Tell whether anything is left to do for a user."""
     return connection.scalar(_ANY_LIVE, {"asked_by": owner}) is not None

@@ -1,0 +1,90 @@
+"""Who asks, and as whom the cluster is asked on their behalf."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+
+from tracker_service.domain.tasks import Wish, affinity
+from tracker_service.identities.callers import VERDICT_LIFE, Caller, Callers
+from tracker_service.identities.kept import KeptCredentials
+from tracker_service.identities.on_behalf import ActingService
+from tracker_service.identities.service import ServiceIdentity
+from tracker_service.sources.access import ClusterAccess
+from tracker_service.sources.gateway import AccessPool
+from tracker_service.store import tasks
+from tracker_service.store.engine import Connection
+from tracker_service.store.jobs import KeptJob
+
+__all__ = [
+    "VERDICT_LIFE",
+    "ActingService",
+    "Caller",
+    "Callers",
+    "Identities",
+    "KeptCredentials",
+    "ServiceIdentity",
+]
+
+
+class Identities:
+    """Opens the cluster as callers, and later for them."""
+
+    def __init__(
+        self,
+        callers: Callers,
+        kept: KeptCredentials | ActingService,
+        pool: AccessPool[ClusterAccess],
+        gateway_url: str,
+        service: ServiceIdentity | None = None,
+    ) -> None:
+        """Make the identities of one gateway.
+
+        Args:
+            service: asks about everybody's jobs; without one, each user's own credential does.
+        """
+        self.verify, self.named = callers.verify, callers.named
+        self.acting_for = kept.acting_for
+        self._kept, self._pool = kept, pool
+        self._gateway_url, self._service = gateway_url, service
+
+    def access(self, caller: Caller) -> ClusterAccess:
+        """Open the cluster as the caller."""
+        return self._pool.of(caller.credential)
+
+    def track(
+        self,
+        connection: Connection,
+        caller: Caller,
+        wanted: Sequence[KeptJob],
+        now: datetime,
+        wish: Wish = Wish.OF_FAILURES,
+    ) -> None:
+        """Track jobs for a caller, and keep the credential, sealed, as long as there is work."""
+        together = affinity(self.asked_as(caller.name), self._gateway_url)
+        tasks.track(connection, caller.name, together, wanted, now, wish)
+        self.keep(connection, caller)
+
+    def keep(self, connection: Connection, caller: Caller) -> None:
+        """Keep the caller's credential, if there is work on their behalf."""
+        if tasks.has_live(connection, caller.name):
+            self._kept.keep(connection, caller.name, caller.credential)
+
+    def asked_as(self, owner: str) -> str:
+        """Return the name of the identity that asks Oozie about a user's jobs."""
+        return self._service.credential.user if self._service else owner
+
+    @contextmanager
+    def polling(self, asked_as: str) -> Iterator[ClusterAccess]:
+        """Open the cluster to ask about jobs, for the length of the block.
+
+        Args:
+            asked_as: as `asked_as` gives it.
+
+        Raises:
+            CredentialsRefused: as `acting_for`; the service's own credential rests likewise.
+        """
+        opened = self._service.opened() if self._service else self.acting_for(asked_as)
+        with opened as access:
+            yield access

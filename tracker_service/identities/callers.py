@@ -1,0 +1,158 @@
+"""Find out who asks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from threading import Lock
+
+from tracker_service.errors import CredentialsRefused, NotAuthenticated
+from tracker_service.identities.sealing import opened, parts_of, sealed
+from tracker_service.identities.tries import WrongTries
+from tracker_service.sources.access import ClusterAccess
+from tracker_service.sources.credentials import (
+    BasicCredential,
+    Credential,
+    OnBehalf,
+    TokenCredential,
+)
+from tracker_service.sources.gateway import AccessPool
+from tracker_service.sources.tokens import TokenKeys, expiry_of
+from tracker_service.sources.webhdfs import USER
+from tracker_service.store import credentials
+from tracker_service.store.credentials import Seal
+from tracker_service.store.engine import Store
+
+VERDICT_LIFE = timedelta(seconds=60)
+_LOCKS = 64
+_NO_GATEWAY = "No gateway checks passwords here: come through the proxy that does, or with a token."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """A verified user of the gateway, with the credential that proved it."""
+
+    name: str  #: as the gateway's answer shows it, not as the caller wrote it
+    credential: Credential
+
+
+class Callers:
+    """Verifies the credentials of callers at the gateway; an answer holds for a minute.
+
+    Args:
+        exchanges: passwords for tokens of the gateway, which are used in their place.
+        keys: tells whose token one is without asking the gateway.
+        is_on_behalf: the service acts for its callers, whatever proved who they are.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        seal: Seal,
+        pool: AccessPool[ClusterAccess],
+        clock: Callable[[], datetime],
+        *,
+        exchanges: bool = False,
+        keys: TokenKeys | None = None,
+        is_on_behalf: bool = False,
+    ) -> None:
+        self._store, self._seal, self._pool, self._clock = store, seal, pool, clock
+        self._exchanges, self._keys, self._is_on_behalf = exchanges, keys, is_on_behalf
+        self._tries = WrongTries(store, clock)
+        self._locks = [Lock() for _ in range(_LOCKS)]
+
+    def verify(self, credential: BasicCredential | TokenCredential) -> Caller:
+        """Find out whose credential this is.
+
+        Raises:
+            NotAuthenticated: the gateway refuses it.
+            TooManyRequests: it was refused so often that the next one has to wait.
+            GatewayUnavailable: the gateway cannot say, so nobody gets in.
+        """
+        if isinstance(credential, TokenCredential):
+            if self._keys:
+                return self._caller(self._keys.checked(credential.token))
+            self._refuse_expired(credential.token)
+        if self._is_on_behalf:
+            raise NotAuthenticated(_NO_GATEWAY)
+        fingerprint = self._seal.fingerprint(*parts_of(credential))
+        # Many requests may come at once when an answer has grown old: the first of them asks.
+        with self._locks[int(fingerprint[:8], 16) % _LOCKS]:
+            return self._known(credential, fingerprint) or self._ask(credential, fingerprint)
+
+    def named(self, user: str) -> Caller:
+        """Return the caller that a trusted proxy has verified.
+
+        Raises:
+            NotAuthenticated: that is no name that a user of Hadoop can have.
+        """
+        if not USER.fullmatch(user):
+            raise NotAuthenticated(f"{user[:64]!r} is no user name")
+        return Caller(name=user, credential=OnBehalf(user))
+
+    def _caller(self, token: TokenCredential) -> Caller:
+        return self.named(token.user) if self._is_on_behalf else _caller(token)
+
+    def _refuse_expired(self, token: str) -> None:
+        expires_at = expiry_of(token)
+        if expires_at and expires_at <= self._clock():
+            raise NotAuthenticated("The token has expired: get another one from the gateway.")
+
+    def _known(self, credential: Credential, fingerprint: str) -> Caller | None:
+        with self._store.read() as connection:
+            known = credentials.verdict(connection, fingerprint)
+        if known is None or known.expires_at <= self._clock():
+            return None
+        stands_for = opened(self._seal, known.sealed) if known.sealed else credential
+        return Caller(name=known.owner, credential=stands_for)
+
+    def _ask(self, credential: BasicCredential | TokenCredential, fingerprint: str) -> Caller:
+        with self._store.read() as connection:
+            was_right = credentials.verdict(connection, fingerprint) is not None
+        try:
+            if was_right:
+                caller = self._who(credential)
+            else:
+                with self._tries.counted(credential.user):
+                    caller = self._who(credential)
+        except NotAuthenticated:
+            if was_right:
+                self._tries.wrong(credential.user)
+                with self._store.begin() as connection:
+                    credentials.drop_verdict(connection, fingerprint)
+            raise
+        self._keep(fingerprint, credential, caller)
+        return caller
+
+    def _who(self, credential: BasicCredential | TokenCredential) -> Caller:
+        # A session that has a cookie would still be let in after the password was changed.
+        self._pool.forget(credential)
+        try:
+            access = self._pool.of(credential)
+            if self._exchanges and isinstance(credential, BasicCredential):
+                return _caller(access.tokens.new())
+            return Caller(name=access.hdfs.user(), credential=credential)
+        except CredentialsRefused as error:
+            raise NotAuthenticated(str(error)) from error
+        finally:
+            if self._exchanges and isinstance(credential, BasicCredential):
+                self._pool.forget(credential)
+
+    def _keep(self, fingerprint: str, credential: Credential, caller: Caller) -> None:
+        is_exchanged = caller.credential is not credential
+        verdict = credentials.Verdict(
+            owner=caller.name,
+            expires_at=self._clock() + VERDICT_LIFE,
+            sealed=sealed(self._seal, caller.credential) if is_exchanged else None,
+        )
+        with self._store.begin() as connection:
+            credentials.keep_verdict(connection, fingerprint, verdict)
+
+
+def _caller(token: TokenCredential) -> Caller:
+    if not USER.fullmatch(token.user):
+        raise NotAuthenticated(
+            f"the gateway names a user that no Hadoop user can be: {token.user!r}"
+        )
+    return Caller(name=token.user, credential=token)

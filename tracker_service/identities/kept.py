@@ -1,0 +1,125 @@
+"""Keep what users left, sealed, and open the cluster with it on their behalf."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+
+import structlog
+
+from tracker_service.errors import ConfigError, CredentialsRefused, GatewayError, RouteClosed
+from tracker_service.identities.sealing import opened, sealed
+from tracker_service.sources.access import ClusterAccess
+from tracker_service.sources.credentials import Credential, TokenCredential
+from tracker_service.sources.gateway import AccessPool
+from tracker_service.store import credentials, hints, tasks
+from tracker_service.store.credentials import KeptCredential, Seal
+from tracker_service.store.engine import Connection, Store
+
+log = structlog.get_logger()
+
+WAITS = "waiting-for-credentials"
+_REMEDY = "post the job again, or run `tracker login`"
+_NONE = f"{WAITS}: there is no stored credential; {_REMEDY}"
+_REFUSED = f"{WAITS}: the gateway refused the stored credential; {_REMEDY}, with the right one"
+_EXPIRED = f"{WAITS}: the stored token has expired; {_REMEDY}"
+
+
+class KeptCredentials:
+    """The credentials of users for whom there is work, each as long as there is some."""
+
+    def __init__(
+        self,
+        store: Store,
+        seal: Seal,
+        pool: AccessPool[ClusterAccess],
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._store, self._seal, self._pool, self._clock = store, seal, pool, clock
+
+    def keep(self, connection: Connection, owner: str, credential: Credential) -> None:
+        """Keep a fresh credential of a user; what waited for one goes on at once."""
+        now = self._clock()
+        credentials.keep(connection, owner, sealed(self._seal, credential), now)
+        hints.give(connection, tasks.that_wait(connection, owner, WAITS), now)
+        tasks.explain(connection, owner, None)
+
+    @contextmanager
+    def acting_for(self, owner: str) -> Iterator[ClusterAccess]:
+        """Open the cluster with the credential that a user left, for the length of the block.
+
+        Raises:
+            CredentialsRefused: there is none, or it is refused or has expired. The user's tasks
+                then say so, and the credential rests (see `credentials.RETRY_AFTER`).
+        """
+        kept, credential = self._usable(owner)
+        try:
+            access = self._pool.of(credential)
+            if kept.refusals:
+                self._try_again(kept, access)
+            yield access
+        except CredentialsRefused:
+            self._pool.forget(credential)
+            log.warning("credential_refused", user=owner, refusals=kept.refusals + 1)
+            with self._store.begin() as connection:
+                if credentials.refuse(connection, kept, self._clock()):
+                    tasks.explain(connection, owner, _REFUSED)
+            raise
+
+    def _usable(self, owner: str) -> tuple[KeptCredential, Credential]:
+        """Return the credential of a user.
+
+        Raises:
+            CredentialsRefused: there is none that may be used now.
+        """
+        now = self._clock()
+        with self._store.read() as connection:
+            kept = credentials.find(connection, [owner]).get(owner)
+        if kept is None or not kept.may_be_used(now):
+            raise self._explained(owner, kept, _NONE if kept is None else _REFUSED)
+        try:
+            credential = opened(self._seal, kept.sealed)
+        except ConfigError as error:
+            raise self._explained(owner, kept, f"{WAITS}: {error}; {_REMEDY}") from error
+        if not isinstance(credential, TokenCredential) or credential.expires_at is None:
+            return kept, credential
+        if credential.expires_at <= now:
+            raise self._explained(owner, kept, _EXPIRED)
+        if now - kept.kept_at < (credential.expires_at - kept.kept_at) / 2:
+            return kept, credential
+        return self._renewed(kept, credential)
+
+    def _renewed(
+        self, kept: KeptCredential, token: TokenCredential
+    ) -> tuple[KeptCredential, Credential]:
+        """Return a fresh token in place of one that is half through; where none is given, itself.
+
+        It is asked for once: the next time when half of the time that is left is over.
+        """
+        try:
+            fresh = self._pool.of(token).tokens.new()
+        except (GatewayError, RouteClosed) as error:
+            log.info("token_not_renewed", user=kept.owner, reason=str(error))
+            fresh = token
+        with self._store.begin() as connection:
+            renewed = credentials.renew(connection, kept, sealed(self._seal, fresh), self._clock())
+        if fresh is not token:
+            self._pool.forget(token)
+        return renewed or kept, fresh
+
+    def _try_again(self, kept: KeptCredential, access: ClusterAccess) -> None:
+        """Accept a credential again that the gateway takes; one cheap call tells."""
+        access.hdfs.user()
+        with self._store.begin() as connection:
+            credentials.accept(connection, kept)
+            tasks.explain(connection, kept.owner, None)
+
+    def _explained(
+        self, owner: str, kept: KeptCredential | None, reason: str
+    ) -> CredentialsRefused:
+        """Say why a user's tasks wait, unless a fresh credential has come meanwhile."""
+        with self._store.begin() as connection:
+            if credentials.find(connection, [owner]).get(owner) == kept:
+                tasks.explain(connection, owner, reason)
+        return CredentialsRefused(reason)

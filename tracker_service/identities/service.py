@@ -1,0 +1,71 @@
+"""The identity of the service itself, which asks about everybody's jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from threading import Lock
+
+import structlog
+
+from tracker_service.errors import CredentialsRefused
+from tracker_service.sources.access import ClusterAccess
+from tracker_service.sources.credentials import Credential
+from tracker_service.sources.gateway import AccessPool
+from tracker_service.store import credentials
+
+log = structlog.get_logger()
+
+
+class ServiceIdentity:
+    """Opens the cluster as the service; a credential of its that was refused rests for a while."""
+
+    def __init__(
+        self,
+        pool: AccessPool[ClusterAccess],
+        credential: Credential,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self.credential = credential
+        self._pool, self._clock = pool, clock
+        self._refusals = 0
+        self._retry_at: datetime | None = None
+        self._lock = Lock()
+
+    @contextmanager
+    def opened(self) -> Iterator[ClusterAccess]:
+        """Open the cluster for the length of the block.
+
+        Raises:
+            CredentialsRefused: the gateway refuses it, or has done so lately.
+        """
+        self._rest_over()
+        try:
+            yield self._pool.of(self.credential)
+        except CredentialsRefused:
+            self._pool.forget(self.credential)
+            self._refused()
+            raise
+        self._accepted()
+
+    def _rest_over(self) -> None:
+        with self._lock:
+            if self._retry_at and self._clock() < self._retry_at:
+                raise CredentialsRefused(
+                    f"the gateway refused gateway.polling_user {self.credential.user}; it is "
+                    f"tried again at {self._retry_at:%H:%M} UTC, or after a restart"
+                )
+
+    def _refused(self) -> None:
+        now = self._clock()
+        with self._lock:
+            if self._retry_at and now < self._retry_at:
+                return  # several looks were under way
+            pause = credentials.RETRY_AFTER[min(self._refusals, len(credentials.RETRY_AFTER) - 1)]
+            self._refusals, self._retry_at = self._refusals + 1, now + pause
+        log.error("polling_user_refused", user=self.credential.user, retry_at=str(now + pause))
+
+    def _accepted(self) -> None:
+        with self._lock:
+            self._refusals, self._retry_at = 0, None
