@@ -41,8 +41,8 @@ class OnBehalf:
     user: str = ""
 
     def auth(self) -> AuthBase:
-        """Return nothing that could go with a request: who logs in is known elsewhere."""
-        raise NotImplementedError("a gateway takes no service that acts for users")
+        """Return what puts it on a request: the name, as proxy users of Hadoop give it."""
+        return _DoAs(self.user)
 
 
 Credential = BasicCredential | TokenCredential | OnBehalf
@@ -54,4 +54,14 @@ class _BearerAuth(AuthBase):
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         request.headers["Authorization"] = f"Bearer {self._token}"
+        return request
+
+
+class _DoAs(AuthBase):
+    def __init__(self, user: str) -> None:
+        self._user = user
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        if self._user:
+            request.prepare_url(request.url, {"doAs": self._user})
         return request

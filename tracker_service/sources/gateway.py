@@ -1,9 +1,13 @@
-"""Speak HTTP with one Knox topology: sessions, their cookies, and errors by their meaning."""
+"""Speak HTTP with one Knox topology: sessions, their cookies, and errors by their meaning.
+
+`direct` does the same without Knox.
+"""
 
 from __future__ import annotations
 
 import json
 import ssl
+from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,6 +22,7 @@ from tracker_service.errors import (
     AccessDenied,
     ConfigError,
     CredentialsRefused,
+    GatewayError,
     GatewayUnavailable,
     RequestRefused,
 )
@@ -29,11 +34,9 @@ _KEPT_SESSIONS = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Gateway:
-    """One topology: its URL, and how to reach it."""
+class Entrance(ABC):
+    """How a cluster is reached, be it through a gateway or not."""
 
-    url: str  #: up to and with the topology, without a slash at the end
-    token_url: str | None = None  #: likewise, of the topology that takes tokens; None: the same
     ca_file: Path | None = None
     connect_timeout_s: float = 3.05
     read_timeout_s: float = 25.0
@@ -43,9 +46,37 @@ class Gateway:
     #: what all sessions of this process share, so that they spare the gateway together
     protection: Protection = field(default_factory=Protection, repr=False, compare=False)
 
+    @abstractmethod
+    def session(self, credential: Credential) -> GatewaySession:
+        """Return a new session of one identity, with a cookie jar of its own."""
+
+    @abstractmethod
+    def url_for(self, credential: Credential) -> str:
+        """Return what the URLs of an identity begin with, without a slash at the end."""
+
+    @abstractmethod
+    def transport(self, url: str) -> Transport:
+        """Return what carries the requests to what begins so."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gateway(Entrance):
+    """One topology: its URL, and how to reach it."""
+
+    url: str  #: up to and with the topology, without a slash at the end
+    token_url: str | None = None  #: likewise, of the topology that takes tokens; None: the same
+
     def session(self, credential: Credential) -> GatewaySession:
         """Return a new session of one identity, with a cookie jar of its own."""
         return GatewaySession(self, credential)
+
+    def url_for(self, credential: Credential) -> str:
+        """Return the URL of the topology that takes such a credential."""
+        return (isinstance(credential, TokenCredential) and self.token_url) or self.url
+
+    def transport(self, url: str) -> Transport:
+        """Return what carries the requests to a topology."""
+        return Transport(url, self.protection, self.connections, self.on_request)
 
 
 class GatewaySession(requests.Session):
@@ -55,16 +86,15 @@ class GatewaySession(requests.Session):
     identities. Credentials are sent to the gateway only, whatever a `Location` says.
     """
 
-    def __init__(self, gateway: Gateway, credential: Credential) -> None:
+    def __init__(self, gateway: Entrance, credential: Credential) -> None:
         super().__init__()
         self.gateway = gateway
         self.trust_env = False  # no .netrc, no proxies, no other CA by accident
         self.user = credential.user
-        takes_token = isinstance(credential, TokenCredential)
-        self.url = (takes_token and gateway.token_url) or gateway.url  #: of the topology
+        self.url = gateway.url_for(credential)  #: of the topology
         self.auth = credential.auth()
         self.verify = str(gateway.ca_file) if gateway.ca_file else True
-        adapter = Transport(self.url, gateway.protection, gateway.connections, gateway.on_request)
+        adapter = gateway.transport(self.url)
         self.mount("https://", adapter)
         self.mount("http://", adapter)
 
@@ -91,9 +121,9 @@ class GatewaySession(requests.Session):
             response = super().send(request, **kwargs)
         except (requests.RequestException, ssl.SSLError) as error:
             raise GatewayUnavailable(f"{self._place(request)}: {cause(error)}") from error
-        if response.status_code == 401 and "oozie-error-code" not in response.headers:
+        if refusal := self._refusal(response):
             response.close()
-            raise CredentialsRefused(f"the gateway refuses the credentials of {self.user}")
+            raise refusal
         # Knox has no 502 to 504 of its own: "the service is away" is a 500 with an HTML page or
         # with nothing. What Oozie, YARN or HDFS say with a 500 is nothing to act upon either.
         if response.status_code >= 500:
@@ -128,6 +158,12 @@ class GatewaySession(requests.Session):
             allow_redirects=False,
         )
         return Answer(path, response.status_code, response.headers, response.content)
+
+    def _refusal(self, response: requests.Response) -> GatewayError | None:
+        """Return the error that an answer is where it is about who asks."""
+        if response.status_code == 401 and "oozie-error-code" not in response.headers:
+            return CredentialsRefused(f"the gateway refuses the credentials of {self.user}")
+        return None
 
     def _refuse_foreign(self, url: str) -> None:
         ours, theirs = urlsplit(self.url), urlsplit(url)
@@ -190,7 +226,10 @@ def remote_message(body: bytes) -> str | None:
     return str(message).strip().splitlines()[0] if message else None
 
 
-def checked_gateway(gateway: Gateway) -> Gateway:
+Checked = TypeVar("Checked", bound=Entrance)
+
+
+def checked_gateway(gateway: Checked) -> Checked:
     """Return the gateway if its CA file can be used.
 
     Raises:

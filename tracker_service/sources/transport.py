@@ -165,7 +165,7 @@ class Transport(HTTPAdapter):
                 outcome = _outcome(response.status_code)
                 _judge_answer(passage, response)
             except (requests.RequestException, ssl.SSLError) as error:
-                _judge_error(passage, error)
+                self.judge_error(passage, error)
                 raise
             finally:
                 self._on_request(path, outcome, time.monotonic() - began)
@@ -174,6 +174,14 @@ class Transport(HTTPAdapter):
     def path_of(self, request: requests.PreparedRequest) -> str:
         """Return the path below the topology, without the query."""
         return urlsplit(request.url or "").path.removeprefix(self._topology).lstrip("/")
+
+    def judge_error(self, passage: Passage, error: Exception) -> None:
+        """Tell what it says that there was no answer."""
+        passage.reason = cause(error)
+        if is_without_connection(error):
+            passage.gateway = Sign.DEAD
+        elif not isinstance(error, AnswerTooLong):
+            passage.service = Sign.DEAD
 
 
 def _read(response: requests.Response, began: float) -> None:
@@ -204,14 +212,6 @@ def _judge_answer(passage: Passage, response: requests.Response) -> None:
         passage.service, passage.reason = Sign.DEAD, f"answered {status}"
     elif status != 401 or explains:  # a 401 is the gateway's own
         passage.service = Sign.ALIVE
-
-
-def _judge_error(passage: Passage, error: Exception) -> None:
-    passage.reason = cause(error)
-    if is_without_connection(error):
-        passage.gateway = Sign.DEAD
-    elif not isinstance(error, AnswerTooLong):
-        passage.service = Sign.DEAD
 
 
 def is_without_connection(error: Exception) -> bool:

@@ -1,0 +1,55 @@
+"""Log in with a keytab (SPNEGO, RFC 4559), with the `requests-kerberos` package.
+
+Follows https://hadoop.apache.org/docs/r3.3.6/hadoop-auth/index.html; the keytab and the tickets in
+memory are those of https://web.mit.edu/kerberos/krb5-latest/doc/basic/keytab_def.html
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import requests
+from requests.auth import AuthBase
+from requests_kerberos import DISABLED, HTTPKerberosAuth
+from requests_kerberos.exceptions import KerberosExchangeError
+
+from tracker_service.errors import GatewayUnavailable
+from tracker_service.sources.direct import MEND_LOGIN
+
+
+def keytab_login(principal: str, keytab: Path) -> Callable[[], AuthBase]:
+    """Let this process log in with a keytab; it needs no `kinit`, and no file for its tickets.
+
+    Returns:
+        what answers the challenge to one request: it keeps what belongs to one handshake.
+    """
+    os.environ["KRB5_CLIENT_KTNAME"] = f"FILE:{keytab.absolute()}"
+    os.environ["KRB5CCNAME"] = "MEMORY:tracker"
+    # It logs each failure with a traceback; here they become errors with a reason.
+    logging.getLogger("requests_kerberos").setLevel(logging.CRITICAL)
+    return lambda: _Handshake(principal)
+
+
+class _Handshake(HTTPKerberosAuth):  # type: ignore[misc]  # it has no types
+    """Answers one challenge, or says why that cannot be done."""
+
+    def __init__(self, principal: str) -> None:
+        # That a service proves itself too would be no use: an impostor asks for no login. TLS tells
+        # who answers, and Hadoop does not look at what binds a login to it.
+        super().__init__(mutual_authentication=DISABLED, principal=principal, send_cbt=False)
+
+    def generate_request_header(
+        self, response: requests.Response, host: str, is_preemptive: bool = False
+    ) -> str:
+        """Return the header that answers a challenge."""
+        try:
+            return str(super().generate_request_header(response, host, is_preemptive))
+        except KerberosExchangeError as error:
+            response.close()
+            told = " ".join(str(error).split())
+            raise GatewayUnavailable(
+                f"{self.principal} cannot log in at {host} ({told}): {MEND_LOGIN}"
+            ) from error
