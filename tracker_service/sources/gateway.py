@@ -35,6 +35,7 @@ class Gateway:
     url: str  #: up to and with the topology, without a slash at the end
     token_url: str | None = None  #: likewise, of the topology that takes tokens; None: the same
     ca_file: Path | None = None
+    verify: bool = True  #: the certificate
     connect_timeout_s: float = 3.05
     read_timeout_s: float = 25.0
     connections: int = 32  #: Knox itself opens at most 32 to each service behind it
@@ -63,7 +64,7 @@ class GatewaySession(requests.Session):
         takes_token = isinstance(credential, TokenCredential)
         self.url = (takes_token and gateway.token_url) or gateway.url  #: of the topology
         self.auth = credential.auth()
-        self.verify = str(gateway.ca_file) if gateway.ca_file else True
+        self.verify = (str(gateway.ca_file) if gateway.ca_file else True) and gateway.verify
         adapter = Transport(self.url, gateway.protection, gateway.connections, gateway.on_request)
         self.mount("https://", adapter)
         self.mount("http://", adapter)
