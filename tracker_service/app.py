@@ -14,6 +14,7 @@ from tracker_service.api import (
     causes,
     inputs,
     jobs,
+    login,
     logs,
     notifications,
     openapi,
@@ -29,6 +30,11 @@ from tracker_service.bootstrap import Service
 from tracker_service.errors import BadInput
 from tracker_service.metrics import Metrics
 
+_OF_DATA = "default-src 'none'; frame-ancestors 'none'"
+_OF_PAGES = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'"
+)
 _LISTS = ("id", "status")  #: parameters that may be given more than once
 
 
@@ -46,11 +52,12 @@ def create_app(service: Service) -> Flask:
     silence_s = 2 * service.settings.worker.lease_s
     for blueprint in (
         tasks.blueprint(service.intake, service.lookup),
-        jobs.blueprint(service.lookup, service.causes, service.settings.rights.admins),
+        jobs.blueprint(service.lookup, service.causes, service.settings.rights),
         causes.blueprint(service.causes, service.settings.rights.admins),
         logs.blueprint(service.lookup, service.identities, service.removal),
-        workers.blueprint(service.store, service.settings.rights.admins, silence_s),
+        workers.blueprint(service.store, service.settings.rights.overseers, silence_s),
         notifications.tokens(service.notifications),
+        login.blueprint(service.store, service.identities),
     ):
         # Each blueprint says itself who may call: others will come with other credentials.
         blueprint.before_request(
@@ -90,7 +97,15 @@ def _refuse_at_once() -> None:
 
 
 def _harden(response: Response) -> Response:
+    """Let browsers do no more with an answer than show it (https://owasp.org/www-project-secure-headers)."""
     response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["X-Frame-Options"] = "DENY"
+    response.headers["Referrer-Policy"] = "no-referrer"
+    response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
+    is_page = request.path.startswith("/docs")  # of Swagger UI, which styles itself
+    response.headers["Content-Security-Policy"] = _OF_PAGES if is_page else _OF_DATA
+    if request.is_secure:
+        response.headers["Strict-Transport-Security"] = "max-age=31536000"
     response.headers.setdefault("Cache-Control", "no-store")
     return response
 

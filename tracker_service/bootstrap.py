@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import structlog
+import urllib3
 
 from tracker_service.api.allowance import Allowance
 from tracker_service.archive.aggregation import Aggregation
@@ -181,11 +182,19 @@ def build_worker(settings: Settings, clock: Clock = utc_now) -> Worker:
 def _identities(settings: Settings, store: Store, metrics: Metrics, clock: Clock) -> Identities:
     if settings.gateway.is_plain_http_over_a_network:
         log.warning("gateway_without_tls", url=settings.gateway.base, risk="passwords can be read")
+    if not settings.gateway.verify:
+        log.warning(
+            "gateway_not_verified",
+            url=settings.gateway.base,
+            risk="anybody in between reads passwords and logs",
+        )
+        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     gateway = checked_gateway(
         Gateway(
             url=settings.gateway.base,
             token_url=settings.gateway.token_base,
             ca_file=settings.gateway.ca_file,
+            verify=settings.gateway.verify,
             connect_timeout_s=settings.gateway.connect_timeout_s,
             read_timeout_s=settings.gateway.read_timeout_s,
             on_request=metrics.gateway_request,

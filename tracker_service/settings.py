@@ -85,6 +85,7 @@ class GatewaySettings(_Section):
 
     url: HttpUrl = HttpUrl(f"http://{SANDBOX_BIND}/gateway/sandbox")  #: up to and with the topology
     ca_file: Path | None = None  #: PEM with the authority of the gateway's certificate
+    verify: bool = True  #: its certificate; without that anybody in between reads passwords
     connect_timeout_s: Seconds = 3.05
     read_timeout_s: Seconds = 25  #: Knox itself gives up after 20 s
     #: of one process; Knox opens at most 32 connections to each service behind it
@@ -221,7 +222,13 @@ class CredentialSettings(_Section):
 class RightsSettings(_Section):
     """Who may do more than look after their own jobs."""
 
-    admins: tuple[str, ...] = ()  #: users who may list everybody's jobs
+    admins: tuple[str, ...] = ()  #: users who may list everybody's jobs and failures
+    auditors: tuple[str, ...] = ()  #: users who may list everybody's jobs, and no more
+
+    @property
+    def overseers(self) -> tuple[str, ...]:
+        """Return who may list everybody's jobs."""
+        return *self.admins, *self.auditors
 
 
 class Settings(BaseSettings):

@@ -20,17 +20,18 @@ from tracker_service.api.answers import (
 from tracker_service.api.auth import current_caller, visible_owner
 from tracker_service.domain.jobs import JobId
 from tracker_service.errors import NotAllowed
+from tracker_service.settings import RightsSettings
 from tracker_service.tracking.causes import Causes
 from tracker_service.tracking.lookup import JobView, Lookup
 
 EVERYBODY = "*"
 
 
-def blueprint(lookup: Lookup, causes: Causes, admins: Collection[str]) -> APIBlueprint:
+def blueprint(lookup: Lookup, causes: Causes, rights: RightsSettings) -> APIBlueprint:
     """Return the calls that tell about jobs.
 
     Args:
-        admins: the users who may see the jobs of others.
+        rights: say who may see the jobs of others.
     """
     bp = openapi.blueprint("jobs", "What is known about jobs.", "/api")
 
@@ -38,7 +39,7 @@ def blueprint(lookup: Lookup, causes: Causes, admins: Collection[str]) -> APIBlu
     def job(path: inputs.JobPath, query: inputs.RefreshQuery) -> Response:
         """Tell all about one job."""
         view = lookup.job(current_caller(), JobId(path.job_id), refresh=query.refresh)
-        card = causes.of_view(view, visible_owner(admins))
+        card = causes.of_view(view, visible_owner(rights.admins))
         return jsonify(JobAnswer.of(view, card).model_dump())
 
     @bp.get("/job/<job_id>/status", responses=openapi.answers({200: StatusAnswer}, 404))
@@ -56,7 +57,7 @@ def blueprint(lookup: Lookup, causes: Causes, admins: Collection[str]) -> APIBlu
     def tracking(query: inputs.TrackingQuery) -> Response:
         """List your jobs that have not ended, or have ended lately."""
         outline, pages = lookup.tracking(
-            _owner(current_caller().name, query.user, admins),
+            _owner(current_caller().name, query.user, rights.overseers),
             statuses=query.status,
             after=query.cursor,
             limit=query.limit,
@@ -74,18 +75,18 @@ def blueprint(lookup: Lookup, causes: Causes, admins: Collection[str]) -> APIBlu
     return bp
 
 
-def _owner(caller: str, wanted: str | None, admins: Collection[str]) -> str | None:
+def _owner(caller: str, wanted: str | None, overseers: Collection[str]) -> str | None:
     """Return whose jobs are wanted, None for everybody's.
 
     Raises:
-        NotAllowed: those of others, and the caller is no admin.
+        NotAllowed: those of others, and the caller is no admin or auditor.
     """
     if wanted in (None, caller):
         return caller
-    if caller not in admins:
+    if caller not in overseers:
         raise NotAllowed(
-            f"Only admins see the jobs of others, and {caller} is none: leave out `user`, or ask "
-            "an operator for a place in the setting rights.admins."
+            f"Only admins and auditors see the jobs of others, and {caller} is none: leave out "
+            "`user`, or ask an operator for a place in the setting rights.auditors."
         )
     return None if wanted == EVERYBODY else wanted
 

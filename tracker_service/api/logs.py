@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 
 from flask import Response, jsonify
 from flask_openapi3 import APIBlueprint
@@ -16,6 +17,7 @@ from tracker_service.archive.reader import open_log, open_logs
 from tracker_service.archive.removal import Removal
 from tracker_service.archive.saved_log import SavedLog
 from tracker_service.archive.verification import Verdict, verify
+from tracker_service.audit import Action, audited
 from tracker_service.domain.applications import ApplicationId, short
 from tracker_service.domain.jobs import JobId
 from tracker_service.domain.tasks import Copy, one_for_each
@@ -66,7 +68,8 @@ def blueprint(lookup: Lookup, identities: Identities, removal: Removal) -> APIBl
         caller = current_caller()
         found = lookup.copies(caller, JobId(path.job_id))
         [copy] = _chosen(found, [ApplicationId(path.application)])
-        return open_log(identities.access(caller).hdfs, copy)
+        with _reading(path.job_id, copy.application):
+            return open_log(identities.access(caller).hdfs, copy)
 
     @bp.get("/logs", responses=_LOGS)
     def logs(path: inputs.JobPath, query: inputs.LogsQuery) -> Response:
@@ -74,7 +77,8 @@ def blueprint(lookup: Lookup, identities: Identities, removal: Removal) -> APIBl
         caller = current_caller()
         found = lookup.copies(caller, JobId(path.job_id))
         copies = _chosen(found, [ApplicationId(wanted) for wanted in query.id])
-        return log_answers.several(open_logs(identities.access(caller).hdfs, copies))
+        with _reading(path.job_id, *(copy.application for copy in copies)):
+            return log_answers.several(open_logs(identities.access(caller).hdfs, copies))
 
     @bp.delete("/logs", responses=openapi.answers({200: RemovedAnswer}, 404, 409))
     def remove(path: inputs.JobPath) -> Response:
@@ -84,7 +88,8 @@ def blueprint(lookup: Lookup, identities: Identities, removal: Removal) -> APIBl
         """
         caller = current_caller()
         copies = _chosen(lookup.copies(caller, JobId(path.job_id)), [])
-        removed = removal.remove(identities.access(caller).hdfs, copies)
+        with audited(Action.REMOVE_LOG, caller.name, job=path.job_id):
+            removed = removal.remove(identities.access(caller).hdfs, copies)
         return jsonify(RemovedAnswer(id=path.job_id, removed=removed).model_dump())
 
     @bp.get("/logs/status", responses=openapi.answers({200: CopyStatusAnswer}, 404))
@@ -115,7 +120,8 @@ def _live(
     caller = current_caller()
     lookup.status(caller, JobId(path.job_id))  # there is such a job
     application, chosen = ApplicationId(path.application), Chosen(query.container, query.file)
-    pieces = live_log(identities.access(caller), caller.name, application, chosen)
+    with _reading(path.job_id, application):
+        pieces = live_log(identities.access(caller), caller.name, application, chosen)
     return log_answers.streamed(pieces, log_answers.TEXT)
 
 
@@ -126,7 +132,13 @@ def _verdicts(
     chosen = (
         _chosen(found, [ApplicationId(w) for w in wanted]) if wanted else one_for_each(found.copies)
     )
-    return {copy.id: verify(hdfs, copy) for copy in chosen}
+    with _reading(found.id, *(copy.application for copy in chosen)):
+        return {copy.id: verify(hdfs, copy) for copy in chosen}
+
+
+def _reading(job_id: str, *applications: ApplicationId) -> AbstractContextManager[None]:
+    user = current_caller().name
+    return audited(Action.READ_LOG, user, job=job_id, applications=list(map(short, applications)))
 
 
 def _chosen(found: JobCopies, wanted: Sequence[ApplicationId]) -> list[Copy]:

@@ -1,4 +1,4 @@
-"""Tell admins which worker holds what: `/api/workers`, `/api/jobsets`."""
+"""Tell admins and auditors which worker holds what: `/api/workers`, `/api/jobsets`."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from tracker_service.store import jobsets, workers
 from tracker_service.store.engine import Store
 
 
-def blueprint(store: Store, admins: Collection[str], worker_silence_s: float) -> APIBlueprint:
+def blueprint(store: Store, overseers: Collection[str], worker_silence_s: float) -> APIBlueprint:
     """Return the calls that tell about workers.
 
     Args:
-        admins: the users who may ask.
+        overseers: the users who may ask.
         worker_silence_s: a worker that was silent for longer does not live.
     """
-    bp = openapi.blueprint("workers", "Who holds what; for admins.", "/api")
+    bp = openapi.blueprint("workers", "Who holds what; for admins and auditors.", "/api")
 
     @bp.get("/workers", responses=openapi.answers({200: WorkerAnswers}))
     def list_workers() -> Response:
         """List the workers."""
-        _require_admin(admins)
+        _require_overseer(overseers)
         with store.read() as connection:
             found = workers.known(connection, worker_silence_s)
         return jsonify([WorkerAnswer.of(worker).model_dump() for worker in found])
@@ -40,7 +40,7 @@ def blueprint(store: Store, admins: Collection[str], worker_silence_s: float) ->
     @bp.get("/jobsets", responses=openapi.answers({200: JobsetAnswers}))
     def list_jobsets(query: inputs.JobsetsQuery) -> Response:
         """List the jobsets that have tasks."""
-        _require_admin(admins)
+        _require_overseer(overseers)
         with store.read() as connection:
             found = jobsets.known(connection, query.worker)
         return jsonify([JobsetAnswer.of(jobset).model_dump() for jobset in found])
@@ -48,10 +48,10 @@ def blueprint(store: Store, admins: Collection[str], worker_silence_s: float) ->
     return bp
 
 
-def _require_admin(admins: Collection[str]) -> None:
+def _require_overseer(overseers: Collection[str]) -> None:
     caller = current_caller().name
-    if caller not in admins:
+    if caller not in overseers:
         raise NotAllowed(
-            f"Only admins see workers and jobsets, and {caller} is none: ask an operator for a "
-            "place in the setting rights.admins."
+            f"Only admins and auditors see workers and jobsets, and {caller} is none: ask an "
+            "operator for a place in the setting rights.auditors."
         )

@@ -10,8 +10,10 @@ from pathlib import Path
 import click
 
 from tracker_service.cli import jobs, logs, saved, service, why
+from tracker_service.cli.access import login
 from tracker_service.cli.checks import doctor
 from tracker_service.cli.completion import completion
+from tracker_service.cli.keys import keys
 from tracker_service.cli.tokens import notify_token
 
 
@@ -45,6 +47,8 @@ for _command in (
     *logs.COMMANDS,
     *saved.COMMANDS,
     notify_token,
+    login,
+    keys,
     doctor,
     completion,
 ):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _SANDBOX_BIND = "127.0.0.1:8099"
 
 
-def _with_settings(function: Callable[..., None]) -> Callable[..., None]:
+def with_settings(function: Callable[..., None]) -> Callable[..., None]:
     """Give a verb the settings, and tell in one line what its user can mend."""
 
     @wraps(function)
@@ -31,7 +31,7 @@ def _with_settings(function: Callable[..., None]) -> Callable[..., None]:
 
 @click.command()
 @click.option("--sandbox", "with_sandbox", is_flag=True, help="Start a stand-in cluster as well.")
-@_with_settings
+@with_settings
 def run(chosen: Settings, with_sandbox: bool) -> None:
     """Run everything: the API, one worker, and with --sandbox a stand-in cluster.
 
@@ -45,7 +45,7 @@ def run(chosen: Settings, with_sandbox: bool) -> None:
 
 
 @click.command()
-@_with_settings
+@with_settings
 def serve(chosen: Settings) -> None:
     """Serve the API alone, with gunicorn.
 
@@ -59,7 +59,7 @@ def serve(chosen: Settings) -> None:
 
 
 @click.command()
-@_with_settings
+@with_settings
 def worker(chosen: Settings) -> None:
     """Poll jobs and save logs, until stopped.
 
@@ -74,7 +74,7 @@ def worker(chosen: Settings) -> None:
 
 @click.command()
 @click.option("--bind", default=_SANDBOX_BIND, show_default=True, metavar="HOST:PORT")
-@_with_settings
+@with_settings
 def sandbox(_: Settings, bind: str) -> None:
     """Stand in for a cluster: Knox, Oozie, YARN and HDFS in one process on loopback.
 
@@ -93,7 +93,7 @@ def database() -> None:
 
 
 @database.command()
-@_with_settings
+@with_settings
 def upgrade(chosen: Settings) -> None:
     """Bring the schema to this version; `tracker run` does it by itself.
 

@@ -26,6 +26,7 @@ from tracker_service.client.answers import (
     JobCause,
     JsonObject,
     LogCopy,
+    LoggedIn,
     NewNotifyToken,
     NotifyToken,
     OozieJob,
@@ -43,6 +44,7 @@ __all__ = [
     "JobAction",
     "JobCause",
     "LogCopy",
+    "LoggedIn",
     "NewNotifyToken",
     "NotifyToken",
     "OozieJob",
@@ -259,6 +261,12 @@ class TrackerClient:
         pieces = self._connection.pieces(answer)
         next(pieces)
         return pieces
+
+    def login(self) -> LoggedIn:
+        """Give the service a fresh credential for the caller's jobs; what waits for one goes on."""
+        told = self._json("POST", "login", dict)
+        with _understood("login"):
+            return answers.logged_in(told)
 
     def new_notify_token(self) -> NewNotifyToken:
         """Make a token with which Oozie may tell the service that jobs of the caller have changed.

@@ -178,6 +178,16 @@ class NewNotifyToken:
     raw: JsonObject = field(repr=False, compare=False)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoggedIn:
+    """What became of a fresh credential."""
+
+    user: str
+    kept: bool  #: there is work for it
+    released: int  #: jobs that waited for it, and go on
+    raw: JsonObject = field(repr=False, compare=False)
+
+
 def answered(told: JsonObject) -> Answered:
     """Return the answer to one posted id."""
     ids = tuple(told.get("applications-ids") or ())
@@ -313,6 +323,11 @@ def new_notify_token(told: JsonObject) -> NewNotifyToken:
         properties=dict(told["properties"]),
         raw=told,
     )
+
+
+def logged_in(told: JsonObject) -> LoggedIn:
+    """Return what became of a fresh credential."""
+    return LoggedIn(user=told["user"], kept=told["kept"], released=told["released"], raw=told)
 
 
 def oozie_jobs(told: JsonObject) -> OozieJobs:

@@ -66,10 +66,15 @@ class Identities:
         tasks.track(connection, caller.name, together, wanted, now, wish)
         self.keep(connection, caller)
 
-    def keep(self, connection: Connection, caller: Caller) -> None:
-        """Keep the caller's credential, if there is work on their behalf."""
-        if tasks.has_live(connection, caller.name):
-            self._kept.keep(connection, caller.name, caller.credential)
+    def keep(self, connection: Connection, caller: Caller) -> Sequence[int] | None:
+        """Keep the caller's credential, if there is work on their behalf.
+
+        Returns:
+            the tasks that waited for it and go on now; None if there is no work.
+        """
+        if not tasks.has_live(connection, caller.name):
+            return None
+        return self._kept.keep(connection, caller.name, caller.credential)
 
     def asked_as(self, owner: str) -> str:
         """Return the name of the identity that asks Oozie about a user's jobs."""

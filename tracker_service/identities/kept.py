@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 
 import structlog
 
+from tracker_service.audit import Action, audited
 from tracker_service.errors import ConfigError, CredentialsRefused, GatewayError, RouteClosed
 from tracker_service.identities.sealing import opened, sealed
 from tracker_service.sources.access import ClusterAccess
@@ -38,12 +39,18 @@ class KeptCredentials:
     ) -> None:
         self._store, self._seal, self._pool, self._clock = store, seal, pool, clock
 
-    def keep(self, connection: Connection, owner: str, credential: Credential) -> None:
-        """Keep a fresh credential of a user; what waited for one goes on at once."""
+    def keep(self, connection: Connection, owner: str, credential: Credential) -> Sequence[int]:
+        """Keep a fresh credential of a user.
+
+        Returns:
+            the tasks that waited for one, and go on at once.
+        """
         now = self._clock()
         credentials.keep(connection, owner, sealed(self._seal, credential), now)
-        hints.give(connection, tasks.that_wait(connection, owner, WAITS), now)
+        waiting = tasks.that_wait(connection, owner, WAITS)
+        hints.give(connection, waiting, now)
         tasks.explain(connection, owner, None)
+        return waiting
 
     @contextmanager
     def acting_for(self, owner: str) -> Iterator[ClusterAccess]:
@@ -56,9 +63,10 @@ class KeptCredentials:
         kept, credential = self._usable(owner)
         try:
             access = self._pool.of(credential)
-            if kept.refusals:
-                self._try_again(kept, access)
-            yield access
+            with audited(Action.USE_CREDENTIAL, owner):
+                if kept.refusals:
+                    self._try_again(kept, access)
+                yield access
         except CredentialsRefused:
             self._pool.forget(credential)
             log.warning("credential_refused", user=owner, refusals=kept.refusals + 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from tracker_service.sources.access import ClusterAccess
@@ -17,8 +17,9 @@ class ActingService:
     def __init__(self, pool: AccessPool[ClusterAccess]) -> None:
         self._pool = pool
 
-    def keep(self, connection: Connection, owner: str, credential: Credential) -> None:
-        """Keep nothing: nothing of the user is needed."""
+    def keep(self, connection: Connection, owner: str, credential: Credential) -> Sequence[int]:
+        """Keep nothing, because nothing of the user is needed, so that nothing waits for it."""
+        return ()
 
     @contextmanager
     def acting_for(self, owner: str) -> Iterator[ClusterAccess]:

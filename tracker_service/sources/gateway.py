@@ -38,6 +38,7 @@ class Entrance(ABC):
     """How a cluster is reached, be it through a gateway or not."""
 
     ca_file: Path | None = None
+    verify: bool = True  #: the certificate
     connect_timeout_s: float = 3.05
     read_timeout_s: float = 25.0
     connections: int = 32  #: Knox itself opens at most 32 to each service behind it
@@ -93,7 +94,7 @@ class GatewaySession(requests.Session):
         self.user = credential.user
         self.url = gateway.url_for(credential)  #: of the topology
         self.auth = credential.auth()
-        self.verify = str(gateway.ca_file) if gateway.ca_file else True
+        self.verify = (str(gateway.ca_file) if gateway.ca_file else True) and gateway.verify
         adapter = gateway.transport(self.url)
         self.mount("https://", adapter)
         self.mount("http://", adapter)

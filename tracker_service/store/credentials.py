@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -41,20 +41,18 @@ _VERDICT = select(verdicts.c.owner, verdicts.c.expires_at, verdicts.c.sealed).wh
 
 
 class Seal:
-    """Encrypts credentials with the first key of a file; older keys in it still open them."""
+    """Encrypts credentials with the first key of a file; older keys in it still open them.
+
+    The file is read again when it has changed (`tracker keys rotate`).
+    """
 
     def __init__(self, key_file: Path) -> None:
-        keys = _read_or_create(key_file)
-        try:
-            self._fernet = MultiFernet([Fernet(key) for key in keys])
-        except ValueError as error:
-            raise ConfigError(f"{key_file} holds no Fernet key: {error}") from error
-        self._pepper = hashlib.sha256(b"verdicts" + keys[0]).digest()
-        self._token_peppers = [hashlib.sha256(b"notify tokens" + key).digest() for key in keys]
+        self._key_file = key_file
+        self._kept = _Keys.of(key_file)
 
     def close(self, *parts: str) -> bytes:
         """Return the parts of a credential in a form that only the key can read."""
-        return self._fernet.encrypt(json.dumps(parts).encode())
+        return self._keys.fernet.encrypt(json.dumps(parts).encode())
 
     def open(self, sealed: bytes) -> tuple[str, ...]:
         """Return the parts of a credential.
@@ -63,13 +61,13 @@ class Seal:
             ConfigError: it was sealed with another key.
         """
         try:
-            return tuple(json.loads(self._fernet.decrypt(sealed)))
+            return tuple(json.loads(self._keys.fernet.decrypt(sealed)))
         except InvalidToken as error:
             raise ConfigError("a stored credential was sealed with another key") from error
 
     def fingerprint(self, *parts: str) -> str:
         """Return a name for a credential that tells nothing about it."""
-        return hmac.new(self._pepper, json.dumps(parts).encode(), hashlib.sha256).hexdigest()
+        return hmac.new(self._keys.pepper, json.dumps(parts).encode(), hashlib.sha256).hexdigest()
 
     def token_fingerprints(self, token: str) -> list[str]:
         """Return the names that a token may be kept under; a new one is kept under the first.
@@ -79,8 +77,44 @@ class Seal:
         """
         return [
             hmac.new(pepper, token.encode(), hashlib.sha256).hexdigest()
-            for pepper in self._token_peppers
+            for pepper in self._keys.token_peppers
         ]
+
+    @property
+    def _keys(self) -> _Keys:
+        with suppress(OSError):  # a file that is away leaves what was read
+            if _version(self._key_file) != self._kept.version:
+                self._kept = _Keys.of(self._key_file)
+        return self._kept
+
+
+@dataclass(frozen=True, slots=True)
+class _Keys:
+    """What is made of the keys in a file."""
+
+    version: tuple[int, int]  #: of the file
+    fernet: MultiFernet
+    pepper: bytes
+    token_peppers: Sequence[bytes]
+
+    @classmethod
+    def of(cls, key_file: Path) -> _Keys:
+        keys = _read_or_create(key_file)
+        try:
+            fernet = MultiFernet([Fernet(key) for key in keys])
+        except ValueError as error:
+            raise ConfigError(f"{key_file} holds no Fernet key: {error}") from error
+        return cls(
+            _version(key_file),
+            fernet,
+            hashlib.sha256(b"verdicts" + keys[0]).digest(),
+            [hashlib.sha256(b"notify tokens" + key).digest() for key in keys],
+        )
+
+
+def _version(file: Path) -> tuple[int, int]:
+    found = file.stat()
+    return found.st_mtime_ns, found.st_ino
 
 
 def _read_or_create(key_file: Path) -> list[bytes]:

@@ -1,0 +1,42 @@
+"""Take a fresh credential for the work that waits for one: `/api/login`."""
+
+from __future__ import annotations
+
+from flask import Response, jsonify
+from flask_openapi3 import APIBlueprint
+from pydantic import Field
+
+from tracker_service.api import openapi
+from tracker_service.api.auth import current_caller
+from tracker_service.api.shapes import Answer
+from tracker_service.identities import Identities
+from tracker_service.store.engine import Store
+
+
+class LoginAnswer(Answer):
+    """Who the caller is, and what goes on now."""
+
+    user: str
+    kept: bool = Field(description="the credential is kept, because there is work for you")
+    released: int = Field(description="jobs that waited for it and go on now")
+
+
+def blueprint(store: Store, identities: Identities) -> APIBlueprint:
+    """Return the call that gives the tracker a fresh credential."""
+    bp = openapi.blueprint("login", "Credentials for work in the background.", "/api")
+
+    @bp.post("/login", responses=openapi.answers({200: LoginAnswer}))
+    def login() -> Response:
+        """Give the credential of this request to your jobs; those that wait for one go on at once.
+
+        It is kept only if you track a job that has not ended. Repeating is harmless.
+        """
+        caller = current_caller()
+        with store.begin() as connection:
+            released = identities.keep(connection, caller)
+        answer = LoginAnswer(
+            user=caller.name, kept=released is not None, released=len(released or ())
+        )
+        return jsonify(answer.model_dump())
+
+    return bp

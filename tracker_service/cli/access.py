@@ -1,0 +1,34 @@
+"""The verb that gives a service a fresh credential."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from tracker_service.cli import tables
+from tracker_service.cli.options import output_option, with_tracker
+
+if TYPE_CHECKING:
+    from tracker_service.client import TrackerClient
+
+
+@click.command()
+@output_option
+@with_tracker
+def login(tracker: TrackerClient, output: str) -> None:
+    """Give the tracker a fresh credential for your jobs: after a changed password, or a token.
+
+    Jobs that say waiting-for-credentials go on at once.
+
+    \b
+    Example:
+      tracker login
+    """
+    told = tracker.login()
+    if output == "json":
+        tables.show_json(told.raw)
+    elif not told.kept:
+        click.echo(f"{told.user} is known, and no job waits: nothing is kept")
+    else:
+        click.echo(f"the credential of {told.user} is kept; {told.released} jobs go on")
