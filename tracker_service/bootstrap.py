@@ -29,12 +29,19 @@ from tracker_service.archive.steps import Steps
 from tracker_service.archive.streams import Streams
 from tracker_service.archive.workflow_copy import WorkflowOptions
 from tracker_service.archive.workflow_watch import WorkflowWatch
-from tracker_service.identities import Callers, Identities, KeptCredentials, ServiceIdentity
+from tracker_service.entrances import entrance
+from tracker_service.identities import (
+    ActingService,
+    Callers,
+    Identities,
+    KeptCredentials,
+    ServiceIdentity,
+)
 from tracker_service.metrics import Metrics
 from tracker_service.settings import CopySettings, GatewaySettings, Settings
 from tracker_service.sources.access import ClusterAccess
 from tracker_service.sources.credentials import BasicCredential, Credential
-from tracker_service.sources.gateway import AccessPool, Gateway, checked_gateway
+from tracker_service.sources.gateway import AccessPool
 from tracker_service.sources.protection import Protection
 from tracker_service.sources.tokens import TokenKeys
 from tracker_service.store.credentials import Seal
@@ -189,24 +196,17 @@ def _identities(settings: Settings, store: Store, metrics: Metrics, clock: Clock
             risk="anybody in between reads passwords and logs",
         )
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
-    gateway = checked_gateway(
-        Gateway(
-            url=settings.gateway.base,
-            token_url=settings.gateway.token_base,
-            ca_file=settings.gateway.ca_file,
-            verify=settings.gateway.verify,
-            connect_timeout_s=settings.gateway.connect_timeout_s,
-            read_timeout_s=settings.gateway.read_timeout_s,
-            on_request=metrics.gateway_request,
-            protection=Protection(settings.gateway.max_concurrent, metrics.gateway_circuit),
-        )
+    reached = entrance(
+        settings,
+        metrics.gateway_request,
+        Protection(settings.gateway.max_concurrent, metrics.gateway_circuit),
     )
 
     secrets = _secrets(settings.copying)
     hide = partial(hidden, secrets) if secrets else str
 
     def open_access(credential: Credential) -> ClusterAccess:
-        return ClusterAccess(gateway, credential, settings.polling.ids_per_request, hide)
+        return ClusterAccess(reached, credential, settings.polling.ids_per_request, hide)
 
     seal, pool = Seal(settings.key_file), AccessPool(open_access)
     callers = Callers(
@@ -216,8 +216,10 @@ def _identities(settings: Settings, store: Store, metrics: Metrics, clock: Clock
         clock,
         exchanges=settings.gateway.background == "token",
         keys=_token_keys(settings.gateway),
+        is_on_behalf=settings.gateway.is_direct,
     )
-    kept = KeptCredentials(store, seal, pool, clock)
+    is_direct = settings.gateway.is_direct
+    kept = ActingService(pool) if is_direct else KeptCredentials(store, seal, pool, clock)
     polling = _polling_credential(settings.gateway)
     service = ServiceIdentity(pool, polling, clock) if polling else None
     return Identities(callers, kept, pool, settings.gateway.base, service)

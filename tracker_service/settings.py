@@ -31,6 +31,7 @@ from pydantic_settings import (
 
 from tracker_service.domain.tasks import Strategy
 from tracker_service.errors import ConfigError
+from tracker_service.kerberos_settings import KerberosSettings
 
 PREFIX = "TRACKER_"
 DEFAULT_FILE = Path("config/tracker.yml")
@@ -80,8 +81,8 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class GatewaySettings(_Section):
-    """The Knox topology that everything is asked through."""
+class GatewaySettings(KerberosSettings):
+    """The Knox topology that everything is asked through, or the services themselves."""
 
     url: HttpUrl = HttpUrl(f"http://{SANDBOX_BIND}/gateway/sandbox")  #: up to and with the topology
     ca_file: Path | None = None  #: PEM with the authority of the gateway's certificate
@@ -117,8 +118,8 @@ class GatewaySettings(_Section):
 
     @property
     def base(self) -> str:
-        """Return the URL without a slash at its end."""
-        return str(self.url).rstrip("/")
+        """Return the URL without a slash at its end; without Knox, that of Oozie."""
+        return str(self.oozie_url if self.is_direct else self.url).rstrip("/")
 
     @property
     def token_base(self) -> str | None:
@@ -127,9 +128,10 @@ class GatewaySettings(_Section):
 
     @property
     def is_plain_http_over_a_network(self) -> bool:
-        """Tell whether passwords travel unencrypted to another machine."""
+        """Tell whether passwords travel unencrypted to another machine; Kerberos sends none."""
         parts = urlsplit(self.base)
-        return parts.scheme == "http" and parts.hostname not in ("localhost", "127.0.0.1", "::1")
+        is_here = parts.hostname in ("localhost", "127.0.0.1", "::1")
+        return parts.scheme == "http" and not is_here and not self.is_direct
 
 
 class StoreSettings(_Section):
