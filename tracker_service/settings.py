@@ -92,8 +92,7 @@ class GatewaySettings(KerberosSettings):
     #: of one process; Knox opens at most 32 connections to each service behind it
     max_concurrent: Count = 24
     requests_per_s: Rate = 50  #: of polling, by all workers together
-    #: asks about everybody's jobs, in place of each user's own credential; logs are still copied
-    #: and read as the user
+    #: asks about everybody's jobs; logs are still copied and read with each user's own credential
     polling_user: str | None = None
     polling_password_file: Path | None = None  #: its password, on one line
     #: what is kept of a user, sealed, while there is work for them: the password, or a token of the

@@ -13,6 +13,7 @@ from typing import Any
 
 import requests
 from hdfs import Client, HdfsError
+from urllib3.exceptions import HTTPError
 
 from tracker_service.errors import (
     AccessDenied,
@@ -231,7 +232,7 @@ def _meanings(path: str) -> Iterator[None]:
         meaning = _MEANINGS.get(error.exception or "", RequestRefused)
         first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise meaning(f"{path}: {first_line}") from error
-    except requests.RequestException as error:
+    except (requests.RequestException, HTTPError) as error:  # the latter while a body is read
         raise GatewayUnavailable(f"{path}: no answer of WebHDFS") from error
     except (KeyError, TypeError, ValueError) as error:
         # The package trusts the gateway's bodies and headers; a broken one ends here.
