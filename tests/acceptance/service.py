@@ -28,17 +28,24 @@ class RunningService:
         self.url = f"http://127.0.0.1:{_free_port()}"
         self._environment = {
             "TRACKER_STATE_DIR": str(state_dir),
-            "TRACKER_GATEWAY__URL": stand.url,
             "TRACKER_SERVE__BIND": self.url.removeprefix("http://"),
             "TRACKER_POLLING__INTERVAL_S": "1",
             "TRACKER_WORKER__LEASE_S": "3",
             "TRACKER_COPYING__RETRY_AFTER_S": "1",
             "TRACKER_COPYING__REDACT": "false",  # logs are compared with what YARN prints
             "TRACKER_SERVE__REQUESTS_PER_MINUTE": "1000000",  # tests ask all the time
-        } | {name: str(value) for name, value in settings.items()}
-        if stand.ca_file:
-            self._environment["TRACKER_GATEWAY__CA_FILE"] = str(stand.ca_file)
+        }
+        self._environment |= self.reached(stand) | {n: str(v) for n, v in settings.items()}
         self.process = self.start()
+
+    def reached(self, stand: Stand) -> dict[str, str]:
+        """Return the settings by which the service reaches a stand."""
+        ca_file = {"TRACKER_GATEWAY__CA_FILE": str(stand.ca_file)} if stand.ca_file else {}
+        return {"TRACKER_GATEWAY__URL": stand.url} | ca_file
+
+    def login(self, user: str) -> dict[str, Any]:
+        """Return what a request has that tells who asks."""
+        return {"auth": (user, f"{user}-password")}
 
     def start(self) -> subprocess.Popen[bytes]:
         """Start all processes, and wait until the service says that it is ready."""
@@ -104,12 +111,11 @@ class RunningService:
             if isinstance(body, str)
             else {"json": body}
         )
-        return requests.post(
-            f"{self.url}/api/task/track/", auth=_credentials(user), timeout=60, **how | more
-        )
+        who = self.login(user)
+        return requests.post(f"{self.url}/api/task/track/", timeout=60, **who | how | more)
 
     def get(self, path: str, user: str = "guest", **more: Any) -> requests.Response:
-        return requests.get(f"{self.url}/api/{path}", auth=_credentials(user), timeout=60, **more)
+        return requests.get(f"{self.url}/api/{path}", timeout=60, **self.login(user) | more)
 
     def track(self, *jobs: str, user: str = "guest") -> None:
         """Post ids that are to be taken in."""
@@ -168,10 +174,6 @@ def _parents() -> list[tuple[int, int]]:
         if state != "Z":
             found.append((int(status.parent.name), int(parent)))
     return found
-
-
-def _credentials(user: str) -> tuple[str, str]:
-    return user, f"{user}-password"
 
 
 def _free_port() -> int:

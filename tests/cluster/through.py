@@ -222,8 +222,14 @@ def described(home: str | os.PathLike[str] | None = None) -> dict[str, Any]:
 def yarn_logs(cluster: Mapping[str, Any], application: str, owner: str) -> bytes:
     """What the cluster's own `yarn logs` prints of an application, asked as its owner.
 
-    For a cluster without Kerberos, where Hadoop believes the name in the environment.
+    Without Kerberos, Hadoop believes the name in the environment.
     """
+    who = {"HADOOP_USER_NAME": owner}
+    if kerberos := cluster["kerberos"]:
+        who = {
+            "KRB5PRINCIPAL": f"{owner}@{kerberos['realm']}",
+            "KRB5KEYTAB": f"{kerberos['keytabs']}/{owner}.keytab",
+        }
     done = subprocess.run(
         [
             f"{cluster['home']}/bin/yarn",
@@ -235,7 +241,7 @@ def yarn_logs(cluster: Mapping[str, Any], application: str, owner: str) -> bytes
         check=False,
         stdin=subprocess.DEVNULL,
         timeout=120,
-        env=cluster["environment"] | {"HADOOP_USER_NAME": owner, "LANG": "C.UTF-8"},
+        env=cluster["environment"] | who | {"LANG": "C.UTF-8"},
     )
     if done.returncode:
         raise AssertionError(f"yarn logs: {done.returncode}: {done.stderr[-2000:]!r}")

@@ -26,6 +26,8 @@ from tracker_service.store.engine import Connection, insert_new
 from tracker_service.store.tables import copies, credentials, jobs, tasks
 
 UNFINISHED = (CopyStatus.WAITING, CopyStatus.RUNNING, CopyStatus.UNKNOWN)
+#: No credential is refused; without Knox none is kept.
+_IS_GOOD = func.coalesce(credentials.c.refusals, 0) == 0
 
 
 def decide(
@@ -92,16 +94,16 @@ def due(
 
     Those stand first whose log the cluster deletes first.
 
-    Those of users whose credential rests are left out.
-
+    Those of users whose credential rests are left out. Of a user without one none is needed, or
+    whoever looks finds out.
     """
     by_workflow = copies.c.strategy == Strategy.WORKFLOW
     waits_directly = and_(copies.c.status == CopyStatus.WAITING, ~by_workflow)
     waits_for_workflow = and_(copies.c.status == CopyStatus.WAITING, by_workflow)
-    may_be_used = or_(credentials.c.refusals == 0, credentials.c.retry_at <= now)
+    may_be_used = or_(_IS_GOOD, credentials.c.retry_at <= now)
     rows = connection.execute(
         every_copy()
-        .join(credentials, credentials.c.owner == tasks.c.owner)
+        .outerjoin(credentials, credentials.c.owner == tasks.c.owner)
         .where(tasks.c.jobset_id.in_(list(leases)), tasks.c.state != TaskState.ENDED)
         .where(copies.c.status.in_(UNFINISHED), copies.c.due_at <= now, may_be_used)
         .where(tasks.c.owner.not_in(list(resting.owners)))
@@ -123,9 +125,9 @@ def running_workflows(connection: Connection) -> Mapping[str, int]:
     rows = connection.execute(
         select(tasks.c.owner, func.count().label("number"))
         .join(tasks, tasks.c.id == copies.c.task_id)
-        .join(credentials, credentials.c.owner == tasks.c.owner)
+        .outerjoin(credentials, credentials.c.owner == tasks.c.owner)
         .where(copies.c.status == CopyStatus.RUNNING, copies.c.strategy == Strategy.WORKFLOW)
-        .where(credentials.c.refusals == 0, tasks.c.state != TaskState.ENDED)
+        .where(_IS_GOOD, tasks.c.state != TaskState.ENDED)
         .group_by(tasks.c.owner)
     )
     return {row.owner: row.number for row in rows}

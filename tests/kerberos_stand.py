@@ -1,0 +1,143 @@
+"""A real cluster with Kerberos and without Knox, and who uses it: the service, by its keytab."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from tests.cluster import through
+from tests.stands import COMMAND, NoCluster
+from tracker_service.archive.workflow_copy import configuration
+from tracker_service.sources.access import ClusterAccess
+from tracker_service.sources.credentials import OnBehalf
+from tracker_service.sources.direct import Direct
+
+HOME = Path(".cluster/kerberos")
+#: Away from the usual ports and from those of the cluster with Knox.
+PORT_OFFSET = "11500"
+#: Cookies soon end, so that the service has to log in again and again.
+COOKIES = (
+    "hadoop.http.authentication.token.validity=5",
+    "oozie.authentication.token.validity=5",
+)
+TICKETS_S = 10  #: a ticket ends after it, so that a login asks the KDC
+
+
+class KerberosStand:
+    """The cluster as its clients see it who have a keytab."""
+
+    name = "kerberos"
+    ca_file = None
+
+    def __init__(self, described: dict[str, Any]) -> None:
+        self.described = described
+        self.url: str = described["direct"]["oozie"]
+        self._uploaded: set[tuple[str, str]] = set()
+        self._opened: dict[str, ClusterAccess] = {}
+
+    @property
+    def services(self) -> dict[str, str]:
+        """Return the URLs of the services, by their names in the settings."""
+        found = self.described["direct"]
+        return {
+            "oozie_url": found["oozie"],
+            "namenode_url": found["webhdfs"].removesuffix("/webhdfs/v1"),
+            "resource_manager_url": found["resourcemanager"],
+            "job_history_url": found["jobhistory"],
+        }
+
+    def keytab(self, user: str) -> Path:
+        """Return the file with the key of a principal."""
+        return Path(self.described["kerberos"]["keytabs"]) / f"{user}.keytab"
+
+    def access(self, user: str) -> ClusterAccess:
+        """Open the cluster for a user; once only, so that no connection is left behind."""
+        if user not in self._opened:
+            self._opened[user] = ClusterAccess(self._direct(), OnBehalf(user), 100)
+        return self._opened[user]
+
+    def _direct(self) -> Direct:
+        from tracker_service.sources.kerberos import keytab_login  # noqa: PLC0415
+
+        kerberos = self.described["kerberos"]
+        principal, keytab = kerberos["service"], Path(kerberos["service_keytab"])
+        services = {name.removesuffix("_url"): url for name, url in self.services.items()}
+        login = keytab_login(principal, keytab)
+        return Direct(**services, principal=principal, keytab=keytab, login=login)
+
+    def start(self, workflow: str, user: str = "guest") -> str:
+        """Start a workflow of `tests/cluster/workflows` and return its id."""
+        access, home = self.access(user), f"/user/{user}/{workflow}"
+        if (user, workflow) not in self._uploaded:
+            access.hdfs.make_directory(home, "755")
+            for file in sorted((through.WORKFLOWS / workflow).iterdir()):
+                access.hdfs.write(f"{home}/{file.name}", file.read_bytes(), "644")
+            self._uploaded.add((user, workflow))
+        properties = {
+            "user.name": user,
+            "nameNode": self.described["namenode"],
+            "resourceManager": self.described["resource_manager"],
+            "oozie.wf.application.path": self.described["namenode"] + home,
+        }
+        return access.oozie.submit(configuration(properties))
+
+    def yarn_logs(self, application: str, owner: str) -> bytes:
+        """Return what `yarn logs` prints of an application to its owner."""
+        return through.yarn_logs(self.described, application, owner)
+
+    def kdc(self, action: str) -> None:
+        """Stop the KDC, or start it again."""
+        done = _cluster("kdc", action)
+        assert done.returncode == 0, done.stderr
+
+    def krb5_conf(self, directory: Path) -> Path:
+        """Return a configuration of Kerberos in which tickets soon end."""
+        text = Path(self.described["kerberos"]["krb5_conf"]).read_text()
+        file = directory / "krb5.conf"
+        file.write_text(
+            text.replace("[libdefaults]", f"[libdefaults]\n ticket_lifetime = {TICKETS_S}s")
+        )
+        return file
+
+
+@contextmanager
+def kerberos_stand() -> Iterator[KerberosStand]:
+    """Start the cluster for the length of the block.
+
+    Raises:
+        NoCluster: it cannot be started here; says why.
+    """
+    try:
+        import requests_kerberos  # noqa: F401, PLC0415
+    except ImportError as error:
+        raise NoCluster(f"{error}: pip install 'tracker-service[kerberos]'") from error
+    settings = [part for each in COOKIES for part in ("--set", each)]
+    offset = os.environ.get("KERBEROS_PORT_OFFSET", PORT_OFFSET)
+    started = _cluster("up", "--kerberos", "--no-knox", "--port-offset", offset, *settings)
+    if started.returncode != 0:
+        raise NoCluster(started.stderr.strip().splitlines()[-1])
+    try:
+        described = json.loads(started.stdout)
+        conf = {"KRB5_CONFIG": described["kerberos"]["krb5_conf"]}
+        with mock.patch.dict(os.environ, conf):  # also takes back what a login sets
+            yield KerberosStand(described)
+    finally:
+        _cluster("down")
+
+
+def _cluster(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(COMMAND), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+        env=os.environ | {"CLUSTER_HOME": os.environ.get("KERBEROS_HOME", str(HOME))},
+    )
