@@ -7,10 +7,12 @@ from datetime import timedelta
 import pytest
 from cryptography.fernet import Fernet
 from rows import NOW, live_tasks, track
+from sqlalchemy import select
 
 from tracker_service.errors import ConfigError
-from tracker_service.store import credentials, tasks
+from tracker_service.store import credentials, tables, tasks, wrong_tries
 from tracker_service.store.credentials import KeptCredential, Seal
+from tracker_service.store.rotation import rotate_keys
 
 SECOND = timedelta(seconds=1)
 
@@ -230,27 +232,97 @@ def test_only_the_credentials_asked_for_are_found(connection):
     assert credentials.find(connection, []) == {}
 
 
-def test_a_verdict_holds_until_its_instant(connection):
-    credentials.keep_verdict(connection, "f", "guest", NOW)
-
-    assert credentials.verdict(connection, "f", NOW - SECOND) == "guest"
-    assert credentials.verdict(connection, "f", NOW) is None
-    assert credentials.verdict(connection, "g", NOW - SECOND) is None
+def a_verdict(expires_at=NOW, sealed=None) -> credentials.Verdict:
+    return credentials.Verdict(owner="guest", expires_at=expires_at, sealed=sealed)
 
 
-def test_a_verdict_may_be_renewed(connection):
-    credentials.keep_verdict(connection, "f", "guest", NOW)
+def test_a_verdict_is_found_as_it_was_kept(connection):
+    credentials.keep_verdict(connection, "f", a_verdict(NOW, b"sealed"))
 
-    credentials.keep_verdict(connection, "f", "guest", NOW + SECOND)
+    assert credentials.verdict(connection, "f") == a_verdict(NOW, b"sealed")
+    assert credentials.verdict(connection, "another") is None
 
-    assert credentials.verdict(connection, "f", NOW) == "guest"
+
+def test_a_later_verdict_takes_the_place_of_an_earlier_one(connection):
+    credentials.keep_verdict(connection, "f", a_verdict(NOW))
+    credentials.keep_verdict(connection, "f", a_verdict(NOW + SECOND))
+
+    assert credentials.verdict(connection, "f").expires_at == NOW + SECOND
 
 
-def test_only_expired_verdicts_are_forgotten(connection):
-    credentials.keep_verdict(connection, "old", "guest", NOW)
-    credentials.keep_verdict(connection, "new", "guest", NOW + SECOND)
+def test_a_verdict_that_was_wrong_is_dropped(connection):
+    credentials.keep_verdict(connection, "f", a_verdict())
+    credentials.drop_verdict(connection, "f")
+
+    assert credentials.verdict(connection, "f") is None
+
+
+def test_that_a_credential_was_right_is_known_for_a_while_and_without_its_token(connection):
+    credentials.keep_verdict(connection, "old", a_verdict(NOW - credentials.RIGHT_LATELY))
+    credentials.keep_verdict(connection, "lately", a_verdict(NOW, b"sealed"))
+    credentials.keep_verdict(connection, "now", a_verdict(NOW + SECOND, b"sealed"))
 
     credentials.forget_verdicts(connection, NOW)
 
-    assert credentials.verdict(connection, "old", NOW - SECOND) is None
-    assert credentials.verdict(connection, "new", NOW) == "guest"
+    assert credentials.verdict(connection, "old") is None
+    assert credentials.verdict(connection, "lately") == a_verdict(NOW)
+    assert credentials.verdict(connection, "now").sealed == b"sealed"
+
+
+def test_a_name_has_three_tries_in_any_minute(connection):
+    first = [wrong_tries.take(connection, "name", NOW + n * SECOND) for n in range(3)]
+
+    assert [each.place for each in first] == [0, 1, 2]
+    assert wrong_tries.take(connection, "name", NOW + 59 * SECOND) == NOW + 60 * SECOND
+    assert wrong_tries.take(connection, "name", NOW + 60 * SECOND).place == 0
+    assert wrong_tries.take(connection, "name", NOW + 60 * SECOND) == NOW + 61 * SECOND
+    assert wrong_tries.take(connection, "another", NOW).place == 0
+
+
+def test_a_try_that_is_given_back_can_be_taken_again(connection):
+    *_, last = (wrong_tries.take(connection, "name", NOW) for _ in range(3))
+    wrong_tries.give_back(connection, last)
+
+    assert wrong_tries.take(connection, "name", NOW + SECOND).place == last.place
+
+
+def test_tries_that_count_no_more_are_removed(connection):
+    wrong_tries.take(connection, "old", NOW - 60 * SECOND)
+    wrong_tries.take(connection, "new", NOW)
+
+    wrong_tries.forget(connection, NOW)
+
+    assert connection.scalars(select(tables.wrong_tries.c.name)).all() == ["new"]
+
+
+def test_a_renewed_credential_stands_in_the_place_of_the_one_it_renews(connection):
+    credentials.keep(connection, "guest", b"first", NOW)
+    kept = credentials.find(connection, ["guest"])["guest"]
+
+    renewed = credentials.renew(connection, kept, b"second", NOW + SECOND)
+
+    assert credentials.find(connection, ["guest"])["guest"] == renewed
+    assert credentials.renew(connection, kept, b"third", NOW + SECOND) is None
+    assert credentials.find(connection, ["guest"])["guest"].sealed == b"second"
+
+
+def test_a_key_that_is_changed_opens_what_is_kept_and_what_others_keep_meanwhile(store, key_file):
+    running = Seal(key_file)  # of a process that goes on
+    with store.begin() as connection:
+        credentials.keep(connection, "guest", running.close("guest", "pw"), NOW)
+
+    assert rotate_keys(store, key_file, forget_old=True) == 1
+
+    with store.read() as connection:
+        assert running.open(credentials.find(connection, ["guest"])["guest"].sealed)[1] == "pw"
+    assert Seal(key_file).open(running.close("sam", "pw")) == ("sam", "pw")
+    assert len(key_file.read_bytes().split()) == 1
+    assert key_file.stat().st_mode & 0o777 == 0o600
+
+
+def test_older_keys_stay_for_the_tokens_that_are_known_by_them(store, key_file):
+    before = Seal(key_file).token_fingerprints("token")
+
+    rotate_keys(store, key_file, forget_old=False)
+
+    assert before[0] in Seal(key_file).token_fingerprints("token")

@@ -11,6 +11,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import jwt
+from cryptography.hazmat.primitives.asymmetric import ec
+
 from tracker_service.domain.applications import ApplicationId
 from tracker_service.domain.causes import Category, Cause, Retryable
 from tracker_service.domain.failures import Failure
@@ -29,9 +32,10 @@ from tracker_service.errors import (
     GatewayUnavailable,
     JobNotFound,
     PathNotFound,
+    RouteClosed,
     StoreUnavailable,
 )
-from tracker_service.sources.credentials import BasicCredential
+from tracker_service.sources.credentials import BasicCredential, Credential, TokenCredential
 from tracker_service.sources.nodes import RunningContainer
 from tracker_service.sources.oozie import Oozie
 from tracker_service.sources.webhdfs import FileStatus, OpenFile
@@ -436,6 +440,7 @@ class FakeAccess:
     yarn: FakeYarn
     hdfs: FakeHdfs
     nodes: Any = None
+    tokens: Any = None
 
 
 PASSWORDS = {name: f"{name}-password" for name in ("guest", "sam", "admin")}
@@ -451,15 +456,35 @@ class FakeCluster:
         self.is_away = False
         self.passwords = dict(PASSWORDS)
         self.verified: list[str] = []
+        self.tokens = Tokens()
 
-    def access(self, credential: BasicCredential) -> FakeAccess:
-        return FakeAccess(self.oozie, self.yarn, _Door(self, credential), self.nodes)
+    def access(self, credential: Credential) -> FakeAccess:
+        door = _Door(self, credential)
+        return FakeAccess(self.oozie, self.yarn, door, self.nodes, door)
+
+
+class Tokens:
+    """The tokens that a gateway signs, and whether it gives any."""
+
+    def __init__(self, life: timedelta = timedelta(hours=1)) -> None:
+        self.key = ec.generate_private_key(ec.SECP256R1())
+        self.life = life
+        self.now: Callable[[], datetime] = lambda: NOW
+        self.are_given, self.are_renewed = True, True
+        self.revoked: set[str] = set()
+        self.given = 0
+
+    def of(self, user: str) -> TokenCredential:
+        self.given += 1
+        expires_at = self.now() + self.life
+        claims = {"sub": user, "iss": "KNOXSSO", "exp": expires_at, "number": self.given}
+        return TokenCredential(user, jwt.encode(claims, self.key, "ES256"), expires_at)
 
 
 class _Door:
-    """HDFS of a user, behind the gateway's check of credentials."""
+    """HDFS of a user, and tokens for them, behind the gateway's check of credentials."""
 
-    def __init__(self, cluster: FakeCluster, credential: BasicCredential) -> None:
+    def __init__(self, cluster: FakeCluster, credential: Credential) -> None:
         self._cluster, self._credential = cluster, credential
 
     def user(self) -> str:
@@ -467,9 +492,31 @@ class _Door:
         if self._cluster.is_away:
             raise GatewayUnavailable
         name = self._credential.user.lower()
-        if self._cluster.passwords.get(name) != self._credential.password:
+        if isinstance(self._credential, TokenCredential):
+            self._check_token(self._credential)
+        elif isinstance(self._credential, BasicCredential) and (
+            self._cluster.passwords.get(name) != self._credential.password
+        ):
             raise CredentialsRefused
         return name
+
+    def _check_token(self, credential: TokenCredential) -> None:
+        tokens = self._cluster.tokens
+        options = {"verify_exp": False}
+        try:
+            told = jwt.decode(credential.token, tokens.key.public_key(), ["ES256"], options)
+        except jwt.PyJWTError as error:
+            raise CredentialsRefused from error
+        if told["exp"] <= tokens.now().timestamp() or credential.token in tokens.revoked:
+            raise CredentialsRefused
+
+    def new(self) -> TokenCredential:
+        """Give a token, as the service KNOXTOKEN does."""
+        name, tokens = self.user(), self._cluster.tokens
+        is_renewal = isinstance(self._credential, TokenCredential)
+        if not (tokens.are_renewed if is_renewal else tokens.are_given):
+            raise RouteClosed("the topology gives no tokens; have KNOXTOKEN added to it")
+        return tokens.of(name)
 
     def __getattr__(self, name: str):
         return getattr(self._cluster.homes[self._credential.user.lower()], name)

@@ -46,7 +46,7 @@ def test_others_do_not_see_workers(client, shared, path):
     answer = get(client, path)
 
     assert answer.status_code == 403
-    assert "rights.admins" in answer.json["message"]
+    assert "rights.auditors" in answer.json["message"]
 
 
 def test_readiness_tells_how_the_workers_cope(client, shared):

@@ -176,7 +176,8 @@ def test_a_duty_outlives_its_failures(trouble):
 def test_what_has_expired_is_tidied_away(new_worker, store, now):
     worker = new_worker()
     with store.begin() as connection:
-        credentials.keep_verdict(connection, "print", "guest", NOW)
+        verdict = credentials.Verdict(owner="guest", expires_at=NOW - credentials.RIGHT_LATELY)
+        credentials.keep_verdict(connection, "print", verdict)
         workers.note(connection, Presence(id="killed", started_at=NOW, release="1"))
         long_ago = "UPDATE workers SET seen_at = seen_at - 90000000"
         connection.exec_driver_sql(long_ago)
