@@ -9,7 +9,7 @@ COMPILE := $(BIN)/pip-compile -q --strip-extras --generate-hashes --allow-unsafe
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host setup.cfg
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-on-cluster unit lint types cluster cluster-down bench crash lock system-packages clean
+.PHONY: help install run test test-on-cluster kerberos unit lint types cluster cluster-down bench crash lock system-packages clean
 
 help: ## Show what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -28,15 +28,16 @@ $(INSTALLED): setup.cfg pyproject.toml config/requirements-dev.txt
 run: install ## Run the service with the sandbox cluster, and print how to try it
 	@$(BIN)/tracker run --sandbox
 
-test: install system-packages lint types ## Run all tests, those on a real cluster too
+test: install system-packages kerberos lint types ## Run all tests, those on real clusters too
 	$(BIN)/pytest tests/unit tests/store tests/causes -n 2
 	$(BIN)/pytest tests/contract tests/acceptance -m "not cluster" -n 4
 	$(BIN)/python -m tests.on_cluster $(MAKE) --no-print-directory test-on-cluster
+	$(BIN)/pytest tests/acceptance -m kerberos --durations 5  # it starts a cluster of its own
 
 test-on-cluster:
 	$(BIN)/pytest tests/acceptance/test_formats.py -m cluster  # it restarts a part of the cluster
-	$(BIN)/pytest tests/contract tests/acceptance -m cluster --ignore tests/acceptance/test_formats.py \
-		-n 2 --dist loadfile --durations 10
+	$(BIN)/pytest tests/contract tests/acceptance -m "cluster and not kerberos" \
+		--ignore tests/acceptance/test_formats.py -n 2 --dist loadfile --durations 10
 
 unit: install ## Run the fast tests alone
 	$(BIN)/pytest tests/unit tests/store tests/causes -n 2
@@ -62,21 +63,36 @@ bench: install ## Measure, side by side where there is something beside it
 crash: install ## Kill the service N times, on the database DATABASE, and check that nothing is lost
 	$(BIN)/python -m tests.crashes --kills $(or $(N),1000) --database $(or $(DATABASE),sqlite) $(if $(SEED),--seed $(SEED))
 
-lock: install ## Write the lock files anew
+lock: install ## Write the lock files anew; that of Kerberos needs its headers
 	$(COMPILE) --upgrade -o config/requirements.txt
 	$(COMPILE) --upgrade --extra dev --extra postgres --extra mysql --extra cli \
 		-o config/requirements-dev.txt
 	$(COMPILE) --extra postgres --extra mysql --build-deps-for wheel \
 		-c config/requirements-dev.txt -o config/requirements-image.txt
+	$(COMPILE) --extra kerberos -c config/requirements-dev.txt -o config/requirements-kerberos.txt
+
+# It is built here, of C: `make install` does without, and so do the tests where it cannot be built.
+kerberos: install system-packages
+	@if $(BIN)/python -c 'import requests_kerberos' 2> /dev/null; then \
+		:; \
+	elif ! PATH="$$PATH:/usr/sbin" command -v krb5-config > /dev/null; then \
+		echo "the tests with Kerberos are left out: no krb5-config (Debian: libkrb5-dev)"; \
+	else \
+		echo "building requests-kerberos for $(VENV), about two minutes"; \
+		CFLAGS="-O0 -g0" $(PIP) install --require-hashes -r config/requirements-kerberos.txt || \
+			echo "the tests with Kerberos are left out: requests-kerberos was not built"; \
+	fi
 
 # The real cluster needs a JDK and Maven, the tests of the store PostgreSQL and MariaDB, those of the
-# proxy nginx, those of the metrics promtool, those of a clock that is set a C compiler.
+# proxy nginx, those of the metrics promtool, those of a clock that is set a C compiler, those of
+# Kerberos its headers.
 # Where they cannot be installed, the tests say what they leave out. Installing starts services on a
 # machine with systemd; they are not wanted.
 system-packages:
 	@missing=; \
 	for each in javac:openjdk-17-jdk-headless mvn:maven nginx:nginx promtool:prometheus \
-			initdb:postgresql mariadbd:mariadb-server cc:build-essential; do \
+			initdb:postgresql mariadbd:mariadb-server cc:build-essential \
+			krb5-config:libkrb5-dev; do \
 		PATH="$$PATH:/usr/sbin:$(POSTGRES_BIN)" command -v $${each%%:*} > /dev/null || \
 			missing="$$missing $${each#*:}"; \
 	done; \

@@ -148,7 +148,7 @@ def test_tracking_goes_on_when_the_kdc_comes_back(
             lambda answer: answer.status_code == 503,
         )
         assert "tracker/localhost@EXAMPLE.COM cannot log in" in outage.text
-        assert "look whether the KDC answers" in outage.text or "whether the KDC" in outage.text
+        assert "whether the KDC answers" in outage.text
     finally:
         stand.kdc("start")
 

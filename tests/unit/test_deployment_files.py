@@ -84,18 +84,27 @@ def test_all_that_the_image_copies_is_here() -> None:
     assert [name for each in sources for name in each.split() if not (ROOT / name).exists()] == []
 
 
-def test_the_image_runs_what_the_tests_run() -> None:
-    image, tested = (
-        set(
-            re.findall(
-                r"^([a-z0-9-]+==\S+)", (CONFIG / f"requirements-{name}.txt").read_text(), re.M
-            )
-        )
-        for name in ("image", "dev")
-    )
+def locked(name: str) -> set[str]:
+    """What a lock file installs, as `name==version`."""
+    text = (CONFIG / f"requirements-{name}.txt").read_text()
+    return set(re.findall(r"^([a-z0-9-]+==\S+)", text, re.M))
 
-    assert image <= tested
+
+def test_the_image_runs_what_the_tests_run() -> None:
+    image = locked("image")
+
+    assert image <= locked("dev")
     assert {name.partition("==")[0] for name in image} >= {"psycopg", "pymysql", "setuptools"}
+
+
+def test_kerberos_adds_to_what_the_tests_run_and_changes_nothing_of_it() -> None:
+    tested = dict(each.split("==") for each in locked("dev"))
+    kerberos = dict(each.split("==") for each in locked("kerberos"))
+
+    assert {"requests-kerberos", "pyspnego", "gssapi", "krb5"} <= kerberos.keys() - tested.keys()
+    assert {name: tested[name] for name in kerberos if name in tested} == {
+        name: version for name, version in kerberos.items() if name in tested
+    }
 
 
 def test_compose_says_nothing_that_the_service_does_not_know(

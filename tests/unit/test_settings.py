@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
+from tracker_service.entrances import entrance
 from tracker_service.errors import ConfigError
 from tracker_service.settings import load
+from tracker_service.sources.direct import Direct
 from tracker_service.sources.gateway import Gateway, checked_gateway
 
 
@@ -226,3 +229,107 @@ def test_a_pattern_that_cannot_be_used_is_refused_with_its_name_and_line(file, p
 
     assert f"{file}, line 4: copying.redact_patterns.mine: " in told
     assert reason in told
+
+
+@pytest.fixture
+def kerberos(file) -> dict[str, str]:
+    """Settings that go straight to the services, as their lines below `gateway:`."""
+    keytab = file.with_name("tracker.keytab")
+    keytab.write_bytes(b"")
+    return {
+        "auth": "kerberos",
+        "oozie_url": "https://Oozie.example.com:11443/oozie/",
+        "namenode_url": "https://nn.example.com:9871",
+        "resource_manager_url": "https://rm.example.com:8090/",
+        "principal": "tracker/t.example.com@EXAMPLE.COM",
+        "keytab": str(keytab),
+    }
+
+
+#: What nobody but the settings tells where there is no Knox.
+TOLD = """
+serve: {user_header: X-Remote-User, user_header_from: [127.0.0.1]}
+copying: {name_node: "hdfs://nn:8020", resource_manager: "rm:8032"}
+"""
+
+
+def written(file: Path, gateway: dict[str, str], more: str = TOLD) -> Path:
+    lines = "".join(f"  {name}: {value}\n" for name, value in gateway.items())
+    file.write_text(f"gateway:\n{lines}{more}")
+    return file
+
+
+def test_without_knox_the_cluster_is_reached_by_the_services_themselves(
+    file, kerberos, monkeypatch
+):
+    pytest.importorskip("requests_kerberos")
+    for name in ("KRB5_CLIENT_KTNAME", "KRB5CCNAME"):
+        monkeypatch.setenv(name, "is set anew, and taken back in the end")
+    settings = load(written(file, kerberos | {"connect_timeout_s": "2"}))
+
+    found = entrance(settings)
+
+    assert isinstance(found, Direct)
+    assert found.services == {
+        "oozie": "https://oozie.example.com:11443/oozie",
+        "webhdfs": "https://nn.example.com:9871/webhdfs",
+        "resourcemanager": "https://rm.example.com:8090/ws",
+    }
+    assert (found.principal, found.short_name) == (kerberos["principal"], "tracker")
+    assert found.connect_timeout_s == 2
+    assert os.environ["KRB5_CLIENT_KTNAME"] == f"FILE:{kerberos['keytab']}"
+    assert os.environ["KRB5CCNAME"] == "MEMORY:tracker"
+    assert settings.gateway.base == "https://oozie.example.com:11443/oozie"
+
+
+def test_kerberos_without_its_extra_says_how_to_install_it(file, kerberos, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tracker_service.sources.kerberos", None)
+
+    with pytest.raises(ConfigError, match=r"tracker-service\[kerberos\]"):
+        entrance(load(written(file, kerberos)))
+
+
+@pytest.mark.parametrize("name", ["oozie_url", "namenode_url", "principal", "keytab"])
+def test_what_kerberos_needs_is_named(file, kerberos, name):
+    del kerberos[name]
+
+    assert f"auth: kerberos needs {name} too" in refusal(written(file, kerberos))
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"url": "https://knox.example.com/gateway/default"},
+        {"background": "token"},
+        {"token_url": "https://knox.example.com/gateway/tokens"},
+    ],
+)
+def test_what_knox_needs_does_not_go_with_kerberos(file, kerberos, more):
+    told = refusal(written(file, kerberos | more))
+
+    assert f"goes without Knox: leave out {next(iter(more))}" in told
+
+
+def test_what_kerberos_needs_does_not_go_without_it(file, kerberos):
+    del kerberos["auth"]
+
+    assert "principal, keytab: set auth: kerberos too" in refusal(written(file, kerberos))
+
+
+def test_a_keytab_that_cannot_be_read_is_refused(file, kerberos):
+    told = refusal(written(file, kerberos | {"keytab": "/nowhere/tracker.keytab"}))
+
+    assert "cannot read /nowhere/tracker.keytab" in told
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [(0, "leaves nobody who checks passwords"), (1, r"copying\.name_node")],
+)
+def test_what_a_gateway_would_do_has_to_be_set(file, kerberos, line, reason):
+    left = TOLD.strip().splitlines()
+    del left[line]
+    settings = load(written(file, kerberos, "\n".join(left)))
+
+    with pytest.raises(ConfigError, match=reason):
+        entrance(settings)
