@@ -1,4 +1,4 @@
-"""The command line: `cluster up|down|logs|status|show|env`."""
+"""The command line: `cluster up|down|logs|ldap|status|show|env`."""
 
 import argparse
 import contextlib
@@ -29,6 +29,9 @@ def parser() -> argparse.ArgumentParser:
     logs = verbs.add_parser("logs", help="let the NodeManagers write logs in another format")
     logs.add_argument("format", choices=("tfile", "ifile"))
     logs.add_argument("compression", choices=("none", "gz"))
+    ldap = verbs.add_parser("ldap", help="stop the directory of users alone, or start it again")
+    ldap.add_argument("action", choices=("stop", "start"))
+    ldap.add_argument("--password", metavar="USER=PASSWORD", help="that a user has from then on")
     verbs.add_parser("status", help="which parts answer")
     verbs.add_parser("show", help="what to set for the service, and how to submit a job")
     verbs.add_parser("env", help="shell exports: addresses, and `hdfs` and `yarn` on the PATH")
@@ -109,6 +112,10 @@ def run(home: pathlib.Path, options: argparse.Namespace) -> int:
     if options.verb == "logs":
         with locked(home):
             running.write_logs(home, options.format, options.compression)
+        return 0
+    if options.verb == "ldap":
+        with locked(home):
+            running.ldap(home, options.action, options.password)
         return 0
     return tell(home, options.verb)
 
