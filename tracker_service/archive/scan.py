@@ -150,11 +150,11 @@ class _File:
 
     def _parts(self, stretch: Stretch) -> Iterator[tuple[Searching, int]]:
         """Yield how to look at a stretch, and up to where."""
-        section, block = stretch.section, stretch.block
+        section = stretch.section
         if section.length is not None:
             begin = section.offset - stretch.offset
-            first = _line_from(block, begin + _EDGE_BYTES)
-            last = _line_from(block, begin + section.length - _EDGE_BYTES)
+            first = _line_from(stretch, begin + _EDGE_BYTES)
+            last = _line_from(stretch, begin + section.length - _EDGE_BYTES)
             yield self._rules.telling, min(first, stretch.end)
             if first < last:
                 yield _Marks(self._rules.marked), min(last, stretch.end)
@@ -168,11 +168,11 @@ class _File:
         return Line(stretch.block, start, stop, stretch.end, self._lines + 1, offset)
 
 
-def _line_from(block: bytes, at: int) -> int:
-    """Return where the first line begins behind a place, which may lie before or behind a block."""
-    if not 0 < at < len(block):
+def _line_from(stretch: Stretch, at: int) -> int:
+    """Return where the first line begins behind a place, which may lie outside of a stretch."""
+    if not stretch.start < at < stretch.end:
         return at
-    return (block.find(b"\n", at) + 1) or len(block)
+    return (stretch.block.find(b"\n", at, stretch.end) + 1) or stretch.end
 
 
 def _last_lines(stretch: Stretch) -> int:
