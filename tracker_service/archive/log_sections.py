@@ -14,7 +14,7 @@ _LONGEST_NAME = 300
 
 # As `yarn logs` of Hadoop 2.4 to 3.4 prints them; 2.x has spaces in other places.
 _HEADER = compiled(
-    rb"(?:^Container: (\S{1,200}) on [^\n]*\n"
+    rb"(?:^Container: (\S+) on [^\n]*\n"
     rb"(?:LogAggregationType:[^\n]*\n)?=+\n)?"
     rb"^Log ?Type: ?([^\n]*)\n"
     rb"(?:Log ?(?:Last ?Modified|Upload) ?Time: ?[^\n]*\n)?"
@@ -132,7 +132,7 @@ class Sections:
 
     def _opened(self, header: Match) -> Section:
         if header[1] is not None:
-            self._container = text_of(header[1])
+            self._container = text_of(header[1])[:_LONGEST_NAME]
         told = header[3].strip()
         return Section(
             container=self._container,
