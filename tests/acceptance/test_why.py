@@ -219,7 +219,6 @@ def test_why_a_job_of_the_real_cluster_failed_is_told_and_proved(
     assert_told(asked, stand, workflow, reason)
 
 
-@pytest.mark.xfail(strict=True, reason="a line about resource-types.xml is noise to the rules")
 def test_why_a_branch_of_a_fork_failed_is_told_and_proved(asked: Asked, stand: Stand) -> None:
     assert_told(asked, stand, "fork", FORK)
 

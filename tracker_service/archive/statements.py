@@ -57,8 +57,11 @@ class Statement:
 
 def statements(failure: Failure, failing: Sequence[Action], rules: Rules) -> list[Statement]:
     """Return what was said about the actions that failed; about everything if none is known."""
-    names = {action.name for action in failing}
-    concerned = [each for each in failure.applications if each.action in names]
+    concerned = [
+        each
+        for each in failure.applications
+        if any(action.id == f"{each.workflow_id}@{each.action}" for action in failing)
+    ]
     found = [*_of_oozie(failing or failure.actions, rules)]
     for turn, application in enumerate(sorted(concerned or failure.applications, key=_number), 1):
         said = *_of_yarn(failure, application, rules), *_of_log(failure, application, rules)
