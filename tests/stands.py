@@ -61,11 +61,13 @@ SCENARIOS = {
     "fail": "fails",
     "sleep": "never-ends",
     "java": "java-exception",
+    "memory": "out-of-memory",
     "missing": "missing-input",
     "denied": "permission-denied",
     "fork": "fork",
     "parent": "sub-workflow",
     "retried": "retried",
+    "killed": "killed",
 }
 
 

@@ -13,7 +13,7 @@ from .machine import Failure, attempt, run, say
 COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy"
 SOURCES = (  # sources, directory of the classes, jars on the class path
     (("Core", "Kdc"), "hadoop", "hadoop"),
-    (("Gateway",), "knox", "knox"),
+    (("Gateway", "Ldap"), "knox", "knox"),
     (("secure/SecureIOUtils",), "secure", "hadoop"),
 )
 

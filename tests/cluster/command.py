@@ -1,4 +1,4 @@
-"""The command line: `cluster up|down|logs|kdc|status|show|env`."""
+"""The command line: `cluster up|down|logs|ldap|kdc|status|show|env`."""
 
 import argparse
 import contextlib
@@ -31,6 +31,9 @@ def parser() -> argparse.ArgumentParser:
     logs.add_argument("compression", choices=("none", "gz"))
     kdc = verbs.add_parser("kdc", help="stop the KDC alone, or start it again with the same keys")
     kdc.add_argument("action", choices=("stop", "start"))
+    ldap = verbs.add_parser("ldap", help="stop the directory of users alone, or start it again")
+    ldap.add_argument("action", choices=("stop", "start"))
+    ldap.add_argument("--password", metavar="USER=PASSWORD", help="that a user has from then on")
     verbs.add_parser("status", help="which parts answer")
     verbs.add_parser("show", help="what to set for the service, and how to submit a job")
     verbs.add_parser("env", help="shell exports: addresses, and `hdfs` and `yarn` on the PATH")
@@ -115,6 +118,10 @@ def run(home: pathlib.Path, options: argparse.Namespace) -> int:
     if options.verb == "kdc":
         with locked(home):
             running.kdc(home, options.action)
+        return 0
+    if options.verb == "ldap":
+        with locked(home):
+            running.ldap(home, options.action, options.password)
         return 0
     return tell(home, options.verb)
 

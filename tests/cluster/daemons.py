@@ -116,9 +116,16 @@ class Daemons:
 
     def gateway(self) -> None:
         """Knox and its LDAP server."""
+        self.directory()
         gateway.make_certificate(self.at, self.java)
         environment = clean_environment(self.at.home, self.java)
         self.processes.spawn("knox", gateway.command(self.at, self.java), environment)
+
+    def directory(self) -> None:
+        """The LDAP server; its users and their passwords are those of a file."""
+        environment = clean_environment(self.at.home, self.java)
+        self.processes.spawn("ldap", gateway.directory(self.at, self.java), environment)
+        self.processes.wait_line("ldap", "LDAP READY")
 
     def wait_answer(self, url: str, name: str) -> None:
         """Waits until a part answers, as long as the process behind it lives."""

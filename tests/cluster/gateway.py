@@ -1,12 +1,13 @@
 """Configures Knox, makes its certificate and says how it is started."""
 
 import pathlib
+import re
 from string import Template
 
 from . import kerberos
 from .config import put, site_text
 from .layout import HERE, Layout
-from .machine import clean_environment, run
+from .machine import Failure, clean_environment, run
 from .sites import given
 
 MASTER = "test-cluster-master"  # of Knox's keystore
@@ -36,14 +37,29 @@ def write(at: Layout) -> None:
     if at.kerberos:
         put(home / "conf/jaas.conf", kerberos.gateway_login(at))
     values = {"services": services(at), "ldap": at.port("ldap")}
-    for source, target in (
-        ("sandbox.xml", "topologies/sandbox.xml"),
-        ("tokens.xml", "topologies/tokens.xml"),
-        ("log4j2.xml", "log4j2.xml"),
+    for source, target, life_ms in (
+        ("sandbox.xml", "topologies/sandbox.xml", 3_600_000),
+        ("sandbox.xml", "topologies/brief.xml", 20_000),  # for tests of tokens that expire
+        ("tokens.xml", "topologies/tokens.xml", 20_000),
+        ("log4j2.xml", "log4j2.xml", 0),
     ):
         template = Template((HERE / "knox" / source).read_text())
-        put(home / "conf" / target, template.substitute(values))
-    put(home / "conf/users.ldif", (HERE / "knox/users.ldif").read_text())
+        put(home / "conf" / target, template.substitute(values, life=life_ms))
+    put(users(at), (HERE / "knox/users.ldif").read_text())
+
+
+def users(at: Layout) -> pathlib.Path:
+    """The file with the users that the directory knows."""
+    return at.home / "knox/conf/users.ldif"
+
+
+def change_password(at: Layout, user: str, password: str) -> None:
+    """Gives a user another password, which counts once the directory is started again."""
+    before, start, rest = users(at).read_text().partition(f"dn: uid={user},")
+    if not start:
+        raise Failure(f"there is no user {user}")
+    changed = re.sub(r"(?m)^userPassword:.*$", f"userPassword: {password}", rest, count=1)
+    put(users(at), before + start + changed)
 
 
 def services(at: Layout) -> str:
@@ -81,13 +97,18 @@ def make_certificate(at: Layout, java: pathlib.Path) -> None:
     at.ca_file.write_text(told)
 
 
+def directory(at: Layout, java: pathlib.Path) -> list[object]:
+    """The command line of the LDAP server."""
+    classpath = f"{at.home}/classes/knox:{at.home}/jars/knox/*"
+    return [java / "bin/java", "-Xmx64m", "-cp", classpath, "Ldap", users(at), at.port("ldap")]
+
+
 def command(at: Layout, java: pathlib.Path) -> list[object]:
-    """The command line of the gateway, in one process with its LDAP server."""
+    """The command line of the gateway."""
     home = at.home / "knox"
     properties: dict[str, object] = {
         "GATEWAY_HOME": home,
         "java.io.tmpdir": home / "tmp",
-        "ldap.port": at.port("ldap"),
         "master.secret": MASTER,
         "log4j2.configurationFile": home / "conf/log4j2.xml",
         "com.sun.xml.bind.v2.bytecode.ClassTailor.noOptimize": "true",

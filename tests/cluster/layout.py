@@ -81,7 +81,7 @@ class Layout:
     def daemons(self) -> list[str]:
         """The names of all processes of this cluster."""
         names = ["core", "jhs", "oozie", *(f"nm{node + 1}" for node in range(self.nodes))]
-        return names + ["knox"] * self.knox + ["kdc", "rm"] * self.kerberos
+        return names + ["ldap", "knox"] * self.knox + ["kdc", "rm"] * self.kerberos
 
     def url(self, name: str, node: int = 0) -> str:
         """The address of a daemon's web server."""

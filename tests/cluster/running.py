@@ -83,6 +83,22 @@ def kdc(home: pathlib.Path, action: str) -> None:
         daemons.kdc()
 
 
+def ldap(home: pathlib.Path, action: str, password: str | None) -> None:
+    """Stops the directory of users alone, or starts it again, maybe with another password."""
+    told = description(home)
+    if not told or not told["gateway"]:
+        raise Failure("no cluster with a gateway is up: first `cluster up`")
+    at = Layout.of_options(home, told["options"])
+    daemons = Daemons(at, java_home())
+    if action == "stop":
+        daemons.processes.stop("ldap")
+        return
+    if password:
+        gateway.change_password(at, *password.split("=", 1))
+    if not daemons.processes.pid("ldap"):
+        daemons.directory()
+
+
 def description(home: pathlib.Path) -> dict[str, Any] | None:
     """What `up` told of the cluster in a directory, or None where none is up.
 

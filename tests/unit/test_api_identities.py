@@ -96,10 +96,10 @@ def test_a_login_lets_what_waits_for_a_credential_go_on(
     client, oozie, store, identities, fake_cluster
 ):
     post(client, job(1))
+    fake_cluster.passwords["guest"] = "changed"
     with pytest.raises(CredentialsRefused), identities.acting_for("guest") as access:
-        fake_cluster.passwords["guest"] = "changed"
         access.hdfs.user()
-    waiting = get(client, "/api/jobs/tracking").json
+    waiting = get(client, "/api/jobs/tracking", auth=("guest", "changed")).json
     assert waiting[0]["reason"].startswith("waiting-for-credentials: ")
     assert "tracker login" in waiting[0]["reason"]
 

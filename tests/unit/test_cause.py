@@ -95,6 +95,18 @@ def test_of_two_errors_the_last_one_decides():
     assert told.rule == "memory"
 
 
+def test_of_two_tries_that_say_the_same_the_last_one_proves_it():
+    last = ApplicationId("application_1795577930939_0010")
+    launchers = [
+        Application(id=each, action="load", workflow_id=JOB, role="launcher")
+        for each in (last, APP)
+    ]
+
+    told = cause(logs={APP: f"much work\n{DENIED}\n", last: f"{DENIED}\n"}, applications=launchers)
+
+    assert [each.application for each in told.evidence] == [last]
+
+
 def test_logs_of_actions_that_went_well_prove_nothing():
     told = cause(
         action("other", "OK"), action(), logs={OTHER: DENIED, APP: "org.acme.LoadException: no\n"}

@@ -308,3 +308,56 @@ def test_findings_are_there_even_if_the_log_broke_off():
         list(scanner.of(broken()))
 
     assert len(scanner.findings.lines) == 2
+
+
+# What is looked at in a flood of errors
+
+
+def flooded(rows: int, *, first: str = "", last: str = "") -> str:
+    """Return a log of nothing but errors."""
+    all_bad = (
+        f"2026-11-22 04:12:46,123 ERROR [main] org.acme.Load: {i} is bad" for i in range(rows)
+    )
+    return "\n".join([*filter(None, [first, *all_bad, last]), ""])
+
+
+FIRST, LAST = "org.acme.FirstException: no table", "org.acme.LastException: no disk"
+
+
+@pytest.mark.parametrize("rows", [300, 3_000, 3_500, 40_000])
+def test_in_each_file_of_a_flood_of_errors_the_first_and_the_last_ones_are_found(rows):
+    flood = text_of(*(a_log(flooded(20_000), f"flood-{i}") for i in range(3)))
+    log = flooded(rows, first=FIRST, last=LAST)
+
+    lines = scanned(flood + text_of(a_log(log, "syslog"))).lines
+
+    told = {line.text: line.line for line in lines if line.file == "syslog"}
+    assert (told[FIRST], told[LAST]) == (1, rows + 2)
+
+
+def test_the_last_lines_of_a_flooded_file_are_found_wherever_a_block_ends():
+    flood = text_of(a_log(flooded(25_000), "flood"))
+    row, behind = "ERROR [main] org.acme.Load: it is bad again\n", f"{'y' * 250}\n" * 14
+    for rows in range(0, 256 * 1024 // len(row), 60):
+        log = f"{row * rows}{LAST}\n{behind}"
+
+        lines = scanned(flood + text_of(a_log(log, "syslog"))).lines
+
+        assert [line.line for line in lines if line.text == LAST] == [rows + 1]
+
+
+def test_what_comes_behind_a_flood_of_errors_is_found():
+    calm = "2026-11-22 04:12:46,123 INFO row after row\n" * 30_000
+
+    lines = found(f"{flooded(20_000)}{calm}{LAST}\n{calm}", "syslog")
+
+    assert ("java", 50_001, Kind.LINE) in proper(lines)
+
+
+@pytest.mark.parametrize("row", ["\n", "ab\n", "2026-11-22 04:12:46,123 INFO row after row\n"])
+def test_lines_are_numbered_rightly_however_long_they_are(row):
+    count = 3 * MIB // len(row)
+
+    [line] = proper(found(f"{row * count}{LAST}\n{row * count}", "syslog"))
+
+    assert line == ("java", count + 1, Kind.LINE)

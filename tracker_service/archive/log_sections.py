@@ -14,7 +14,7 @@ _LONGEST_NAME = 300
 
 # As `yarn logs` of Hadoop 2.4 to 3.4 prints them; 2.x has spaces in other places.
 _HEADER = compiled(
-    rb"(?:^Container: (\S{1,200}) on [^\n]*\n"
+    rb"(?:^Container: (\S+) on [^\n]*\n"
     rb"(?:LogAggregationType:[^\n]*\n)?=+\n)?"
     rb"^Log ?Type: ?([^\n]*)\n"
     rb"(?:Log ?(?:Last ?Modified|Upload) ?Time: ?[^\n]*\n)?"
@@ -62,8 +62,11 @@ class Blocks:
         self._held: list[memoryview] = []
         self._size = 0
 
-    def of(self, piece: bytes) -> Iterator[bytes]:
-        """Yield the blocks that are full with one more piece."""
+    def of(self, piece: bytes) -> Iterator[tuple[bytes, int]]:
+        """Yield the blocks that are full with one more piece, and where in its bytes each ends.
+
+        What is behind comes again in the next one: to cut it off would copy all that is before.
+        """
         view, at = memoryview(piece), 0
         while len(piece) - at >= _BLOCK_BYTES - self._size:
             taken = view[at : at + _BLOCK_BYTES - self._size]
@@ -71,7 +74,7 @@ class Blocks:
             block = b"".join((*self._held, taken))
             end = _cut(block)
             self._held, self._size = [memoryview(block)[end:]], len(block) - end
-            yield block[:end] if self._size else block
+            yield block, end
         if at < len(piece):
             self._held.append(view[at:])
             self._size += len(piece) - at
@@ -102,26 +105,26 @@ class Sections:
 
     def of(self, piece: bytes) -> Iterator[Stretch]:
         """Yield the contents of files, as far as they are known with one more piece."""
-        for block in self._blocks.of(piece):
-            yield from self._stretches(block, is_last=False)
-            self.offset += len(block)
+        for block, end in self._blocks.of(piece):
+            yield from self._stretches(block, end, is_last=False)
+            self.offset += end
 
     def rest(self) -> Iterator[Stretch]:
         """Yield what is left at the end."""
         block = self._blocks.rest()
-        yield from self._stretches(block, is_last=True)
+        yield from self._stretches(block, len(block), is_last=True)
         self.offset += len(block)
 
-    def _stretches(self, block: bytes, *, is_last: bool) -> Iterator[Stretch]:
+    def _stretches(self, block: bytes, stop: int, *, is_last: bool) -> Iterator[Stretch]:
         at = 0
         while True:
             if self._section is None:
-                header = _HEADER.search(block, at)
+                header = _HEADER.search(block, at, stop)
                 if header is None:
                     return
                 at = header.end()
                 self._section = self._opened(header)
-            end, is_over = self._end(self._section, block, at, is_last=is_last)
+            end, is_over = self._end(self._section, block, at, stop, is_last=is_last)
             yield Stretch(self._section, block, at, end, self.offset, is_over)
             if not is_over:
                 return
@@ -129,7 +132,7 @@ class Sections:
 
     def _opened(self, header: Match) -> Section:
         if header[1] is not None:
-            self._container = text_of(header[1])
+            self._container = text_of(header[1])[:_LONGEST_NAME]
         told = header[3].strip()
         return Section(
             container=self._container,
@@ -138,7 +141,9 @@ class Sections:
             offset=self.offset + header.end(),
         )
 
-    def _end(self, section: Section, block: bytes, at: int, *, is_last: bool) -> tuple[int, bool]:
+    def _end(
+        self, section: Section, block: bytes, at: int, stop: int, *, is_last: bool
+    ) -> tuple[int, bool]:
         """Return where in the block a section ends, and whether it does.
 
         Its length decides, if it is right; a log may well hold headers of other logs.
@@ -146,36 +151,40 @@ class Sections:
         announced = at
         if section.length is not None:
             announced = section.offset + section.length - self.offset
-            if announced >= len(block) and not is_last:
-                return self._early_end(section, block, at) or (len(block), False)
-            if at <= announced <= len(block) and (
-                announced == len(block) or _AFTER.match(block, announced)
+            if announced >= stop and not is_last:
+                return self._early_end(section, block, at, stop) or (stop, False)
+            if at <= announced <= stop and (
+                announced == stop or _AFTER.match(block, announced, stop)
             ):
                 return announced, True
-        if early := self._early_end(section, block, at):
+        if early := self._early_end(section, block, at, stop):
             return early
-        return self._late_end(section, block, max(at, announced)) or (len(block), is_last)
+        return self._late_end(section, block, max(at, announced), stop) or (stop, is_last)
 
-    def _early_end(self, section: Section, block: bytes, at: int) -> tuple[int, bool] | None:
+    def _early_end(
+        self, section: Section, block: bytes, at: int, stop: int
+    ) -> tuple[int, bool] | None:
         """Return where it ends before its length does: where the same application goes on."""
-        if not _FOOTERS.search(block, at):
+        if not _FOOTERS.search(block, at, stop):
             return None
         footer = _FOOTER + section.file.encode() + b"\n"
-        found = block.find(footer, max(at - 1, 0))
+        found = block.find(footer, max(at - 1, 0), stop)
         while found >= 0:
-            stars = _REST_OF_FOOTER.match(block, found + len(footer))
-            header = _HEADER.match(block, stars.end()) if stars else None
+            stars = _REST_OF_FOOTER.match(block, found + len(footer), stop)
+            header = _HEADER.match(block, stars.end(), stop) if stars else None
             if header and header[1] and self._is_ours(header[1]):
                 return max(found, at), True
-            found = block.find(footer, found + 1)
+            found = block.find(footer, found + 1, stop)
         return None
 
-    def _late_end(self, section: Section, block: bytes, at: int) -> tuple[int, bool] | None:
+    def _late_end(
+        self, section: Section, block: bytes, at: int, stop: int
+    ) -> tuple[int, bool] | None:
         """Return where it ends if its length is too small or not known."""
         at = max(at - 1, 0)
-        found = block.find(_FOOTER + section.file.encode() + b"\n", at)
+        found = block.find(_FOOTER + section.file.encode() + b"\n", at, stop)
         if found < 0:
-            header = _HEADER.search(block, at) if section.length is not None else None
+            header = _HEADER.search(block, at, stop) if section.length is not None else None
             found = header.start() if header else -1
         return (found, True) if found >= 0 else None
 

@@ -24,13 +24,6 @@ class Match(Protocol):
         """Return what the named groups hold."""
 
 
-class Searching(Protocol):
-    """Whatever finds the next place in a text."""
-
-    def search(self, text: bytes, pos: int, endpos: int, /) -> Match | None:
-        """Return the first match between two places."""
-
-
 class Pattern(Protocol):
     """A compiled pattern."""
 

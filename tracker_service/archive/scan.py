@@ -3,39 +3,46 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from tracker_service.archive.cause_rules import Rules
 from tracker_service.archive.findings import Finding, Findings
+from tracker_service.archive.line_numbers import LineNumbers
+from tracker_service.archive.line_search import Finder, Marks, Words
 from tracker_service.archive.log_sections import Sections, Stretch
-from tracker_service.archive.patterns import Match, Pattern, Searching
 from tracker_service.archive.traces import FileTraces, Line, rank
 
 _EDGE_BYTES = 32 * 1024  #: at both ends of a file, where rules look at everything
 _LAST_LINES = 16  #: of a stretch that are looked at however much was found in it
+_LAST_BYTES = 4096  #: of a file, in which its last lines are looked for
 _MOST_FOUND = 200  #: lines in a stretch
-_FEW_FOUND = 8  #: of an application that has had its share
-_SHARE = 4000  #: lines of an application
+_FIRST_FOUND = 8  #: lines of a file that are looked at however many its application has had
+_SHARE = 1000  #: lines of an application that may be looked at, however short its log is
+_BYTES_FOR_ONE = 32 * 1024  #: of the log, for which it gets one line more
 _MOST_KEPT = 200  #: different lines of an application
+_GLANCE_BYTES = 16 * 1024  #: of a stretch: in a flood of errors, more is seldom needed
 
 
-class _Marks:
-    """Finds the next of some words in a block, as long as it is asked for later and later ones."""
+class _Allowance:
+    """Says how many lines of an application may be looked at, as its log goes on.
 
-    def __init__(self, marks: Sequence[Pattern]) -> None:
-        self._marks = marks
-        self._next: list[Match | None] = [None] * len(marks)
-        self._at = [-1] * len(marks)  #: where each begins
+    Logs with few errors never come to the end of it; where there is nothing but errors, to look at
+    all of them would cost more than the copy of the log.
+    """
 
-    def search(self, text: bytes, pos: int, endpos: int) -> Match | None:
-        for number, at in enumerate(self._at):
-            if at < pos:
-                found = self._marks[number].search(text, pos, endpos)
-                self._next[number] = found
-                self._at[number] = found.start() if found else endpos
-        first = min(range(len(self._at)), key=self._at.__getitem__, default=-1)
-        return self._next[first] if first >= 0 else None
+    def __init__(self) -> None:
+        self._lines: float = _SHARE
+
+    def of(self, stretch: Stretch) -> int:
+        """Return how many lines of the next stretch may be looked at."""
+        more = (stretch.end - stretch.start) / _BYTES_FOR_ONE
+        self._lines = min(self._lines + more, _SHARE)
+        return max(min(int(self._lines), _MOST_FOUND), 0)
+
+    def take(self, lines: int) -> None:
+        """Take so many; the first and the last ones of a file are taken even if none are left."""
+        self._lines = max(self._lines - lines, -_MOST_FOUND)
 
 
 class Scanner:
@@ -46,7 +53,7 @@ class Scanner:
         self._sections = Sections()
         self._kept: dict[tuple[str, str], Finding] = {}
         self._file: _File | None = None
-        self._found = 0
+        self._allowance = _Allowance()
 
     def of(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
         """Yield the pieces as they come, and look at them."""
@@ -75,12 +82,12 @@ class Scanner:
 
     def _look(self, stretches: Iterable[Stretch]) -> None:
         for stretch in stretches:
-            if self._rules.is_noisy_file(stretch.section.file):
-                continue
             if self._file is None:
+                if self._rules.is_noisy_file(stretch.section.file):
+                    continue
                 self._file = _File(self._rules)
-            few = self._found > _SHARE
-            self._found += self._file.look(stretch, _FEW_FOUND if few else _MOST_FOUND)
+            allowed = self._allowance.of(stretch)
+            self._allowance.take(self._file.look(stretch, allowed))
             if stretch.is_last:
                 section = stretch.section
                 self._keep(self._file.traces.findings(section.container, section.file))
@@ -109,70 +116,77 @@ class _File:
 
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
-        self._lines = 0  #: that have passed
-        self._counted = 0  #: up to where in the block
+        self._telling = Words(rules.telling)
+        self._numbers = LineNumbers()
         self.traces = FileTraces(rules)
 
-    def look(self, stretch: Stretch, most: int) -> int:
-        """Look at the next stretch, but at no more lines than so many.
+    def look(self, stretch: Stretch, allowed: int) -> int:
+        """Look at the next stretch, but at not many more lines than are allowed.
 
         Returns:
             at how many it has looked.
         """
         before = self.traces.taken
-        self._counted = stretch.start
-        at = self.traces.go_on(self._line(stretch, stretch.start, stretch.start))
-        most += before
-        for search, end in self._parts(stretch):
-            at = self._search(search, stretch, at, end, most)
-        if self.traces.taken >= most:
+        self._numbers.enter(stretch.block, stretch.start)
+        at = self._begin(stretch)
+        most = max(before + allowed, _FIRST_FOUND)
+        is_flooded = allowed < _MOST_FOUND
+        for words, end in self._parts(stretch, is_flooded=is_flooded):
+            at = self._search(words, stretch, at, end, most)
+            if self.traces.taken >= most:
+                break
+        if self.traces.taken >= most and (_is_near_the_end(stretch) or not is_flooded):
             last = max(at, _last_lines(stretch))
-            self._search(self._rules.telling, stretch, last, stretch.end, most + _LAST_LINES + 1)
-        self._count(stretch, stretch.end)
+            self._search(self._telling, stretch, last, stretch.end, most + _LAST_LINES + 1)
         if stretch.is_last and stretch.section.file.startswith("stderr"):
-            behind = self._line(stretch, stretch.end, stretch.end)
-            self.traces.take_end(behind, stretch.start)
+            self.traces.take_end(self._line(stretch, stretch.end), stretch.start)
+        self._numbers.leave(stretch.end)
         return self.traces.taken - before
 
-    def _search(self, search: Searching, stretch: Stretch, at: int, end: int, most: int) -> int:
+    def _begin(self, stretch: Stretch) -> int:
+        """Go on with a traceback that the stretch before left open; return up to where."""
+        if not self.traces.is_open:
+            return stretch.start
+        return self.traces.go_on(self._line(stretch, stretch.start))
+
+    def _search(self, words: Finder, stretch: Stretch, at: int, end: int, most: int) -> int:
         """Take lines until so many are taken; return up to where they have been looked for."""
-        while at < end and (found := search.search(stretch.block, at, end)):
+        block, take = stretch.block, self.traces.take
+        while at < end and (found := words.find(block, at, end)) >= 0:
             if self.traces.taken >= most:
                 return at
-            start = max(stretch.block.rfind(b"\n", at, found.start()) + 1, at)
-            self._count(stretch, start)
-            at = self.traces.take(self._line(stretch, start, found.end()), stretch.start)
+            start = (block.rfind(b"\n", at, found) + 1) or at
+            at = take(self._line(stretch, start), stretch.start)
         return max(at, end)
 
-    def _count(self, stretch: Stretch, to: int) -> None:
-        self._lines += stretch.block.count(b"\n", self._counted, to)
-        self._counted = to
-
-    def _parts(self, stretch: Stretch) -> Iterator[tuple[Searching, int]]:
+    def _parts(self, stretch: Stretch, *, is_flooded: bool) -> Iterator[tuple[Finder, int]]:
         """Yield how to look at a stretch, and up to where."""
-        section, block = stretch.section, stretch.block
+        section = stretch.section
         if section.length is not None:
             begin = section.offset - stretch.offset
-            first = _line_from(block, begin + _EDGE_BYTES)
-            last = _line_from(block, begin + section.length - _EDGE_BYTES)
-            yield self._rules.telling, min(first, stretch.end)
+            first = _line_from(stretch, begin + _EDGE_BYTES)
+            last = _line_from(stretch, begin + section.length - _EDGE_BYTES)
+            yield self._telling, min(first, stretch.end)
+            if first < last and is_flooded:  # not to look for each of them in all of it for a few
+                glance = _line_from(stretch, max(first, stretch.start) + _GLANCE_BYTES)
+                yield Marks(self._rules.marked), min(glance, last, stretch.end)
             if first < last:
-                yield _Marks(self._rules.marked), min(last, stretch.end)
-        yield self._rules.telling, stretch.end
+                yield Marks(self._rules.marked), min(last, stretch.end)
+        yield self._telling, stretch.end
 
-    def _line(self, stretch: Stretch, start: int, at: int) -> Line:
-        """Return the line that begins at one place and goes on behind another."""
-        stop = stretch.block.find(b"\n", at, stretch.end)
+    def _line(self, stretch: Stretch, start: int) -> Line:
+        """Return the line that begins at a place."""
+        stop = stretch.block.find(b"\n", start, stretch.end)
         stop = stretch.end if stop < 0 else stop
-        offset = stretch.offset + start
-        return Line(stretch.block, start, stop, stretch.end, self._lines + 1, offset)
+        number, offset = self._numbers.of(start), stretch.offset + start
+        return Line(stretch.block, start, stop, stretch.end, number, offset)
 
 
-def _line_from(block: bytes, at: int) -> int:
-    """Return where the first line begins behind a place, which may lie before or behind a block."""
-    if not 0 < at < len(block):
+def _line_from(stretch: Stretch, at: int) -> int:
+    """Return where the first line begins behind a place, which may lie outside of a stretch."""
+    if not stretch.start < at < stretch.end:
         return at
-    return (block.find(b"\n", at) + 1) or len(block)
+    return (stretch.block.find(b"\n", at, stretch.end) + 1) or stretch.end
 
 
 def _last_lines(stretch: Stretch) -> int:
@@ -183,3 +197,11 @@ def _last_lines(stretch: Stretch) -> int:
         if at < 0:
             return stretch.start
     return at + 1
+
+
+def _is_near_the_end(stretch: Stretch) -> bool:
+    """Tell whether a file ends in a stretch, or so soon behind it that its last lines are here."""
+    section = stretch.section
+    if stretch.is_last or section.length is None:
+        return stretch.is_last
+    return section.offset + section.length < stretch.offset + stretch.end + _LAST_BYTES

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tracker_service.archive.cause_rules import Place, Rule, Rules
 from tracker_service.archive.findings import LONGEST_TEXT, Finding, Findings, Kind
@@ -43,22 +43,36 @@ class Statement:
     groups: Mapping[str, str]
     score: float
     finding: Finding | None = None
+    turn: int = 0  #: greater for what was said later, by another application of the action
 
     @property
-    def order(self) -> tuple[float, int, int]:
-        """Return by what the best statement is the greatest: of equal ones the last in its log."""
-        return self.score, self.finding.depth if self.finding else 0, self.quote.offset or 0
+    def order(self) -> tuple[float, int, int, int]:
+        """Return by what the best statement is the greatest.
+
+        Of equal ones it is that of the last try, and there the last in its log.
+        """
+        depth = self.finding.depth if self.finding else 0
+        return self.score, depth, self.turn, self.quote.offset or 0
 
 
 def statements(failure: Failure, failing: Sequence[Action], rules: Rules) -> list[Statement]:
     """Return what was said about the actions that failed; about everything if none is known."""
-    names = {action.name for action in failing}
-    concerned = [each for each in failure.applications if each.action in names]
+    concerned = [
+        each
+        for each in failure.applications
+        if any(action.id == f"{each.workflow_id}@{each.action}" for action in failing)
+    ]
     found = [*_of_oozie(failing or failure.actions, rules)]
-    for application in concerned or failure.applications:
-        found += _of_yarn(failure, application, rules)
-        found += _of_log(failure, application, rules)
+    for turn, application in enumerate(sorted(concerned or failure.applications, key=_number), 1):
+        said = *_of_yarn(failure, application, rules), *_of_log(failure, application, rules)
+        found += [replace(each, turn=turn) for each in said]
     return found
+
+
+def _number(application: Application) -> tuple[int, int]:
+    """Return what is greater for an application that started later."""
+    _, started, sequence = application.id.split("_")
+    return int(started), int(sequence)
 
 
 def _of_log(failure: Failure, application: Application, rules: Rules) -> Iterator[Statement]:

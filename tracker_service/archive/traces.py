@@ -33,7 +33,7 @@ _WITHIN = (b" ", b"\t", b"|", b"")  #: with what lines begin that go on with wha
 _FOREIGN = (b"java.", b"javax.", b"jdk.", b"sun.", b"com.sun.", b"scala.", b"org.apache.")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that would make each one several times as dear
 class Line:
     """A line in its block."""
 
@@ -152,6 +152,11 @@ class FileTraces:
         elif key not in self._dull:
             self._take_new(key, text, line, begin)
         return line.stop + 1
+
+    @property
+    def is_open(self) -> bool:
+        """Tell whether a traceback goes on in the next block."""
+        return self._open is not None
 
     def go_on(self, line: Line) -> int:
         """Take the line that begins a further block, if a traceback goes on there.
