@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import TypeVar
 
 import pytest
 
 from tests import stands
+from tests.kerberos_stand import KerberosStand, kerberos_stand
+
+Started = TypeVar("Started")
 
 LEFT_OUT: list[str] = []  #: parts that could not be tested on this machine, with the reason
 
@@ -21,16 +26,28 @@ def sandbox() -> Iterator[stands.SandboxStand]:
         yield stand
 
 
-@pytest.fixture(scope="session")
-def real() -> Iterator[stands.RealStand]:
+@contextmanager
+def _or_left_out(what: str, start: AbstractContextManager[Started]) -> Iterator[Started]:
     try:
-        with stands.real_stand() as stand:
+        with start as stand:
             yield stand
     except stands.NoCluster as error:
-        LEFT_OUT.append(f"the real cluster: {error}")
+        LEFT_OUT.append(f"{what}: {error}")
         if os.environ.get("CI"):
-            pytest.fail(f"the real cluster must not be missing in CI: {error}", pytrace=False)
-        pytest.skip(f"the real cluster: {error}")
+            pytest.fail(f"{what} must not be missing in CI: {error}", pytrace=False)
+        pytest.skip(f"{what}: {error}")
+
+
+@pytest.fixture(scope="session")
+def real() -> Iterator[stands.RealStand]:
+    with _or_left_out("the real cluster", stands.real_stand()) as stand:
+        yield stand
+
+
+@pytest.fixture(scope="session")
+def kerberos() -> Iterator[KerberosStand]:
+    with _or_left_out("the cluster with Kerberos", kerberos_stand()) as stand:
+        yield stand
 
 
 @pytest.fixture(

@@ -26,7 +26,7 @@ class RunningService:
         self.state_dir = state_dir
         self.log = state_dir.parent / f"{state_dir.name}.log"
         self.url = f"http://127.0.0.1:{_free_port()}"
-        self._environment = {
+        self.settings = {
             "TRACKER_STATE_DIR": str(state_dir),
             "TRACKER_SERVE__BIND": self.url.removeprefix("http://"),
             "TRACKER_POLLING__INTERVAL_S": "1",
@@ -35,7 +35,7 @@ class RunningService:
             "TRACKER_COPYING__REDACT": "false",  # logs are compared with what YARN prints
             "TRACKER_SERVE__REQUESTS_PER_MINUTE": "1000000",  # tests ask all the time
         }
-        self._environment |= self.reached(stand) | {n: str(v) for n, v in settings.items()}
+        self.settings |= self.reached(stand) | {n: str(v) for n, v in settings.items()}
         self.process = self.start()
 
     def reached(self, stand: Stand) -> dict[str, str]:
@@ -63,7 +63,7 @@ class RunningService:
         with self.log.open("ab") as log:
             return subprocess.Popen(
                 [sys.executable, "-m", "tracker_service.cli", *words],
-                env=environment | self._environment,
+                env=environment | self.settings,
                 stdout=log,
                 stderr=log,
             )

@@ -12,6 +12,7 @@ import requests
 from loopback_server import Asked, Loopback, Reply
 from requests.auth import AuthBase
 
+from tracker_service.doctor import routes
 from tracker_service.errors import AccessDenied, GatewayError, GatewayUnavailable, RequestRefused
 from tracker_service.sources.access import ClusterAccess
 from tracker_service.sources.credentials import OnBehalf
@@ -391,3 +392,12 @@ def test_requests_are_counted_by_their_service(services, opened):
     opened(direct=direct).oozie._session.ask("GET", "resourcemanager/v1/cluster/info")
 
     assert seen == [("resourcemanager/v1/cluster/info", "ok")]
+
+
+def test_the_doctor_says_why_the_service_cannot_act_for_a_user(services, guest):
+    services.namenode.says(Reply(403, remote("AuthorizationException", "not allowed")))
+
+    [found] = routes.findings(guest)
+
+    assert (found.check, found.level) == ("login", "FAIL")
+    assert "set hadoop.proxyuser.tracker.hosts" in found.told

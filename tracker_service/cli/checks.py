@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tracker_service.cli import tables
-from tracker_service.cli.login import login
+from tracker_service.cli.login import account, login
 from tracker_service.cli.options import ca_file_option, output_option, with_login
 
 if TYPE_CHECKING:
@@ -32,7 +32,8 @@ def doctor(config: Path | None, /, output: str, **caller: Any) -> None:  # noqa:
     """Check each way that the service needs, one by one.
 
     What is wrong is told with how to mend it. The settings are those of the service; the gateway
-    is asked as you. The exit code is 0 if nothing is wrong but what is warned of, otherwise 1.
+    is asked as you; without Knox, the services are asked on your behalf. The exit code is 0 if
+    nothing is wrong but what is warned of, otherwise 1.
 
     \b
     Example:
@@ -62,12 +63,15 @@ def _findings(
     from tracker_service import settings  # noqa: PLC0415
     from tracker_service.doctor import examine, findings  # noqa: PLC0415
     from tracker_service.errors import ConfigError  # noqa: PLC0415
-    from tracker_service.sources.credentials import BasicCredential  # noqa: PLC0415
+    from tracker_service.sources.credentials import BasicCredential, OnBehalf  # noqa: PLC0415
 
     try:
         chosen = settings.load(config)
     except ConfigError as error:
         yield findings.fail("settings", f"the settings are wrong: {error}")
+        return
+    if chosen.gateway.is_direct:
+        yield from examine(chosen, OnBehalf(user or account()), url, ca_file)
         return
     known = login(chosen.gateway.base, user, password_file)
     yield from examine(chosen, BasicCredential(known.user, known.password), url, ca_file)

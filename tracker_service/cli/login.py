@@ -31,7 +31,7 @@ def login(url: str, user: str | None, password_file: Path | None) -> Login:
     """
     password = _from_file(password_file) if password_file else os.environ.get(PASSWORD_VARIABLE)
     kept = None if password and user else _from_netrc(url, user)
-    user = user or (kept and kept.user) or _account()
+    user = user or (kept and kept.user) or account()
     if not password and kept and kept.user == user:
         password = kept.password
     return Login(user, password or _asked(url, user))
@@ -63,7 +63,8 @@ def _from_netrc(url: str, user: str | None) -> Login | None:
     return Login(found[0], found[2])
 
 
-def _account() -> str:
+def account() -> str:
+    """Return the name of the account of this process."""
     import getpass  # noqa: PLC0415
 
     return getpass.getuser()

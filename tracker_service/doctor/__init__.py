@@ -7,17 +7,18 @@ from pathlib import Path
 
 from tracker_service.doctor import notification, reach, routes
 from tracker_service.doctor.findings import Finding, Level, fail, ok
+from tracker_service.entrances import entrance
 from tracker_service.errors import ConfigError
 from tracker_service.settings import Settings
-from tracker_service.sources.credentials import BasicCredential
-from tracker_service.sources.gateway import Gateway, checked_gateway
+from tracker_service.sources.credentials import Credential
+from tracker_service.sources.gateway import Entrance, Gateway
 
 __all__ = ["Finding", "Level", "examine"]
 
 
 def examine(
     settings: Settings,
-    credential: BasicCredential,
+    credential: Credential,
     service_url: str | None = None,
     service_ca_file: Path | None = None,
 ) -> Iterator[Finding]:
@@ -28,18 +29,20 @@ def examine(
 
     Args:
         settings: as the service reads them.
-        credential: the user as whom the gateway is asked.
+        credential: the user as whom, or for whom, the cluster is asked.
         service_url: where a tracker is said to be; without it where the settings put it.
         service_ca_file: PEM with the authority of its certificate.
     """
     try:
-        gateway = checked_gateway(_gateway(settings))
+        reached = entrance(settings)
     except ConfigError as error:
-        yield fail("settings", f"{error}; correct TRACKER_GATEWAY__CA_FILE")
+        mend = "; correct TRACKER_GATEWAY__CA_FILE" if "gateway.ca_file" in str(error) else ""
+        yield fail("settings", f"{error}{mend}")
         return
-    yield ok("settings", f"the settings can be read; the gateway is {gateway.url}")
-    if (yield from _is_reached(gateway)):
-        session = gateway.session(credential)
+    what = "Oozie" if settings.gateway.is_direct else "the gateway"
+    yield ok("settings", f"the settings can be read; {what} is {settings.gateway.base}")
+    if (yield from _is_reached(reached)):
+        session = reached.session(credential)
         try:
             yield from routes.findings(session)
         finally:
@@ -47,19 +50,12 @@ def examine(
     yield notification.finding(settings, service_url, service_ca_file)
 
 
-def _is_reached(gateway: Gateway) -> Generator[Finding, None, bool]:
+def _is_reached(gateway: Entrance) -> Generator[Finding, None, bool]:
     """Yield what is found on the way to the gateway; return whether it leads there."""
+    if not isinstance(gateway, Gateway):
+        return True  # each service is on a machine of its own
     for finding in reach.findings(gateway):
         yield finding
         if finding.level == Level.FAIL:
             return False
     return True
-
-
-def _gateway(settings: Settings) -> Gateway:
-    return Gateway(
-        url=settings.gateway.base,
-        ca_file=settings.gateway.ca_file,
-        connect_timeout_s=settings.gateway.connect_timeout_s,
-        read_timeout_s=settings.gateway.read_timeout_s,
-    )

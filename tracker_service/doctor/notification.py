@@ -48,7 +48,8 @@ def finding(
             f"no tracker answers at {url}, so Oozie cannot tell it of changes; start it, or set "
             "TRACKER_URL to where it is",
         )
-    if urlsplit(url).hostname in LOOPBACK and settings.gateway.url.host not in LOOPBACK:
+    is_far = urlsplit(settings.gateway.base).hostname not in LOOPBACK
+    if urlsplit(url).hostname in LOOPBACK and is_far:
         return warn(
             _CHECK,
             f"the tracker answers at {url}, which Oozie on another machine cannot reach: jobs are "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -19,10 +19,14 @@ from tracker_service.errors import (
     GatewayUnavailable,
     PathNotFound,
 )
+from tracker_service.sources.direct import DirectSession
 from tracker_service.sources.gateway import Answer, GatewaySession
 from tracker_service.sources.webhdfs import WebHdfs
 
 _CLOCKS_APART_S = 60
+
+#: What is found of the login; whether it succeeded, and the first answer of HDFS, if there is one.
+_Way = Generator[Finding, None, tuple[bool, Answer | None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +75,30 @@ _HISTORY = _Route(
 
 
 def findings(session: GatewaySession) -> Iterator[Finding]:
-    """Yield what is found behind the gateway; without a login there is nothing to see."""
+    """Yield what is found of the services; without a login there is nothing to see."""
+    way = _without_gateway if isinstance(session, DirectSession) else _through_gateway
+    is_in, home = yield from way(session)
+    if not is_in:
+        return
+    yield _looked_at(session, _OOZIE)
+    yield from _hdfs(session, home)
+    yield _looked_at(session, _YARN)
+    yield _looked_at(session, _HISTORY)
+    if home:
+        yield clock(home.headers.get("Date", ""))
+
+
+def _without_gateway(session: GatewaySession) -> _Way:
+    try:
+        home = session.ask("GET", _HOME, params={"op": "GETHOMEDIRECTORY"})
+    except GatewayError as error:  # says itself what to do
+        yield fail("login", str(error))
+        return False, None
+    yield ok("login", f"the service can log in and act for {session.user}")
+    return True, home
+
+
+def _through_gateway(session: GatewaySession) -> _Way:
     try:
         home = session.ask("GET", _HOME, params={"op": "GETHOMEDIRECTORY"})
     except CredentialsRefused:
@@ -80,23 +107,18 @@ def findings(session: GatewaySession) -> Iterator[Finding]:
             f"the gateway refuses the password of {session.user}; correct TRACKER_USER and "
             "TRACKER_PASSWORD, or see to Knox's LDAP: while that is down, all are refused",
         )
-        return
+        return False, None
     except GatewayUnavailable as error:
         if error.__cause__:  # there was no answer at all
             yield fail("login", f"{error}; is Knox well, and is the start of {URL} right?")
-            return
+            return False, None
         home = None  # a service away is told of only to who is logged in
     if home and home.status == 404 and home.body:  # Knox says this to everybody
         yield fail("topology", f"there is no topology at {session.url}; correct {URL}")
-        return
+        return False, home
     yield ok("login", f"the gateway knows {session.user}")
     yield ok("topology", f"there is a topology at {session.url}")
-    yield _looked_at(session, _OOZIE)
-    yield from _hdfs(session, home)
-    yield _looked_at(session, _YARN)
-    yield _looked_at(session, _HISTORY)
-    if home:
-        yield clock(home.headers.get("Date", ""))
+    return True, home
 
 
 def _looked_at(session: GatewaySession, route: _Route) -> Finding:
