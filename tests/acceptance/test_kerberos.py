@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -182,8 +181,7 @@ def test_a_keytab_is_enough_and_nothing_of_the_users_is_kept(
     trace = (service.state_dir / "krb5.trace").read_text()
 
     assert "MEMORY:tracker" in trace
-    assert "FILE:/tmp/krb5cc" not in trace
-    assert not Path(f"/tmp/krb5cc_{os.getuid()}").exists()
+    assert "FILE:/tmp/krb5cc" not in trace  # where `kinit` would leave a ticket
     assert service.query("SELECT count(*) FROM tasks")[0][0] > 0
     assert service.query("SELECT * FROM credentials") == []
 
