@@ -33,9 +33,11 @@ test: install system-packages lint types ## Run all tests, those on a real clust
 	$(BIN)/pytest tests/contract tests/acceptance -m "not cluster" -n 4
 	$(BIN)/python -m tests.on_cluster $(MAKE) --no-print-directory test-on-cluster
 
+APART := tests/acceptance/test_formats.py tests/acceptance/test_gateway_identities.py
+
 test-on-cluster:
-	$(BIN)/pytest tests/acceptance/test_formats.py -m cluster  # it restarts a part of the cluster
-	$(BIN)/pytest tests/contract tests/acceptance -m cluster --ignore tests/acceptance/test_formats.py \
+	$(BIN)/pytest $(APART) -m cluster  # they restart parts of the cluster
+	$(BIN)/pytest tests/contract tests/acceptance -m cluster $(addprefix --ignore ,$(APART)) \
 		-n 2 --dist loadfile --durations 10
 
 unit: install ## Run the fast tests alone

@@ -64,7 +64,7 @@ class GatewaySession(requests.Session):
         takes_token = isinstance(credential, TokenCredential)
         self.url = (takes_token and gateway.token_url) or gateway.url  #: of the topology
         self.auth = credential.auth()
-        self.verify = (str(gateway.ca_file) if gateway.ca_file else True) and gateway.verify
+        self.verify = gateway.verify and (str(gateway.ca_file) if gateway.ca_file else True)
         adapter = Transport(self.url, gateway.protection, gateway.connections, gateway.on_request)
         self.mount("https://", adapter)
         self.mount("http://", adapter)
