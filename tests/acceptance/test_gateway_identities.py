@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from tests.acceptance import command
 from tests.acceptance.conftest import Run
 from tests.acceptance.service import RunningService
 from tests.stands import COMMAND, RealStand
@@ -200,3 +202,27 @@ def test_of_thousands_of_wrong_passwords_few_reach_the_directory_and_the_right_u
     assert answers.count(401) <= 3 * (1 + minutes)
     assert directory.binds("guest") - before <= 3 * (1 + minutes) + 1 + minutes
     assert right == 200
+
+
+def test_the_doctor_explains_what_is_wrong_with_tokens(
+    real: RealStand, directory: Directory, tmp_path: Path
+) -> None:
+    basic, tokens, ca = real.url, real.described["token_gateway"], str(real.ca_file)
+
+    def found(**settings: str) -> dict[str, str]:
+        usual = {"URL": basic, "CA_FILE": ca, "BACKGROUND": "token", "TOKEN_URL": tokens}
+        variables = {f"TRACKER_GATEWAY__{name}": each for name, each in (usual | settings).items()}
+        who = {"TRACKER_USER": "guest", "TRACKER_PASSWORD": "guest-password"}
+        told = command.tracker(tmp_path, variables | who, "doctor", "--output", "json")
+        return {each["check"]: each["message"] for each in json.loads(told.stdout)}
+
+    assert "takes tokens" in found(TOKEN_KEYS=ca)["token-url"]
+    assert "verifies the gateway's tokens" in found(TOKEN_KEYS=ca)["token-keys"]
+    assert "tokens are renewed" in found()["token-renewal"]
+    assert (
+        "does not take tokens; set TRACKER_GATEWAY__TOKEN_URL"
+        in found(TOKEN_URL=basic)["token-url"]
+    )
+    assert "there is no topology" in found(URL=f"{basic}-typo")["topology"]
+    directory.stop()
+    assert "while that is down, all are refused" in found()["login"]

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
-from tracker_service.doctor import notification, reach, routes
+from tracker_service.doctor import notification, reach, routes, tokens
 from tracker_service.doctor.findings import Finding, Level, fail, ok
 from tracker_service.errors import ConfigError
 from tracker_service.settings import Settings
 from tracker_service.sources.credentials import BasicCredential
-from tracker_service.sources.gateway import Gateway, checked_gateway
+from tracker_service.sources.gateway import Gateway, GatewaySession, checked_gateway
 
 __all__ = ["Finding", "Level", "examine"]
 
@@ -41,7 +41,9 @@ def examine(
     if (yield from _is_reached(gateway)):
         session = gateway.session(credential)
         try:
-            yield from routes.findings(session)
+            is_known = yield from _behind(session)
+            if is_known and settings.gateway.background == "token":
+                yield from tokens.findings(settings.gateway, gateway, session)
         finally:
             session.close()
     yield notification.finding(settings, service_url, service_ca_file)
@@ -56,10 +58,21 @@ def _is_reached(gateway: Gateway) -> Generator[Finding, None, bool]:
     return True
 
 
+def _behind(session: GatewaySession) -> Generator[Finding, None, bool]:
+    """Yield what is found behind the gateway; return whether it lets the user in."""
+    is_known = False
+    for finding in routes.findings(session):
+        yield finding
+        is_known |= finding == routes.known(session.user)
+    return is_known
+
+
 def _gateway(settings: Settings) -> Gateway:
     return Gateway(
         url=settings.gateway.base,
+        token_url=settings.gateway.token_base,
         ca_file=settings.gateway.ca_file,
+        verify=settings.gateway.verify,
         connect_timeout_s=settings.gateway.connect_timeout_s,
         read_timeout_s=settings.gateway.read_timeout_s,
     )
