@@ -36,7 +36,7 @@ def timed(tries: int, refuse: Callable[[int], int]) -> tuple[list[float], Counte
 
 def row(name: str, took: list[float], statuses: Counter[int]) -> str:
     """Return a line of the table."""
-    said = ", ".join(f"{count} × {status}" for status, count in sorted(statuses.items()))
+    said = ", ".join(f"{count} with {status}" for status, count in sorted(statuses.items()))
     p95 = statistics.quantiles(took, n=20)[-1]
     return f"| {name} | {len(took):,} | {statistics.median(took):.1f} ms | {p95:.1f} ms | {said} |"
 
