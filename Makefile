@@ -34,10 +34,12 @@ test: install system-packages kerberos lint types ## Run all tests, those on rea
 	$(BIN)/python -m tests.on_cluster $(MAKE) --no-print-directory test-on-cluster
 	$(BIN)/pytest tests/acceptance -m kerberos --durations 5  # it starts a cluster of its own
 
+APART := tests/acceptance/test_formats.py tests/acceptance/test_gateway_identities.py
+
 test-on-cluster:
-	$(BIN)/pytest tests/acceptance/test_formats.py -m cluster  # it restarts a part of the cluster
+	$(BIN)/pytest $(APART) -m cluster  # they restart parts of the cluster
 	$(BIN)/pytest tests/contract tests/acceptance -m "cluster and not kerberos" \
-		--ignore tests/acceptance/test_formats.py -n 2 --dist loadfile --durations 10
+		$(addprefix --ignore ,$(APART)) -n 2 --dist loadfile --durations 10
 
 unit: install ## Run the fast tests alone
 	$(BIN)/pytest tests/unit tests/store tests/causes -n 2

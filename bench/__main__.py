@@ -6,7 +6,16 @@ from collections.abc import Sequence
 
 import click
 
-from bench import big_log, copying, decoding, notifications, reading, scanning, thousand_jobs
+from bench import (
+    big_log,
+    copying,
+    decoding,
+    notifications,
+    reading,
+    scanning,
+    thousand_jobs,
+    wrong_credentials,
+)
 from bench.scale import running as scale
 
 MEASUREMENTS = {
@@ -18,6 +27,7 @@ MEASUREMENTS = {
     "notifications": notifications.main,
     "scanning": scanning.main,
     "reading": reading.main,
+    "wrong_credentials": wrong_credentials.main,
 }
 
 

@@ -124,14 +124,14 @@ class RealStand:
     name = "real"
 
     def __init__(self, described: dict[str, Any]) -> None:
-        self._described = described
+        self.described = described
         self.url: str = described["gateway"]
         self.ca_file = Path(described["ca"])
         self._uploaded: set[tuple[str, str]] = set()
 
     def client(self, user: str = "guest") -> through.Gateway:
         """Return a client of the gateway that is not the service's own."""
-        return through.Gateway(self._described, user)
+        return through.Gateway(self.described, user)
 
     def start(self, workflow: str, user: str = "guest", **properties: str) -> str:
         client = self.client(user)
@@ -143,7 +143,7 @@ class RealStand:
 
     def upload(self, client: through.Gateway, name: str) -> None:
         """Upload a workflow once: what another test process runs is not to change under it."""
-        with (Path(self._described["home"]) / "uploading").open("w") as lock:
+        with (Path(self.described["home"]) / "uploading").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             there = client.get(f"webhdfs/v1/user/{client.user}/{name}/.uploaded?op=GETFILESTATUS")
             if there.status == 404:
@@ -160,7 +160,7 @@ class RealStand:
         self.client().kill(job)
 
     def yarn_logs(self, application: str, owner: str) -> bytes:
-        return through.yarn_logs(self._described, application, owner)
+        return through.yarn_logs(self.described, application, owner)
 
     def yarn_applications(self, job: str) -> set[str]:
         client = self.client()

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
 
+import jwt
 import pytest
 import tls
 from click.testing import CliRunner
@@ -17,7 +18,7 @@ from tracker_service.doctor import Finding, examine, reach, routes
 from tracker_service.settings import Settings
 from tracker_service.sources.credentials import BasicCredential
 
-TOPOLOGY = "/gateway/sandbox/"
+TOPOLOGY, TOKENS = "/gateway/sandbox/", "/gateway/tokens/"
 
 
 def says(value: object, status: int = 200, **headers: str) -> Reply:
@@ -35,13 +36,17 @@ class Knox:
         self.instead: dict[str, Reply] = {}
         self.files: dict[str, bytes] = {}
         self.origin = ""
+        self.given = Reply(404)  #: in place of a password
 
     def __call__(self, asked: Asked) -> Reply:
-        path = asked.path.removeprefix(TOPOLOGY)
+        path = asked.path.removeprefix(TOPOLOGY).removeprefix(TOKENS)
         operation = asked.query.get("op", "")
-        for key in (operation, path.split("/")[0]):
+        place = asked.path.removesuffix(path) + path.split("/")[0]
+        for key in (operation, path.split("/")[0], place):
             if key in self.instead:
                 return self.instead[key]
+        if path.startswith("knoxtoken"):
+            return self.given
         return self.hdfs(asked, path) if path.startswith("webhdfs") else self.others(path)
 
     def others(self, path: str) -> Reply:
@@ -538,3 +543,62 @@ def test_what_is_to_be_set_in_a_job_is_told(service):
 
     url = f"{service.origin}/tracker/api/notify/TOKEN?id=$jobId&status=$status"
     assert f"oozie.wf.workflow.notification.url={url}" in found.told
+
+
+# Tokens in place of passwords
+
+
+@pytest.fixture
+def tokens(gateway: Knox, loopback: Loopback) -> Knox:
+    """A gateway that gives tokens, and a topology that takes them and gives others."""
+    expires_ms = (datetime.now(UTC) + timedelta(hours=1)).timestamp() * 1000
+    token = jwt.encode({"sub": "guest", "exp": expires_ms / 1000}, "x" * 32, "HS256")
+    gateway.given = says({"access_token": token, "expires_in": expires_ms})
+    return gateway
+
+
+@pytest.fixture
+def look_at_tokens(look, tokens, loopback) -> Callable[..., dict[str, Finding]]:
+    return lambda: look(background="token", token_url=f"{loopback.origin}{TOKENS}")
+
+
+def test_tokens_that_are_given_taken_and_renewed_are_well(look_at_tokens):
+    found = look_at_tokens()
+
+    assert wrong(found) == {}
+    assert found["token"].told == "the gateway gives tokens for 60 minutes"
+    assert {"token-url", "token-renewal"} <= set(found)
+
+
+def test_who_wants_passwords_hears_nothing_of_tokens(look, tokens):
+    assert "token" not in look()
+
+
+@pytest.mark.parametrize(
+    ("path", "reply", "check", "level", "told"),
+    [
+        (f"{TOPOLOGY}knoxtoken", Reply(404), "token", "FAIL", "add the service KNOXTOKEN to it"),
+        (f"{TOKENS}webhdfs", Reply(401), "token-url", "FAIL", "with the provider JWTProvider"),
+        (f"{TOKENS}webhdfs", Reply(404), "token-url", "FAIL", "correct TRACKER_GATEWAY__TOKEN_URL"),
+        (f"{TOKENS}knoxtoken", Reply(404), "token-renewal", "WARN", "add the service KNOXTOKEN"),
+    ],
+)
+def test_what_is_wrong_with_tokens_is_told_with_the_remedy(
+    look_at_tokens, tokens, path, reply, check, level, told
+):
+    tokens.instead[path] = reply
+
+    found = look_at_tokens()
+
+    assert wrong(found) == {check: level}
+    assert told in found[check].told
+
+
+def test_keys_that_did_not_sign_the_tokens_are_told(look, tokens, loopback, tmp_path):
+    keys = tmp_path / "keys.pem"
+    tls.Authority(tmp_path).file.rename(keys)
+
+    found = look(background="token", token_url=f"{loopback.origin}{TOKENS}", token_keys=str(keys))
+
+    assert wrong(found) == {"token-keys": "FAIL"}
+    assert "TRACKER_GATEWAY__TOKEN_KEYS" in found["token-keys"].told

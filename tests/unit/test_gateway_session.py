@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import threading
 from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from loopback_server import Reply
@@ -13,7 +15,7 @@ from tracker_service.errors import (
     GatewayUnavailable,
     RequestRefused,
 )
-from tracker_service.sources.credentials import BasicCredential
+from tracker_service.sources.credentials import BasicCredential, TokenCredential
 from tracker_service.sources.gateway import AccessPool, Gateway
 
 PLACES = 32
@@ -298,3 +300,30 @@ def test_only_the_sessions_used_last_are_kept():
 
     assert opened.count(first) == 1
     assert len(opened) > 1001
+
+
+@pytest.mark.parametrize(
+    ("ca_file", "verify", "trusted"),
+    [
+        (None, True, True),
+        (Path("knox.pem"), True, "knox.pem"),
+        (None, False, False),
+        (Path("knox.pem"), False, False),
+    ],
+)
+def test_a_certificate_is_verified_unless_somebody_says_otherwise(
+    open_session, ca_file, verify, trusted
+):
+    knox = Gateway(url="https://knox/gateway/sandbox", ca_file=ca_file, verify=verify)
+
+    assert open_session(knox, BasicCredential("guest", "pw")).verify == trusted
+
+
+def test_a_token_goes_to_the_topology_that_takes_tokens(loopback, open_session, knox):
+    loopback.says(Reply(200, b"{}"))
+    knox = replace(knox, token_url=knox.url.replace("/sandbox", "/tokens"))
+
+    open_session(knox, TokenCredential("guest", "a.b.c")).ask("GET", "oozie/v2/jobs")
+
+    assert loopback.asked[0].path == "/gateway/tokens/oozie/v2/jobs"
+    assert loopback.asked[0].headers["Authorization"] == "Bearer a.b.c"

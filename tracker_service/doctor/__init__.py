@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
-from tracker_service.doctor import notification, reach, routes
+from tracker_service.doctor import notification, reach, routes, tokens
 from tracker_service.doctor.findings import Finding, Level, fail, ok
 from tracker_service.entrances import entrance
 from tracker_service.errors import ConfigError
 from tracker_service.settings import Settings
 from tracker_service.sources.credentials import Credential
-from tracker_service.sources.gateway import Entrance, Gateway
+from tracker_service.sources.gateway import Entrance, Gateway, GatewaySession
 
 __all__ = ["Finding", "Level", "examine"]
 
@@ -44,7 +44,9 @@ def examine(
     if (yield from _is_reached(reached)):
         session = reached.session(credential)
         try:
-            yield from routes.findings(session)
+            is_known = yield from _behind(session)
+            if is_known and isinstance(reached, Gateway) and settings.gateway.background == "token":
+                yield from tokens.findings(settings.gateway, reached, session)
         finally:
             session.close()
     yield notification.finding(settings, service_url, service_ca_file)
@@ -59,3 +61,12 @@ def _is_reached(gateway: Entrance) -> Generator[Finding, None, bool]:
         if finding.level == Level.FAIL:
             return False
     return True
+
+
+def _behind(session: GatewaySession) -> Generator[Finding, None, bool]:
+    """Yield what is found behind the gateway; return whether it lets the user in."""
+    is_known = False
+    for finding in routes.findings(session):
+        yield finding
+        is_known |= finding == routes.known(session.user)
+    return is_known

@@ -80,6 +80,12 @@ def _port(place: _Place) -> Finding:
 
 
 def _certificate(place: _Place, gateway: Gateway) -> Finding:
+    if not gateway.verify:
+        return warn(
+            "tls",
+            f"the certificate of {place} is not verified, so that anybody in between can read "
+            f"passwords; set TRACKER_GATEWAY__VERIFY=true and {CA_FILE}",
+        )
     trusted = str(gateway.ca_file or DEFAULT_CA_BUNDLE_PATH)
     context = ssl.create_default_context(cafile=trusted)
     try:

@@ -116,9 +116,14 @@ def _through_gateway(session: GatewaySession) -> _Way:
     if home and home.status == 404 and home.body:  # Knox says this to everybody
         yield fail("topology", f"there is no topology at {session.url}; correct {URL}")
         return False, home
-    yield ok("login", f"the gateway knows {session.user}")
+    yield known(session.user)
     yield ok("topology", f"there is a topology at {session.url}")
     return True, home
+
+
+def known(user: str) -> Finding:
+    """Return that the gateway lets a user in."""
+    return ok("login", f"the gateway knows {user}")
 
 
 def _looked_at(session: GatewaySession, route: _Route) -> Finding:

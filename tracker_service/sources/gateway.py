@@ -94,7 +94,7 @@ class GatewaySession(requests.Session):
         self.user = credential.user
         self.url = gateway.url_for(credential)  #: of the topology
         self.auth = credential.auth()
-        self.verify = (str(gateway.ca_file) if gateway.ca_file else True) and gateway.verify
+        self.verify = gateway.verify and (str(gateway.ca_file) if gateway.ca_file else True)
         adapter = gateway.transport(self.url)
         self.mount("https://", adapter)
         self.mount("http://", adapter)
