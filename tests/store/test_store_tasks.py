@@ -4,10 +4,11 @@ from datetime import timedelta
 
 import pytest
 from rows import NOW, hold, job, live_tasks, seen, task_rows, track
+from sqlalchemy import delete
 
 from tracker_service.domain.applications import ApplicationId
 from tracker_service.domain.tasks import CopyStatus, Strategy, TaskState
-from tracker_service.store import copies, credentials, jobs, tasks, tracked_jobs
+from tracker_service.store import copies, credentials, jobs, tables, tasks, tracked_jobs
 
 APPS = [ApplicationId(f"application_1_{n:04d}") for n in range(1, 5)]
 LATER = NOW + timedelta(minutes=1)
@@ -226,6 +227,13 @@ def test_copies_of_others_and_finished_ones_are_not_due(connection, task):
 
     assert due(connection) == [APPS[3]]
     assert due(connection, leases={}) == []
+
+
+def test_copies_are_due_of_a_user_of_whom_nothing_is_kept(connection, task):
+    copies.decide(connection, task, APPS[:1], NOW)
+    connection.execute(delete(tables.credentials))
+
+    assert due(connection) == APPS[:1]
 
 
 def test_a_due_copy_comes_with_its_lease(connection, task):
