@@ -37,7 +37,8 @@ class KerberosSettings(BaseModel):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        given = {name for name in self.model_fields_set if getattr(self, name) is not None}
+        fields = type(self).model_fields
+        given = {name for name, field in fields.items() if getattr(self, name) != field.default}
         if not self.is_direct:
             if alone := [name for name in (*_NEEDED, *_OPTIONAL) if name in given]:
                 raise ValueError(f"{', '.join(alone)}: set auth: kerberos too, or leave that out")

@@ -310,6 +310,12 @@ def test_what_knox_needs_does_not_go_with_kerberos(file, kerberos, more):
     assert f"goes without Knox: leave out {next(iter(more))}" in told
 
 
+def test_kerberos_goes_with_the_defaults_written_out(file, kerberos):
+    settings = load(written(file, kerberos | {"background": "password"}))
+
+    assert settings.gateway.is_direct
+
+
 def test_what_kerberos_needs_does_not_go_without_it(file, kerberos):
     del kerberos["auth"]
 
