@@ -9,8 +9,7 @@ from pathlib import Path
 
 import click
 
-from tracker_service.cli import jobs, logs, saved, service, why
-from tracker_service.cli.access import login
+from tracker_service.cli import access, jobs, logs, saved, service, why
 from tracker_service.cli.checks import doctor
 from tracker_service.cli.completion import completion
 from tracker_service.cli.keys import keys
@@ -47,7 +46,7 @@ for _command in (
     *logs.COMMANDS,
     *saved.COMMANDS,
     notify_token,
-    login,
+    access.give_credential,
     keys,
     doctor,
     completion,

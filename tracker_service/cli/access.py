@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from tracker_service.client import TrackerClient
 
 
-@click.command()
+@click.command("login")
 @output_option
 @with_tracker
-def login(tracker: TrackerClient, output: str) -> None:
+def give_credential(tracker: TrackerClient, output: str) -> None:
     """Give the tracker a fresh credential for your jobs: after a changed password, or a token.
 
     Jobs that say waiting-for-credentials go on at once.

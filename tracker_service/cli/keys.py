@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from tracker_service.cli.service import with_settings
-from tracker_service.settings import Settings
+
+if TYPE_CHECKING:
+    from tracker_service.settings import Settings
 
 
 @click.group("keys")
