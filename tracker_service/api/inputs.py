@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Annotated, Any, Literal, Self
 
-from flask import Request
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -23,7 +20,6 @@ from pydantic import (
 from tracker_service.domain.applications import SHORT_ID_PATTERN, ApplicationId, from_short
 from tracker_service.domain.causes import Category
 from tracker_service.domain.jobs import JOB_ID_PATTERN, JobId, JobStatus, is_job_id
-from tracker_service.errors import BadInput
 from tracker_service.store.families import Place
 
 MAX_BODY_BYTES = 1024 * 1024
@@ -54,9 +50,9 @@ def _true_or_false(text: object) -> object:
     return text == "true"
 
 
-_JOB_ID_SCHEMA = {"type": "string", "pattern": f"^{JOB_ID_PATTERN}$", "example": JOB_EXAMPLE}
+JOB_ID_SCHEMA = {"type": "string", "pattern": f"^{JOB_ID_PATTERN}$", "example": JOB_EXAMPLE}
 
-PathJobId = Annotated[str, AfterValidator(_job_id), WithJsonSchema(_JOB_ID_SCHEMA)]
+PathJobId = Annotated[str, AfterValidator(_job_id), WithJsonSchema(JOB_ID_SCHEMA)]
 NamedApplication = Annotated[
     str,
     AfterValidator(_application_id),
@@ -300,92 +296,3 @@ class OozieJobsQuery(_Query):
     def given(self) -> dict[str, str]:
         """Return what the caller has given."""
         return {name: str(value) for name, value in self.model_dump(exclude_none=True).items()}
-
-
-_LINES = rf"^\s*{JOB_ID_PATTERN}([ \t]*[\r\n]\s*{JOB_ID_PATTERN})*\s*$"
-
-#: The bodies of `posted_ids` in the words of OpenAPI.
-POSTED_IDS: dict[str, Any] = {
-    "required": True,
-    "description": f"Oozie job ids; at most {MAX_IDS:,} ids and 1 MiB",
-    "content": {
-        "text/plain": {
-            "schema": {"type": "string", "pattern": _LINES, "description": "one id a line"},
-            "example": f"{JOB_EXAMPLE}\n",
-        },
-        "application/json": {
-            "schema": {
-                "oneOf": [
-                    {"type": "array", "items": _JOB_ID_SCHEMA, "minItems": 1},
-                    {
-                        "type": "object",
-                        "required": ["id"],
-                        "properties": {
-                            "id": {
-                                "oneOf": [
-                                    _JOB_ID_SCHEMA,
-                                    {"type": "array", "items": _JOB_ID_SCHEMA, "minItems": 1},
-                                ]
-                            }
-                        },
-                    },
-                ]
-            },
-            "example": {"id": JOB_EXAMPLE},
-        },
-    },
-}
-
-
-def posted_ids(request: Request) -> list[JobId]:
-    """Return the job ids in a body: text with one a line, a JSON array, or an object's `id`.
-
-    Raises:
-        BadInput: 415 for another content type, 413 for too many ids, otherwise 400; nothing of
-            the request is carried out.
-    """
-    if request.mimetype == "text/plain":
-        ids = [line.strip() for line in _text(request).splitlines()]
-    elif request.mimetype == "application/json":
-        ids = [each.strip() for each in _json_ids(_text(request))]
-    else:
-        raise BadInput(
-            f"Content type {request.mimetype or 'missing'}: send text/plain with one id a line, or "
-            "application/json with an array of ids or an object whose `id` is one or an array.",
-            status=415,
-        )
-    return _checked_ids([each for each in ids if each])
-
-
-def _checked_ids(ids: Sequence[str]) -> list[JobId]:
-    if not ids:
-        raise BadInput("The body names no job: send at least one Oozie job id.")
-    if len(ids) > MAX_IDS:
-        raise BadInput(f"{len(ids)} ids: send at most {MAX_IDS} with one request.", status=413)
-    wrong = [each[:100] for each in ids if not is_job_id(each)]
-    if wrong:
-        raise BadInput(f"Not shaped like an Oozie job id ({JOB_EXAMPLE}): {', '.join(wrong)}")
-    return [JobId(each) for each in ids]
-
-
-def _text(request: Request) -> str:
-    try:
-        return request.get_data().decode()
-    except UnicodeDecodeError as error:
-        raise BadInput(f"The body is not UTF-8: {error.reason} at byte {error.start}.") from error
-
-
-def _json_ids(text: str) -> list[str]:
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise BadInput(f"The body is no JSON: {error}") from error
-    if isinstance(value, dict):
-        value = value.get("id")
-        value = [value] if isinstance(value, str) else value
-    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
-        raise BadInput(
-            "The JSON has the wrong type: send an array of ids, or an object whose `id` is an id "
-            "or an array of ids."
-        )
-    return value

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Response, jsonify, request
 from flask_openapi3 import APIBlueprint
 
-from tracker_service.api import inputs, openapi
+from tracker_service.api import inputs, openapi, posted
 from tracker_service.api.answers import PostedAnswer, PostedAnswers
 from tracker_service.api.auth import current_caller
 from tracker_service.api.copy_answers import CopyLogsAnswer
@@ -14,7 +14,7 @@ from tracker_service.domain.tasks import Wish
 from tracker_service.tracking.intake import Intake
 from tracker_service.tracking.lookup import Lookup
 
-_BODY = {"requestBody": inputs.POSTED_IDS}
+_BODY = {"requestBody": posted.POSTED_IDS}
 
 
 def blueprint(intake: Intake, lookup: Lookup) -> APIBlueprint:
@@ -29,7 +29,7 @@ def blueprint(intake: Intake, lookup: Lookup) -> APIBlueprint:
     def track(query: inputs.TrackQuery) -> Response:
         """Track the posted jobs from now on; save the logs of those that fail, or of all."""
         wish = Wish.ALWAYS if query.copies else Wish.OF_FAILURES
-        answers = intake.track(current_caller(), inputs.posted_ids(request), wish=wish)
+        answers = intake.track(current_caller(), posted.posted_ids(request), wish=wish)
         return jsonify([PostedAnswer.of(answer).model_dump() for answer in answers])
 
     @bp.delete("/track/<job_id>", responses=openapi.answers({204: None}, 404))
@@ -46,7 +46,7 @@ def blueprint(intake: Intake, lookup: Lookup) -> APIBlueprint:
     def copy_logs(query: inputs.CopyLogsQuery) -> Response:
         """Save the logs of the posted jobs however they end, and try again what did not succeed."""
         wish = Wish.ALL_AGAIN if query.refresh else Wish.ALL
-        answers = intake.track(current_caller(), inputs.posted_ids(request), wish=wish)
+        answers = intake.track(current_caller(), posted.posted_ids(request), wish=wish)
         unknown = [a.id for a in answers if a.status == JobStatus.NOT_FOUND]
         found = lookup.copies_of(current_caller(), [a.id for a in answers if a.id not in unknown])
         return jsonify(CopyLogsAnswer.of(found, unknown).model_dump())

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 from urllib.parse import quote, urlsplit
 
-from tracker_service.client import answers
+from tracker_service.client import access, answers
+from tracker_service.client.access import LoggedIn, NewNotifyToken, NotifyToken
 from tracker_service.client.answers import (
     Answered,
     CopyProgress,
@@ -26,9 +27,6 @@ from tracker_service.client.answers import (
     JobCause,
     JsonObject,
     LogCopy,
-    LoggedIn,
-    NewNotifyToken,
-    NotifyToken,
     OozieJob,
     OozieJobs,
 )
@@ -266,7 +264,7 @@ class TrackerClient:
         """Give the service a fresh credential for the caller's jobs; what waits for one goes on."""
         told = self._json("POST", "login", dict)
         with _understood("login"):
-            return answers.logged_in(told)
+            return access.logged_in(told)
 
     def new_notify_token(self) -> NewNotifyToken:
         """Make a token with which Oozie may tell the service that jobs of the caller have changed.
@@ -276,13 +274,13 @@ class TrackerClient:
         """
         told = self._json("POST", "notify-tokens", dict, is_repeatable=False)
         with _understood("notify-tokens"):
-            return answers.new_notify_token(told)
+            return access.new_notify_token(told)
 
     def notify_tokens(self) -> list[NotifyToken]:
         """Return what is known of the caller's tokens; not the tokens themselves."""
         told = self._json("GET", "notify-tokens", list)
         with _understood("notify-tokens"):
-            return [answers.notify_token(each) for each in told]
+            return [access.notify_token(each) for each in told]
 
     def revoke_notify_token(self, token_id: str) -> None:
         """Let the service refuse notifications with a token from now on.
