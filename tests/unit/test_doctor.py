@@ -114,7 +114,18 @@ def look(loopback: Loopback, service: Loopback) -> Callable[..., dict[str, Findi
 
 
 ALL = [
-    *("settings", "dns", "tcp", "tls", "login", "topology", "oozie", "hdfs-read", "hdfs-write"),
+    *(
+        "settings",
+        "background",
+        "dns",
+        "tcp",
+        "tls",
+        "login",
+        "topology",
+        "oozie",
+        "hdfs-read",
+        "hdfs-write",
+    ),
     *("resource-manager", "job-history", "clock", "notification"),
 ]
 

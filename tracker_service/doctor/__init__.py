@@ -16,6 +16,14 @@ from tracker_service.sources.gateway import Entrance, Gateway, GatewaySession
 __all__ = ["Finding", "Level", "examine"]
 
 
+#: What acts for users in the background, by the settings.
+_KEPT = {
+    "password": "users' passwords are kept, sealed, while there is work for them",
+    "token": "tokens of users are kept, sealed, in place of their passwords, while there is work",
+    "kerberos": "the service acts for users with its keytab, and keeps nothing of theirs",
+}
+
+
 def examine(
     settings: Settings,
     credential: Credential,
@@ -39,13 +47,15 @@ def examine(
         mend = "; correct TRACKER_GATEWAY__CA_FILE" if "gateway.ca_file" in str(error) else ""
         yield fail("settings", f"{error}{mend}")
         return
+    kind = settings.gateway.background
     what = "Oozie" if settings.gateway.is_direct else "the gateway"
     yield ok("settings", f"the settings can be read; {what} is {settings.gateway.base}")
+    yield ok("background", _KEPT["kerberos" if settings.gateway.is_direct else kind])
     if (yield from _is_reached(reached)):
         session = reached.session(credential)
         try:
             is_known = yield from _behind(session)
-            if is_known and isinstance(reached, Gateway) and settings.gateway.background == "token":
+            if is_known and isinstance(reached, Gateway) and kind == "token":
                 yield from tokens.findings(settings.gateway, reached, session)
         finally:
             session.close()

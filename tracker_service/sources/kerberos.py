@@ -51,5 +51,23 @@ class _Handshake(HTTPKerberosAuth):  # type: ignore[misc]  # it has no types
             response.close()
             told = " ".join(str(error).split())
             raise GatewayUnavailable(
-                f"{self.principal} cannot log in at {host} ({told}): {MEND_LOGIN}"
+                f"{self.principal} cannot log in at {host} ({told}): {remedy(told)}"
             ) from error
+
+
+#: What an operator can do, by words of MIT Kerberos.
+_REMEDIES = {
+    "Clock skew": "the clocks of this machine and of the KDC are more than 5 minutes apart; let "
+    "both follow NTP",
+    "Cannot contact any KDC": "is the KDC running, and does the krb5.conf of this machine name it?",
+    "Cannot find KDC": "name the KDC of this realm in the krb5.conf of this machine",
+    "not found in Kerberos database": "the KDC does not know it; correct gateway.principal",
+    "Preauthentication failed": "the keytab has an old key; have gateway.keytab exported anew",
+    "no suitable keys": "the keytab is another's; correct gateway.keytab or gateway.principal",
+    "expired": "the ticket has expired and no new one was given; is the principal still valid?",
+}
+
+
+def remedy(told: str) -> str:
+    """Return what an operator can do about a login that failed for a reason."""
+    return next((mend for words, mend in _REMEDIES.items() if words in told), MEND_LOGIN)
