@@ -112,7 +112,7 @@ def record(connection: Connection, seen: Sequence[Observation]) -> dict[JobId, K
     An observation of a higher run makes a new record; the old run's stays as it was.
 
     Returns:
-        each of these jobs as it is known afterwards.
+        each of these jobs as it is known afterwards, in the order of the observations.
     """
     known = latest(connection, [observation.id for observation in seen])
     added, changed = [], False
@@ -124,7 +124,8 @@ def record(connection: Connection, seen: Sequence[Observation]) -> dict[JobId, K
             _change(connection, old, new)
             changed = True
     known |= _add(connection, added)
-    return latest(connection, list(known)) if changed else known
+    now = latest(connection, list(known)) if changed else known
+    return {observation.id: now[observation.id] for observation in seen}
 
 
 def _columns(seen: Observation) -> dict[str, Any]:
