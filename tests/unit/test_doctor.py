@@ -325,7 +325,7 @@ def test_a_name_without_an_address_is_told(look):
 
     assert found["dns"].level == "FAIL"
     assert "nowhere.invalid has no address" in found["dns"].told
-    assert list(found) == ["settings", "dns", "notification"]
+    assert list(found) == ["settings", "background", "dns", "notification"]
 
 
 def test_a_port_where_nothing_listens_is_told(look):
