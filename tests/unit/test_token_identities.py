@@ -10,8 +10,15 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from fakes import NOW, job, seen
+from loopback_server import Reply
 
-from tracker_service.errors import CredentialsRefused, NotAuthenticated, RouteClosed
+from tracker_service.errors import (
+    ConfigError,
+    CredentialsRefused,
+    GatewayUnavailable,
+    NotAuthenticated,
+    RouteClosed,
+)
 from tracker_service.identities import Caller, Callers, Identities, KeptCredentials
 from tracker_service.sources.credentials import BasicCredential, TokenCredential
 from tracker_service.sources.gateway import AccessPool
@@ -182,19 +189,52 @@ def test_a_signed_token_is_believed_without_the_gateway(
     assert fake_cluster.verified == []
 
 
-def test_a_key_set_names_its_keys(fake_cluster, tmp_path):
+@pytest.fixture
+def key_set(fake_cluster) -> bytes:
+    """The public key of the gateway under the name `one`."""
     key = jwt.algorithms.ECAlgorithm.to_jwk(fake_cluster.tokens.key.public_key(), as_dict=True)
+    return json.dumps({"keys": [key | {"kid": "one", "use": "sig", "alg": "ES256"}]}).encode()
+
+
+def signed(fake_cluster, name: str) -> str:
+    return jwt.encode(claims(), fake_cluster.tokens.key, "ES256", headers={"kid": name})
+
+
+def test_a_key_set_in_a_file_names_its_keys(fake_cluster, tmp_path, key_set):
     file = tmp_path / "jwks.json"
-    file.write_text(json.dumps({"keys": [key | {"kid": "one"}]}))
+    file.write_bytes(key_set)
     keys = TokenKeys(str(file), None)
 
-    named = {"kid": "one"}
-    token = jwt.encode(claims(), fake_cluster.tokens.key, "ES256", headers=named)
-    assert keys.checked(token).user == "sam"
-
-    other = jwt.encode(claims(), fake_cluster.tokens.key, "ES256", headers={"kid": "two"})
+    assert keys.checked(signed(fake_cluster, "one")).user == "sam"
     with pytest.raises(NotAuthenticated, match="key two is not known"):
-        keys.checked(other)
+        keys.checked(signed(fake_cluster, "two"))
+
+
+def test_a_key_set_is_fetched_once_for_many_tokens(fake_cluster, loopback, key_set):
+    loopback.says(Reply(200, key_set, {"Content-Type": "application/json"}))
+    keys = TokenKeys(f"{loopback.origin}/jwks.json", None)
+
+    for _ in range(3):
+        assert keys.checked(signed(fake_cluster, "one")).user == "sam"
+
+    assert len(loopback.asked) == 1
+
+
+def test_where_the_key_set_cannot_be_fetched_nobody_can_say(fake_cluster, loopback):
+    loopback.says(Reply(500))
+    keys = TokenKeys(f"{loopback.origin}/jwks.json", None)
+
+    with pytest.raises(GatewayUnavailable, match="cannot be fetched"):
+        keys.checked(signed(fake_cluster, "one"))
+
+
+@pytest.mark.parametrize("text", [b"", b"no key", b"-----BEGIN PUBLIC KEY-----\nx\n", b"{}"])
+def test_a_file_without_a_key_is_a_wrong_setting(tmp_path, text):
+    file = tmp_path / "keys"
+    file.write_bytes(text)
+
+    with pytest.raises(ConfigError, match=r"gateway\.token_keys"):
+        TokenKeys(str(file), None)
 
 
 OTHER = ec.generate_private_key(ec.SECP256R1())
