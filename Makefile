@@ -30,7 +30,7 @@ run: install ## Run the service with the sandbox cluster, and print how to try i
 
 test: install system-packages kerberos lint types ## Run all tests, those on real clusters too
 	$(BIN)/pytest tests/unit tests/store tests/causes -n 2
-	$(BIN)/pytest tests/contract tests/acceptance -m "not cluster" -n 4
+	$(BIN)/pytest tests/contract tests/acceptance -m "not cluster" -n 4 --durations 10
 	$(BIN)/python -m tests.on_cluster $(MAKE) --no-print-directory test-on-cluster
 	$(BIN)/pytest tests/acceptance -m kerberos --durations 5  # it starts a cluster of its own
 

@@ -151,7 +151,7 @@ def test_posting_one_id_costs_at_most_two_requests(sandbox: SandboxStand, run: R
 
     assert service.post(job).status_code == 200  # by a caller who was never seen before
 
-    assert len(sandbox.server.requests) <= 2
+    assert len(sandbox.server.requests) <= 2, sandbox.server.requests
     sandbox.server.requests.clear()
     assert service.post(job).status_code == 200
     assert len(sandbox.server.requests) <= 1

@@ -45,9 +45,10 @@ class Proxied:
         self._log = front.home.parent / "gunicorn.log"
 
     def logged(self, request_id: str) -> list[dict[str, Any]]:
-        """Return all lines about one request."""
+        """Return what is written of one request at its end."""
         lines = map(json.loads, self._log.read_text().splitlines())
-        return [line for line in lines if line.get("request_id") == request_id]
+        ended = (line for line in lines if line["event"] == "request")
+        return [line for line in ended if line.get("request_id") == request_id]
 
     def saved_job(self) -> str:
         """Return a job that failed, whose log is saved."""

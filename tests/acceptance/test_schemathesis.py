@@ -31,6 +31,9 @@ def test_the_service_answers_as_its_description_says(run: Run, tmp_path: Path, i
                 # More than one worker may break Python 3.11: both call `ast.parse`, which counts
                 # its depth for all threads together ("AST constructor recursion depth mismatch").
                 *("--auth", "guest:guest-password", "--max-examples", "30", "--workers", "1"),
+                # After three wrong passwords of a name the next one is answered with 429, which
+                # it does not expect; see unit/test_api_identities.
+                *("--exclude-checks", "ignored_auth"),
                 *("--no-color", "--continue-on-failure", "--seed", "20261122"),
             ],
             cwd=tmp_path,

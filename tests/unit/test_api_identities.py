@@ -48,6 +48,22 @@ def test_after_three_wrong_passwords_the_fourth_has_to_wait(client, fake_cluster
     assert 0 < int(answer.headers["Retry-After"]) <= 60
 
 
+OPEN = {"/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/api/notify/{token}"}
+
+
+def test_nothing_is_told_to_who_does_not_prove_who_they_are(client):
+    """Each call that needs credentials refuses those that are missing, and wrong ones."""
+    paths = client.get("/openapi.json").json["paths"]
+    calls = [(path, method) for path in set(paths) - OPEN for method in paths[path]]
+    values = {"job_id": job(1), "application": APP_1[12:], "token_id": "0" * 12}
+
+    for number, (path, method) in enumerate(calls):
+        call = getattr(client, method)
+        for wrong in (None, (f"user{number}", "wrong")):
+            assert_problem(call(path.format(**values), auth=wrong), 401)
+    assert len(calls) > 15
+
+
 # A proxy's word
 
 

@@ -105,4 +105,4 @@ def test_a_site_that_does_not_lead_there_says_so(client, nodes, trouble, status)
 def test_lines_cannot_be_chosen_of_what_is_still_written(client, nodes, more):
     told = assert_problem(get(client, f"{LIVE}&{more}"), 400)
 
-    assert "with live=true only container and file can be chosen" in told
+    assert "only container and file can be chosen" in told

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -226,13 +226,6 @@ class LogQuery(_Query):
     )
     format: Literal["text", "json"] = Field("text", description="`json`: one object a line")
     live: Flag = Field(False, description="what a running application has written until now")
-
-    @model_validator(mode="after")
-    def _live_is_whole(self) -> Self:
-        chosen = self.model_dump(exclude_defaults=True, exclude={"live", "container", "file"})
-        if self.live and chosen:
-            raise ValueError("with live=true only container and file can be chosen")
-        return self
 
 
 class LogsQuery(_Query):

@@ -21,7 +21,7 @@ from tracker_service.audit import Action, audited
 from tracker_service.domain.applications import ApplicationId, short
 from tracker_service.domain.jobs import JobId
 from tracker_service.domain.tasks import Copy, one_for_each
-from tracker_service.errors import LogNotSaved
+from tracker_service.errors import BadInput, LogNotSaved
 from tracker_service.identities import Identities
 from tracker_service.tracking.lookup import JobCopies, Lookup
 
@@ -122,6 +122,9 @@ def _live(
     application, chosen = ApplicationId(path.application), Chosen(query.container, query.file)
     with _reading(path.job_id, application):
         pieces = live_log(identities.access(caller), caller.name, application, chosen)
+    if query.model_dump(exclude_defaults=True, exclude={"live", "container", "file"}):
+        pieces.close()
+        raise BadInput("With live=true only container and file can be chosen: leave out the rest.")
     return log_answers.streamed(pieces, log_answers.TEXT)
 
 
