@@ -33,7 +33,13 @@ def parser() -> argparse.ArgumentParser:
     kdc.add_argument("action", choices=("stop", "start"))
     ldap = verbs.add_parser("ldap", help="stop the directory of users alone, or start it again")
     ldap.add_argument("action", choices=("stop", "start"))
-    ldap.add_argument("--password", metavar="USER=PASSWORD", help="that a user has from then on")
+    ldap.add_argument(
+        "--password",
+        action="append",
+        default=[],
+        metavar="USER=PASSWORD",
+        help="that a user has from then on; may be repeated",
+    )
     verbs.add_parser("status", help="which parts answer")
     verbs.add_parser("show", help="what to set for the service, and how to submit a job")
     verbs.add_parser("env", help="shell exports: addresses, and `hdfs` and `yarn` on the PATH")

@@ -6,6 +6,7 @@ import os
 import pathlib
 import shutil
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from . import build, config, gateway
@@ -83,8 +84,8 @@ def kdc(home: pathlib.Path, action: str) -> None:
         daemons.kdc()
 
 
-def ldap(home: pathlib.Path, action: str, password: str | None) -> None:
-    """Stops the directory of users alone, or starts it again, maybe with another password."""
+def ldap(home: pathlib.Path, action: str, passwords: Sequence[str]) -> None:
+    """Stops the directory of users alone, or starts it again, maybe with other passwords."""
     told = description(home)
     if not told or not told["gateway"]:
         raise Failure("no cluster with a gateway is up: first `cluster up`")
@@ -93,8 +94,8 @@ def ldap(home: pathlib.Path, action: str, password: str | None) -> None:
     if action == "stop":
         daemons.processes.stop("ldap")
         return
-    if password:
-        gateway.change_password(at, *password.split("=", 1))
+    for each in passwords:
+        gateway.change_password(at, *each.split("=", 1))
     if not daemons.processes.pid("ldap"):
         daemons.directory()
 
