@@ -64,7 +64,10 @@ _REMEDIES = {
     "not found in Kerberos database": "the KDC does not know it; correct gateway.principal",
     "Preauthentication failed": "the keytab has an old key; have gateway.keytab exported anew",
     "no suitable keys": "the keytab is another's; correct gateway.keytab or gateway.principal",
-    "expired": "the ticket has expired and no new one was given; is the principal still valid?",
+    "No credentials": "the keytab has no key for it that the KDC takes; correct gateway.keytab or "
+    "gateway.principal, and look whether the KDC is running",
+    "expired": "the ticket has expired and the KDC gave no other; is the KDC running, and the "
+    "principal still valid?",
 }
 
 
