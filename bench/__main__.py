@@ -12,6 +12,7 @@ from bench import (
     decoding,
     notifications,
     reading,
+    scanned_copies,
     scanning,
     thousand_jobs,
     wrong_credentials,
@@ -26,6 +27,7 @@ MEASUREMENTS = {
     "decoding": decoding.main,
     "notifications": notifications.main,
     "scanning": scanning.main,
+    "scanned_copies": scanned_copies.main,
     "reading": reading.main,
     "wrong_credentials": wrong_credentials.main,
 }
