@@ -182,7 +182,7 @@ def main() -> None:
             "a Unix socket": Through(f"unix:{home}/unix/api.sock", home / "unix", job),
         }
         for way in ways.values():
-            stack.enter_context(way.running(service._environment))
+            stack.enter_context(way.running(service.settings))
         straight = []
         for _ in range(ROUNDS):
             straight.append(read(stand.ca_file, f"{url}?op=OPEN"))
