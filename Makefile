@@ -28,7 +28,8 @@ $(INSTALLED): setup.cfg pyproject.toml config/requirements-dev.txt
 run: install ## Run the service with the sandbox cluster, and print how to try it
 	@$(BIN)/tracker run --sandbox
 
-test: install system-packages kerberos lint types ## Run all tests, those on real clusters too
+test: install system-packages ## Run all tests, those on real clusters too
+	@$(MAKE) --no-print-directory -j3 --output-sync kerberos lint types  # to build takes one core
 	$(BIN)/pytest tests/unit tests/store tests/causes -n 2
 	$(BIN)/pytest tests/contract tests/acceptance -m "not cluster" -n 4 --durations 10
 	$(BIN)/python -m tests.on_cluster $(MAKE) --no-print-directory test-on-cluster
