@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +10,7 @@ from typing import Any
 from unittest import mock
 
 from tests.cluster import through
-from tests.stands import COMMAND, NoCluster
+from tests.stands import NoCluster, cluster, started
 from tracker_service.archive.workflow_copy import configuration
 from tracker_service.sources.access import ClusterAccess
 from tracker_service.sources.credentials import OnBehalf
@@ -94,7 +91,7 @@ class KerberosStand:
 
     def kdc(self, action: str) -> None:
         """Stop the KDC, or start it again."""
-        done = _cluster("kdc", action)
+        done = cluster("kdc", action, home=_home())
         assert done.returncode == 0, done.stderr
 
     def krb5_conf(self, directory: Path) -> Path:
@@ -120,24 +117,12 @@ def kerberos_stand() -> Iterator[KerberosStand]:
         raise NoCluster(f"{error}: pip install 'tracker-service[kerberos]'") from error
     settings = [part for each in COOKIES for part in ("--set", each)]
     offset = os.environ.get("KERBEROS_PORT_OFFSET", PORT_OFFSET)
-    started = _cluster("up", "--kerberos", "--no-knox", "--port-offset", offset, *settings)
-    if started.returncode != 0:
-        raise NoCluster(started.stderr.strip().splitlines()[-1])
-    try:
-        described = json.loads(started.stdout)
+    options = ("--kerberos", "--no-knox", "--port-offset", offset, *settings)
+    with started(*options, home=_home()) as described:
         conf = {"KRB5_CONFIG": described["kerberos"]["krb5_conf"]}
         with mock.patch.dict(os.environ, conf):  # also takes back what a login sets
             yield KerberosStand(described)
-    finally:
-        _cluster("down")
 
 
-def _cluster(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, str(COMMAND), *arguments],
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-        env=os.environ | {"CLUSTER_HOME": os.environ.get("KERBEROS_HOME", str(HOME))},
-    )
+def _home() -> str:
+    return os.environ.get("KERBEROS_HOME", str(HOME))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -192,26 +193,38 @@ def real_stand() -> Iterator[RealStand]:
     Raises:
         NoCluster: it cannot be started here; says why.
     """
-    was_up = _cluster("status").returncode == 0
-    if was_up:
+    if cluster("status").returncode == 0:
         yield RealStand(through.described())
         return
-    started = _cluster("up", "--port-offset", PORT_OFFSET)
-    if started.returncode != 0:
-        raise NoCluster(started.stderr.strip().splitlines()[-1])
+    with started("--port-offset", PORT_OFFSET) as described:
+        yield RealStand(described)
+
+
+@contextmanager
+def started(*options: str, home: str | None = None) -> Iterator[dict[str, Any]]:
+    """Start a cluster for the length of the block; yield its description.
+
+    Raises:
+        NoCluster: it cannot be started here; says why.
+    """
+    up = cluster("up", *options, home=home)
+    if up.returncode != 0:
+        raise NoCluster(up.stderr.strip().splitlines()[-1])
     try:
-        yield RealStand(json.loads(started.stdout))
+        yield json.loads(up.stdout)
     finally:
-        _cluster("down")
+        cluster("down", home=home)
 
 
-def _cluster(*arguments: str) -> subprocess.CompletedProcess[str]:
+def cluster(*arguments: str, home: str | None = None) -> subprocess.CompletedProcess[str]:
+    """Run the command of the cluster in its usual directory, or in another."""
     return subprocess.run(
         [sys.executable, str(COMMAND), *arguments],
         capture_output=True,
         text=True,
         timeout=600,
         check=False,
+        env=os.environ | ({"CLUSTER_HOME": home} if home else {}),
     )
 
 

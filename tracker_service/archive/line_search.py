@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from tracker_service.archive.patterns import Match, Pattern
 
 _NEAR = 256  #: bytes
 
+Search = Callable[[bytes, int, int], Match | None]
+
 
 class Finder:
-    """Finds lines by words, as long as it is asked for later and later ones of one block."""
+    """Finds lines by words, as long as it is asked for later and later ones of one block.
 
-    def __init__(self) -> None:
+    Args:
+        search: returns the next of the words between two places of a block.
+    """
+
+    def __init__(self, search: Search) -> None:
+        self._search = search
         self._last = b""  #: word that was found
 
     def find(self, text: bytes, pos: int, endpos: int) -> int:
@@ -28,40 +35,25 @@ class Finder:
             near = text.find(self._last, pos, max(line_end, pos))
             if near >= 0:
                 return near
-        at, self._last = self._next(text, pos, endpos)
-        return at
-
-    def _next(self, text: bytes, pos: int, endpos: int) -> tuple[int, bytes]:
-        raise NotImplementedError
+        found = self._search(text, pos, endpos)
+        self._last = found[0] if found else b""
+        return found.start() if found else -1
 
 
-class Words(Finder):
-    """Finds whatever may tell something."""
-
-    def __init__(self, words: Pattern) -> None:
-        super().__init__()
-        self._words = words
-
-    def _next(self, text: bytes, pos: int, endpos: int) -> tuple[int, bytes]:
-        found = self._words.search(text, pos, endpos)
-        return (found.start(), found[0]) if found else (-1, b"")
-
-
-class Marks(Finder):
-    """Finds less at far less cost: each mark is looked for by itself."""
+class Marks:
+    """Finds less than one search for all words, at far less cost: each mark by itself."""
 
     def __init__(self, marks: Sequence[Pattern]) -> None:
-        super().__init__()
         self._marks = marks
         self._found: list[Match | None] = [None] * len(marks)
         self._at = [-1] * len(marks)  #: where each begins
 
-    def _next(self, text: bytes, pos: int, endpos: int) -> tuple[int, bytes]:
+    def search(self, text: bytes, pos: int, endpos: int) -> Match | None:
+        """Return the next mark between two places of a block, each later than the ones before."""
         for number, at in enumerate(self._at):
             if at < pos:
                 found = self._marks[number].search(text, pos, endpos)
                 self._found[number] = found
                 self._at[number] = found.start() if found else endpos
         first = min(range(len(self._at)), key=self._at.__getitem__, default=-1)
-        nearest = self._found[first] if first >= 0 else None
-        return (nearest.start(), nearest[0]) if nearest else (-1, b"")
+        return self._found[first] if first >= 0 else None

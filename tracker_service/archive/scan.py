@@ -9,7 +9,7 @@ from dataclasses import replace
 from tracker_service.archive.cause_rules import Rules
 from tracker_service.archive.findings import Finding, Findings
 from tracker_service.archive.line_numbers import LineNumbers
-from tracker_service.archive.line_search import Finder, Marks, Words
+from tracker_service.archive.line_search import Finder, Marks
 from tracker_service.archive.log_sections import Sections, Stretch
 from tracker_service.archive.traces import FileTraces, Line, rank
 
@@ -116,7 +116,7 @@ class _File:
 
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
-        self._telling = Words(rules.telling)
+        self._telling = Finder(rules.telling.search)
         self._numbers = LineNumbers()
         self.traces = FileTraces(rules)
 
@@ -169,9 +169,9 @@ class _File:
             yield self._telling, min(first, stretch.end)
             if first < last and is_flooded:  # not to look for each of them in all of it for a few
                 glance = _line_from(stretch, max(first, stretch.start) + _GLANCE_BYTES)
-                yield Marks(self._rules.marked), min(glance, last, stretch.end)
+                yield Finder(Marks(self._rules.marked).search), min(glance, last, stretch.end)
             if first < last:
-                yield Marks(self._rules.marked), min(last, stretch.end)
+                yield Finder(Marks(self._rules.marked).search), min(last, stretch.end)
         yield self._telling, stretch.end
 
     def _line(self, stretch: Stretch, start: int) -> Line:
