@@ -18,12 +18,12 @@ from pathlib import Path
 import requests
 
 from bench.big_log import memory
-from tracker_service.archive.cause_rules import Rules, load_rules
 from tracker_service.archive.node_file import NodeFile
 from tracker_service.archive.node_logs import logs_of
-from tracker_service.archive.scan import Scanner
 from tracker_service.archive.tally import Tally
 from tracker_service.archive.text import as_text
+from tracker_service.causes.rules import Rules, load_rules
+from tracker_service.causes.scan.scanner import Scanner
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "unit"))
 from log_files import Container, Disk, container, tfile

@@ -14,9 +14,7 @@ import urllib3
 
 from tracker_service.api.allowance import Allowance
 from tracker_service.archive.aggregation import Aggregation
-from tracker_service.archive.cause_rules import load_rules
 from tracker_service.archive.choice import Chooser
-from tracker_service.archive.concluding import concluding
 from tracker_service.archive.copier import Copier
 from tracker_service.archive.expiry import Expiry
 from tracker_service.archive.finder import Finder
@@ -29,6 +27,8 @@ from tracker_service.archive.steps import Steps
 from tracker_service.archive.streams import Streams
 from tracker_service.archive.workflow_copy import WorkflowOptions
 from tracker_service.archive.workflow_watch import WorkflowWatch
+from tracker_service.causes.concluding import concluding
+from tracker_service.causes.rules import load_rules
 from tracker_service.entrances import entrance
 from tracker_service.identities import (
     ActingService,

@@ -205,7 +205,7 @@ class CopySettings(_Section):
     #: more of what is hidden: expressions of RE2 by names of your own; of a match the first group
     #: is hidden, or all of it where there is no group
     redact_patterns: dict[str, RedactPattern] = {}
-    #: more files of rules for causes, in the form of the package's `archive/cause-rules.yml`
+    #: more files of rules for causes, in the form of the package's `causes/rules.yml`
     cause_rules: tuple[Path, ...] = ()
     keep_copies_h: Seconds | None = None  #: then saved logs are removed; None: never
     queue: str | None = None  #: YARN queue of the copy workflows

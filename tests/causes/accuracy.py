@@ -12,10 +12,10 @@ from functools import cached_property
 import click
 
 from tests.causes.corpus import Case, cases
-from tracker_service.archive.cause import cause_of
-from tracker_service.archive.cause_rules import Rules, load_rules
-from tracker_service.archive.scan import Scanner
-from tracker_service.archive.statements import Failure
+from tracker_service.causes.rules import Rules, load_rules
+from tracker_service.causes.scan.scanner import Scanner
+from tracker_service.causes.statements import Failure
+from tracker_service.causes.verdict import cause_of
 from tracker_service.domain.applications import Application, ApplicationId, applications_of
 from tracker_service.domain.causes import Cause
 from tracker_service.domain.jobs import Action, JobId, JobStatus

@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from fakes import AtOnce
 
 from tracker_service.archive.aggregation import Aggregation
-from tracker_service.archive.cause_rules import load_rules
 from tracker_service.archive.choice import Chooser
 from tracker_service.archive.copier import Copier
 from tracker_service.archive.finder import Finder
@@ -19,6 +18,7 @@ from tracker_service.archive.steps import Steps
 from tracker_service.archive.streams import Streams
 from tracker_service.archive.workflow_copy import WorkflowOptions
 from tracker_service.archive.workflow_watch import WorkflowWatch
+from tracker_service.causes.rules import load_rules
 from tracker_service.domain.tasks import Strategy
 from tracker_service.identities import Identities
 from tracker_service.store.engine import Store

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from tracker_service.archive.cause_rules import Noise, Place, Rule, Rules
-from tracker_service.archive.findings import Finding, Findings
 from tracker_service.archive.node_file import Log
-from tracker_service.archive.patterns import compiled
-from tracker_service.archive.scan import Scanner
 from tracker_service.archive.text import as_text
+from tracker_service.causes.findings import Finding, Findings
+from tracker_service.causes.rules import Noise, Place, Rule, Rules
+from tracker_service.causes.scan.scanner import Scanner
 from tracker_service.domain.applications import ApplicationId
 from tracker_service.domain.causes import Category, Retryable
+from tracker_service.regex import compiled
 
 _MODIFIED = datetime(2026, 11, 22, 4, 12, 46, tzinfo=UTC)
 APP = ApplicationId("application_1795577930939_0007")

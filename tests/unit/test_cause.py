@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from cause_samples import APP, CONTAINER, RULES, a_log, scanned, text_of
 
-from tracker_service.archive.cause import cause_of, failing_actions
-from tracker_service.archive.statements import Failure
+from tracker_service.causes.statements import Failure
+from tracker_service.causes.verdict import cause_of, failing_actions
 from tracker_service.domain.applications import Application, ApplicationId
 from tracker_service.domain.causes import Category, Cause, Retryable, Source
 from tracker_service.domain.jobs import Action, JobId, JobStatus

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tracker_service.archive import cause_rules
-from tracker_service.archive.cause_rules import Place, load_rules
+from tracker_service.causes import rules
+from tracker_service.causes.rules import Place, load_rules
 from tracker_service.domain.causes import Category, Retryable
 from tracker_service.errors import ConfigError
 
-OWN = Path(cause_rules.__file__).with_name("cause-rules.yml")
+OWN = Path(rules.__file__).with_name("rules.yml")
 RULE = {
     "id": "lake-frozen",
     "pattern": "lake (?P<lake>[a-z]+) is frozen",

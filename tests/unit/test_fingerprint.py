@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracker_service.archive.fingerprint import fingerprint, normalised
+from tracker_service.causes.fingerprint import fingerprint, normalised
 
 
 @pytest.mark.parametrize(

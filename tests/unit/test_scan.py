@@ -8,8 +8,8 @@ from cause_samples import CONTAINER, RULES, a_log, found, proper, scanned, text_
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracker_service.archive.findings import MOST_BYTES, Findings, Kind, Level
-from tracker_service.archive.scan import Scanner
+from tracker_service.causes.findings import MOST_BYTES, Findings, Kind, Level
+from tracker_service.causes.scan.scanner import Scanner
 
 JAVA = """\
 2026-11-22 04:12:46,123 ERROR [main] org.acme.Load: it failed

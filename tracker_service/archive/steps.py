@@ -11,15 +11,15 @@ import structlog
 
 from tracker_service.archive import workflow_copy
 from tracker_service.archive.aggregation import Aggregation, Ready
-from tracker_service.archive.cause_rules import Rules
 from tracker_service.archive.choice import ByWorkflow, Chooser, Directly
 from tracker_service.archive.earlier_runs import EarlierRuns
 from tracker_service.archive.progress import LOOK, Progress
 from tracker_service.archive.publishing import part_path, publish, remove_parts
-from tracker_service.archive.scan import Scanner
 from tracker_service.archive.streams import Streams
 from tracker_service.archive.tally import Tally
 from tracker_service.archive.workflow_watch import WorkflowWatch
+from tracker_service.causes.rules import Rules
+from tracker_service.causes.scan.scanner import Scanner
 from tracker_service.domain.jobs import JobStatus
 from tracker_service.domain.tasks import Contents, Copy, CopyStatus, Lease, Strategy, Whole
 from tracker_service.errors import (

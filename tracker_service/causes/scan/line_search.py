@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from tracker_service.archive.patterns import Match, Pattern
+from tracker_service.regex import Match, Pattern
 
 _NEAR = 256  #: bytes
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from tracker_service.archive.cause_rules import Place, Rule, Rules
-from tracker_service.archive.findings import Kind
-from tracker_service.archive.fingerprint import fingerprint, normalised
-from tracker_service.archive.statements import Failure, Statement, statements
-from tracker_service.archive.traces import WRAPPER
+from tracker_service.causes.findings import Kind
+from tracker_service.causes.fingerprint import fingerprint, normalised
+from tracker_service.causes.rules import Place, Rule, Rules
+from tracker_service.causes.scan.traces import WRAPPER
+from tracker_service.causes.statements import Failure, Statement, statements
 from tracker_service.domain.causes import Category, Cause, Quote, Retryable, Source
 from tracker_service.domain.jobs import Action, JobStatus
 

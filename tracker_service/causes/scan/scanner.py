@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from tracker_service.archive.cause_rules import Rules
-from tracker_service.archive.findings import Finding, Findings
-from tracker_service.archive.line_numbers import LineNumbers
-from tracker_service.archive.line_search import Finder, Marks
-from tracker_service.archive.log_sections import Sections, Stretch
-from tracker_service.archive.traces import FileTraces, Line, rank
+from tracker_service.causes.findings import Finding, Findings
+from tracker_service.causes.rules import Rules
+from tracker_service.causes.scan.line_numbers import LineNumbers
+from tracker_service.causes.scan.line_search import Finder, Marks
+from tracker_service.causes.scan.sections import Sections, Stretch
+from tracker_service.causes.scan.traces import FileTraces, Line, rank
 
 _EDGE_BYTES = 32 * 1024  #: at both ends of a file, where rules look at everything
 _LAST_LINES = 16  #: of a stretch that are looked at however much was found in it

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from tracker_service.archive.cause_rules import Place, Rule, Rules
-from tracker_service.archive.findings import LONGEST_TEXT, Finding, Findings, Kind
-from tracker_service.archive.traces import SHELL_OUTPUT, WRAPPER, rank
+from tracker_service.causes.findings import LONGEST_TEXT, Finding, Findings, Kind
+from tracker_service.causes.rules import Place, Rule, Rules
+from tracker_service.causes.scan.traces import SHELL_OUTPUT, WRAPPER, rank
 from tracker_service.domain.applications import Application, ApplicationId
 from tracker_service.domain.causes import Quote, Source
 from tracker_service.domain.jobs import Action, JobId, JobStatus

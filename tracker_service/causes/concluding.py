@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from tracker_service.archive.cause import cause_of
-from tracker_service.archive.cause_rules import Rules
-from tracker_service.archive.findings import Findings
-from tracker_service.archive.statements import Failure as Said
+from tracker_service.causes.findings import Findings
+from tracker_service.causes.rules import Rules
+from tracker_service.causes.statements import Failure as Said
+from tracker_service.causes.verdict import cause_of
 from tracker_service.domain.applications import Application
 from tracker_service.domain.causes import Cause
 from tracker_service.domain.failures import Conclude, Failure

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tracker_service.archive.patterns import Match, compiled, literal, text_of
+from tracker_service.regex import Match, compiled, literal, text_of
 
 _BLOCK_BYTES = 256 * 1024
 _UNCUT_BYTES = 4096  #: at the end of a block: headers that begin there wait for the next one

@@ -14,18 +14,11 @@ from typing import Annotated, Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from tracker_service.archive.patterns import (
-    Pattern,
-    Several,
-    any_word,
-    compiled,
-    literal,
-    text_of,
-)
 from tracker_service.domain.causes import Category, Retryable
 from tracker_service.errors import ConfigError
+from tracker_service.regex import Pattern, Several, any_word, compiled, literal, text_of
 
-_OWN = "cause-rules.yml"
+_OWN = "rules.yml"
 _MOST_RULES = 1000
 _LONGEST_GROUP = 200  #: characters
 TRACEBACK = b"Traceback (most recent call last):"

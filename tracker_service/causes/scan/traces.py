@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tracker_service.archive.cause_rules import TRACEBACK, Place, Rule, Rules
-from tracker_service.archive.findings import LONGEST_TEXT, Finding, Kind, Level
-from tracker_service.archive.patterns import compiled, text_of
+from tracker_service.causes.findings import LONGEST_TEXT, Finding, Kind, Level
+from tracker_service.causes.rules import TRACEBACK, Place, Rule, Rules
+from tracker_service.regex import compiled, text_of
 
 _SHELL_ENDED = b"Exit code of the Shell command "
 SHELL_OUTPUT = "Stdoutput "  #: what Oozie puts before each line of a script's output

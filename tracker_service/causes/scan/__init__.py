@@ -1,0 +1,1 @@
+"""Find the lines of a log that may prove a cause, in one pass while the log streams by."""
