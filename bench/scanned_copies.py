@@ -12,12 +12,12 @@ from bench.scanning import ERRORS, MIB, ROW, SPARK, long_log, small_logs, tfile
 from tests.stands import access, real_stand
 from tracker_service.archive.direct_copy import DirectCopy
 from tracker_service.archive.finder import Found
-from tracker_service.archive.redaction import Redaction
-from tracker_service.archive.secrets import Secrets
 from tracker_service.archive.streams import Streams
 from tracker_service.causes.findings import Findings
 from tracker_service.causes.rules import load_rules
 from tracker_service.causes.scan.scanner import Scanner
+from tracker_service.redaction.masking import Redaction
+from tracker_service.redaction.secrets import Secrets
 from tracker_service.sources.webhdfs import WebHdfs
 
 BYTES = 96 * MIB

@@ -20,9 +20,7 @@ from tracker_service.archive.expiry import Expiry
 from tracker_service.archive.finder import Finder
 from tracker_service.archive.manifest import write_manifest
 from tracker_service.archive.progress import CopyLimits, Progress
-from tracker_service.archive.redaction import hidden
 from tracker_service.archive.removal import Removal
-from tracker_service.archive.secrets import Secrets
 from tracker_service.archive.steps import Steps
 from tracker_service.archive.streams import Streams
 from tracker_service.archive.workflow_copy import WorkflowOptions
@@ -38,6 +36,8 @@ from tracker_service.identities import (
     ServiceIdentity,
 )
 from tracker_service.metrics import Metrics
+from tracker_service.redaction.masking import hidden
+from tracker_service.redaction.secrets import Secrets
 from tracker_service.settings import CopySettings, GatewaySettings, Settings
 from tracker_service.sources.access import ClusterAccess
 from tracker_service.sources.credentials import BasicCredential, Credential

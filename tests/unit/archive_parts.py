@@ -13,7 +13,6 @@ from tracker_service.archive.choice import Chooser
 from tracker_service.archive.copier import Copier
 from tracker_service.archive.finder import Finder
 from tracker_service.archive.progress import CopyLimits, Progress
-from tracker_service.archive.secrets import Secrets
 from tracker_service.archive.steps import Steps
 from tracker_service.archive.streams import Streams
 from tracker_service.archive.workflow_copy import WorkflowOptions
@@ -21,6 +20,7 @@ from tracker_service.archive.workflow_watch import WorkflowWatch
 from tracker_service.causes.rules import load_rules
 from tracker_service.domain.tasks import Strategy
 from tracker_service.identities import Identities
+from tracker_service.redaction.secrets import Secrets
 from tracker_service.store.engine import Store
 
 LIMITS = CopyLimits(per_user=2, per_gateway=3, tries=3, retry_after=timedelta(minutes=1))

@@ -8,11 +8,11 @@ import pytest
 from fakes import APP_1, APP_2, APP_3, action, answer, job
 from loopback_server import Reply
 
-from tracker_service.archive.redaction import hidden
-from tracker_service.archive.secrets import Secrets
 from tracker_service.domain.applications import applications_of
 from tracker_service.domain.jobs import JobStatus
 from tracker_service.errors import BadInput, GatewayUnavailable, JobNotFound, RequestRefused
+from tracker_service.redaction.masking import hidden
+from tracker_service.redaction.secrets import Secrets
 from tracker_service.sources.oozie import Oozie
 
 

@@ -11,12 +11,12 @@ from log_files import ALL_SAMPLES, NODE, Sample, container, tfile
 from tracker_service.archive.direct_copy import DirectCopy
 from tracker_service.archive.finder import Found
 from tracker_service.archive.publishing import part_path
-from tracker_service.archive.redaction import Redaction
-from tracker_service.archive.secrets import KEY_BYTES, Secrets
 from tracker_service.archive.streams import Streams
 from tracker_service.causes.rules import load_rules
 from tracker_service.causes.scan.scanner import Scanner
 from tracker_service.domain.tasks import Whole
+from tracker_service.redaction.masking import Redaction
+from tracker_service.redaction.secrets import KEY_BYTES, Secrets
 
 BLOCK = 128 * 1024
 SECRETS = Secrets({})

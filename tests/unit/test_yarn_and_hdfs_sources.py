@@ -7,8 +7,6 @@ import pytest
 from fakes import APP_1, answer
 from loopback_server import Reply
 
-from tracker_service.archive.redaction import hidden
-from tracker_service.archive.secrets import Secrets
 from tracker_service.errors import (
     AccessDenied,
     ApplicationNotFound,
@@ -18,6 +16,8 @@ from tracker_service.errors import (
     PathNotFound,
     RequestRefused,
 )
+from tracker_service.redaction.masking import hidden
+from tracker_service.redaction.secrets import Secrets
 from tracker_service.sources.webhdfs import WebHdfs
 from tracker_service.sources.yarn import LogAggregation, Yarn
 

@@ -9,12 +9,12 @@ from datetime import datetime, timedelta
 from tracker_service.archive.aggregation import Ready
 from tracker_service.archive.direct_copy import DirectCopy
 from tracker_service.archive.finder import Finder, Found
-from tracker_service.archive.redaction import Redaction
-from tracker_service.archive.secrets import Secrets
 from tracker_service.archive.streams import Streams
 from tracker_service.causes.rules import Rules
 from tracker_service.causes.scan.scanner import Scanner
 from tracker_service.domain.tasks import Copy, Strategy, Whole
+from tracker_service.redaction.masking import Redaction
+from tracker_service.redaction.secrets import Secrets
 from tracker_service.sources.webhdfs import WebHdfs
 
 

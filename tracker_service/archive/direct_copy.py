@@ -13,13 +13,13 @@ from tracker_service.archive.ifile import CHECKSUM_BYTES, valid_end
 from tracker_service.archive.node_file import Log, NodeFile
 from tracker_service.archive.node_logs import logs_of
 from tracker_service.archive.publishing import part_path
-from tracker_service.archive.redaction import Redaction
 from tracker_service.archive.streams import Streams
 from tracker_service.archive.tally import Tally
 from tracker_service.archive.text import as_text
 from tracker_service.causes.scan.scanner import Scanner
 from tracker_service.domain.tasks import Contents, Copy, Whole
 from tracker_service.errors import GatewayUnavailable, LeaseLost, LogFileBroken, RequestRefused
+from tracker_service.redaction.masking import Redaction
 from tracker_service.sources.webhdfs import FileStatus, WebHdfs
 
 _LONGEST_S = 3600.0  #: for one try

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from tracker_service.archive.secrets import Secrets
+from tracker_service.redaction.secrets import Secrets
 
 _HIDDEN = b"***"
 _BLOCK_BYTES = 128 * 1024  #: looked at in one go; a log is cut there, however its pieces come
