@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from tracker_service.archive.node_file import NodeFile
-from tracker_service.archive.node_logs import logs_of
-from tracker_service.archive.text import as_text
+from tracker_service.archive.formats.node_file import NodeFile
+from tracker_service.archive.formats.node_logs import logs_of
+from tracker_service.archive.formats.yarn_text import as_text
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "unit"))
 from log_files import Disk, container, ifile, tfile

@@ -10,9 +10,9 @@ from typing import Any
 
 from bench.scanning import ERRORS, MIB, ROW, SPARK, long_log, small_logs, tfile
 from tests.stands import access, real_stand
-from tracker_service.archive.direct_copy import DirectCopy
-from tracker_service.archive.finder import Found
-from tracker_service.archive.streams import Streams
+from tracker_service.archive.copying.direct_copy import DirectCopy
+from tracker_service.archive.copying.log_files import Found
+from tracker_service.archive.copying.streams import Streams
 from tracker_service.causes.findings import Findings
 from tracker_service.causes.rules import load_rules
 from tracker_service.causes.scan.scanner import Scanner

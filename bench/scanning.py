@@ -18,10 +18,10 @@ from pathlib import Path
 import requests
 
 from bench.big_log import memory
-from tracker_service.archive.node_file import NodeFile
-from tracker_service.archive.node_logs import logs_of
-from tracker_service.archive.tally import Tally
-from tracker_service.archive.text import as_text
+from tracker_service.archive.checksum import Tally
+from tracker_service.archive.formats.node_file import NodeFile
+from tracker_service.archive.formats.node_logs import logs_of
+from tracker_service.archive.formats.yarn_text import as_text
 from tracker_service.causes.rules import Rules, load_rules
 from tracker_service.causes.scan.scanner import Scanner
 

@@ -11,7 +11,7 @@ from unittest import mock
 
 from tests.cluster import through
 from tests.stands import NoCluster, cluster, started
-from tracker_service.archive.workflow_copy import configuration
+from tracker_service.archive.copying.workflow_copy import configuration
 from tracker_service.sources.access import ClusterAccess
 from tracker_service.sources.credentials import OnBehalf
 from tracker_service.sources.direct import Direct

@@ -22,7 +22,7 @@ import structlog
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from tracker_service.archive.copier import Copier
+from tracker_service.archive.copying.copier import Copier
 from tracker_service.archive.expiry import Expiry
 from tracker_service.domain.tasks import Lease, TaskState, TrackTask
 from tracker_service.errors import StoreUnavailable

@@ -10,7 +10,7 @@ import pytest
 from tests.acceptance.test_main_way import wait_until_running
 from tests.stands import SandboxStand, Stand, access, sandbox_stand
 from tests.waiting import until
-from tracker_service.archive.live import Chosen, live_log
+from tracker_service.archive.reading.live import Chosen, live_log
 from tracker_service.domain.applications import ApplicationId
 from tracker_service.errors import NotAllowed, NotRunning, RouteClosed
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.stands import Stand, access
 from tests.waiting import until
-from tracker_service.archive.workflow_copy import configuration
+from tracker_service.archive.copying.workflow_copy import configuration
 from tracker_service.domain.applications import ApplicationId, applications_of
 from tracker_service.domain.jobs import JobId, JobStatus
 from tracker_service.errors import (

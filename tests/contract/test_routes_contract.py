@@ -11,7 +11,7 @@ import requests
 
 from tests.stands import Stand, access, ask
 from tests.waiting import until
-from tracker_service.archive.workflow_copy import configuration
+from tracker_service.archive.copying.workflow_copy import configuration
 from tracker_service.domain.jobs import JobId, JobStatus
 from tracker_service.errors import BadInput
 

@@ -8,15 +8,15 @@ from datetime import datetime, timedelta
 
 from fakes import AtOnce
 
-from tracker_service.archive.aggregation import Aggregation
-from tracker_service.archive.choice import Chooser
-from tracker_service.archive.copier import Copier
-from tracker_service.archive.finder import Finder
-from tracker_service.archive.progress import CopyLimits, Progress
-from tracker_service.archive.steps import Steps
-from tracker_service.archive.streams import Streams
-from tracker_service.archive.workflow_copy import WorkflowOptions
-from tracker_service.archive.workflow_watch import WorkflowWatch
+from tracker_service.archive.copying.aggregation import Aggregation
+from tracker_service.archive.copying.copier import Copier
+from tracker_service.archive.copying.log_files import Finder
+from tracker_service.archive.copying.progress import CopyLimits, Progress
+from tracker_service.archive.copying.steps import Steps
+from tracker_service.archive.copying.streams import Streams
+from tracker_service.archive.copying.ways import Chooser
+from tracker_service.archive.copying.workflow_copy import WorkflowOptions
+from tracker_service.archive.copying.workflow_watch import WorkflowWatch
 from tracker_service.causes.rules import load_rules
 from tracker_service.domain.tasks import Strategy
 from tracker_service.identities import Identities

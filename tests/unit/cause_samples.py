@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from tracker_service.archive.node_file import Log
-from tracker_service.archive.text import as_text
+from tracker_service.archive.formats.node_file import Log
+from tracker_service.archive.formats.yarn_text import as_text
 from tracker_service.causes.findings import Finding, Findings
 from tracker_service.causes.rules import Noise, Place, Rule, Rules
 from tracker_service.causes.scan.scanner import Scanner

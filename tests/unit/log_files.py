@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
-from tracker_service.archive.node_file import Log, NodeFile
+from tracker_service.archive.formats.node_file import Log, NodeFile
 
 SAMPLES = Path(__file__).parent / "samples"
 APP = "application_1795323187948_0002"

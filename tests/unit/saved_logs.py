@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from dataclasses import dataclass, field
 
-from tracker_service.archive.saved_log import SavedLog
+from tracker_service.archive.reading.saved_log import SavedLog
 
 CONTAINER = "container_1_01"
 NODE = "localhost_8041"

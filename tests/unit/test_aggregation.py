@@ -6,8 +6,8 @@ import pytest
 from archive_parts import PATTERNS
 from fakes import APP_1, Clock, FakeAccess, FakeHdfs, FakeOozie, FakeYarn, a_copy
 
-from tracker_service.archive.aggregation import Aggregation, NotReady, Ready
-from tracker_service.archive.finder import Finder
+from tracker_service.archive.copying.aggregation import Aggregation, NotReady, Ready
+from tracker_service.archive.copying.log_files import Finder
 from tracker_service.errors import AccessDenied, GatewayUnavailable
 from tracker_service.sources.webhdfs import FileStatus
 

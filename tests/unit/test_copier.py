@@ -22,9 +22,9 @@ from fakes import (
 )
 from held import Held
 
-from tracker_service.archive.copier import Copier
-from tracker_service.archive.progress import Progress
-from tracker_service.archive.publishing import part_path
+from tracker_service.archive.copying.copier import Copier
+from tracker_service.archive.copying.progress import Progress
+from tracker_service.archive.copying.publishing import part_path
 from tracker_service.domain.applications import applications_of
 from tracker_service.domain.jobs import JobStatus
 from tracker_service.domain.tasks import Contents, Copy, CopyStatus, Lease, Whole

@@ -8,7 +8,7 @@ from archive_parts import Parts, build
 from fakes import APP_1, APP_2, NOW, Clock, FakeCluster, FakeHdfs, details, job
 from held import Held
 
-from tracker_service.archive.publishing import part_path
+from tracker_service.archive.copying.publishing import part_path
 from tracker_service.domain.applications import ApplicationId
 from tracker_service.domain.tasks import Copy, CopyStatus, Lease, Strategy
 from tracker_service.errors import AccessDenied, GatewayUnavailable, RequestRefused

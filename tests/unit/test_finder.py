@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from fakes import APP_1, FakeHdfs
 
-from tracker_service.archive.finder import Finder
+from tracker_service.archive.copying.log_files import Finder
 from tracker_service.errors import AccessDenied, GatewayUnavailable
 from tracker_service.settings import CopySettings
 from tracker_service.sources.webhdfs import FileStatus

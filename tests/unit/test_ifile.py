@@ -17,8 +17,8 @@ from log_files import (
     trailer,
 )
 
-from tracker_service.archive.ifile import valid_end
-from tracker_service.archive.node_logs import logs_of
+from tracker_service.archive.formats.ifile import valid_end
+from tracker_service.archive.formats.node_logs import logs_of
 from tracker_service.errors import LogFileBroken
 
 MIB = 1024 * 1024
@@ -124,7 +124,7 @@ def test_an_index_must_lie_in_the_file(length):
 
 
 def test_only_so_many_logs_are_listed(monkeypatch):
-    monkeypatch.setattr("tracker_service.archive.ifile._MOST_LOGS", 3)
+    monkeypatch.setattr("tracker_service.archive.formats.ifile._MOST_LOGS", 3)
 
     assert len(read(listing(*[(0, 0, 1, 32)] * 3))) == 3
     assert "more than 3 logs" in broken(listing(*[(0, 0, 1, 32)] * 4))
@@ -156,9 +156,9 @@ def test_a_bomb_is_unpacked_only_as_far_as_it_was_announced():
 
 
 def test_logs_that_lie_together_are_read_with_one_request(monkeypatch):
-    monkeypatch.setattr("tracker_service.archive.node_logs._SMALL_BYTES", 0)
-    monkeypatch.setattr("tracker_service.archive.node_logs._TAIL_BYTES", 64)
-    monkeypatch.setattr("tracker_service.archive.ifile._GAP_BYTES", 10)
+    monkeypatch.setattr("tracker_service.archive.formats.node_logs._SMALL_BYTES", 0)
+    monkeypatch.setattr("tracker_service.archive.formats.node_logs._TAIL_BYTES", 64)
+    monkeypatch.setattr("tracker_service.archive.formats.ifile._GAP_BYTES", 10)
     content = bytes(range(200))
     places = [(5, 32), (5, 37), (5, 52), (5, 100), (5, 47)]
     disk = Disk(listing(*[(n, n, 1, at) for n, at in places], content=content))

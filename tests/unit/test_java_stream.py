@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from log_files import ALL_SAMPLES, MARKER, Disk, container, index, recorded, trailer, utf
 
-from tracker_service.archive.java_collections import elements, entries, hash_of
-from tracker_service.archive.java_stream import MAGIC, JavaObject, read_object
-from tracker_service.archive.node_logs import logs_of
+from tracker_service.archive.formats.java_collections import elements, entries, hash_of
+from tracker_service.archive.formats.java_stream import MAGIC, JavaObject, read_object
+from tracker_service.archive.formats.node_logs import logs_of
 from tracker_service.errors import LogFileBroken
 
 LOGS = [("container_1", [("container_1", "stderr", (1, 2, 3, 4))])]
@@ -175,7 +175,7 @@ def test_only_so_many_objects_are_read():
 
 
 def test_objects_that_refer_to_each_other_are_not_gone_through_for_ever(monkeypatch):
-    monkeypatch.setattr("tracker_service.archive.ifile._MOST_LOGS", 50_000)
+    monkeypatch.setattr("tracker_service.archive.formats.ifile._MOST_LOGS", 50_000)
     containers = [(f"container_{number}", []) for number in range(3000)]
     before, upload, after = halves(index([containers]))
     hostile = before + upload + reference(handle_of_upload()) * 3000 + after

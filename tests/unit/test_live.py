@@ -7,7 +7,7 @@ import pytest
 from fakes import APP_1
 from loopback_server import Asked, Reply
 
-from tracker_service.archive.live import Chosen, live_log
+from tracker_service.archive.reading.live import Chosen, live_log
 from tracker_service.errors import (
     ApplicationNotFound,
     GatewayUnavailable,

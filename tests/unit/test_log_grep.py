@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tracker_service.archive.grep import Grep, search_for
-from tracker_service.archive.lines import Stretch
+from tracker_service.archive.reading.grep import Grep, search_for
+from tracker_service.archive.reading.lines import Stretch
 from tracker_service.errors import BadInput
 
 STDERR = Stretch(1000, 1, "container_1", "stderr")

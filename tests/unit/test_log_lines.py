@@ -7,16 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from saved_logs import LogInHdfs, a_file, opened, saved
 
-from tracker_service.archive import reading
-from tracker_service.archive.lines import Stretch, between
-from tracker_service.archive.reading import Choice, as_lines, as_text
+from tracker_service.archive.reading import selection
+from tracker_service.archive.reading.lines import Stretch, between
+from tracker_service.archive.reading.selection import Choice, as_lines, as_text
 
 MIB = 1024**2
 CONTENTS = st.lists(st.sampled_from([b"a\n", b"", b"bb", b"\n", b"c\nd"]), max_size=6)
 
 
 def read(text: bytes, **choice) -> bytes:
-    return b"".join(piece for _, piece in reading.read(saved(text, 1000), Choice(**choice)))
+    return b"".join(piece for _, piece in selection.read(saved(text, 1000), Choice(**choice)))
 
 
 def lines_of(text: bytes) -> list[bytes]:
@@ -38,7 +38,7 @@ def test_the_last_lines_are_found_from_the_end(wanted, end):
 def test_few_bytes_are_read_for_the_last_lines_of_a_big_log():
     hdfs = LogInHdfs(b"a line of some length\n" * MIB)
 
-    pieces = [piece for _, piece in reading.read(opened(hdfs), Choice(tail=1000))]
+    pieces = [piece for _, piece in selection.read(opened(hdfs), Choice(tail=1000))]
 
     assert b"".join(pieces) == b"a line of some length\n" * 1000
     assert hdfs.sent == 256 * 1024
@@ -48,7 +48,7 @@ def test_few_bytes_are_read_for_the_last_lines_of_a_big_log():
 def test_last_lines_that_are_very_long_come_in_pieces_of_bounded_size():
     text = b"first\n" + b"x" * 20 * MIB + b"\n" + b"y" * MIB
 
-    pieces = [piece for _, piece in reading.read(saved(text), Choice(tail=2))]
+    pieces = [piece for _, piece in selection.read(saved(text), Choice(tail=2))]
 
     assert b"".join(pieces) == text[6:]
     assert max(map(len, pieces)) < MIB
@@ -104,7 +104,7 @@ def test_lines_are_counted_over_all_stretches(contents, first, count, size):
 def test_nothing_is_read_beyond_the_last_line_that_is_wanted():
     hdfs = LogInHdfs(b"line\n" * MIB)
 
-    pieces = reading.read(opened(hdfs), Choice(first=3, lines=2))
+    pieces = selection.read(opened(hdfs), Choice(first=3, lines=2))
 
     assert b"".join(piece for _, piece in pieces) == b"line\n" * 2
     assert hdfs.sent <= 64 * 1024
@@ -114,7 +114,7 @@ def test_nothing_is_read_beyond_the_last_line_that_is_wanted():
 def test_a_long_line_is_given_to_programs_in_parts_of_one_number():
     text = b"one\n" + b"x" * 200_000 + b"\ntwo\n"
 
-    lines = [e for some in as_lines(reading.read(saved(text), Choice())) for e in some]
+    lines = [e for some in as_lines(selection.read(saved(text), Choice())) for e in some]
 
     assert [line.number for line in lines] == [1, 2, 2, 2, 2, 3]
     assert b"".join(line.text for line in lines) == text.replace(b"\n", b"")
@@ -124,7 +124,7 @@ def test_a_long_line_is_given_to_programs_in_parts_of_one_number():
 def test_a_file_without_an_end_of_its_last_line_does_not_run_into_the_next_title():
     text = a_file("container_1", "a", b"no end") + a_file("container_1", "b", b"")
 
-    pieces = reading.read(saved(text), Choice(by_file=True))
+    pieces = selection.read(saved(text), Choice(by_file=True))
 
     assert b"".join(as_text(pieces, is_titled=True)) == (
         b"==> container_1/a <==\nno end\n==> container_1/b <==\n"

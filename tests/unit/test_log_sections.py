@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from saved_logs import LogInHdfs, a_file, opened, saved
 
-from tracker_service.archive import sections
+from tracker_service.archive.reading import sections
 
 MIB = 1024**2
 BIG = b"x" * 79 + b"\n"

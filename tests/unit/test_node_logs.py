@@ -24,9 +24,9 @@ from log_files import (
     value,
 )
 
-from tracker_service.archive.node_file import NodeFile
-from tracker_service.archive.node_logs import logs_of
-from tracker_service.archive.text import as_text
+from tracker_service.archive.formats.node_file import NodeFile
+from tracker_service.archive.formats.node_logs import logs_of
+from tracker_service.archive.formats.yarn_text import as_text
 from tracker_service.errors import GatewayUnavailable, LogFileBroken
 
 MIB = 1024 * 1024
@@ -188,8 +188,8 @@ def test_a_large_file_is_read_with_one_request_for_its_end_and_one_for_the_rest(
 @ALGORITHMS
 def test_of_a_large_file_only_a_few_pieces_are_held(write, algorithm, monkeypatch):
     disk = Disk(write([container(1, stderr=b"0123456789abcdef" * (MIB * 3))], algorithm=algorithm))
-    monkeypatch.setattr("tracker_service.archive.node_logs._SMALL_BYTES", 16 * 1024)
-    monkeypatch.setattr("tracker_service.archive.node_logs._TAIL_BYTES", 16 * 1024)
+    monkeypatch.setattr("tracker_service.archive.formats.node_logs._SMALL_BYTES", 16 * 1024)
+    monkeypatch.setattr("tracker_service.archive.formats.node_logs._TAIL_BYTES", 16 * 1024)
     tracemalloc.start()
 
     size = sum(map(len, as_text(NODE, logs_of(disk.file()))))

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from log_files import ALL_SAMPLES, NODE, Sample, container, tfile
 
-from tracker_service.archive.direct_copy import DirectCopy
-from tracker_service.archive.finder import Found
-from tracker_service.archive.publishing import part_path
-from tracker_service.archive.streams import Streams
+from tracker_service.archive.copying.direct_copy import DirectCopy
+from tracker_service.archive.copying.log_files import Found
+from tracker_service.archive.copying.publishing import part_path
+from tracker_service.archive.copying.streams import Streams
 from tracker_service.causes.rules import load_rules
 from tracker_service.causes.scan.scanner import Scanner
 from tracker_service.domain.tasks import Whole

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 from log_files import MODIFIED, NODE
 
-from tracker_service.archive.node_file import Log
-from tracker_service.archive.text import as_text
+from tracker_service.archive.formats.node_file import Log
+from tracker_service.archive.formats.yarn_text import as_text
 
 KIB = 1024
 

@@ -20,9 +20,9 @@ from log_files import (
     vint,
 )
 
-from tracker_service.archive import tfile as reader
-from tracker_service.archive.node_logs import logs_of
-from tracker_service.archive.pieces import Ended, Source
+from tracker_service.archive.formats import tfile as reader
+from tracker_service.archive.formats.node_logs import logs_of
+from tracker_service.archive.formats.pieces import Ended, Source
 from tracker_service.errors import LogFileBroken
 
 NAME = "container_1795323187948_0002_01_000001"

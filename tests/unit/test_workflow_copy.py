@@ -9,9 +9,9 @@ from xml.etree import ElementTree as ET
 import pytest
 from fakes import APP_1, a_copy
 
-from tracker_service.archive import workflow_copy
-from tracker_service.archive.publishing import part_path
-from tracker_service.archive.workflow_copy import WorkflowOptions, configuration
+from tracker_service.archive.copying import workflow_copy
+from tracker_service.archive.copying.publishing import part_path
+from tracker_service.archive.copying.workflow_copy import WorkflowOptions, configuration
 
 OPTIONS = WorkflowOptions(
     name_node="hdfs://namenode", resource_manager="rm", queue=None, properties={}

@@ -10,9 +10,9 @@ from flask import Response, request
 from werkzeug.exceptions import PreconditionFailed, RequestedRangeNotSatisfiable
 from werkzeug.http import is_resource_modified
 
-from tracker_service.archive.reader import Logs
-from tracker_service.archive.reading import Begun
-from tracker_service.archive.saved_log import SavedLog
+from tracker_service.archive.reading.opening import Logs
+from tracker_service.archive.reading.saved_log import SavedLog
+from tracker_service.archive.reading.selection import Begun
 
 TEXT = "text/plain; charset=utf-8"
 JSON_LINES = "application/x-ndjson"

@@ -11,9 +11,9 @@ from pydantic import Field
 
 from tracker_service.api import log_answers
 from tracker_service.api.shapes import Answer
-from tracker_service.archive.reading import Begun
-from tracker_service.archive.saved_log import SavedLog
-from tracker_service.archive.sections import FoundFile, files
+from tracker_service.archive.reading.saved_log import SavedLog
+from tracker_service.archive.reading.sections import FoundFile, files
+from tracker_service.archive.reading.selection import Begun
 
 
 class LogFileAnswer(Answer):

@@ -9,10 +9,10 @@ from flask import Response
 
 from tracker_service.api import log_answers
 from tracker_service.api.inputs import LogQuery
-from tracker_service.archive.grep import Found, Grep, Search, search_for
-from tracker_service.archive.lines import Pieces
-from tracker_service.archive.reading import Begun, Choice, Line, as_lines, as_text, read
-from tracker_service.archive.saved_log import SavedLog
+from tracker_service.archive.reading.grep import Found, Grep, Search, search_for
+from tracker_service.archive.reading.lines import Pieces
+from tracker_service.archive.reading.saved_log import SavedLog
+from tracker_service.archive.reading.selection import Begun, Choice, Line, as_lines, as_text, read
 from tracker_service.errors import BadInput
 
 _LIMIT = 1000  #: lines that are found, where nobody says how many

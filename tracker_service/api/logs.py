@@ -12,10 +12,10 @@ from tracker_service.api import inputs, log_answers, log_files, log_reading, ope
 from tracker_service.api.auth import current_caller
 from tracker_service.api.copy_answers import CopyStatusAnswer, RemovedAnswer
 from tracker_service.api.log_files import LogFilesAnswer
-from tracker_service.archive.live import Chosen, live_log
-from tracker_service.archive.reader import open_log, open_logs
+from tracker_service.archive.reading.live import Chosen, live_log
+from tracker_service.archive.reading.opening import open_log, open_logs
+from tracker_service.archive.reading.saved_log import SavedLog
 from tracker_service.archive.removal import Removal
-from tracker_service.archive.saved_log import SavedLog
 from tracker_service.archive.verification import Verdict, verify
 from tracker_service.audit import Action, audited
 from tracker_service.domain.applications import ApplicationId, short

@@ -10,8 +10,8 @@ from typing import Any
 
 import structlog
 
+from tracker_service.archive.copying.publishing import is_part
 from tracker_service.archive.manifest import MANIFEST
-from tracker_service.archive.publishing import is_part
 from tracker_service.domain.applications import short
 from tracker_service.domain.tasks import Copy, CopyStatus, log_directory, run_directory
 from tracker_service.errors import LogInUse, LogNotSaved, PathNotFound

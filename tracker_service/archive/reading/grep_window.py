@@ -6,9 +6,9 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
-from tracker_service.archive.lines import Stretch
-from tracker_service.archive.reading import Line
-from tracker_service.archive.whole_traces import REACH_BYTES, Lines, Span
+from tracker_service.archive.reading.lines import Stretch
+from tracker_service.archive.reading.selection import Line
+from tracker_service.archive.reading.stack_traces import REACH_BYTES, Lines, Span
 
 _AROUND_BYTES = 2 * REACH_BYTES  #: before and behind a line that is found: its trace, and context
 _LEAST_BYTES = 256 * 1024  #: searched at once, but for the last

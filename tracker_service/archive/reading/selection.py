@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TypeVar
 
-from tracker_service.archive import sections
-from tracker_service.archive.lines import (
+from tracker_service.archive.reading import sections
+from tracker_service.archive.reading.lines import (
     Pieces,
     Range,
     Reading,
@@ -18,8 +18,8 @@ from tracker_service.archive.lines import (
     last_lines,
     whole,
 )
-from tracker_service.archive.saved_log import SavedLog
-from tracker_service.archive.sections import FileHead
+from tracker_service.archive.reading.saved_log import SavedLog
+from tracker_service.archive.reading.sections import FileHead
 from tracker_service.errors import LogNotSaved
 
 T = TypeVar("T")

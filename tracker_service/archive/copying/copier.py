@@ -9,8 +9,8 @@ from threading import Lock
 
 import structlog
 
-from tracker_service.archive.progress import LOOK, RUNS, TROUBLE, Progress
-from tracker_service.archive.steps import (
+from tracker_service.archive.copying.progress import LOOK, RUNS, TROUBLE, Progress
+from tracker_service.archive.copying.steps import (
     Full,
     Next,
     Step,
@@ -19,7 +19,7 @@ from tracker_service.archive.steps import (
     unexpected,
     waits_for,
 )
-from tracker_service.archive.streams import Streams
+from tracker_service.archive.copying.streams import Streams
 from tracker_service.domain.jobs import JobId, JobStatus
 from tracker_service.domain.tasks import Copy, CopyStatus, Lease, Strategy
 from tracker_service.errors import (

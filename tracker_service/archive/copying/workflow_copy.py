@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from xml.etree import ElementTree as ET
 
-from tracker_service.archive.publishing import part_path
+from tracker_service.archive.copying.publishing import part_path
 from tracker_service.domain.jobs import JobId
 from tracker_service.domain.tasks import Copy, copy_job_name, working_directory
 from tracker_service.errors import PathNotFound
@@ -76,7 +76,7 @@ def remove_files(access: ClusterAccess, copy: Copy) -> None:
 
 def script() -> bytes:
     """Return the script that runs on the cluster."""
-    return (files("tracker_service.archive") / _SCRIPT).read_bytes()
+    return (files("tracker_service.archive.copying") / _SCRIPT).read_bytes()
 
 
 def workflow(copy: Copy, log_owner: str, options: WorkflowOptions) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tracker_service.archive.progress import Progress
+from tracker_service.archive.copying.progress import Progress
 from tracker_service.domain.tasks import Copy, Lease, Whole
 from tracker_service.errors import PathNotFound, RequestRefused
 from tracker_service.sources.webhdfs import WebHdfs

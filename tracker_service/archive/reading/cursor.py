@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 
-from tracker_service.archive.saved_log import SavedLog
+from tracker_service.archive.reading.saved_log import SavedLog
 
 _FIRST_REQUEST = 256 * 1024  #: bytes; each next one asks for four times as much
 #: So many bytes are read and thrown away sooner than another request is made.

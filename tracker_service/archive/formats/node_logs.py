@@ -7,8 +7,8 @@ from contextlib import closing
 from dataclasses import replace
 from typing import TypeVar
 
-from tracker_service.archive import ifile, tfile
-from tracker_service.archive.node_file import Log, NodeFile
+from tracker_service.archive.formats import ifile, tfile
+from tracker_service.archive.formats.node_file import Log, NodeFile
 from tracker_service.errors import LogFileBroken
 
 _SMALL_BYTES = 8 * 1024 * 1024  #: read with one request

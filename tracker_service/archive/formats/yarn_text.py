@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
-from tracker_service.archive.node_file import Log
+from tracker_service.archive.formats.node_file import Log
 from tracker_service.errors import LogFileBroken
 
 _LEAST_BYTES = 64 * 1024  #: of a piece of the text, but for the last

@@ -8,14 +8,14 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from tracker_service.archive.finder import Found
-from tracker_service.archive.ifile import CHECKSUM_BYTES, valid_end
-from tracker_service.archive.node_file import Log, NodeFile
-from tracker_service.archive.node_logs import logs_of
-from tracker_service.archive.publishing import part_path
-from tracker_service.archive.streams import Streams
-from tracker_service.archive.tally import Tally
-from tracker_service.archive.text import as_text
+from tracker_service.archive.checksum import Tally
+from tracker_service.archive.copying.log_files import Found
+from tracker_service.archive.copying.publishing import part_path
+from tracker_service.archive.copying.streams import Streams
+from tracker_service.archive.formats.ifile import CHECKSUM_BYTES, valid_end
+from tracker_service.archive.formats.node_file import Log, NodeFile
+from tracker_service.archive.formats.node_logs import logs_of
+from tracker_service.archive.formats.yarn_text import as_text
 from tracker_service.causes.scan.scanner import Scanner
 from tracker_service.domain.tasks import Contents, Copy, Whole
 from tracker_service.errors import GatewayUnavailable, LeaseLost, LogFileBroken, RequestRefused

@@ -14,10 +14,10 @@ from typing import Any
 
 import re2
 
-from tracker_service.archive.lines import Pieces
-from tracker_service.archive.reading import Line
-from tracker_service.archive.whole_traces import LEVELS, Span, trace_around
-from tracker_service.archive.window import Hit, Window
+from tracker_service.archive.reading.grep_window import Hit, Window
+from tracker_service.archive.reading.lines import Pieces
+from tracker_service.archive.reading.selection import Line
+from tracker_service.archive.reading.stack_traces import LEVELS, Span, trace_around
 from tracker_service.errors import BadInput
 
 _MOST_LINES = 500  #: given at once

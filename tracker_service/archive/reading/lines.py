@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from tracker_service.archive.saved_log import SavedLog
+from tracker_service.archive.reading.saved_log import SavedLog
 
 _FIRST_BYTES = 256 * 1024  #: are read back from the end; then twice as many, and so on
 _MOST_BYTES = 4 * 1024 * 1024  #: read back at once, and held for the answer

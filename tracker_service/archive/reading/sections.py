@@ -11,9 +11,9 @@ import re
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 
-from tracker_service.archive.cursor import NEAR_BYTES, Cursor
-from tracker_service.archive.lines import Range, Reading, Stretch
-from tracker_service.archive.saved_log import SavedLog
+from tracker_service.archive.reading.cursor import NEAR_BYTES, Cursor
+from tracker_service.archive.reading.lines import Range, Reading, Stretch
+from tracker_service.archive.reading.saved_log import SavedLog
 
 _PIECE_BYTES = 256 * 1024
 _LONGEST_HEAD = 1024  #: bytes of lines of a head, as far as an end is judged by them

@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain
 
-from tracker_service.archive.saved_log import SavedLog
+from tracker_service.archive.reading.saved_log import SavedLog
 from tracker_service.domain.applications import short
 from tracker_service.domain.tasks import Copy
 from tracker_service.errors import (

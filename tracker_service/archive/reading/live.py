@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
 
-from tracker_service.archive.node_file import Log
-from tracker_service.archive.text import as_text
+from tracker_service.archive.formats.node_file import Log
+from tracker_service.archive.formats.yarn_text import as_text
 from tracker_service.domain.applications import ApplicationId, short
 from tracker_service.errors import NotAllowed, NotRunning, TrackerError
 from tracker_service.sources.access import ClusterAccess

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from tracker_service.archive.aggregation import Ready
-from tracker_service.archive.direct_copy import DirectCopy
-from tracker_service.archive.finder import Finder, Found
-from tracker_service.archive.streams import Streams
+from tracker_service.archive.copying.aggregation import Ready
+from tracker_service.archive.copying.direct_copy import DirectCopy
+from tracker_service.archive.copying.log_files import Finder, Found
+from tracker_service.archive.copying.streams import Streams
 from tracker_service.causes.rules import Rules
 from tracker_service.causes.scan.scanner import Scanner
 from tracker_service.domain.tasks import Copy, Strategy, Whole

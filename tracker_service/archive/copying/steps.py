@@ -9,15 +9,15 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from tracker_service.archive import workflow_copy
-from tracker_service.archive.aggregation import Aggregation, Ready
-from tracker_service.archive.choice import ByWorkflow, Chooser, Directly
-from tracker_service.archive.earlier_runs import EarlierRuns
-from tracker_service.archive.progress import LOOK, Progress
-from tracker_service.archive.publishing import part_path, publish, remove_parts
-from tracker_service.archive.streams import Streams
-from tracker_service.archive.tally import Tally
-from tracker_service.archive.workflow_watch import WorkflowWatch
+from tracker_service.archive.checksum import Tally
+from tracker_service.archive.copying import workflow_copy
+from tracker_service.archive.copying.aggregation import Aggregation, Ready
+from tracker_service.archive.copying.earlier_runs import EarlierRuns
+from tracker_service.archive.copying.progress import LOOK, Progress
+from tracker_service.archive.copying.publishing import part_path, publish, remove_parts
+from tracker_service.archive.copying.streams import Streams
+from tracker_service.archive.copying.ways import ByWorkflow, Chooser, Directly
+from tracker_service.archive.copying.workflow_watch import WorkflowWatch
 from tracker_service.causes.rules import Rules
 from tracker_service.causes.scan.scanner import Scanner
 from tracker_service.domain.jobs import JobStatus

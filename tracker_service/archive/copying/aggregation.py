@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from tracker_service.archive.finder import Finder, Found
+from tracker_service.archive.copying.log_files import Finder, Found
 from tracker_service.domain.tasks import Copy
 from tracker_service.errors import AccessDenied, ApplicationNotFound, RequestRefused
 from tracker_service.sources.access import ClusterAccess

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from tracker_service.archive.pieces import modified_utf8
+from tracker_service.archive.formats.pieces import modified_utf8
 from tracker_service.errors import LogFileBroken
 
 MAGIC = b"\xac\xed\x00\x05"

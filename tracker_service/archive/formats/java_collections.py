@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tracker_service.archive.java_stream import JavaObject
+from tracker_service.archive.formats.java_stream import JavaObject
 from tracker_service.errors import LogFileBroken
 
 _LEAST_BUCKETS, _MOST_BUCKETS = 16, 1 << 30

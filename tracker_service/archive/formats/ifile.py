@@ -13,11 +13,11 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-from tracker_service.archive import java_stream
-from tracker_service.archive.java_collections import elements, entries
-from tracker_service.archive.java_stream import JavaObject
-from tracker_service.archive.node_file import Log, NodeFile
-from tracker_service.archive.pieces import Portion, Source, decoded
+from tracker_service.archive.formats import java_stream
+from tracker_service.archive.formats.java_collections import elements, entries
+from tracker_service.archive.formats.java_stream import JavaObject
+from tracker_service.archive.formats.node_file import Log, NodeFile
+from tracker_service.archive.formats.pieces import Portion, Source, decoded
 from tracker_service.errors import LogFileBroken
 
 _UUID = re.compile(rb"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")

@@ -12,8 +12,8 @@ from contextlib import closing
 from itertools import chain
 from typing import NamedTuple
 
-from tracker_service.archive.node_file import Log, NodeFile
-from tracker_service.archive.pieces import Ended, Misread, Portion, Source, decoded
+from tracker_service.archive.formats.node_file import Log, NodeFile
+from tracker_service.archive.formats.pieces import Ended, Misread, Portion, Source, decoded
 from tracker_service.errors import LogFileBroken
 
 #: With these bytes the file begins and ends.

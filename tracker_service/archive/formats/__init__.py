@@ -1,0 +1,1 @@
+"""Decode the files in which YARN aggregates logs: TFile and IFile, plain or gz."""

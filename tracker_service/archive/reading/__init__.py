@@ -1,0 +1,1 @@
+"""Read saved logs: whole, in part, searched, and while they still grow."""
