@@ -7,7 +7,7 @@ from pathlib import Path
 
 from requests.auth import AuthBase
 
-from tracker_service.domain.tasks import Strategy
+from tracker_service.domain.copies import Strategy
 from tracker_service.errors import ConfigError
 from tracker_service.settings import CopySettings, GatewaySettings, Settings
 from tracker_service.sources.direct import Direct

@@ -29,7 +29,7 @@ from pydantic_settings import (
     SettingsError,
 )
 
-from tracker_service.domain.tasks import Strategy
+from tracker_service.domain.copies import Strategy
 from tracker_service.errors import ConfigError
 from tracker_service.kerberos_settings import KerberosSettings
 

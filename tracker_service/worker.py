@@ -24,7 +24,8 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from tracker_service.archive.copying.copier import Copier
 from tracker_service.archive.expiry import Expiry
-from tracker_service.domain.tasks import Lease, TaskState, TrackTask
+from tracker_service.domain.leases import Lease
+from tracker_service.domain.tasks import TaskState, TrackTask
 from tracker_service.errors import StoreUnavailable
 from tracker_service.store import (
     allowances,

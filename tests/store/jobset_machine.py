@@ -13,7 +13,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from rows import NOW, seen
 from sqlalchemy import select, update
 
-from tracker_service.domain.tasks import Lease, TaskState
+from tracker_service.domain.leases import Lease
+from tracker_service.domain.tasks import TaskState
 from tracker_service.errors import LeaseLost
 from tracker_service.store import jobs, jobsets, tasks
 from tracker_service.store.engine import Connection, Store

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from sqlalchemy import select
 
 from tracker_service.domain.jobs import JobId, JobStatus, Observation
-from tracker_service.domain.tasks import Lease, TrackTask
+from tracker_service.domain.leases import Lease
+from tracker_service.domain.tasks import TrackTask
 from tracker_service.store import jobs, jobsets, tasks
 from tracker_service.store.engine import Connection
 from tracker_service.store.tables import tasks as task_table

@@ -10,8 +10,8 @@ from sqlalchemy import delete, select
 
 from tracker_service.domain.applications import Application, ApplicationId
 from tracker_service.domain.causes import Category, Cause, Quote, Retryable, Source
+from tracker_service.domain.copies import CopyStatus
 from tracker_service.domain.failures import Witness
-from tracker_service.domain.tasks import CopyStatus
 from tracker_service.store import causes, copies, families, jobs, tasks
 from tracker_service.store.families import Wanted
 from tracker_service.store.tables import causes as cause_table

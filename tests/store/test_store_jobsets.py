@@ -7,7 +7,7 @@ import pytest
 from rows import NOW, hold, task_rows, track
 from sqlalchemy import update
 
-from tracker_service.domain.tasks import Lease
+from tracker_service.domain.leases import Lease
 from tracker_service.errors import LeaseLost
 from tracker_service.store import jobsets, tasks, tracked_jobs
 from tracker_service.store.tables import jobsets as table

@@ -7,7 +7,8 @@ from rows import NOW, hold, track
 from sqlalchemy import select, update
 
 from tracker_service.domain.applications import ApplicationId
-from tracker_service.domain.tasks import CopyStatus, Strategy, TaskState
+from tracker_service.domain.copies import CopyStatus, Strategy
+from tracker_service.domain.tasks import TaskState
 from tracker_service.errors import LeaseLost
 from tracker_service.store import copies, figures, jobsets, tasks, workers
 from tracker_service.store.engine import database_now

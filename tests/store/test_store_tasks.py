@@ -7,7 +7,8 @@ from rows import NOW, hold, job, live_tasks, seen, task_rows, track
 from sqlalchemy import delete
 
 from tracker_service.domain.applications import ApplicationId
-from tracker_service.domain.tasks import CopyStatus, Strategy, TaskState
+from tracker_service.domain.copies import CopyStatus, Strategy
+from tracker_service.domain.tasks import TaskState
 from tracker_service.store import copies, credentials, jobs, tables, tasks, tracked_jobs
 
 APPS = [ApplicationId(f"application_1_{n:04d}") for n in range(1, 5)]

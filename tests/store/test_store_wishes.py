@@ -8,7 +8,7 @@ import pytest
 from rows import NOW, hold, job, live_tasks, seen, task_rows, track
 
 from tracker_service.domain.applications import ApplicationId
-from tracker_service.domain.tasks import CopyStatus, Wish
+from tracker_service.domain.copies import CopyStatus, Wish
 from tracker_service.errors import LeaseLost
 from tracker_service.store import copies, jobs, jobsets, tasks, tracked_jobs
 

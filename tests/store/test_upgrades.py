@@ -13,8 +13,9 @@ from rows import NOW, hold, job, task_rows, track
 from schemas import EARLIER, THEN_MS, make
 from sqlalchemy import select, text, update
 
+from tracker_service.domain.copies import Contents, CopyStatus, Strategy
 from tracker_service.domain.jobs import JobStatus
-from tracker_service.domain.tasks import Contents, CopyStatus, Strategy, TaskState
+from tracker_service.domain.tasks import TaskState
 from tracker_service.errors import ConfigError, LeaseLost
 from tracker_service.store import copies, credentials, jobs, jobsets, tasks, tracked_jobs, workers
 from tracker_service.store.engine import Store

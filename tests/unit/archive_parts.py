@@ -18,7 +18,7 @@ from tracker_service.archive.copying.ways import Chooser
 from tracker_service.archive.copying.workflow_copy import WorkflowOptions
 from tracker_service.archive.copying.workflow_watch import WorkflowWatch
 from tracker_service.causes.rules import load_rules
-from tracker_service.domain.tasks import Strategy
+from tracker_service.domain.copies import Strategy
 from tracker_service.identities import Identities
 from tracker_service.redaction.secrets import Secrets
 from tracker_service.store.engine import Store

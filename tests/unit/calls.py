@@ -6,7 +6,9 @@ from fakes import APP_1, APP_2, APP_3, NOW, job
 from flask.testing import FlaskClient
 from sqlalchemy import text
 
-from tracker_service.domain.tasks import CopyStatus, Lease, TrackTask
+from tracker_service.domain.copies import CopyStatus
+from tracker_service.domain.leases import Lease
+from tracker_service.domain.tasks import TrackTask
 from tracker_service.store import copies, tracked_jobs
 from tracker_service.store.engine import Store
 

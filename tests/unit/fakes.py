@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from tracker_service.domain.applications import ApplicationId
 from tracker_service.domain.causes import Category, Cause, Retryable
+from tracker_service.domain.copies import Copy, CopyStatus, Strategy
 from tracker_service.domain.failures import Failure
 from tracker_service.domain.jobs import (
     Action,
@@ -25,7 +26,6 @@ from tracker_service.domain.jobs import (
     JobStatus,
     Observation,
 )
-from tracker_service.domain.tasks import Copy, CopyStatus, Strategy
 from tracker_service.errors import (
     ApplicationNotFound,
     CredentialsRefused,

@@ -7,8 +7,9 @@ from datetime import timedelta
 
 from fakes import NOW, FakeCluster, FragileStore, Ticks, job, seen
 
+from tracker_service.domain.copies import Copy, CopyStatus, Wish
 from tracker_service.domain.jobs import JobId
-from tracker_service.domain.tasks import Copy, CopyStatus, TaskState, TrackTask, Wish
+from tracker_service.domain.tasks import TaskState, TrackTask
 from tracker_service.store import copies, credentials, jobs, jobsets, tasks, tracked_jobs
 from tracker_service.store.credentials import Seal
 from tracker_service.tracking.poller import Poller

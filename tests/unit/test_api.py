@@ -19,7 +19,7 @@ from fakes import APP_1, APP_2, NOW, details, job
 from flask.testing import FlaskClient
 from sqlalchemy import text
 
-from tracker_service.domain.tasks import CopyStatus
+from tracker_service.domain.copies import CopyStatus
 from tracker_service.errors import AccessDenied, RequestRefused
 from tracker_service.store import credentials, workers
 from tracker_service.store.workers import Presence

@@ -6,7 +6,7 @@ from calls import end_the_task, get, post, save_copies
 from fakes import APP_1, APP_2, NOW, action, details, job
 from sqlalchemy import text
 
-from tracker_service.domain.tasks import CopyStatus, Strategy
+from tracker_service.domain.copies import CopyStatus, Strategy
 from tracker_service.store import copies
 
 SHA = "ab" * 32

@@ -6,7 +6,7 @@ import pytest
 from calls import GUEST, SAM, assert_problem, end_the_task, get, post, save_copies, tracked
 from fakes import APP_1, APP_2, action, details, job
 
-from tracker_service.domain.tasks import CopyStatus
+from tracker_service.domain.copies import CopyStatus
 from tracker_service.store import copies, credentials, tracked_jobs
 
 COPY = "/api/task/copy-logs/"

@@ -11,7 +11,7 @@ from logged import logged
 
 from tracker_service.api.proxies import NamingProxies
 from tracker_service.app import create_app
-from tracker_service.domain.tasks import CopyStatus
+from tracker_service.domain.copies import CopyStatus
 from tracker_service.errors import CredentialsRefused
 from tracker_service.settings import RightsSettings, ServeSettings, Settings
 from tracker_service.store import credentials

@@ -5,7 +5,7 @@ from calls import ADMIN, GUEST, SAM, assert_problem, get, post
 from fakes import APP_1, NOW, details, job
 
 from tracker_service.domain.applications import Application, short
-from tracker_service.domain.tasks import CopyStatus
+from tracker_service.domain.copies import CopyStatus
 from tracker_service.errors import BadInput
 from tracker_service.store import copies, jobs, tracked_jobs
 

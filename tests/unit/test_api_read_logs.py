@@ -14,7 +14,7 @@ from saved_logs import LogInHdfs, a_file, opened
 
 from tracker_service.api import log_reading
 from tracker_service.api.inputs import LogQuery
-from tracker_service.domain.tasks import CopyStatus
+from tracker_service.domain.copies import CopyStatus
 from tracker_service.errors import AccessDenied, GatewayUnavailable
 
 LOG = f"/api/job/{job(1)}/logs/{APP_1[12:]}"

@@ -7,8 +7,9 @@ from fakes import NOW, AtOnce, Engine, FakeOozie, details, job
 from held import Following
 
 from tracker_service.archive.manifest import write_manifest
+from tracker_service.domain.copies import Wish
 from tracker_service.domain.jobs import JobId
-from tracker_service.domain.tasks import TaskState, Wish
+from tracker_service.domain.tasks import TaskState
 from tracker_service.errors import AccessDenied, GatewayUnavailable, JobNotFound
 from tracker_service.store import children, tasks, tracked_jobs
 from tracker_service.tracking.completion import Completion

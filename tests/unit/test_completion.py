@@ -25,7 +25,8 @@ from held import Held
 
 from tracker_service.archive.manifest import write_manifest
 from tracker_service.domain.applications import applications_of
-from tracker_service.domain.tasks import CopyStatus, TaskState, Wish
+from tracker_service.domain.copies import CopyStatus, Wish
+from tracker_service.domain.tasks import TaskState
 from tracker_service.errors import CredentialsRefused, GatewayUnavailable
 from tracker_service.identities import Identities
 from tracker_service.store import causes, copies, credentials, jobs, jobsets, tasks

@@ -26,8 +26,9 @@ from tracker_service.archive.copying.copier import Copier
 from tracker_service.archive.copying.progress import Progress
 from tracker_service.archive.copying.publishing import part_path
 from tracker_service.domain.applications import applications_of
+from tracker_service.domain.copies import Contents, Copy, CopyStatus, Whole
 from tracker_service.domain.jobs import JobStatus
-from tracker_service.domain.tasks import Contents, Copy, CopyStatus, Lease, Whole
+from tracker_service.domain.leases import Lease
 from tracker_service.errors import (
     AccessDenied,
     CredentialsRefused,

@@ -10,7 +10,8 @@ from held import Held
 
 from tracker_service.archive.copying.publishing import part_path
 from tracker_service.domain.applications import ApplicationId
-from tracker_service.domain.tasks import Copy, CopyStatus, Lease, Strategy
+from tracker_service.domain.copies import Copy, CopyStatus, Strategy
+from tracker_service.domain.leases import Lease
 from tracker_service.errors import AccessDenied, GatewayUnavailable, RequestRefused
 from tracker_service.sandbox.recordings import recording, timed
 from tracker_service.store import copies, tasks

@@ -13,8 +13,8 @@ from tree_hdfs import TreeHdfs
 from tracker_service.archive import expiry as expiry_module
 from tracker_service.archive.expiry import Expiry
 from tracker_service.archive.manifest import manifest
+from tracker_service.domain.copies import CopyStatus
 from tracker_service.domain.jobs import JobStatus
-from tracker_service.domain.tasks import CopyStatus
 from tracker_service.errors import AccessDenied, GatewayUnavailable
 from tracker_service.store import copies, jobsets, saved_logs
 

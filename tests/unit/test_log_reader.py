@@ -5,7 +5,7 @@ from fakes import APP_1, APP_2, NOW, FakeHdfs, a_copy
 from loopback_server import Reply
 
 from tracker_service.archive.reading.opening import open_log, open_logs
-from tracker_service.domain.tasks import CopyStatus
+from tracker_service.domain.copies import CopyStatus
 from tracker_service.errors import AccessDenied, GatewayUnavailable, LogNotSaved
 from tracker_service.sources.webhdfs import WebHdfs
 

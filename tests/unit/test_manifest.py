@@ -9,8 +9,8 @@ from fakes import APP_1, APP_2, NOW, FakeHdfs, a_cause, a_copy, job
 
 from tracker_service.archive.manifest import manifest, overall, write_manifest
 from tracker_service.domain.causes import Quote, Source
+from tracker_service.domain.copies import Contents, CopyStatus, Strategy, one_for_each
 from tracker_service.domain.jobs import JobStatus
-from tracker_service.domain.tasks import Contents, CopyStatus, Strategy, one_for_each
 
 DIRECTORY = f"/user/guest/WORK/logs/{job(1)}"
 

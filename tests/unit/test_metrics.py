@@ -11,7 +11,8 @@ from fakes import NOW, job
 from loopback_server import Reply
 from prometheus_client.parser import text_string_to_metric_families
 
-from tracker_service.domain.tasks import CopyStatus, Lease
+from tracker_service.domain.copies import CopyStatus
+from tracker_service.domain.leases import Lease
 from tracker_service.errors import GatewayUnavailable, LeaseLost
 from tracker_service.metrics import Metrics
 from tracker_service.sources.credentials import BasicCredential

@@ -14,7 +14,7 @@ from tracker_service.archive.copying.publishing import part_path
 from tracker_service.archive.copying.streams import Streams
 from tracker_service.causes.rules import load_rules
 from tracker_service.causes.scan.scanner import Scanner
-from tracker_service.domain.tasks import Whole
+from tracker_service.domain.copies import Whole
 from tracker_service.redaction.masking import Redaction
 from tracker_service.redaction.secrets import KEY_BYTES, Secrets
 

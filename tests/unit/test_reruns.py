@@ -6,7 +6,8 @@ import pytest
 from fakes import APP_1, NOW, FakeOozie, action, details, job
 from held import Following
 
-from tracker_service.domain.tasks import TaskState, Wish
+from tracker_service.domain.copies import Wish
+from tracker_service.domain.tasks import TaskState
 from tracker_service.store import jobs, jobsets, tasks, tracked_jobs
 from tracker_service.tracking.reruns import Reruns
 

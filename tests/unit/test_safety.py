@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from fakes import NOW, a_copy
 
-from tracker_service.domain.tasks import Completeness, Contents, CopyStatus
+from tracker_service.domain.copies import Completeness, Contents, CopyStatus
 from tracker_service.store.saved_logs import EXPIRED, REMOVED
 from tracker_service.store.tasks import STOPPED
 from tracker_service.tracking.safety import completeness, safety

@@ -7,7 +7,8 @@ import pytest
 from fakes import NOW, job
 
 from tracker_service.domain.jobs import JobStatus
-from tracker_service.domain.tasks import Lease, TaskState, TrackTask
+from tracker_service.domain.leases import Lease
+from tracker_service.domain.tasks import TaskState, TrackTask
 from tracker_service.tracking.schedule import Batch, Schedule
 
 FIRST, SECOND = Lease(jobset_id=1, epoch=1), Lease(jobset_id=2, epoch=1)

@@ -8,7 +8,7 @@ from calls import GUEST, assert_problem, get, post, save_copies
 from fakes import APP_1, APP_2, NOW, FakeHdfs, a_copy, action, details, job
 
 from tracker_service.archive.verification import verify
-from tracker_service.domain.tasks import Contents, CopyStatus, Whole
+from tracker_service.domain.copies import Contents, CopyStatus, Whole
 from tracker_service.errors import AccessDenied, GatewayUnavailable, RequestRefused
 from tracker_service.sources.webhdfs import OpenFile
 from tracker_service.store import copies

@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from tracker_service.archive.expiry import Expiry
 from tracker_service.archive.manifest import write_manifest
-from tracker_service.domain.tasks import CopyStatus, Strategy
+from tracker_service.domain.copies import CopyStatus, Strategy
 from tracker_service.errors import ConfigError, StoreUnavailable
 from tracker_service.sources.credentials import BasicCredential
 from tracker_service.store import copies, credentials, hints, jobs, jobsets, tasks, workers

@@ -11,7 +11,7 @@ from flask_openapi3 import APIBlueprint
 from tracker_service.api import inputs, openapi
 from tracker_service.api.auth import current_caller, visible_owner
 from tracker_service.api.cause_answers import CauseAnswer, FamilyAnswer, FamilyAnswers
-from tracker_service.domain import card_text
+from tracker_service.client import cause_text
 from tracker_service.domain.jobs import JobId
 from tracker_service.store.families import Family
 from tracker_service.tracking.causes import Causes
@@ -73,7 +73,7 @@ def _as_asked(answer: CauseAnswer) -> Response:
     told = answer.model_dump(mode="json")
     response = jsonify(told)
     if request.accept_mimetypes.best_match([_JSON, _TEXT], _JSON) == _TEXT:
-        text = "\n".join(line.text for line in card_text.lines(told))
+        text = "\n".join(line.text for line in cause_text.lines(told))
         response = Response(f"{text}\n", content_type=f"{_TEXT}; charset=utf-8")
     response.vary.add("Accept")
     return response

@@ -11,7 +11,7 @@ from pydantic import Field
 from tracker_service.api.shapes import Answer, Instant
 from tracker_service.archive.verification import Verdict
 from tracker_service.domain.applications import short
-from tracker_service.domain.tasks import Completeness, Copy, CopyStatus, Strategy, one_for_each
+from tracker_service.domain.copies import Completeness, Copy, CopyStatus, Strategy, one_for_each
 from tracker_service.tracking.lookup import JobCopies
 from tracker_service.tracking.safety import completeness, deleted_at
 

@@ -19,8 +19,8 @@ from tracker_service.archive.removal import Removal
 from tracker_service.archive.verification import Verdict, verify
 from tracker_service.audit import Action, audited
 from tracker_service.domain.applications import ApplicationId, short
+from tracker_service.domain.copies import Copy, one_for_each
 from tracker_service.domain.jobs import JobId
-from tracker_service.domain.tasks import Copy, one_for_each
 from tracker_service.errors import BadInput, LogNotSaved
 from tracker_service.identities import Identities
 from tracker_service.tracking.lookup import JobCopies, Lookup

@@ -9,8 +9,8 @@ from tracker_service.api import inputs, openapi, posted
 from tracker_service.api.answers import PostedAnswer, PostedAnswers
 from tracker_service.api.auth import current_caller
 from tracker_service.api.copy_answers import CopyLogsAnswer
+from tracker_service.domain.copies import Wish
 from tracker_service.domain.jobs import JobId, JobStatus
-from tracker_service.domain.tasks import Wish
 from tracker_service.tracking.intake import Intake
 from tracker_service.tracking.lookup import Lookup
 

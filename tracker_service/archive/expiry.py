@@ -11,7 +11,7 @@ import structlog
 
 from tracker_service.archive.manifest import MANIFEST
 from tracker_service.archive.removal import listed, own_manifest
-from tracker_service.domain.tasks import Copy, log_directory
+from tracker_service.domain.copies import Copy, log_directory
 from tracker_service.errors import AccessDenied, GatewayError, RequestRefused
 from tracker_service.identities import Identities
 from tracker_service.sources.webhdfs import WebHdfs

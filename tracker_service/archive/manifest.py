@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 from tracker_service.domain.applications import short
 from tracker_service.domain.causes import Cause
+from tracker_service.domain.copies import Completeness, Contents, Copy, log_directory
 from tracker_service.domain.jobs import JobStatus
-from tracker_service.domain.tasks import Completeness, Contents, Copy, log_directory
 from tracker_service.sources.webhdfs import WebHdfs
 
 MANIFEST = "manifest.json"

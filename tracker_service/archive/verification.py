@@ -6,7 +6,7 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from tracker_service.archive.checksum import Tally
-from tracker_service.domain.tasks import Copy
+from tracker_service.domain.copies import Copy
 from tracker_service.errors import AccessDenied, PathNotFound, RequestRefused
 from tracker_service.sources.webhdfs import WebHdfs
 

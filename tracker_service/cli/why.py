@@ -8,7 +8,7 @@ import click
 
 from tracker_service.cli import tables
 from tracker_service.cli.options import output_option, with_tracker
-from tracker_service.domain.card_text import Role, lines
+from tracker_service.client.cause_text import Role, lines
 
 if TYPE_CHECKING:
     from tracker_service.client import TrackerClient

@@ -11,7 +11,7 @@ from typing import Any
 
 from tracker_service.doctor.findings import Finding, Level, fail, ok, warn
 from tracker_service.doctor.reach import URL
-from tracker_service.domain.tasks import working_directory
+from tracker_service.domain.copies import working_directory
 from tracker_service.errors import (
     AccessDenied,
     CredentialsRefused,

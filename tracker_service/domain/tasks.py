@@ -1,16 +1,14 @@
-"""What the service does itself for one user: tasks, the jobsets they belong to, and log copies."""
+"""What the service does for one user: a task follows one job and saves its logs."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Protocol
 
-from tracker_service.domain.applications import ApplicationId
 from tracker_service.domain.jobs import JobId, JobStatus
+from tracker_service.domain.leases import Lease
 
 
 class TaskState(StrEnum):
@@ -19,47 +17,6 @@ class TaskState(StrEnum):
     WATCHING = "watching"  #: the job has not ended; -> COPYING | ENDED
     COPYING = "copying"  #: the job ended without success, its logs are being saved; -> ENDED
     ENDED = "ended"  #: nothing is left to do
-
-
-class CopyStatus(StrEnum):
-    """Where the copy of one application's log stands."""
-
-    WAITING = "WAITING"  #: log not aggregated yet, or queued, or before another try; -> RUNNING
-    RUNNING = "RUNNING"  #: -> SUCCEEDED | WAITING | FAILED | KILLED
-    SUCCEEDED = "SUCCEEDED"  #: the whole log lies under its name in HDFS
-    FAILED = "FAILED"  #: all tries are used up
-    KILLED = "KILLED"  #: somebody killed the copy
-    UNKNOWN = "UNKNOWN"  #: nobody can say
-
-    @property
-    def is_finished(self) -> bool:
-        """Whether nothing more will be done for this copy."""
-        return self in (CopyStatus.SUCCEEDED, CopyStatus.FAILED, CopyStatus.KILLED)
-
-
-class Strategy(StrEnum):
-    """How a log is copied."""
-
-    AUTO = "auto"  #: not decided yet: directly if that can be done, otherwise by a workflow
-    DIRECT = "direct"  #: the tracker reads the aggregated files itself
-    WORKFLOW = "workflow"  #: an Oozie workflow runs `yarn logs` on the cluster
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lease:
-    """The right of one worker to write on behalf of a jobset, as long as the epoch is this one."""
-
-    jobset_id: int
-    epoch: int
-
-
-class Wish(StrEnum):
-    """Of which jobs a user wants the logs."""
-
-    OF_FAILURES = "of failures"  #: of those that end without success
-    ALWAYS = "always"  #: of each, however it ends; copies that have ended stay as they are
-    ALL = "all"  #: of each, in any state; copies without success are started again
-    ALL_AGAIN = "all again"  #: those too that are saved already
 
 
 class TaskOfJob(Protocol):
@@ -94,131 +51,3 @@ class TrackTask:
     observed_at: datetime | None  #: when the answer came that told this status
     copies_always: bool = False  #: the logs are wanted however the job ends
     is_stopped: bool = False  #: its user no longer wants it; what is being copied is finished
-
-
-class Completeness(StrEnum):
-    """How much of a log is saved."""
-
-    COMPLETE = "COMPLETE"
-    PARTIAL = "PARTIAL"  #: part of it was lost before it could be saved
-    LOST = "LOST"  #: there is no log, and there will be none
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Contents:
-    """What is in a saved log, and where it came from."""
-
-    containers: int | None = None  #: None where nobody counted them
-    logs: int | None = None  #: log files of containers
-    #: how many secrets were hidden, by the names of their patterns; None where nobody looked
-    redacted: Mapping[str, int] | None = None
-    sources: tuple[str, ...] = ()  #: paths of the aggregated files
-    gaps: tuple[str, ...] = ()  #: what is known to be missing; without any the log is complete
-    findings: Any = None  #: JSON: lines that may tell why the job failed; None where nobody looked
-
-
-@dataclass(frozen=True, slots=True)
-class Whole:
-    """A log that was written to its end."""
-
-    length: int  #: in bytes
-    sha256: str | None  #: in hexadecimal; None where nobody could read it back
-    contents: Contents
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Copy:
-    """The saved, or yet to be saved, log of one application for one user."""
-
-    id: str
-    task_id: int
-    owner: str  #: the user who asked
-    job_id: JobId
-    job_user: str | None  #: the user who owns the job in the cluster
-    run: int = 0  #: of the job
-    application: ApplicationId
-    status: CopyStatus
-    strategy: Strategy
-    strategy_reason: str | None = None  #: why this way
-    job: str | None  #: id of the copy job: the workflow's, of a direct copy its own
-    path: str  #: where the log will lie in HDFS
-    bytes: int | None
-    attempt: int  #: number of the try that runs or ran last
-    failures: int  #: tries that failed; an outage of the cluster is none
-    reason: str | None  #: why the status is not SUCCEEDED
-    created_at: datetime
-    started_at: datetime | None  #: of the try that runs or ran last
-    saved_at: datetime | None = None  #: since when a whole log lies at the path
-    ended_at: datetime | None = None
-    log_at: datetime  #: when the log was written, as far as known: the cluster keeps it for a time
-    sha256: str | None = None  #: of the saved log
-    contents: Contents | None = None  #: of the saved log
-    gap: str | None = None  #: what will be missing in what the running try writes
-    part: Whole | None = None  #: what the running try has written, once that is whole
-    diagnostics: str | None = None  #: what YARN says of the application
-
-    @property
-    def directory(self) -> str:
-        """Return where the log will lie."""
-        return self.path.rpartition("/")[0]
-
-    @property
-    def file_name(self) -> str:
-        """Return the name of the log in its directory."""
-        return self.path.rpartition("/")[2]
-
-    @property
-    def completeness(self) -> Completeness | None:
-        """Return how much of the log is saved; None while that is open."""
-        if self.saved_at:
-            has_gaps = self.contents is not None and self.contents.gaps
-            return Completeness.PARTIAL if has_gaps else Completeness.COMPLETE
-        return Completeness.LOST if self.status.is_finished else None
-
-
-def one_for_each(copies: Sequence[Copy]) -> list[Copy]:
-    """Return one copy for each application: that of the newest run, of saved ones if any is."""
-    ordered = sorted(copies, key=lambda copy: (copy.saved_at is not None, copy.run))
-    chosen = {copy.application: copy.id for copy in ordered}
-    return [copy for copy in copies if chosen[copy.application] == copy.id]
-
-
-def log_directory(owner: str, job_id: str) -> str:
-    """Return where the logs of a job lie in HDFS for the user who asked for them."""
-    return f"/user/{owner}/WORK/logs/{job_id}"
-
-
-def run_directory(owner: str, job_id: str, run: int) -> str:
-    """Return where the logs of an earlier run of a job lie in HDFS."""
-    return f"{log_directory(owner, job_id)}/run-{run}"
-
-
-def log_path(owner: str, job_id: str, application: str) -> str:
-    """Return where the log of one application lies in HDFS."""
-    return f"{log_directory(owner, job_id)}/{application}.log"
-
-
-def working_directory(owner: str, copy_id: str) -> str:
-    """Return where the files of a copy in progress lie in HDFS."""
-    return f"/user/{owner}/WORK/logs/.tracker/{copy_id}"
-
-
-#: With this begins the reason of a copy whose workflow the tracker has killed.
-STOPPED_BY_US = "the tracker stopped the copy workflow"
-
-_COPY_JOB_NAME = re.compile(r"tracker-copy-[0-9a-f]{16}-[0-9]+")
-
-
-def copy_job_name(copy: Copy) -> str:
-    """Return the name of the Oozie workflow of the try that runs now."""
-    return f"tracker-copy-{copy.id}-{copy.attempt}"
-
-
-def is_copy_job_name(name: str | None) -> bool:
-    """Tell whether an Oozie workflow of this name is a copy workflow of a tracker."""
-    return _COPY_JOB_NAME.fullmatch(name or "") is not None
-
-
-def affinity(owner: str, gateway_url: str) -> str:
-    """Return what the tasks of one jobset have in common: who is asked, and as whom."""
-    return f"{owner} {gateway_url}"[:255]

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 
-from tracker_service.domain.tasks import Wish, affinity
+from tracker_service.domain.copies import Wish
+from tracker_service.domain.leases import affinity
 from tracker_service.identities.callers import VERDICT_LIFE, Caller, Callers
 from tracker_service.identities.kept import KeptCredentials
 from tracker_service.identities.on_behalf import ActingService

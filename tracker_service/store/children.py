@@ -8,8 +8,9 @@ from typing import Any
 
 from sqlalchemy import and_, or_, select
 
+from tracker_service.domain.copies import Wish
 from tracker_service.domain.jobs import JobId, JobStatus
-from tracker_service.domain.tasks import TaskState, TrackTask, Wish
+from tracker_service.domain.tasks import TaskState, TrackTask
 from tracker_service.store import jobsets, tasks
 from tracker_service.store.engine import Connection, insert_new
 from tracker_service.store.jobs import OOZIE, KeptJob

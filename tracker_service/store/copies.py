@@ -10,17 +10,10 @@ from datetime import datetime
 from sqlalchemy import and_, bindparam, case, exists, func, or_, select, true, update
 
 from tracker_service.domain.applications import ApplicationId
+from tracker_service.domain.copies import STOPPED_BY_US, Copy, CopyStatus, Strategy, log_path
 from tracker_service.domain.jobs import JobId
-from tracker_service.domain.tasks import (
-    STOPPED_BY_US,
-    Copy,
-    CopyStatus,
-    Lease,
-    Strategy,
-    TaskOfJob,
-    TaskState,
-    log_path,
-)
+from tracker_service.domain.leases import Lease
+from tracker_service.domain.tasks import TaskOfJob, TaskState
 from tracker_service.store.copy_rows import copy_of, every_copy
 from tracker_service.store.engine import Connection, insert_new
 from tracker_service.store.tables import copies, credentials, jobs, tasks

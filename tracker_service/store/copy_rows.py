@@ -8,8 +8,8 @@ from typing import Any
 from sqlalchemy import Row, Select, select
 
 from tracker_service.domain.applications import ApplicationId
+from tracker_service.domain.copies import Contents, Copy, CopyStatus, Strategy, Whole
 from tracker_service.domain.jobs import JobId
-from tracker_service.domain.tasks import Contents, Copy, CopyStatus, Strategy, Whole
 from tracker_service.store.tables import copies, jobs, tasks
 
 

@@ -10,8 +10,9 @@ from enum import StrEnum
 
 from sqlalchemy import Column, Select, and_, case, func, select
 
+from tracker_service.domain.copies import CopyStatus
 from tracker_service.domain.jobs import JobStatus
-from tracker_service.domain.tasks import CopyStatus, TaskState
+from tracker_service.domain.tasks import TaskState
 from tracker_service.store import workers
 from tracker_service.store.copies import UNFINISHED
 from tracker_service.store.engine import Connection, database_now

@@ -12,7 +12,8 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, and_, bindparam, case, delete, func, or_, select, update
 
-from tracker_service.domain.tasks import Lease, TaskState
+from tracker_service.domain.leases import Lease
+from tracker_service.domain.tasks import TaskState
 from tracker_service.errors import LeaseLost
 from tracker_service.store import workers
 from tracker_service.store.engine import Connection, after, database_now, insert_new

@@ -9,7 +9,8 @@ from datetime import datetime
 from sqlalchemy import exists, func, select
 
 from tracker_service.domain.jobs import JobId, JobStatus
-from tracker_service.domain.tasks import Lease, TaskState
+from tracker_service.domain.leases import Lease
+from tracker_service.domain.tasks import TaskState
 from tracker_service.store.engine import Connection
 from tracker_service.store.jobs import OOZIE
 from tracker_service.store.tables import jobs, tasks

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import select, update
 
-from tracker_service.domain.tasks import Copy, CopyStatus
+from tracker_service.domain.copies import Copy, CopyStatus
 from tracker_service.store.copies import UNFINISHED
 from tracker_service.store.copy_rows import copy_of, every_copy
 from tracker_service.store.engine import Connection

@@ -9,8 +9,10 @@ from typing import Any
 
 from sqlalchemy import Row, bindparam, func, insert, or_, select, update
 
+from tracker_service.domain.copies import Wish
 from tracker_service.domain.jobs import JobId, JobStatus
-from tracker_service.domain.tasks import Lease, TaskState, TrackTask, Wish
+from tracker_service.domain.leases import Lease
+from tracker_service.domain.tasks import TaskState, TrackTask
 from tracker_service.store import copies, jobsets
 from tracker_service.store.engine import Connection
 from tracker_service.store.jobs import OOZIE, KeptJob

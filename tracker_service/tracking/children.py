@@ -8,8 +8,9 @@ from datetime import datetime
 
 import structlog
 
+from tracker_service.domain.copies import is_copy_job_name
 from tracker_service.domain.jobs import JobId, JobType, Observation, type_of
-from tracker_service.domain.tasks import TaskState, TrackTask, is_copy_job_name
+from tracker_service.domain.tasks import TaskState, TrackTask
 from tracker_service.sources.access import ClusterAccess
 from tracker_service.sources.oozie import Oozie
 from tracker_service.store import children, jobs, jobsets, tasks

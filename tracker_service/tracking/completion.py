@@ -12,9 +12,11 @@ from threading import Lock
 import structlog
 
 from tracker_service.domain.causes import Cause
+from tracker_service.domain.copies import Copy
 from tracker_service.domain.failures import Conclude
 from tracker_service.domain.jobs import JobDetails, JobStatus
-from tracker_service.domain.tasks import Copy, Lease, TaskState, TrackTask
+from tracker_service.domain.leases import Lease
+from tracker_service.domain.tasks import TaskState, TrackTask
 from tracker_service.errors import (
     CredentialsRefused,
     GatewayError,

@@ -6,7 +6,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from tracker_service.domain.jobs import JobId, JobStatus
-from tracker_service.domain.tasks import Lease, TaskState, TrackTask
+from tracker_service.domain.leases import Lease
+from tracker_service.domain.tasks import TaskState, TrackTask
 from tracker_service.store import hints
 from tracker_service.store.engine import Store
 from tracker_service.store.hints import Hint

@@ -9,8 +9,8 @@ from datetime import datetime
 import structlog
 
 from tracker_service.domain.applications import ApplicationId, applications_of
+from tracker_service.domain.copies import Wish, is_copy_job_name
 from tracker_service.domain.jobs import JobDetails, JobId, JobStatus, Observation, unique
-from tracker_service.domain.tasks import Wish, is_copy_job_name
 from tracker_service.errors import GatewayUnavailable, JobNotFound, NotTracked
 from tracker_service.identities import Caller, Identities
 from tracker_service.sources.access import ClusterAccess

@@ -10,8 +10,9 @@ from typing import Any
 import structlog
 
 from tracker_service.domain.applications import ApplicationId, applications_of
+from tracker_service.domain.copies import Copy
 from tracker_service.domain.jobs import JobDetails, JobId, JobStatus
-from tracker_service.domain.tasks import Copy, TaskState
+from tracker_service.domain.tasks import TaskState
 from tracker_service.errors import GatewayError, JobNotFound
 from tracker_service.identities import Caller, Identities
 from tracker_service.store import children, copies, jobs, tracked_jobs

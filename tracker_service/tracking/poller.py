@@ -13,7 +13,8 @@ import structlog
 
 from tracker_service.domain.applications import applications_of
 from tracker_service.domain.jobs import JobDetails, JobId, JobStatus, Observation
-from tracker_service.domain.tasks import Lease, TaskState
+from tracker_service.domain.leases import Lease
+from tracker_service.domain.tasks import TaskState
 from tracker_service.errors import (
     CredentialsRefused,
     GatewayError,

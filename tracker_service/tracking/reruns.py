@@ -9,8 +9,9 @@ from threading import Lock
 
 import structlog
 
+from tracker_service.domain.copies import Wish
 from tracker_service.domain.jobs import JobId, Observation
-from tracker_service.domain.tasks import Lease, Wish
+from tracker_service.domain.leases import Lease
 from tracker_service.errors import GatewayError, LeaseLost, StoreUnavailable
 from tracker_service.identities import Identities
 from tracker_service.store import jobs, jobsets, reruns, tasks

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from tracker_service.domain.copies import Completeness, Copy, CopyStatus
 from tracker_service.domain.jobs import JobStatus
-from tracker_service.domain.tasks import Completeness, Copy, CopyStatus, TaskState
+from tracker_service.domain.tasks import TaskState
 from tracker_service.store.saved_logs import EXPIRED, REMOVED
 from tracker_service.store.tasks import STOPPED
 from tracker_service.store.tracked_jobs import TrackedJob

@@ -11,7 +11,8 @@ from itertools import count
 from threading import Lock
 
 from tracker_service.domain.jobs import JobStatus
-from tracker_service.domain.tasks import Lease, TrackTask
+from tracker_service.domain.leases import Lease
+from tracker_service.domain.tasks import TrackTask
 
 _YOUNG = timedelta(hours=1)
 _NEVER = float("inf")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from tracker_service.archive.copying.log_files import Finder, Found
-from tracker_service.domain.tasks import Copy
+from tracker_service.domain.copies import Copy
 from tracker_service.errors import AccessDenied, ApplicationNotFound, RequestRefused
 from tracker_service.sources.access import ClusterAccess
 from tracker_service.sources.webhdfs import WebHdfs

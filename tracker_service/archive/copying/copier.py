@@ -20,8 +20,9 @@ from tracker_service.archive.copying.steps import (
     waits_for,
 )
 from tracker_service.archive.copying.streams import Streams
+from tracker_service.domain.copies import Copy, CopyStatus, Strategy
 from tracker_service.domain.jobs import JobId, JobStatus
-from tracker_service.domain.tasks import Copy, CopyStatus, Lease, Strategy
+from tracker_service.domain.leases import Lease
 from tracker_service.errors import (
     CredentialsRefused,
     GatewayError,

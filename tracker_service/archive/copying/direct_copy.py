@@ -17,7 +17,7 @@ from tracker_service.archive.formats.node_file import Log, NodeFile
 from tracker_service.archive.formats.node_logs import logs_of
 from tracker_service.archive.formats.yarn_text import as_text
 from tracker_service.causes.scan.scanner import Scanner
-from tracker_service.domain.tasks import Contents, Copy, Whole
+from tracker_service.domain.copies import Contents, Copy, Whole
 from tracker_service.errors import GatewayUnavailable, LeaseLost, LogFileBroken, RequestRefused
 from tracker_service.redaction.masking import Redaction
 from tracker_service.sources.webhdfs import FileStatus, WebHdfs

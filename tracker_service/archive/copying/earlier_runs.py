@@ -5,7 +5,8 @@ from __future__ import annotations
 from threading import Lock
 
 from tracker_service.archive.manifest import MANIFEST
-from tracker_service.domain.tasks import Copy, Lease, log_directory, run_directory
+from tracker_service.domain.copies import Copy, log_directory, run_directory
+from tracker_service.domain.leases import Lease
 from tracker_service.errors import PathNotFound
 from tracker_service.sources.webhdfs import WebHdfs
 from tracker_service.store import jobsets, saved_logs

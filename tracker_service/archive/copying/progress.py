@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from tracker_service.domain.tasks import Copy, CopyStatus, Lease, Strategy, Whole
+from tracker_service.domain.copies import Copy, CopyStatus, Strategy, Whole
+from tracker_service.domain.leases import Lease
 from tracker_service.errors import LeaseLost
 from tracker_service.store import copies, jobsets
 from tracker_service.store.engine import Connection, Store

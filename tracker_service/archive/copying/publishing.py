@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from tracker_service.archive.copying.progress import Progress
-from tracker_service.domain.tasks import Copy, Lease, Whole
+from tracker_service.domain.copies import Copy, Whole
+from tracker_service.domain.leases import Lease
 from tracker_service.errors import PathNotFound, RequestRefused
 from tracker_service.sources.webhdfs import WebHdfs
 

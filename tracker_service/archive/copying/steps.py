@@ -20,8 +20,9 @@ from tracker_service.archive.copying.ways import ByWorkflow, Chooser, Directly
 from tracker_service.archive.copying.workflow_watch import WorkflowWatch
 from tracker_service.causes.rules import Rules
 from tracker_service.causes.scan.scanner import Scanner
+from tracker_service.domain.copies import Contents, Copy, CopyStatus, Strategy, Whole
 from tracker_service.domain.jobs import JobStatus
-from tracker_service.domain.tasks import Contents, Copy, CopyStatus, Lease, Strategy, Whole
+from tracker_service.domain.leases import Lease
 from tracker_service.errors import (
     CredentialsRefused,
     GatewayError,

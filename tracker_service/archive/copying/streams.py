@@ -6,7 +6,7 @@ from collections.abc import Callable, Set
 from concurrent.futures import Executor
 from threading import Lock
 
-from tracker_service.domain.tasks import Copy
+from tracker_service.domain.copies import Copy
 
 _WAITING = 2  #: steps for each place: no place is to stand empty until the next look
 

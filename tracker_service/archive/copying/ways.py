@@ -12,7 +12,7 @@ from tracker_service.archive.copying.log_files import Finder, Found
 from tracker_service.archive.copying.streams import Streams
 from tracker_service.causes.rules import Rules
 from tracker_service.causes.scan.scanner import Scanner
-from tracker_service.domain.tasks import Copy, Strategy, Whole
+from tracker_service.domain.copies import Copy, Strategy, Whole
 from tracker_service.redaction.masking import Redaction
 from tracker_service.redaction.secrets import Secrets
 from tracker_service.sources.webhdfs import WebHdfs

@@ -8,8 +8,8 @@ from importlib.resources import files
 from xml.etree import ElementTree as ET
 
 from tracker_service.archive.copying.publishing import part_path
+from tracker_service.domain.copies import Copy, copy_job_name, working_directory
 from tracker_service.domain.jobs import JobId
-from tracker_service.domain.tasks import Copy, copy_job_name, working_directory
 from tracker_service.errors import PathNotFound
 from tracker_service.sources.access import ClusterAccess
 

@@ -10,8 +10,9 @@ import structlog
 from tracker_service.archive.copying import workflow_copy
 from tracker_service.archive.copying.progress import LOOK, RUNS, TROUBLE, Progress
 from tracker_service.archive.copying.workflow_copy import WorkflowOptions
+from tracker_service.domain.copies import STOPPED_BY_US, Copy
 from tracker_service.domain.jobs import JobId, JobStatus
-from tracker_service.domain.tasks import STOPPED_BY_US, Copy, Lease
+from tracker_service.domain.leases import Lease
 from tracker_service.errors import GatewayUnavailable, JobNotFound, RequestRefused
 from tracker_service.sources.access import ClusterAccess
 

@@ -10,7 +10,7 @@ from itertools import chain
 
 from tracker_service.archive.reading.saved_log import SavedLog
 from tracker_service.domain.applications import short
-from tracker_service.domain.tasks import Copy
+from tracker_service.domain.copies import Copy
 from tracker_service.errors import (
     AccessDenied,
     GatewayError,
