@@ -9,7 +9,6 @@ from functools import partial
 from flask import Flask, Response, g, request
 
 from tracker_service.api import (
-    allowance,
     auth,
     causes,
     inputs,
@@ -20,12 +19,13 @@ from tracker_service.api import (
     openapi,
     operations,
     problems,
+    rate_limit,
     request_log,
     tasks,
     workers,
 )
-from tracker_service.api.allowance import Allowance
 from tracker_service.api.proxies import NamingProxies, TrustedProxies
+from tracker_service.api.rate_limit import RateLimit
 from tracker_service.bootstrap import Service
 from tracker_service.errors import BadInput
 from tracker_service.metrics import Metrics
@@ -68,8 +68,8 @@ def create_app(service: Service) -> Flask:
     app.register_api(
         operations.blueprint(service.store, service.metrics, silence_s, retention, service.clock)
     )
-    notified = Allowance(
-        service.store, notifications.PER_MINUTE, service.clock, of=allowance.NOTIFICATIONS
+    notified = RateLimit(
+        service.store, notifications.PER_MINUTE, service.clock, of=rate_limit.NOTIFICATIONS
     )
     app.register_api(notifications.blueprint(service.notifications, notified))
     serve = service.settings.serve

@@ -12,7 +12,7 @@ from functools import partial
 import structlog
 import urllib3
 
-from tracker_service.api.allowance import Allowance
+from tracker_service.api.rate_limit import RateLimit
 from tracker_service.archive.copying.aggregation import Aggregation
 from tracker_service.archive.copying.copier import Copier
 from tracker_service.archive.copying.log_files import Finder
@@ -27,7 +27,6 @@ from tracker_service.archive.manifest import write_manifest
 from tracker_service.archive.removal import Removal
 from tracker_service.causes.concluding import concluding
 from tracker_service.causes.rules import load_rules
-from tracker_service.entrances import entrance
 from tracker_service.identities import (
     ActingService,
     Callers,
@@ -35,6 +34,7 @@ from tracker_service.identities import (
     KeptCredentials,
     ServiceIdentity,
 )
+from tracker_service.identities.keys import KeyRing
 from tracker_service.metrics import Metrics
 from tracker_service.redaction.masking import hidden
 from tracker_service.redaction.secrets import Secrets
@@ -43,9 +43,9 @@ from tracker_service.sources.access import ClusterAccess
 from tracker_service.sources.credentials import BasicCredential, Credential
 from tracker_service.sources.gateway import AccessPool
 from tracker_service.sources.protection import Protection
+from tracker_service.sources.route import cluster_route
 from tracker_service.sources.tokens import TokenKeys
-from tracker_service.store.credentials import Seal
-from tracker_service.store.engine import Store
+from tracker_service.store.database import Store
 from tracker_service.tracking.causes import Causes
 from tracker_service.tracking.completion import Completion
 from tracker_service.tracking.hints import Hints
@@ -82,7 +82,7 @@ class Service:
     causes: Causes
     removal: Removal
     notifications: Notifications
-    allowance: Allowance
+    allowance: RateLimit
     metrics: Metrics
     clock: Clock
 
@@ -111,8 +111,8 @@ def build_service(settings: Settings, clock: Clock = utc_now) -> Service:
         lookup=lookup,
         causes=Causes(store, lookup, concluding(load_rules(settings.copying.cause_rules)), clock),
         removal=Removal(store, clock),
-        notifications=Notifications(store, Seal(settings.key_file), clock),
-        allowance=Allowance(store, settings.serve.requests_per_minute, clock),
+        notifications=Notifications(store, KeyRing(settings.key_file), clock),
+        allowance=RateLimit(store, settings.serve.requests_per_minute, clock),
         metrics=metrics,
         clock=clock,
     )
@@ -196,7 +196,7 @@ def _identities(settings: Settings, store: Store, metrics: Metrics, clock: Clock
             risk="anybody in between reads passwords and logs",
         )
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
-    reached = entrance(
+    reached = cluster_route(
         settings,
         metrics.gateway_request,
         Protection(settings.gateway.max_concurrent, metrics.gateway_circuit),
@@ -208,10 +208,10 @@ def _identities(settings: Settings, store: Store, metrics: Metrics, clock: Clock
     def open_access(credential: Credential) -> ClusterAccess:
         return ClusterAccess(reached, credential, settings.polling.ids_per_request, hide)
 
-    seal, pool = Seal(settings.key_file), AccessPool(open_access)
+    key_ring, pool = KeyRing(settings.key_file), AccessPool(open_access)
     callers = Callers(
         store,
-        seal,
+        key_ring,
         pool,
         clock,
         exchanges=settings.gateway.background == "token",
@@ -219,7 +219,7 @@ def _identities(settings: Settings, store: Store, metrics: Metrics, clock: Clock
         is_on_behalf=settings.gateway.is_direct,
     )
     is_direct = settings.gateway.is_direct
-    kept = ActingService(pool) if is_direct else KeptCredentials(store, seal, pool, clock)
+    kept = ActingService(pool) if is_direct else KeptCredentials(store, key_ring, pool, clock)
     polling = _polling_credential(settings.gateway)
     service = ServiceIdentity(pool, polling, clock) if polling else None
     return Identities(callers, kept, pool, settings.gateway.base, service)

@@ -28,16 +28,16 @@ from tracker_service.domain.leases import Lease
 from tracker_service.domain.tasks import TaskState, TrackTask
 from tracker_service.errors import StoreUnavailable
 from tracker_service.store import (
-    allowances,
     copies,
-    credentials,
+    failed_logins,
     hints,
     jobsets,
+    rate_limits,
     tasks,
+    verified_callers,
     workers,
-    wrong_tries,
 )
-from tracker_service.store.engine import Store
+from tracker_service.store.database import Store
 from tracker_service.store.jobsets import WAITED_TOO_LONG_S
 from tracker_service.tracking.completion import Completion
 from tracker_service.tracking.hints import Hints
@@ -252,9 +252,9 @@ class Worker:
     def tidy(self) -> None:
         """Remove what has expired, and merge jobsets that are hardly filled."""
         with self._store.begin() as connection:
-            credentials.forget_verdicts(connection, self._clock())
-            wrong_tries.forget(connection, self._clock())
-            allowances.forget(connection, self._clock())
+            verified_callers.forget_old(connection, self._clock())
+            failed_logins.forget(connection, self._clock())
+            rate_limits.forget(connection, self._clock())
             hints.forget_ended(connection, self._clock() - _HINT_LIFE)
             workers.forget_silent(connection, _SILENT_WORKER_S)
             jobsets.remove_empty(connection, _UNNEEDED_JOBSET_S)

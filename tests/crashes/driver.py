@@ -20,7 +20,7 @@ from tests.crashes.report import Report
 from tests.crashes.seen import Seen, wait_until_settled
 from tests.crashes.steps import API, WORKER, Plan
 from tracker_service.sandbox.cluster import Cluster
-from tracker_service.store.engine import Store
+from tracker_service.store.database import Store
 
 _DATABASE = "database"
 _PAUSE_S = 5.0  #: on average between two moments at which some are killed

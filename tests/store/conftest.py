@@ -13,7 +13,7 @@ from sqlalchemy import Engine, create_engine
 
 from tests.databases import Databases, NoDatabase
 from tests.shared_database import shared
-from tracker_service.store.engine import Store
+from tracker_service.store.database import Store
 from tracker_service.store.tables import metadata
 
 Servers = Callable[[str], Databases]

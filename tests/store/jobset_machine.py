@@ -17,7 +17,7 @@ from tracker_service.domain.leases import Lease
 from tracker_service.domain.tasks import TaskState
 from tracker_service.errors import LeaseLost
 from tracker_service.store import jobs, jobsets, tasks
-from tracker_service.store.engine import Connection, Store
+from tracker_service.store.database import Connection, Store
 from tracker_service.store.tables import jobsets as jobset_table
 from tracker_service.store.tables import metadata
 from tracker_service.store.tables import tasks as task_table

@@ -10,7 +10,7 @@ from tracker_service.domain.jobs import JobId, JobStatus, Observation
 from tracker_service.domain.leases import Lease
 from tracker_service.domain.tasks import TrackTask
 from tracker_service.store import jobs, jobsets, tasks
-from tracker_service.store.engine import Connection
+from tracker_service.store.database import Connection
 from tracker_service.store.tables import tasks as task_table
 
 NOW = datetime(2026, 11, 22, 5, tzinfo=UTC)

@@ -7,7 +7,7 @@ from alembic.config import Config
 from sqlalchemy import Connection, text
 
 import tracker_service.store
-from tracker_service.store.databases import open_engine
+from tracker_service.store.dialects import open_engine
 
 EARLIER = ("0001", "0002", "0003", "0004", "0005")
 LATER_MS = 4_000_000_000_000  # a lease until far in the future

@@ -11,10 +11,10 @@ from sqlalchemy import select
 
 from tests.store.rows import NOW
 from tests.waiting import until
-from tracker_service.store.credentials import Verdict, keep_verdict
-from tracker_service.store.engine import Store
+from tracker_service.store.database import Store
 from tracker_service.store.grouped import GroupedWrites
 from tracker_service.store.tables import verdicts
+from tracker_service.store.verified_callers import VerifiedCaller, keep
 
 
 class CountingStore(Store):
@@ -47,7 +47,7 @@ def writer(name):
     """Return a write of one row."""
 
     def write(connection):
-        keep_verdict(connection, name, Verdict(owner=name, expires_at=NOW))
+        keep(connection, name, VerifiedCaller(owner=name, expires_at=NOW))
         return name
 
     return write
@@ -87,7 +87,7 @@ def test_those_who_wait_for_a_commit_are_committed_together(store, threads):
 
 def test_a_write_that_breaks_spoils_nobody_elses(store, threads):
     def broken(connection):
-        keep_verdict(connection, "half", Verdict(owner="half", expires_at=NOW))
+        keep(connection, "half", VerifiedCaller(owner="half", expires_at=NOW))
         raise ValueError("broken")
 
     writes = GroupedWrites(store)

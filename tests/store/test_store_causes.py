@@ -12,8 +12,8 @@ from tracker_service.domain.applications import Application, ApplicationId
 from tracker_service.domain.causes import Category, Cause, Quote, Retryable, Source
 from tracker_service.domain.copies import CopyStatus
 from tracker_service.domain.failures import Witness
-from tracker_service.store import causes, copies, families, jobs, tasks
-from tracker_service.store.families import Wanted
+from tracker_service.store import causes, copies, failure_groups, jobs, tasks
+from tracker_service.store.failure_groups import GroupFilter
 from tracker_service.store.tables import causes as cause_table
 from tracker_service.store.tables import jobs as job_table
 from tracker_service.store.tables import tasks as task_table
@@ -67,9 +67,9 @@ def minutes(number: int) -> datetime:
     return NOW + timedelta(minutes=number)
 
 
-def listed(connection, **more) -> list[families.Family]:
+def listed(connection, **more) -> list[failure_groups.FailureGroup]:
     usual = {"owner": None, "since": NOW - timedelta(days=7), "limit": 100}
-    return families.listed(connection, Wanted(**{**usual, **more}))
+    return failure_groups.listed(connection, GroupFilter(**{**usual, **more}))
 
 
 def test_a_cause_is_kept_as_it_was_concluded(connection):
@@ -259,12 +259,12 @@ def test_pages_of_families_follow_each_other_without_gap_and_repetition(connecti
 
 
 def test_of_a_large_family_the_newest_jobs_and_users_are_named(connection):
-    for number in range(families.NAMED + 5):
+    for number in range(failure_groups.NAMED + 5):
         fail(connection, number, at=minutes(number), owner=f"user{number}")
 
     [family] = listed(connection)
 
-    newest = range(families.NAMED + 4, 4, -1)
-    assert family.count == families.NAMED + 5
+    newest = range(failure_groups.NAMED + 4, 4, -1)
+    assert family.count == failure_groups.NAMED + 5
     assert family.jobs == [job(number) for number in newest]
     assert family.users == [f"user{number}" for number in newest]

@@ -10,9 +10,10 @@ from rows import NOW, live_tasks, track
 from sqlalchemy import select
 
 from tracker_service.errors import ConfigError
-from tracker_service.store import credentials, tables, tasks, wrong_tries
-from tracker_service.store.credentials import KeptCredential, Seal
-from tracker_service.store.rotation import rotate_keys
+from tracker_service.identities.keys import KeyRing
+from tracker_service.identities.rotation import rotate_keys
+from tracker_service.store import credentials, failed_logins, tables, tasks, verified_callers
+from tracker_service.store.credentials import KeptCredential
 
 SECOND = timedelta(seconds=1)
 
@@ -26,50 +27,50 @@ def kept(connection, owner: str = "guest") -> KeptCredential | None:
     return credentials.find(connection, [owner]).get(owner)
 
 
-def test_what_was_sealed_can_be_opened_by_another_process(key_file):
-    sealed = Seal(key_file).close("guest", "pässwörd")
+def test_what_was_encrypted_can_be_decrypted_by_another_process(key_file):
+    sealed = KeyRing(key_file).encrypt("guest", "pässwörd")
 
-    assert Seal(key_file).open(sealed) == ("guest", "pässwörd")
-
-
-def test_a_sealed_credential_shows_nothing(key_file):
-    seal = Seal(key_file)
-
-    assert b"secret" not in seal.close("guest", "secret")
-    assert seal.close("guest", "secret") != seal.close("guest", "secret")
+    assert KeyRing(key_file).decrypt(sealed) == ("guest", "pässwörd")
 
 
-def test_another_key_opens_nothing(key_file, tmp_path):
-    sealed = Seal(key_file).close("guest", "secret")
+def test_an_encrypted_credential_shows_nothing(key_file):
+    key_ring = KeyRing(key_file)
+
+    assert b"secret" not in key_ring.encrypt("guest", "secret")
+    assert key_ring.encrypt("guest", "secret") != key_ring.encrypt("guest", "secret")
+
+
+def test_another_key_decrypts_nothing(key_file, tmp_path):
+    sealed = KeyRing(key_file).encrypt("guest", "secret")
 
     with pytest.raises(ConfigError, match="another key") as caught:
-        Seal(tmp_path / "other.key").open(sealed)
+        KeyRing(tmp_path / "other.key").decrypt(sealed)
 
     assert "secret" not in str(caught.value)
 
 
-def test_a_new_key_in_front_of_the_old_one_opens_both(key_file):
-    sealed = Seal(key_file).close("guest", "secret")
+def test_a_new_key_in_front_of_the_old_one_decrypts_both(key_file):
+    sealed = KeyRing(key_file).encrypt("guest", "secret")
     key_file.write_bytes(Fernet.generate_key() + b"\n" + key_file.read_bytes())
 
-    rotated = Seal(key_file)
+    rotated = KeyRing(key_file)
 
-    assert rotated.open(sealed) == ("guest", "secret")
-    assert rotated.open(rotated.close("guest", "new")) == ("guest", "new")
+    assert rotated.decrypt(sealed) == ("guest", "secret")
+    assert rotated.decrypt(rotated.encrypt("guest", "new")) == ("guest", "new")
 
 
 def test_only_its_owner_may_read_the_key(key_file):
-    Seal(key_file)
+    KeyRing(key_file)
 
     assert key_file.stat().st_mode & 0o777 == 0o600
     assert [each.name for each in key_file.parent.iterdir()] == [key_file.name]
 
 
 def test_a_key_that_is_there_is_kept(key_file):
-    Seal(key_file)
+    KeyRing(key_file)
     before = key_file.read_bytes()
 
-    Seal(key_file)
+    KeyRing(key_file)
 
     assert key_file.read_bytes() == before
 
@@ -79,20 +80,21 @@ def test_a_file_without_a_key_is_refused(tmp_path, content):
     (tmp_path / "x.key").write_bytes(content)
 
     with pytest.raises(ConfigError, match=r"x\.key"):
-        Seal(tmp_path / "x.key")
+        KeyRing(tmp_path / "x.key")
 
 
 def test_a_place_that_cannot_hold_a_key_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
 
     with pytest.raises(ConfigError, match="key file"):
-        Seal(tmp_path / "file" / "x.key")
+        KeyRing(tmp_path / "file" / "x.key")
 
 
 def test_processes_that_make_the_key_at_once_agree(key_file):
     code = (
-        "import sys; from pathlib import Path; from tracker_service.store.credentials import Seal\n"
-        "sys.stdin.read(1); print(Seal(Path(sys.argv[1])).fingerprint('guest', 'secret'))"
+        "import sys; from pathlib import Path\n"
+        "from tracker_service.identities.keys import KeyRing\n"
+        "sys.stdin.read(1); print(KeyRing(Path(sys.argv[1])).fingerprint('guest', 'secret'))"
     )
     processes = [
         subprocess.Popen(
@@ -111,22 +113,22 @@ def test_processes_that_make_the_key_at_once_agree(key_file):
     for process in processes:
         told.append(process.communicate()[0])
 
-    assert told[0] == told[1] == Seal(key_file).fingerprint("guest", "secret") + "\n"
+    assert told[0] == told[1] == KeyRing(key_file).fingerprint("guest", "secret") + "\n"
 
 
 def test_a_fingerprint_tells_nothing_about_the_password(key_file, tmp_path):
-    seal = Seal(key_file)
-    fingerprint = seal.fingerprint("guest", "secret")
+    key_ring = KeyRing(key_file)
+    fingerprint = key_ring.fingerprint("guest", "secret")
 
     assert "secret" not in fingerprint
-    assert fingerprint == seal.fingerprint("guest", "secret")
-    assert fingerprint != Seal(tmp_path / "other.key").fingerprint("guest", "secret")
+    assert fingerprint == key_ring.fingerprint("guest", "secret")
+    assert fingerprint != KeyRing(tmp_path / "other.key").fingerprint("guest", "secret")
 
 
 def test_users_and_passwords_that_run_together_have_other_fingerprints(key_file):
-    seal = Seal(key_file)
+    key_ring = KeyRing(key_file)
 
-    assert seal.fingerprint("ab", "c") != seal.fingerprint("a", "bc")
+    assert key_ring.fingerprint("ab", "c") != key_ring.fingerprint("a", "bc")
 
 
 @pytest.mark.parametrize(
@@ -232,65 +234,65 @@ def test_only_the_credentials_asked_for_are_found(connection):
     assert credentials.find(connection, []) == {}
 
 
-def a_verdict(expires_at=NOW, sealed=None) -> credentials.Verdict:
-    return credentials.Verdict(owner="guest", expires_at=expires_at, sealed=sealed)
+def a_caller(expires_at=NOW, sealed=None) -> verified_callers.VerifiedCaller:
+    return verified_callers.VerifiedCaller(owner="guest", expires_at=expires_at, sealed=sealed)
 
 
-def test_a_verdict_is_found_as_it_was_kept(connection):
-    credentials.keep_verdict(connection, "f", a_verdict(NOW, b"sealed"))
+def test_a_caller_is_found_as_it_was_kept(connection):
+    verified_callers.keep(connection, "f", a_caller(NOW, b"sealed"))
 
-    assert credentials.verdict(connection, "f") == a_verdict(NOW, b"sealed")
-    assert credentials.verdict(connection, "another") is None
+    assert verified_callers.find(connection, "f") == a_caller(NOW, b"sealed")
+    assert verified_callers.find(connection, "another") is None
 
 
 def test_a_later_verdict_takes_the_place_of_an_earlier_one(connection):
-    credentials.keep_verdict(connection, "f", a_verdict(NOW))
-    credentials.keep_verdict(connection, "f", a_verdict(NOW + SECOND))
+    verified_callers.keep(connection, "f", a_caller(NOW))
+    verified_callers.keep(connection, "f", a_caller(NOW + SECOND))
 
-    assert credentials.verdict(connection, "f").expires_at == NOW + SECOND
+    assert verified_callers.find(connection, "f").expires_at == NOW + SECOND
 
 
-def test_a_verdict_that_was_wrong_is_dropped(connection):
-    credentials.keep_verdict(connection, "f", a_verdict())
-    credentials.drop_verdict(connection, "f")
+def test_a_caller_that_was_wrong_is_dropped(connection):
+    verified_callers.keep(connection, "f", a_caller())
+    verified_callers.drop(connection, "f")
 
-    assert credentials.verdict(connection, "f") is None
+    assert verified_callers.find(connection, "f") is None
 
 
 def test_that_a_credential_was_right_is_known_for_a_while_and_without_its_token(connection):
-    credentials.keep_verdict(connection, "old", a_verdict(NOW - credentials.RIGHT_LATELY))
-    credentials.keep_verdict(connection, "lately", a_verdict(NOW, b"sealed"))
-    credentials.keep_verdict(connection, "now", a_verdict(NOW + SECOND, b"sealed"))
+    verified_callers.keep(connection, "old", a_caller(NOW - verified_callers.RIGHT_LATELY))
+    verified_callers.keep(connection, "lately", a_caller(NOW, b"sealed"))
+    verified_callers.keep(connection, "now", a_caller(NOW + SECOND, b"sealed"))
 
-    credentials.forget_verdicts(connection, NOW)
+    verified_callers.forget_old(connection, NOW)
 
-    assert credentials.verdict(connection, "old") is None
-    assert credentials.verdict(connection, "lately") == a_verdict(NOW)
-    assert credentials.verdict(connection, "now").sealed == b"sealed"
+    assert verified_callers.find(connection, "old") is None
+    assert verified_callers.find(connection, "lately") == a_caller(NOW)
+    assert verified_callers.find(connection, "now").sealed == b"sealed"
 
 
 def test_a_name_has_three_tries_in_any_minute(connection):
-    first = [wrong_tries.take(connection, "name", NOW + n * SECOND) for n in range(3)]
+    first = [failed_logins.take(connection, "name", NOW + n * SECOND) for n in range(3)]
 
     assert [each.place for each in first] == [0, 1, 2]
-    assert wrong_tries.take(connection, "name", NOW + 59 * SECOND) == NOW + 60 * SECOND
-    assert wrong_tries.take(connection, "name", NOW + 60 * SECOND).place == 0
-    assert wrong_tries.take(connection, "name", NOW + 60 * SECOND) == NOW + 61 * SECOND
-    assert wrong_tries.take(connection, "another", NOW).place == 0
+    assert failed_logins.take(connection, "name", NOW + 59 * SECOND) == NOW + 60 * SECOND
+    assert failed_logins.take(connection, "name", NOW + 60 * SECOND).place == 0
+    assert failed_logins.take(connection, "name", NOW + 60 * SECOND) == NOW + 61 * SECOND
+    assert failed_logins.take(connection, "another", NOW).place == 0
 
 
 def test_a_try_that_is_given_back_can_be_taken_again(connection):
-    *_, last = (wrong_tries.take(connection, "name", NOW) for _ in range(3))
-    wrong_tries.give_back(connection, last)
+    *_, last = (failed_logins.take(connection, "name", NOW) for _ in range(3))
+    failed_logins.give_back(connection, last)
 
-    assert wrong_tries.take(connection, "name", NOW + SECOND).place == last.place
+    assert failed_logins.take(connection, "name", NOW + SECOND).place == last.place
 
 
 def test_tries_that_count_no_more_are_removed(connection):
-    wrong_tries.take(connection, "old", NOW - 60 * SECOND)
-    wrong_tries.take(connection, "new", NOW)
+    failed_logins.take(connection, "old", NOW - 60 * SECOND)
+    failed_logins.take(connection, "new", NOW)
 
-    wrong_tries.forget(connection, NOW)
+    failed_logins.forget(connection, NOW)
 
     assert connection.scalars(select(tables.wrong_tries.c.name)).all() == ["new"]
 
@@ -306,23 +308,23 @@ def test_a_renewed_credential_stands_in_the_place_of_the_one_it_renews(connectio
     assert credentials.find(connection, ["guest"])["guest"].sealed == b"second"
 
 
-def test_a_key_that_is_changed_opens_what_is_kept_and_what_others_keep_meanwhile(store, key_file):
-    running = Seal(key_file)  # of a process that goes on
+def test_a_changed_key_decrypts_what_is_kept_and_what_others_keep_meanwhile(store, key_file):
+    running = KeyRing(key_file)  # of a process that goes on
     with store.begin() as connection:
-        credentials.keep(connection, "guest", running.close("guest", "pw"), NOW)
+        credentials.keep(connection, "guest", running.encrypt("guest", "pw"), NOW)
 
     assert rotate_keys(store, key_file, forget_old=True) == 1
 
     with store.read() as connection:
-        assert running.open(credentials.find(connection, ["guest"])["guest"].sealed)[1] == "pw"
-    assert Seal(key_file).open(running.close("sam", "pw")) == ("sam", "pw")
+        assert running.decrypt(credentials.find(connection, ["guest"])["guest"].sealed)[1] == "pw"
+    assert KeyRing(key_file).decrypt(running.encrypt("sam", "pw")) == ("sam", "pw")
     assert len(key_file.read_bytes().split()) == 1
     assert key_file.stat().st_mode & 0o777 == 0o600
 
 
 def test_older_keys_stay_for_the_tokens_that_are_known_by_them(store, key_file):
-    before = Seal(key_file).token_fingerprints("token")
+    before = KeyRing(key_file).token_fingerprints("token")
 
     rotate_keys(store, key_file, forget_old=False)
 
-    assert before[0] in Seal(key_file).token_fingerprints("token")
+    assert before[0] in KeyRing(key_file).token_fingerprints("token")

@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError, StatementError
 
 from tracker_service.errors import StoreUnavailable
 from tracker_service.store import jobs
-from tracker_service.store.engine import Store, database_now, insert_new, upsert
+from tracker_service.store.database import Store, database_now, insert_new, upsert
 from tracker_service.store.tables import job_state_changes, metadata, verdicts, workers
 
 

@@ -4,8 +4,8 @@ from datetime import timedelta
 
 from rows import NOW
 
+from tracker_service.identities.keys import KeyRing
 from tracker_service.store import notify_tokens
-from tracker_service.store.credentials import Seal
 from tracker_service.store.notify_tokens import NotifyToken
 
 
@@ -62,7 +62,7 @@ def test_a_use_that_is_told_late_does_not_take_back_a_later_one(connection):
 
 
 def test_the_fingerprint_of_a_token_depends_on_the_key(tmp_path):
-    first, second = Seal(tmp_path / "first.key"), Seal(tmp_path / "second.key")
+    first, second = KeyRing(tmp_path / "first.key"), KeyRing(tmp_path / "second.key")
 
     assert first.token_fingerprints("x") != second.token_fingerprints("x")
     assert first.token_fingerprints("x") != first.token_fingerprints("y")
@@ -70,8 +70,8 @@ def test_the_fingerprint_of_a_token_depends_on_the_key(tmp_path):
 
 def test_after_a_change_of_keys_a_token_has_its_old_fingerprint_still(tmp_path):
     old, new = tmp_path / "old.key", tmp_path / "new.key"
-    [before] = Seal(old).token_fingerprints("x")
-    [fresh] = Seal(new).token_fingerprints("x")
+    [before] = KeyRing(old).token_fingerprints("x")
+    [fresh] = KeyRing(new).token_fingerprints("x")
     new.write_bytes(new.read_bytes() + old.read_bytes())
 
-    assert Seal(new).token_fingerprints("x") == [fresh, before]
+    assert KeyRing(new).token_fingerprints("x") == [fresh, before]

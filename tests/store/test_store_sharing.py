@@ -11,7 +11,7 @@ from tracker_service.domain.copies import CopyStatus, Strategy
 from tracker_service.domain.tasks import TaskState
 from tracker_service.errors import LeaseLost
 from tracker_service.store import copies, figures, jobsets, tasks, workers
-from tracker_service.store.engine import database_now
+from tracker_service.store.database import database_now
 from tracker_service.store.tables import jobsets as table
 from tracker_service.store.tables import tasks as task_table
 from tracker_service.store.tables import workers as worker_table

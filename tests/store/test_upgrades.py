@@ -18,7 +18,7 @@ from tracker_service.domain.jobs import JobStatus
 from tracker_service.domain.tasks import TaskState
 from tracker_service.errors import ConfigError, LeaseLost
 from tracker_service.store import copies, credentials, jobs, jobsets, tasks, tracked_jobs, workers
-from tracker_service.store.engine import Store
+from tracker_service.store.database import Store
 from tracker_service.store.tables import jobsets as jobset_table
 from tracker_service.store.tables import metadata
 
@@ -180,7 +180,7 @@ def test_mariadb_tells_small_letters_from_capital_ones(from_revision, bare_url):
 @pytest.mark.parametrize("revision", [None, "0001"])
 def test_processes_that_upgrade_at_once_do_not_disturb_each_other(bare_url, revision):
     code = (
-        "import sys; from tracker_service.store.engine import Store; store = Store(sys.argv[1]);"
+        "import sys; from tracker_service.store.database import Store; store = Store(sys.argv[1]);"
         "print('ready', flush=True); sys.stdin.read(1); store.upgrade(); store.upgrade();"
         "store.read().__enter__()"
     )

@@ -21,7 +21,7 @@ from tracker_service.causes.rules import load_rules
 from tracker_service.domain.copies import Strategy
 from tracker_service.identities import Identities
 from tracker_service.redaction.secrets import Secrets
-from tracker_service.store.engine import Store
+from tracker_service.store.database import Store
 
 LIMITS = CopyLimits(per_user=2, per_gateway=3, tries=3, retry_after=timedelta(minutes=1))
 OPTIONS = WorkflowOptions(name_node="hdfs://nn", resource_manager="rm", queue=None, properties={})

@@ -10,7 +10,7 @@ from tracker_service.domain.copies import CopyStatus
 from tracker_service.domain.leases import Lease
 from tracker_service.domain.tasks import TrackTask
 from tracker_service.store import copies, tracked_jobs
-from tracker_service.store.engine import Store
+from tracker_service.store.database import Store
 
 TRACK = "/api/task/track/"
 GUEST, SAM = ("guest", "guest-password"), ("sam", "sam-password")

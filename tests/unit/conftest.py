@@ -25,17 +25,17 @@ from held import Following
 from loopback_server import Loopback
 from sqlalchemy import event
 
-from tracker_service.api.allowance import Allowance
+from tracker_service.api.rate_limit import RateLimit
 from tracker_service.app import create_app
 from tracker_service.archive.removal import Removal
 from tracker_service.bootstrap import Service
 from tracker_service.identities import Callers, Identities, KeptCredentials
+from tracker_service.identities.keys import KeyRing
 from tracker_service.metrics import Metrics
 from tracker_service.settings import RightsSettings, Settings
 from tracker_service.sources.credentials import BasicCredential
 from tracker_service.sources.gateway import AccessPool, Gateway, GatewaySession
-from tracker_service.store.credentials import Seal
-from tracker_service.store.engine import Store
+from tracker_service.store.database import Store
 from tracker_service.tracking import completion, poller
 from tracker_service.tracking.causes import Causes
 from tracker_service.tracking.intake import Intake
@@ -133,15 +133,17 @@ def fake_cluster() -> FakeCluster:
 
 
 @pytest.fixture
-def seal(tmp_path: Path) -> Seal:
-    return Seal(tmp_path / "credentials.key")
+def key_ring(tmp_path: Path) -> KeyRing:
+    return KeyRing(tmp_path / "credentials.key")
 
 
 @pytest.fixture
-def identities(store: Store, seal: Seal, fake_cluster: FakeCluster, now: Clock) -> Identities:
+def identities(
+    store: Store, key_ring: KeyRing, fake_cluster: FakeCluster, now: Clock
+) -> Identities:
     pool = AccessPool(fake_cluster.access)
-    callers = Callers(store, seal, pool, now)
-    return Identities(callers, KeptCredentials(store, seal, pool, now), pool, "http://knox")
+    callers = Callers(store, key_ring, pool, now)
+    return Identities(callers, KeptCredentials(store, key_ring, pool, now), pool, "http://knox")
 
 
 @pytest.fixture
@@ -152,7 +154,7 @@ def engine() -> Engine:
 
 @pytest.fixture
 def service(
-    store: Store, identities: Identities, seal: Seal, engine: Engine, now: Clock
+    store: Store, identities: Identities, key_ring: KeyRing, engine: Engine, now: Clock
 ) -> Service:
     lookup = Lookup(store, identities, timedelta(hours=24), timedelta(days=7), now)
     return Service(
@@ -163,8 +165,8 @@ def service(
         lookup=lookup,
         causes=Causes(store, lookup, engine, now),
         removal=Removal(store, now),
-        notifications=Notifications(store, seal, now),
-        allowance=Allowance(store, 600, now),
+        notifications=Notifications(store, key_ring, now),
+        allowance=RateLimit(store, 600, now),
         metrics=Metrics(),
         clock=now,
     )
@@ -190,13 +192,13 @@ def following(
     store: FragileStore,
     identities: Identities,
     fake_cluster: FakeCluster,
-    seal: Seal,
+    key_ring: KeyRing,
     now: Clock,
     ticks: Ticks,
 ) -> Following:
     schedule = Schedule(5, 60, random.Random(7))
     poller = Poller(store, identities, schedule, (AtOnce(), AtOnce()), now, Places(8))
-    return Following(store, fake_cluster, seal, ticks, poller, schedule)
+    return Following(store, fake_cluster, key_ring, ticks, poller, schedule)
 
 
 @pytest.fixture

@@ -40,7 +40,7 @@ from tracker_service.sources.nodes import RunningContainer
 from tracker_service.sources.oozie import Oozie
 from tracker_service.sources.webhdfs import FileStatus, OpenFile
 from tracker_service.sources.yarn import ApplicationReport, LogAggregation
-from tracker_service.store.engine import Connection, Store
+from tracker_service.store.database import Connection, Store
 
 NOW = datetime(2026, 11, 22, 5, tzinfo=UTC)
 ANSWERS = Path(__file__).parent / "answers"

@@ -10,8 +10,8 @@ from fakes import NOW, FakeCluster, FragileStore, Ticks, job, seen
 from tracker_service.domain.copies import Copy, CopyStatus, Wish
 from tracker_service.domain.jobs import JobId
 from tracker_service.domain.tasks import TaskState, TrackTask
+from tracker_service.identities.keys import KeyRing
 from tracker_service.store import copies, credentials, jobs, jobsets, tasks, tracked_jobs
-from tracker_service.store.credentials import Seal
 from tracker_service.tracking.poller import Poller
 from tracker_service.tracking.schedule import Schedule
 
@@ -22,7 +22,7 @@ class Held:
 
     store: FragileStore
     cluster: FakeCluster
-    seal: Seal
+    key_ring: KeyRing
     ticks: Ticks
 
     def track(self, *numbers: int, owner: str = "guest", password: str = "guest-password") -> None:
@@ -40,7 +40,7 @@ class Held:
         with self.store.begin() as connection:
             kept = jobs.record(connection, [seen(each, "UNKNOWN") for each in ids])
             tasks.track(connection, owner, owner, list(kept.values()), NOW, wish)
-            credentials.keep(connection, owner, self.seal.close(owner, password), NOW)
+            credentials.keep(connection, owner, self.key_ring.encrypt(owner, password), NOW)
             jobsets.claim(connection, "worker", 3600, 10)
 
     def tasks(self) -> list[TrackTask]:

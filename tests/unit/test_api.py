@@ -132,12 +132,12 @@ def test_a_copy_workflow_of_the_tracker_itself_is_not_tracked(client, oozie, sto
     assert tracked(store) == set()
 
 
-def test_the_credential_is_kept_sealed(client, oozie, store, seal):
+def test_the_credential_is_kept_sealed(client, oozie, store, key_ring):
     post(client, job(1))
 
     with store.read() as connection:
         kept = credentials.find(connection, ["guest"])["guest"]
-    assert seal.open(kept.sealed) == GUEST
+    assert key_ring.decrypt(kept.sealed) == GUEST
     assert b"guest-password" not in kept.sealed
 
 

@@ -6,9 +6,9 @@ import pytest
 from calls import GUEST, SAM, TRACK, assert_problem, get, post
 from fakes import job
 
-from tracker_service.api.allowance import Allowance
+from tracker_service.api.rate_limit import RateLimit
 from tracker_service.app import create_app
-from tracker_service.store import allowances
+from tracker_service.store import rate_limits
 
 MIB = 1024 * 1024
 
@@ -17,7 +17,7 @@ MIB = 1024 * 1024
 def slow(service, store, now):
     """The API where a user may make five requests a minute."""
     return create_app(
-        dataclasses.replace(service, allowance=Allowance(store, 5, now))
+        dataclasses.replace(service, allowance=RateLimit(store, 5, now))
     ).test_client()
 
 
@@ -75,7 +75,7 @@ def test_what_is_refused_for_its_number_is_not_carried_out(slow, oozie, store):
 
 
 def test_the_requests_of_all_processes_are_counted_together(store, now, service):
-    one, other = Allowance(store, 120, now), Allowance(store, 120, now)
+    one, other = RateLimit(store, 120, now), RateLimit(store, 120, now)
     processes = [
         create_app(dataclasses.replace(service, allowance=each)).test_client()
         for each in (one, other)
@@ -89,9 +89,9 @@ def test_the_requests_of_all_processes_are_counted_together(store, now, service)
 
 def test_a_process_seldom_asks_the_database_for_more(store, now, monkeypatch):
     asked = []
-    take = allowances.take
-    monkeypatch.setattr(allowances, "take", lambda *a: asked.append(a) or take(*a))
-    allowance = Allowance(store, 600, now)
+    take = rate_limits.take
+    monkeypatch.setattr(rate_limits, "take", lambda *a: asked.append(a) or take(*a))
+    allowance = RateLimit(store, 600, now)
 
     for _ in range(50):
         allowance.spend("guest")
@@ -100,11 +100,11 @@ def test_a_process_seldom_asks_the_database_for_more(store, now, monkeypatch):
 
 
 def test_users_who_are_quiet_are_forgotten(store, now):
-    Allowance(store, 60, now).spend("guest")
+    RateLimit(store, 60, now).spend("guest")
 
     def kept() -> int:
         with store.begin() as connection:
-            allowances.forget(connection, now())
+            rate_limits.forget(connection, now())
             return connection.exec_driver_sql("SELECT count(*) FROM allowances").scalar()
 
     assert kept() == 1

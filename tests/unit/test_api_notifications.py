@@ -14,8 +14,8 @@ from sqlalchemy import text
 
 from tracker_service.api import notifications
 from tracker_service.app import create_app
+from tracker_service.identities.keys import KeyRing
 from tracker_service.serve import _Logger
-from tracker_service.store.credentials import Seal
 from tracker_service.tracking.notifications import TOKENS_PER_USER, Notifications
 
 TOKENS = "/api/notify-tokens"
@@ -260,11 +260,11 @@ def test_tokens_outlive_the_change_of_the_first_key(client, service, tmp_path, n
     token = make(client)["token"]
     file = tmp_path / "credentials.key"
     another = tmp_path / "another.key"
-    Seal(another)
+    KeyRing(another)
     file.write_bytes(another.read_bytes() + file.read_bytes())
 
     later = dataclasses.replace(
-        service, notifications=Notifications(service.store, Seal(file), now)
+        service, notifications=Notifications(service.store, KeyRing(file), now)
     )
 
     assert notify(create_app(later).test_client(), token, job(1)).status_code == 200

@@ -15,7 +15,7 @@ from tracker_service import cli, supervisor
 from tracker_service.cli import running, service
 from tracker_service.errors import ConfigError
 from tracker_service.settings import SANDBOX_BIND
-from tracker_service.store.engine import Store
+from tracker_service.store.database import Store
 from tracker_service.supervisor import Greeting, Supervisor, lock_directory
 
 

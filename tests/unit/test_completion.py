@@ -29,8 +29,8 @@ from tracker_service.domain.copies import CopyStatus, Wish
 from tracker_service.domain.tasks import TaskState
 from tracker_service.errors import CredentialsRefused, GatewayUnavailable
 from tracker_service.identities import Identities
+from tracker_service.identities.keys import KeyRing
 from tracker_service.store import causes, copies, credentials, jobs, jobsets, tasks
-from tracker_service.store.credentials import Seal
 from tracker_service.tracking import outcome
 from tracker_service.tracking.completion import Completion
 
@@ -75,14 +75,14 @@ def completing(
     store: FragileStore,
     identities: Identities,
     fake_cluster: FakeCluster,
-    seal: Seal,
+    key_ring: KeyRing,
     engine: Engine,
     now: Clock,
     ticks: Ticks,
 ) -> Completing:
     completion = Completion(store, identities, AtOnce(), write_manifest, engine, now)
     fake_cluster.oozie.has(FAILED)
-    return Completing(store, fake_cluster, seal, ticks, completion)
+    return Completing(store, fake_cluster, key_ring, ticks, completion)
 
 
 @pytest.fixture
@@ -547,7 +547,7 @@ def want_copies(completing: Completing, status: str) -> None:
     with completing.store.begin() as connection:
         kept = jobs.record(connection, [seen(job(1), status)])
         tasks.track(connection, "guest", "guest", list(kept.values()), NOW, wish=Wish.ALL)
-        credentials.keep(connection, "guest", completing.seal.close("guest", "pw"), NOW)
+        credentials.keep(connection, "guest", completing.key_ring.encrypt("guest", "pw"), NOW)
         jobsets.claim(connection, "worker", 3600, 10)
     [task] = completing.tasks()
     with completing.store.begin() as connection:

@@ -37,8 +37,8 @@ from tracker_service.errors import (
     RequestRefused,
 )
 from tracker_service.identities import Identities
+from tracker_service.identities.keys import KeyRing
 from tracker_service.store import copies, jobs, tasks
-from tracker_service.store.credentials import Seal
 from tracker_service.tracking import outcome
 
 
@@ -101,12 +101,12 @@ def copying(
     store: FragileStore,
     identities: Identities,
     fake_cluster: FakeCluster,
-    seal: Seal,
+    key_ring: KeyRing,
     now: Clock,
     ticks: Ticks,
 ) -> Copying:
     parts = build(store, identities, now)
-    return Copying(store, fake_cluster, seal, ticks, parts.copier, parts.progress, now)
+    return Copying(store, fake_cluster, key_ring, ticks, parts.copier, parts.progress, now)
 
 
 @pytest.fixture

@@ -67,10 +67,10 @@ class Copying(Held):
 
 
 @pytest.fixture
-def copying_with(store, identities, fake_cluster: FakeCluster, seal, now: Clock, ticks):
+def copying_with(store, identities, fake_cluster: FakeCluster, key_ring, now: Clock, ticks):
     def make(strategy: Strategy = Strategy.AUTO, limit: int = 1024**2) -> Copying:
         parts = build(store, identities, now, strategy, limit)
-        return Copying(store, fake_cluster, seal, ticks, parts, now)
+        return Copying(store, fake_cluster, key_ring, ticks, parts, now)
 
     return make
 

@@ -22,12 +22,12 @@ GUEST = BasicCredential("guest", "guest-password")
 
 
 @pytest.fixture
-def kept(store, seal):
+def kept(store, key_ring):
     """A task of guest, whose credential is kept; returns a look at how it stands."""
     with store.begin() as connection:
         known = jobs.record(connection, [seen(job(1))])
         tasks.track(connection, "guest", "guest", list(known.values()), NOW)
-        credentials.keep(connection, "guest", seal.close("guest", "guest-password"), NOW)
+        credentials.keep(connection, "guest", key_ring.encrypt("guest", "guest-password"), NOW)
 
     def look() -> credentials.KeptCredential:
         with store.read() as connection:
@@ -132,7 +132,7 @@ def test_a_credential_of_another_key_counts_as_none(identities, kept, store, rea
     with pytest.raises(CredentialsRefused), identities.acting_for("guest"):
         pytest.fail("the block was entered")
 
-    assert "sealed with another key" in reason()
+    assert "encrypted with another key" in reason()
     assert "post the job again" in reason()
 
 
@@ -198,12 +198,12 @@ def test_a_task_with_a_rested_credential_stays_alive(identities, store, kept):
 
 
 @pytest.fixture
-def with_service(store, seal, fake_cluster, now) -> Identities:
+def with_service(store, key_ring, fake_cluster, now) -> Identities:
     fake_cluster.passwords["service"] = "service-password"
     pool = AccessPool(fake_cluster.access)
     service = ServiceIdentity(pool, BasicCredential("service", "service-password"), now)
-    kept = KeptCredentials(store, seal, pool, now)
-    return Identities(Callers(store, seal, pool, now), kept, pool, "http://knox", service)
+    kept = KeptCredentials(store, key_ring, pool, now)
+    return Identities(Callers(store, key_ring, pool, now), kept, pool, "http://knox", service)
 
 
 def test_without_a_service_identity_each_user_asks_for_their_jobs(identities, kept):

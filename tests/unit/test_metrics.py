@@ -18,7 +18,7 @@ from tracker_service.metrics import Metrics
 from tracker_service.sources.credentials import BasicCredential
 from tracker_service.sources.gateway import Gateway
 from tracker_service.store import jobsets, workers
-from tracker_service.store.engine import Store
+from tracker_service.store.database import Store
 from tracker_service.store.workers import Presence
 
 

@@ -443,12 +443,12 @@ def test_a_sweep_in_which_nothing_changes_writes_nothing_about_jobs(following, o
 
 
 def test_jobs_that_ended_keep_no_other_waiting_for_their_details(
-    store, identities, seal, fake_cluster, now, ticks, oozie
+    store, identities, key_ring, fake_cluster, now, ticks, oozie
 ):
     later = Later()
     schedule = Schedule(5, 60, random.Random(7))
     poller = Poller(store, identities, schedule, (AtOnce(), later), now, Places(8))
-    following = Following(store, fake_cluster, seal, ticks, poller, schedule)
+    following = Following(store, fake_cluster, key_ring, ticks, poller, schedule)
     following.track(*range(50))
     for number in range(50):
         oozie.has(details(job(number), "RUNNING"))

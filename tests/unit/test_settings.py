@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tracker_service.entrances import entrance
 from tracker_service.errors import ConfigError
 from tracker_service.settings import load
 from tracker_service.sources.direct import Direct
 from tracker_service.sources.gateway import Gateway, checked_gateway
+from tracker_service.sources.route import cluster_route
 
 
 @pytest.fixture(autouse=True)
@@ -267,7 +267,7 @@ def test_without_knox_the_cluster_is_reached_by_the_services_themselves(
         monkeypatch.setenv(name, "is set anew, and taken back in the end")
     settings = load(written(file, kerberos | {"connect_timeout_s": "2"}))
 
-    found = entrance(settings)
+    found = cluster_route(settings)
 
     assert isinstance(found, Direct)
     assert found.services == {
@@ -286,7 +286,7 @@ def test_kerberos_without_its_extra_says_how_to_install_it(file, kerberos, monke
     monkeypatch.setitem(sys.modules, "tracker_service.sources.kerberos", None)
 
     with pytest.raises(ConfigError, match=r"tracker-service\[kerberos\]"):
-        entrance(load(written(file, kerberos)))
+        cluster_route(load(written(file, kerberos)))
 
 
 @pytest.mark.parametrize("name", ["oozie_url", "namenode_url", "principal", "keytab"])
@@ -338,4 +338,4 @@ def test_what_a_gateway_would_do_has_to_be_set(file, kerberos, line, reason):
     settings = load(written(file, kerberos, "\n".join(left)))
 
     with pytest.raises(ConfigError, match=reason):
-        entrance(settings)
+        cluster_route(settings)

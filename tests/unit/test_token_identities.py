@@ -36,9 +36,9 @@ def opened(fake_cluster, now) -> AccessPool:
 
 
 @pytest.fixture
-def identities(store, seal, opened, now) -> Identities:
-    callers = Callers(store, seal, opened, now, exchanges=True)
-    return Identities(callers, KeptCredentials(store, seal, opened, now), opened, "http://knox")
+def identities(store, key_ring, opened, now) -> Identities:
+    callers = Callers(store, key_ring, opened, now, exchanges=True)
+    return Identities(callers, KeptCredentials(store, key_ring, opened, now), opened, "http://knox")
 
 
 @pytest.fixture
@@ -51,10 +51,10 @@ def tracking(identities, store, now) -> Caller:
     return caller
 
 
-def kept_token(store, seal) -> str:
+def kept_token(store, key_ring) -> str:
     with store.read() as connection:
         sealed = credentials.find(connection, ["guest"])["guest"].sealed
-    return seal.open(sealed)[1]
+    return key_ring.decrypt(sealed)[1]
 
 
 def reason(store) -> str | None:
@@ -62,12 +62,12 @@ def reason(store) -> str | None:
         return tracked_jobs.of_job(connection, "guest", job(1))[0].reason
 
 
-def test_a_password_is_exchanged_and_only_the_token_is_kept(tracking, store, seal):
+def test_a_password_is_exchanged_and_only_the_token_is_kept(tracking, store, key_ring):
     assert isinstance(tracking.credential, TokenCredential)
-    assert kept_token(store, seal) == tracking.credential.token
+    assert kept_token(store, key_ring) == tracking.credential.token
     with store.read() as connection:
         [sealed] = connection.exec_driver_sql("SELECT sealed FROM verdicts").scalars()
-    assert seal.open(sealed)[1] == tracking.credential.token
+    assert key_ring.decrypt(sealed)[1] == tracking.credential.token
 
 
 def test_in_a_minute_the_password_goes_to_the_gateway_once(identities, fake_cluster, now):
@@ -111,17 +111,17 @@ def test_an_expired_token_is_refused_without_asking(identities, fake_cluster, no
 
 
 def test_a_kept_token_is_renewed_when_half_of_its_life_is_over(
-    tracking, identities, store, seal, now
+    tracking, identities, store, key_ring, now
 ):
     now.advance(minutes=29)
     with identities.acting_for("guest"):
         pass
-    assert kept_token(store, seal) == tracking.credential.token
+    assert kept_token(store, key_ring) == tracking.credential.token
 
     now.advance(minutes=2)
     with identities.acting_for("guest") as access:
         assert access.hdfs.user() == "guest"
-    assert kept_token(store, seal) != tracking.credential.token
+    assert kept_token(store, key_ring) != tracking.credential.token
 
 
 def test_a_token_that_is_not_renewed_is_used_to_its_end(
@@ -180,9 +180,9 @@ def claims(**more) -> dict[str, object]:
 
 
 def test_a_signed_token_is_believed_without_the_gateway(
-    store, seal, opened, now, key_file, fake_cluster
+    store, key_ring, opened, now, key_file, fake_cluster
 ):
-    callers = Callers(store, seal, opened, now, keys=TokenKeys(str(key_file), None))
+    callers = Callers(store, key_ring, opened, now, keys=TokenKeys(str(key_file), None))
     token = jwt.encode(claims(), fake_cluster.tokens.key, "ES256")
 
     assert callers.verify(TokenCredential("sam", token)).name == "sam"

@@ -102,9 +102,9 @@ def test_each_name_has_tries_of_its_own(guessed):
     assert guessed.verify(SAM).name == "sam"
 
 
-def test_all_processes_count_together(guessed, store, seal, fake_cluster, now):
+def test_all_processes_count_together(guessed, store, key_ring, fake_cluster, now):
     pool = AccessPool(fake_cluster.access)
-    callers, kept = Callers(store, seal, pool, now), KeptCredentials(store, seal, pool, now)
+    callers, kept = Callers(store, key_ring, pool, now), KeptCredentials(store, key_ring, pool, now)
     other = Identities(callers, kept, pool, "http://knox")
 
     with pytest.raises(TooManyRequests):

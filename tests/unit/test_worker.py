@@ -12,7 +12,7 @@ from tracker_service.archive.manifest import write_manifest
 from tracker_service.domain.copies import CopyStatus, Strategy
 from tracker_service.errors import ConfigError, StoreUnavailable
 from tracker_service.sources.credentials import BasicCredential
-from tracker_service.store import copies, credentials, hints, jobs, jobsets, tasks, workers
+from tracker_service.store import copies, hints, jobs, jobsets, tasks, verified_callers, workers
 from tracker_service.store.figures import capacity
 from tracker_service.store.workers import Presence
 from tracker_service.supervisor import lock_directory
@@ -176,8 +176,10 @@ def test_a_duty_outlives_its_failures(trouble):
 def test_what_has_expired_is_tidied_away(new_worker, store, now):
     worker = new_worker()
     with store.begin() as connection:
-        verdict = credentials.Verdict(owner="guest", expires_at=NOW - credentials.RIGHT_LATELY)
-        credentials.keep_verdict(connection, "print", verdict)
+        caller = verified_callers.VerifiedCaller(
+            owner="guest", expires_at=NOW - verified_callers.RIGHT_LATELY
+        )
+        verified_callers.keep(connection, "print", caller)
         workers.note(connection, Presence(id="killed", started_at=NOW, release="1"))
         long_ago = "UPDATE workers SET seen_at = seen_at - 90000000"
         connection.exec_driver_sql(long_ago)

@@ -7,15 +7,15 @@ from typing import cast
 
 from flask import Request, g, request
 
-from tracker_service.api.allowance import Allowance
 from tracker_service.api.proxies import NAMED
+from tracker_service.api.rate_limit import RateLimit
 from tracker_service.errors import BadInput, CredentialsRefused, NotAuthenticated
 from tracker_service.identities import Caller, Identities
 from tracker_service.sources.credentials import BasicCredential, TokenCredential
 from tracker_service.sources.tokens import expiry_of, user_of
 
 
-def require_caller(identities: Identities, allowance: Allowance) -> None:
+def require_caller(identities: Identities, allowance: RateLimit) -> None:
     """Let only verified users of the gateway pass, and no page of another site on their behalf.
 
     Raises:

@@ -11,7 +11,7 @@ from tracker_service.api.shapes import Answer, Instant
 from tracker_service.domain.applications import short
 from tracker_service.domain.causes import Category, Quote, Retryable, Source
 from tracker_service.store.causes import Others
-from tracker_service.store.families import NAMED, Family
+from tracker_service.store.failure_groups import NAMED, FailureGroup
 from tracker_service.tracking.causes import Card
 
 
@@ -110,7 +110,7 @@ class FamilyAnswer(Answer):
     )
 
     @classmethod
-    def of(cls, family: Family) -> Self:
+    def of(cls, family: FailureGroup) -> Self:
         """Return a family as clients see it."""
         return cls(
             fingerprint=family.fingerprint,

@@ -13,7 +13,7 @@ from tracker_service.api.auth import current_caller, visible_owner
 from tracker_service.api.cause_answers import CauseAnswer, FamilyAnswer, FamilyAnswers
 from tracker_service.client import cause_text
 from tracker_service.domain.jobs import JobId
-from tracker_service.store.families import Family
+from tracker_service.store.failure_groups import FailureGroup
 from tracker_service.tracking.causes import Causes
 
 _JSON, _TEXT = "application/json", "text/plain"
@@ -79,7 +79,7 @@ def _as_asked(answer: CauseAnswer) -> Response:
     return response
 
 
-def _next_page(last: Family) -> str:
+def _next_page(last: FailureGroup) -> str:
     given = [(name, value) for name, value in request.args.items(multi=True) if name != "cursor"]
     cursor = inputs.written_place(last.place)
     return f"{request.base_url}?{urlencode([*given, ('cursor', cursor)])}"

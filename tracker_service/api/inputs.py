@@ -20,7 +20,7 @@ from pydantic import (
 from tracker_service.domain.applications import SHORT_ID_PATTERN, ApplicationId, from_short
 from tracker_service.domain.causes import Category
 from tracker_service.domain.jobs import JOB_ID_PATTERN, JobId, JobStatus, is_job_id
-from tracker_service.store.families import Place
+from tracker_service.store.failure_groups import PagePlace
 
 MAX_BODY_BYTES = 1024 * 1024
 MAX_IDS = 10_000
@@ -91,20 +91,20 @@ _PLACE = re.compile(r"([0-9]{1,14})-([0-9A-Za-z_.:-]{1,64})")
 _EPOCH = datetime.fromtimestamp(0, UTC)
 
 
-def written_place(place: Place) -> str:
+def written_place(place: PagePlace) -> str:
     """Return a place in a list as `cursor` takes it."""
     return f"{round(place.last_at.timestamp() * 1000)}-{place.fingerprint}"
 
 
-def _place(text: object) -> Place:
+def _place(text: object) -> PagePlace:
     found = _PLACE.fullmatch(str(text))
     if found is None:
         raise ValueError("send what the header `Link` of the answer before says")
-    return Place(_EPOCH + timedelta(milliseconds=int(found[1])), found[2])
+    return PagePlace(_EPOCH + timedelta(milliseconds=int(found[1])), found[2])
 
 
 SentPlace = Annotated[
-    Place,
+    PagePlace,
     BeforeValidator(_place),
     WithJsonSchema({"type": "string", "pattern": "^[0-9]{1,14}-[0-9A-Za-z_.:-]{1,64}$"}),
 ]

@@ -10,7 +10,7 @@ from tracker_service.api import openapi
 from tracker_service.api.auth import current_caller
 from tracker_service.api.shapes import Answer
 from tracker_service.identities import Identities
-from tracker_service.store.engine import Store
+from tracker_service.store.database import Store
 
 
 class LoginAnswer(Answer):

@@ -11,9 +11,9 @@ from pydantic import AfterValidator, BaseModel, Field, RootModel, WithJsonSchema
 from structlog.contextvars import bind_contextvars
 
 from tracker_service.api import openapi
-from tracker_service.api.allowance import Allowance
 from tracker_service.api.auth import current_caller
 from tracker_service.api.inputs import JOB_EXAMPLE
+from tracker_service.api.rate_limit import RateLimit
 from tracker_service.api.shapes import Answer, Instant
 from tracker_service.domain.jobs import JOB_ID_PATTERN, JobId, is_job_id
 from tracker_service.store.notify_tokens import ID_LENGTH, NotifyToken
@@ -147,7 +147,7 @@ def tokens(notifications: Notifications) -> APIBlueprint:
     return bp
 
 
-def blueprint(notifications: Notifications, allowance: Allowance) -> APIBlueprint:
+def blueprint(notifications: Notifications, allowance: RateLimit) -> APIBlueprint:
     """Return the call that Oozie makes; it brings a token in place of credentials.
 
     Oozie takes nothing but 200 for an answer, and repeats all else three times, a minute apart.

@@ -15,7 +15,7 @@ from tracker_service.api.answers import HealthAnswer
 from tracker_service.api.problems import problem
 from tracker_service.api.worker_answers import ReadyAnswer
 from tracker_service.metrics import Level, Metrics
-from tracker_service.store.engine import Store
+from tracker_service.store.database import Store
 from tracker_service.store.figures import Capacity, Figures, capacity, figures
 
 _TAG = Tag(name="operations", description="How the service is.")

@@ -17,7 +17,7 @@ from tracker_service.api.worker_answers import (
 )
 from tracker_service.errors import NotAllowed
 from tracker_service.store import jobsets, workers
-from tracker_service.store.engine import Store
+from tracker_service.store.database import Store
 
 
 def blueprint(store: Store, overseers: Collection[str], worker_silence_s: float) -> APIBlueprint:

@@ -16,7 +16,7 @@ from tracker_service.errors import AccessDenied, GatewayError, RequestRefused
 from tracker_service.identities import Identities
 from tracker_service.sources.webhdfs import WebHdfs
 from tracker_service.store import copies, saved_logs, tasks
-from tracker_service.store.engine import Store
+from tracker_service.store.database import Store
 
 log = structlog.get_logger()
 

@@ -17,7 +17,7 @@ from tracker_service.domain.copies import Copy, CopyStatus, log_directory, run_d
 from tracker_service.errors import LogInUse, LogNotSaved, PathNotFound
 from tracker_service.sources.webhdfs import FileStatus, WebHdfs
 from tracker_service.store import copies, saved_logs, tasks
-from tracker_service.store.engine import Connection, Store
+from tracker_service.store.database import Connection, Store
 
 log = structlog.get_logger()
 

@@ -1,4 +1,4 @@
-"""The verbs that look after the key with which credentials are sealed."""
+"""The commands for the keys that encrypt stored credentials."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @click.group("keys")
 def keys() -> None:
-    """Look after the key with which stored credentials are sealed."""
+    """Manage the keys that encrypt stored credentials."""
 
 
 @keys.command()
@@ -25,21 +25,21 @@ def keys() -> None:
 )
 @with_settings
 def rotate(chosen: Settings, forget_old: bool) -> None:
-    """Make a new key, and seal every stored credential anew with it.
+    """Make a new key, and encrypt every stored credential with it.
 
-    The service goes on meanwhile. Older keys stay in the file, because the tokens with which Oozie
-    notifies are known by them.
+    The service keeps running. Older keys stay in the file, because notification tokens were
+    hashed with them.
 
     \b
     Example:
       tracker keys rotate
     """
-    from tracker_service.store.engine import Store  # noqa: PLC0415
-    from tracker_service.store.rotation import rotate_keys  # noqa: PLC0415
+    from tracker_service.identities.rotation import rotate_keys  # noqa: PLC0415
+    from tracker_service.store.database import Store  # noqa: PLC0415
 
     store = Store(chosen.store_url)
     try:
-        sealed = rotate_keys(store, chosen.key_file, forget_old=forget_old)
+        count = rotate_keys(store, chosen.key_file, forget_old=forget_old)
     finally:
         store.close()
-    click.echo(f"{chosen.key_file} has a new key; {sealed} stored credentials are sealed with it")
+    click.echo(f"{chosen.key_file} has a new key; it encrypts {count} stored credentials")

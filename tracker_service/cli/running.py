@@ -76,7 +76,7 @@ def stand_in(bind: str) -> None:
 
 def upgrade(chosen: settings.Settings) -> None:
     """Bring the database's schema to this version."""
-    from tracker_service.store.engine import Store  # noqa: PLC0415
+    from tracker_service.store.database import Store  # noqa: PLC0415
 
     Store(chosen.store_url).upgrade()
 

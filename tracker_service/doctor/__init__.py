@@ -7,11 +7,11 @@ from pathlib import Path
 
 from tracker_service.doctor import notification, reach, routes, tokens
 from tracker_service.doctor.findings import Finding, Level, fail, ok
-from tracker_service.entrances import entrance
 from tracker_service.errors import ConfigError
 from tracker_service.settings import Settings
 from tracker_service.sources.credentials import Credential
-from tracker_service.sources.gateway import Entrance, Gateway, GatewaySession
+from tracker_service.sources.gateway import ClusterRoute, Gateway, GatewaySession
+from tracker_service.sources.route import cluster_route
 
 __all__ = ["Finding", "Level", "examine"]
 
@@ -42,7 +42,7 @@ def examine(
         service_ca_file: PEM with the authority of its certificate.
     """
     try:
-        reached = entrance(settings)
+        reached = cluster_route(settings)
     except ConfigError as error:
         mend = "; correct TRACKER_GATEWAY__CA_FILE" if "gateway.ca_file" in str(error) else ""
         yield fail("settings", f"{error}{mend}")
@@ -62,7 +62,7 @@ def examine(
     yield notification.finding(settings, service_url, service_ca_file)
 
 
-def _is_reached(gateway: Entrance) -> Generator[Finding, None, bool]:
+def _is_reached(gateway: ClusterRoute) -> Generator[Finding, None, bool]:
     """Yield what is found on the way to the gateway; return whether it leads there."""
     if not isinstance(gateway, Gateway):
         return True  # each service is on a machine of its own

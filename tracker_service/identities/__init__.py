@@ -15,7 +15,7 @@ from tracker_service.identities.service import ServiceIdentity
 from tracker_service.sources.access import ClusterAccess
 from tracker_service.sources.gateway import AccessPool
 from tracker_service.store import tasks
-from tracker_service.store.engine import Connection
+from tracker_service.store.database import Connection
 from tracker_service.store.jobs import KeptJob
 
 __all__ = [

@@ -8,8 +8,9 @@ from datetime import datetime, timedelta
 from threading import Lock
 
 from tracker_service.errors import CredentialsRefused, NotAuthenticated
-from tracker_service.identities.sealing import opened, parts_of, sealed
-from tracker_service.identities.tries import WrongTries
+from tracker_service.identities.encryption import decrypt_credential, encrypt_credential, parts_of
+from tracker_service.identities.failed_logins import FailedLogins
+from tracker_service.identities.keys import KeyRing
 from tracker_service.sources.access import ClusterAccess
 from tracker_service.sources.credentials import (
     BasicCredential,
@@ -20,9 +21,8 @@ from tracker_service.sources.credentials import (
 from tracker_service.sources.gateway import AccessPool
 from tracker_service.sources.tokens import TokenKeys, expiry_of
 from tracker_service.sources.webhdfs import USER
-from tracker_service.store import credentials
-from tracker_service.store.credentials import Seal
-from tracker_service.store.engine import Store
+from tracker_service.store import verified_callers
+from tracker_service.store.database import Store
 
 VERDICT_LIFE = timedelta(seconds=60)
 _LOCKS = 64
@@ -49,7 +49,7 @@ class Callers:
     def __init__(
         self,
         store: Store,
-        seal: Seal,
+        key_ring: KeyRing,
         pool: AccessPool[ClusterAccess],
         clock: Callable[[], datetime],
         *,
@@ -57,9 +57,9 @@ class Callers:
         keys: TokenKeys | None = None,
         is_on_behalf: bool = False,
     ) -> None:
-        self._store, self._seal, self._pool, self._clock = store, seal, pool, clock
+        self._store, self._key_ring, self._pool, self._clock = store, key_ring, pool, clock
         self._exchanges, self._keys, self._is_on_behalf = exchanges, keys, is_on_behalf
-        self._tries = WrongTries(store, clock)
+        self._tries = FailedLogins(store, clock)
         self._locks = [Lock() for _ in range(_LOCKS)]
 
     def verify(self, credential: BasicCredential | TokenCredential) -> Caller:
@@ -76,7 +76,7 @@ class Callers:
             self._refuse_expired(credential.token)
         if self._is_on_behalf:
             raise NotAuthenticated(_NO_GATEWAY)
-        fingerprint = self._seal.fingerprint(*parts_of(credential))
+        fingerprint = self._key_ring.fingerprint(*parts_of(credential))
         # Many requests may come at once when an answer has grown old: the first of them asks.
         with self._locks[int(fingerprint[:8], 16) % _LOCKS]:
             return self._known(credential, fingerprint) or self._ask(credential, fingerprint)
@@ -101,15 +101,17 @@ class Callers:
 
     def _known(self, credential: Credential, fingerprint: str) -> Caller | None:
         with self._store.read() as connection:
-            known = credentials.verdict(connection, fingerprint)
+            known = verified_callers.find(connection, fingerprint)
         if known is None or known.expires_at <= self._clock():
             return None
-        stands_for = opened(self._seal, known.sealed) if known.sealed else credential
+        stands_for = (
+            decrypt_credential(self._key_ring, known.sealed) if known.sealed else credential
+        )
         return Caller(name=known.owner, credential=stands_for)
 
     def _ask(self, credential: BasicCredential | TokenCredential, fingerprint: str) -> Caller:
         with self._store.read() as connection:
-            was_right = credentials.verdict(connection, fingerprint) is not None
+            was_right = verified_callers.find(connection, fingerprint) is not None
         try:
             if was_right:
                 caller = self._who(credential)
@@ -120,7 +122,7 @@ class Callers:
             if was_right:
                 self._tries.wrong(credential.user)
                 with self._store.begin() as connection:
-                    credentials.drop_verdict(connection, fingerprint)
+                    verified_callers.drop(connection, fingerprint)
             raise
         self._keep(fingerprint, credential, caller)
         return caller
@@ -141,13 +143,13 @@ class Callers:
 
     def _keep(self, fingerprint: str, credential: Credential, caller: Caller) -> None:
         is_exchanged = caller.credential is not credential
-        verdict = credentials.Verdict(
+        verified = verified_callers.VerifiedCaller(
             owner=caller.name,
             expires_at=self._clock() + VERDICT_LIFE,
-            sealed=sealed(self._seal, caller.credential) if is_exchanged else None,
+            sealed=encrypt_credential(self._key_ring, caller.credential) if is_exchanged else None,
         )
         with self._store.begin() as connection:
-            credentials.keep_verdict(connection, fingerprint, verdict)
+            verified_callers.keep(connection, fingerprint, verified)
 
 
 def _caller(token: TokenCredential) -> Caller:

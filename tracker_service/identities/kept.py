@@ -10,13 +10,14 @@ import structlog
 
 from tracker_service.audit import Action, audited
 from tracker_service.errors import ConfigError, CredentialsRefused, GatewayError, RouteClosed
-from tracker_service.identities.sealing import opened, sealed
+from tracker_service.identities.encryption import decrypt_credential, encrypt_credential
+from tracker_service.identities.keys import KeyRing
 from tracker_service.sources.access import ClusterAccess
 from tracker_service.sources.credentials import Credential, TokenCredential
 from tracker_service.sources.gateway import AccessPool
 from tracker_service.store import credentials, hints, tasks
-from tracker_service.store.credentials import KeptCredential, Seal
-from tracker_service.store.engine import Connection, Store
+from tracker_service.store.credentials import KeptCredential
+from tracker_service.store.database import Connection, Store
 
 log = structlog.get_logger()
 
@@ -33,11 +34,11 @@ class KeptCredentials:
     def __init__(
         self,
         store: Store,
-        seal: Seal,
+        key_ring: KeyRing,
         pool: AccessPool[ClusterAccess],
         clock: Callable[[], datetime],
     ) -> None:
-        self._store, self._seal, self._pool, self._clock = store, seal, pool, clock
+        self._store, self._key_ring, self._pool, self._clock = store, key_ring, pool, clock
 
     def keep(self, connection: Connection, owner: str, credential: Credential) -> Sequence[int]:
         """Keep a fresh credential of a user.
@@ -46,7 +47,7 @@ class KeptCredentials:
             the tasks that waited for one, and go on at once.
         """
         now = self._clock()
-        credentials.keep(connection, owner, sealed(self._seal, credential), now)
+        credentials.keep(connection, owner, encrypt_credential(self._key_ring, credential), now)
         waiting = tasks.that_wait(connection, owner, WAITS)
         hints.give(connection, waiting, now)
         tasks.explain(connection, owner, None)
@@ -87,7 +88,7 @@ class KeptCredentials:
         if kept is None or not kept.may_be_used(now):
             raise self._explained(owner, kept, _NONE if kept is None else _REFUSED)
         try:
-            credential = opened(self._seal, kept.sealed)
+            credential = decrypt_credential(self._key_ring, kept.sealed)
         except ConfigError as error:
             raise self._explained(owner, kept, f"{WAITS}: {error}; {_REMEDY}") from error
         if not isinstance(credential, TokenCredential) or credential.expires_at is None:
@@ -111,7 +112,9 @@ class KeptCredentials:
             log.info("token_not_renewed", user=kept.owner, reason=str(error))
             fresh = token
         with self._store.begin() as connection:
-            renewed = credentials.renew(connection, kept, sealed(self._seal, fresh), self._clock())
+            renewed = credentials.renew(
+                connection, kept, encrypt_credential(self._key_ring, fresh), self._clock()
+            )
         if fresh is not token:
             self._pool.forget(token)
         return renewed or kept, fresh

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from tracker_service.sources.access import ClusterAccess
 from tracker_service.sources.credentials import Credential, OnBehalf
 from tracker_service.sources.gateway import AccessPool
-from tracker_service.store.engine import Connection
+from tracker_service.store.database import Connection
 
 
 class ActingService:

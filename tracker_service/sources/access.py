@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tracker_service.sources.credentials import Credential
-from tracker_service.sources.gateway import Entrance
+from tracker_service.sources.gateway import ClusterRoute
 from tracker_service.sources.nodes import Nodes
 from tracker_service.sources.oozie import Oozie
 from tracker_service.sources.tokens import Tokens
@@ -18,7 +18,7 @@ class ClusterAccess:
 
     def __init__(
         self,
-        gateway: Entrance,
+        gateway: ClusterRoute,
         credential: Credential,
         ids_per_request: int,
         hide: Callable[[str], str] = str,

@@ -19,7 +19,7 @@ from requests.hooks import default_hooks
 
 from tracker_service.errors import AccessDenied, GatewayError, GatewayUnavailable, RequestRefused
 from tracker_service.sources.credentials import Credential
-from tracker_service.sources.gateway import Entrance, GatewaySession
+from tracker_service.sources.gateway import ClusterRoute, GatewaySession
 from tracker_service.sources.protection import Passage, Sign
 from tracker_service.sources.transport import Transport
 
@@ -34,7 +34,7 @@ MEND_LOGIN = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Direct(Entrance):
+class Direct(ClusterRoute):
     """The services of a cluster: their URLs without a slash at the end, and how to log in."""
 
     oozie: str  #: up to and with `/oozie`

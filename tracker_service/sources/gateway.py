@@ -34,7 +34,7 @@ _KEPT_SESSIONS = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entrance(ABC):
+class ClusterRoute(ABC):
     """How a cluster is reached, be it through a gateway or not."""
 
     ca_file: Path | None = None
@@ -61,7 +61,7 @@ class Entrance(ABC):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Gateway(Entrance):
+class Gateway(ClusterRoute):
     """One topology: its URL, and how to reach it."""
 
     url: str  #: up to and with the topology, without a slash at the end
@@ -87,7 +87,7 @@ class GatewaySession(requests.Session):
     identities. Credentials are sent to the gateway only, whatever a `Location` says.
     """
 
-    def __init__(self, gateway: Entrance, credential: Credential) -> None:
+    def __init__(self, gateway: ClusterRoute, credential: Credential) -> None:
         super().__init__()
         self.gateway = gateway
         self.trust_env = False  # no .netrc, no proxies, no other CA by accident
@@ -227,7 +227,7 @@ def remote_message(body: bytes) -> str | None:
     return str(message).strip().splitlines()[0] if message else None
 
 
-Checked = TypeVar("Checked", bound=Entrance)
+Checked = TypeVar("Checked", bound=ClusterRoute)
 
 
 def checked_gateway(gateway: Checked) -> Checked:

@@ -13,7 +13,7 @@ from tracker_service.domain.applications import ApplicationId
 from tracker_service.domain.causes import Category, Cause, Quote, Retryable, Source
 from tracker_service.domain.failures import Witness
 from tracker_service.domain.jobs import JobId
-from tracker_service.store.engine import Connection
+from tracker_service.store.database import Connection
 from tracker_service.store.jobs import OOZIE
 from tracker_service.store.tables import applications, causes, copies, jobs, tasks
 

@@ -12,7 +12,7 @@ from tracker_service.domain.copies import Wish
 from tracker_service.domain.jobs import JobId, JobStatus
 from tracker_service.domain.tasks import TaskState, TrackTask
 from tracker_service.store import jobsets, tasks
-from tracker_service.store.engine import Connection, insert_new
+from tracker_service.store.database import Connection, insert_new
 from tracker_service.store.jobs import OOZIE, KeptJob
 from tracker_service.store.tables import jobs
 from tracker_service.store.tables import tasks as task_table

@@ -15,7 +15,7 @@ from tracker_service.domain.jobs import JobId
 from tracker_service.domain.leases import Lease
 from tracker_service.domain.tasks import TaskOfJob, TaskState
 from tracker_service.store.copy_rows import copy_of, every_copy
-from tracker_service.store.engine import Connection, insert_new
+from tracker_service.store.database import Connection, insert_new
 from tracker_service.store.tables import copies, credentials, jobs, tasks
 
 UNFINISHED = (CopyStatus.WAITING, CopyStatus.RUNNING, CopyStatus.UNKNOWN)

@@ -15,7 +15,7 @@ from tracker_service.domain.jobs import JobStatus
 from tracker_service.domain.tasks import TaskState
 from tracker_service.store import workers
 from tracker_service.store.copies import UNFINISHED
-from tracker_service.store.engine import Connection, database_now
+from tracker_service.store.database import Connection, database_now
 from tracker_service.store.jobsets import WAITED_TOO_LONG_S, any_free, waiting
 from tracker_service.store.tables import copies, jobs, jobsets, tasks
 from tracker_service.store.workers import KnownWorker

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from threading import Lock
 from typing import Generic, TypeVar
 
-from tracker_service.store.engine import Connection, Store
+from tracker_service.store.database import Connection, Store
 
 Result = TypeVar("Result")
 _MOST = 50  #: in one transaction: workers wait for the database meanwhile

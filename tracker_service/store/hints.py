@@ -13,7 +13,7 @@ from sqlalchemy import and_, delete, exists, or_, select
 
 from tracker_service.domain.jobs import JobId
 from tracker_service.domain.tasks import TaskState
-from tracker_service.store.engine import Connection, insert_new
+from tracker_service.store.database import Connection, insert_new
 from tracker_service.store.jobs import OOZIE
 from tracker_service.store.tables import hints, jobs, jobsets, tasks
 from tracker_service.store.tasks import TRACK

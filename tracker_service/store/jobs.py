@@ -18,7 +18,7 @@ from tracker_service.domain.jobs import (
     Observation,
     supersedes,
 )
-from tracker_service.store.engine import Connection, insert_new
+from tracker_service.store.database import Connection, insert_new
 from tracker_service.store.tables import applications, job_state_changes, jobs
 
 OOZIE = "oozie"

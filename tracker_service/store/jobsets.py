@@ -16,7 +16,7 @@ from tracker_service.domain.leases import Lease
 from tracker_service.domain.tasks import TaskState
 from tracker_service.errors import LeaseLost
 from tracker_service.store import workers
-from tracker_service.store.engine import Connection, after, database_now, insert_new
+from tracker_service.store.database import Connection, after, database_now, insert_new
 from tracker_service.store.tables import jobsets, tasks
 
 CAPACITY = 100  #: tasks in one jobset

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import delete, func, insert, or_, select, update
 
-from tracker_service.store.engine import Connection
+from tracker_service.store.database import Connection
 from tracker_service.store.tables import notify_tokens
 
 ID_LENGTH = 12  #: of what tells a user's tokens apart: the start of a fingerprint

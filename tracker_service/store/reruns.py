@@ -11,7 +11,7 @@ from sqlalchemy import exists, func, select
 from tracker_service.domain.jobs import JobId, JobStatus
 from tracker_service.domain.leases import Lease
 from tracker_service.domain.tasks import TaskState
-from tracker_service.store.engine import Connection
+from tracker_service.store.database import Connection
 from tracker_service.store.jobs import OOZIE
 from tracker_service.store.tables import jobs, tasks
 from tracker_service.store.tasks import TRACK

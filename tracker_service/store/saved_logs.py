@@ -10,7 +10,7 @@ from sqlalchemy import select, update
 from tracker_service.domain.copies import Copy, CopyStatus
 from tracker_service.store.copies import UNFINISHED
 from tracker_service.store.copy_rows import copy_of, every_copy
-from tracker_service.store.engine import Connection
+from tracker_service.store.database import Connection
 from tracker_service.store.tables import copies, jobs, tasks
 
 REMOVED = "you removed the logs"

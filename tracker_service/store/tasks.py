@@ -14,7 +14,7 @@ from tracker_service.domain.jobs import JobId, JobStatus
 from tracker_service.domain.leases import Lease
 from tracker_service.domain.tasks import TaskState, TrackTask
 from tracker_service.store import copies, jobsets
-from tracker_service.store.engine import Connection
+from tracker_service.store.database import Connection
 from tracker_service.store.jobs import OOZIE, KeptJob
 from tracker_service.store.tables import jobs, tasks
 

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, String, func, or_, select, type_coerce
 
 from tracker_service.domain.jobs import JobId, JobStatus
 from tracker_service.domain.tasks import TaskState
-from tracker_service.store.engine import Connection
+from tracker_service.store.database import Connection
 from tracker_service.store.jobs import OOZIE, KeptJob, kept_job
 from tracker_service.store.tables import applications, copies, jobs, tasks
 from tracker_service.store.tables import jobsets as jobset_table

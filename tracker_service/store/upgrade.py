@@ -10,7 +10,7 @@ from alembic.util.exc import CommandError
 from sqlalchemy import Connection, text
 
 from tracker_service.errors import ConfigError
-from tracker_service.store.databases import open_engine
+from tracker_service.store.dialects import open_engine
 
 _LOCK = 7_311_442_026  #: any number that nobody else locks in this database
 

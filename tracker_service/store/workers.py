@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import func, select
 
-from tracker_service.store.engine import Connection, after, database_now, upsert
+from tracker_service.store.database import Connection, after, database_now, upsert
 from tracker_service.store.tables import jobsets, workers
 
 

@@ -12,10 +12,10 @@ from tracker_service.domain.failures import Conclude, Failure, Witness
 from tracker_service.domain.jobs import JobId, JobStatus, JobType, type_of
 from tracker_service.errors import GatewayError, NoCause
 from tracker_service.identities import Caller
-from tracker_service.store import causes, families, jobs
+from tracker_service.store import causes, failure_groups, jobs
 from tracker_service.store.causes import KeptCause, Others
-from tracker_service.store.engine import Store
-from tracker_service.store.families import Family, Place, Wanted
+from tracker_service.store.database import Store
+from tracker_service.store.failure_groups import FailureGroup, GroupFilter, PagePlace
 from tracker_service.tracking.conclusion import concluded, has_failed
 from tracker_service.tracking.lookup import JobView, Lookup
 
@@ -151,9 +151,9 @@ class Causes:
         *,
         since: datetime | None,
         category: Category | None,
-        after: Place | None,
+        after: PagePlace | None,
         limit: int,
-    ) -> Sequence[Family]:
+    ) -> Sequence[FailureGroup]:
         """List what failed alike, the family that failed last first.
 
         Args:
@@ -161,7 +161,7 @@ class Causes:
             since: failures before do not count; None: those of the last week.
             after: the family behind which the list begins.
         """
-        wanted = Wanted(
+        wanted = GroupFilter(
             owner=owner,
             since=since or self._clock() - _LISTED_FOR,
             category=category,
@@ -169,7 +169,7 @@ class Causes:
             limit=limit,
         )
         with self._store.read() as connection:
-            return families.listed(connection, wanted)
+            return failure_groups.listed(connection, wanted)
 
 
 def _why_none(view: JobView) -> str:

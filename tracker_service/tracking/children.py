@@ -14,7 +14,7 @@ from tracker_service.domain.tasks import TaskState, TrackTask
 from tracker_service.sources.access import ClusterAccess
 from tracker_service.sources.oozie import Oozie
 from tracker_service.store import children, jobs, jobsets, tasks
-from tracker_service.store.engine import Connection, Store
+from tracker_service.store.database import Connection, Store
 
 log = structlog.get_logger()
 

@@ -28,7 +28,7 @@ from tracker_service.identities import Identities
 from tracker_service.sources.access import ClusterAccess
 from tracker_service.sources.webhdfs import WebHdfs
 from tracker_service.store import causes, copies, jobs, jobsets, tasks
-from tracker_service.store.engine import Connection, Store
+from tracker_service.store.database import Connection, Store
 from tracker_service.tracking import outcome
 from tracker_service.tracking.children import ChildFollower, has_children
 from tracker_service.tracking.conclusion import Conclusion

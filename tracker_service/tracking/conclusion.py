@@ -12,7 +12,7 @@ from tracker_service.domain.failures import Conclude, Failure, Witness
 from tracker_service.domain.jobs import Action, JobId, JobStatus
 from tracker_service.domain.tasks import TrackTask
 from tracker_service.store import causes, jobs
-from tracker_service.store.engine import Connection
+from tracker_service.store.database import Connection
 from tracker_service.store.jobs import KeptJob
 from tracker_service.tracking.explorer import Exploration
 

@@ -9,7 +9,7 @@ from tracker_service.domain.jobs import JobId, JobStatus
 from tracker_service.domain.leases import Lease
 from tracker_service.domain.tasks import TaskState, TrackTask
 from tracker_service.store import hints
-from tracker_service.store.engine import Store
+from tracker_service.store.database import Store
 from tracker_service.store.hints import Hint
 from tracker_service.tracking.reruns import Reruns
 from tracker_service.tracking.schedule import Schedule

@@ -16,7 +16,7 @@ from tracker_service.identities import Caller, Identities
 from tracker_service.sources.access import ClusterAccess
 from tracker_service.sources.oozie import Oozie
 from tracker_service.store import copies, credentials, jobs, tasks, tracked_jobs
-from tracker_service.store.engine import Connection, Store
+from tracker_service.store.database import Connection, Store
 from tracker_service.store.grouped import GroupedWrites
 from tracker_service.store.jobs import KeptJob
 

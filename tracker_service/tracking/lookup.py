@@ -16,7 +16,7 @@ from tracker_service.domain.tasks import TaskState
 from tracker_service.errors import GatewayError, JobNotFound
 from tracker_service.identities import Caller, Identities
 from tracker_service.store import children, copies, jobs, tracked_jobs
-from tracker_service.store.engine import Connection, Store
+from tracker_service.store.database import Connection, Store
 from tracker_service.store.jobs import StateChange
 from tracker_service.store.tracked_jobs import Outline, TrackedJob
 from tracker_service.tracking.safety import safety, searched_since

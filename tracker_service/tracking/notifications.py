@@ -15,9 +15,9 @@ import structlog
 
 from tracker_service.domain.jobs import JobId
 from tracker_service.errors import NoSuchToken, NotAllowed
+from tracker_service.identities.keys import KeyRing
 from tracker_service.store import hints, notify_tokens
-from tracker_service.store.credentials import Seal
-from tracker_service.store.engine import Store
+from tracker_service.store.database import Store
 from tracker_service.store.notify_tokens import NotifyToken
 
 log = structlog.get_logger()
@@ -37,8 +37,8 @@ class NewToken:
 class Notifications:
     """Makes and revokes tokens, and turns notifications that come with one into hints."""
 
-    def __init__(self, store: Store, seal: Seal, clock: Callable[[], datetime]) -> None:
-        self._store, self._seal, self._clock = store, seal, clock
+    def __init__(self, store: Store, key_ring: KeyRing, clock: Callable[[], datetime]) -> None:
+        self._store, self._key_ring, self._clock = store, key_ring, clock
 
     def new_token(self, owner: str) -> NewToken:
         """Make a token for a user.
@@ -48,7 +48,7 @@ class Notifications:
         """
         token = secrets.token_urlsafe(_TOKEN_BYTES)
         kept = NotifyToken(
-            fingerprint=self._seal.token_fingerprints(token)[0],
+            fingerprint=self._key_ring.token_fingerprints(token)[0],
             owner=owner,
             created_at=self._clock(),
             used_at=None,
@@ -85,7 +85,7 @@ class Notifications:
             NoSuchToken: nobody has it.
         """
         with self._store.read() as connection:
-            found = notify_tokens.find(connection, self._seal.token_fingerprints(token))
+            found = notify_tokens.find(connection, self._key_ring.token_fingerprints(token))
         if found is None:
             raise NoSuchToken
         now = self._clock()

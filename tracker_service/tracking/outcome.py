@@ -12,7 +12,7 @@ from tracker_service.domain.applications import Application
 from tracker_service.domain.jobs import JobDetails, JobStatus, Observation
 from tracker_service.domain.tasks import TaskState, TrackTask
 from tracker_service.store import copies, credentials, jobs, tasks
-from tracker_service.store.engine import Connection
+from tracker_service.store.database import Connection
 
 log = structlog.get_logger()
 

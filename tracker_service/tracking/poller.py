@@ -26,7 +26,7 @@ from tracker_service.errors import (
 from tracker_service.identities import Identities
 from tracker_service.sources.access import ClusterAccess
 from tracker_service.store import jobsets
-from tracker_service.store.engine import Store
+from tracker_service.store.database import Store
 from tracker_service.tracking import outcome
 from tracker_service.tracking.children import ChildFollower, has_children
 from tracker_service.tracking.places import Budget, Places

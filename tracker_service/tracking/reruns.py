@@ -15,7 +15,7 @@ from tracker_service.domain.leases import Lease
 from tracker_service.errors import GatewayError, LeaseLost, StoreUnavailable
 from tracker_service.identities import Identities
 from tracker_service.store import jobs, jobsets, reruns, tasks
-from tracker_service.store.engine import Store
+from tracker_service.store.database import Store
 from tracker_service.store.reruns import EndedRun
 
 log = structlog.get_logger()

@@ -33,7 +33,7 @@ from tracker_service.errors import (
 from tracker_service.identities import Identities
 from tracker_service.sources.access import ClusterAccess
 from tracker_service.store import copies
-from tracker_service.store.engine import Store
+from tracker_service.store.database import Store
 
 log = structlog.get_logger()
 

@@ -10,7 +10,7 @@ from tracker_service.domain.leases import Lease
 from tracker_service.errors import PathNotFound
 from tracker_service.sources.webhdfs import WebHdfs
 from tracker_service.store import jobsets, saved_logs
-from tracker_service.store.engine import Store
+from tracker_service.store.database import Store
 
 
 class EarlierRuns:

@@ -12,7 +12,7 @@ from tracker_service.domain.copies import Copy, CopyStatus, Strategy, Whole
 from tracker_service.domain.leases import Lease
 from tracker_service.errors import LeaseLost
 from tracker_service.store import copies, jobsets
-from tracker_service.store.engine import Connection, Store
+from tracker_service.store.database import Connection, Store
 
 log = structlog.get_logger()
 

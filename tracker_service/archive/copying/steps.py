@@ -34,7 +34,7 @@ from tracker_service.errors import (
 )
 from tracker_service.sources.access import ClusterAccess
 from tracker_service.sources.webhdfs import WebHdfs
-from tracker_service.store.engine import Store
+from tracker_service.store.database import Store
 
 log = structlog.get_logger()
 

@@ -10,13 +10,13 @@ from datetime import datetime
 from threading import Lock
 
 from tracker_service.errors import GatewayUnavailable, TooManyRequests
-from tracker_service.store import wrong_tries
-from tracker_service.store.engine import Store
+from tracker_service.store import failed_logins
+from tracker_service.store.database import Store
 
 _KEPT_NAMES = 10_000  #: that are known to have none left, in one process
 
 
-class WrongTries:
+class FailedLogins:
     """Counts the wrong credentials of each user name, over all processes.
 
     Directories lock users out after some wrong passwords: through this service at most three in
@@ -47,22 +47,22 @@ class WrongTries:
     def wrong(self, user: str) -> None:
         """Count what was right lately and is wrong now."""
         with self._store.begin() as connection:
-            wrong_tries.take(connection, _name(user), self._clock())
+            failed_logins.take(connection, _name(user), self._clock())
 
-    def _taken(self, name: str, user: str) -> wrong_tries.Try:
+    def _taken(self, name: str, user: str) -> failed_logins.Attempt:
         now = self._clock()
         with self._lock:
             free_at = self._none_left.get(name)
         if free_at is None or free_at <= now:
             with self._store.begin() as connection:
-                found = wrong_tries.take(connection, name, now)
-            if isinstance(found, wrong_tries.Try):
+                found = failed_logins.take(connection, name, now)
+            if isinstance(found, failed_logins.Attempt):
                 return found
             self._remember(name, free_at := found, now)
         seconds = max(1, math.ceil((free_at - now).total_seconds()))
         raise TooManyRequests(
-            f"There were {wrong_tries.MOST} wrong credentials of {user[:64]} within a minute: wait "
-            f"{seconds} s, then send the right ones.",
+            f"There were {failed_logins.MOST} wrong credentials of {user[:64]} within a minute: "
+            f"wait {seconds} s, then send the right ones.",
             retry_after_s=seconds,
         )
 
@@ -73,9 +73,9 @@ class WrongTries:
             if len(self._none_left) < _KEPT_NAMES:
                 self._none_left[name] = free_at
 
-    def _give_back(self, mine: wrong_tries.Try) -> None:
+    def _give_back(self, mine: failed_logins.Attempt) -> None:
         with self._store.begin() as connection:
-            wrong_tries.give_back(connection, mine)
+            failed_logins.give_back(connection, mine)
 
 
 def _name(user: str) -> str:

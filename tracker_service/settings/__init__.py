@@ -31,7 +31,7 @@ from pydantic_settings import (
 
 from tracker_service.domain.copies import Strategy
 from tracker_service.errors import ConfigError
-from tracker_service.kerberos_settings import KerberosSettings
+from tracker_service.settings.kerberos import KerberosSettings
 
 PREFIX = "TRACKER_"
 DEFAULT_FILE = Path("config/tracker.yml")
@@ -270,7 +270,7 @@ class Settings(BaseSettings):
 
     @property
     def key_file(self) -> Path:
-        """Return the file of the key that seals credentials."""
+        """Return the file of the key that encrypts credentials."""
         return self.credentials.key_file or self.state_dir / "credentials.key"
 
 

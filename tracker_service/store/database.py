@@ -23,7 +23,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.expression import ClauseElement, FunctionElement
 
 from tracker_service.errors import LeaseLost, StoreUnavailable
-from tracker_service.store.databases import open_engine
+from tracker_service.store.dialects import open_engine
 from tracker_service.store.tables import Instant
 
 __all__ = ["Connection", "Store", "database_now"]

@@ -11,17 +11,17 @@ from tracker_service.domain.copies import Strategy
 from tracker_service.errors import ConfigError
 from tracker_service.settings import CopySettings, GatewaySettings, Settings
 from tracker_service.sources.direct import Direct
-from tracker_service.sources.gateway import Entrance, Gateway, checked_gateway
+from tracker_service.sources.gateway import ClusterRoute, Gateway, checked_gateway
 from tracker_service.sources.protection import Protection
 
 OnRequest = Callable[[str, str, float], None]
 
 
-def entrance(
+def cluster_route(
     settings: Settings,
     on_request: OnRequest = lambda *_: None,
     protection: Protection | None = None,
-) -> Entrance:
+) -> ClusterRoute:
     """Return how the cluster is reached.
 
     Args:

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Row, Select, and_, func, or_, select
 
 from tracker_service.domain.causes import Category
 from tracker_service.domain.jobs import JobId
-from tracker_service.store.engine import Connection
+from tracker_service.store.database import Connection
 from tracker_service.store.tables import causes, jobs, tasks
 
 _Row = Row[*tuple[Any, ...]]
@@ -20,7 +20,7 @@ NAMED = 20  #: jobs, and users, that are named of a family; the others count
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class PagePlace:
     """Where a page of families begins: behind this one."""
 
     last_at: datetime
@@ -28,18 +28,18 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class GroupFilter:
     """Which families are wanted."""
 
     owner: str | None  #: whose failures count, None for everybody's
     since: datetime  #: failures before do not count
     category: Category | None = None
-    after: Place | None = None
+    after: PagePlace | None = None
     limit: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Family:
+class FailureGroup:
     """Failures with one fingerprint."""
 
     fingerprint: str
@@ -52,16 +52,16 @@ class Family:
     users: Sequence[str]  #: who submitted them, whose failed last first, `NAMED` at most
 
     @property
-    def place(self) -> Place:
+    def place(self) -> PagePlace:
         """Return where the families begin that come behind this one."""
-        return Place(self.last_at, self.fingerprint)
+        return PagePlace(self.last_at, self.fingerprint)
 
 
 _last_at = func.max(causes.c.failed_at)
 _USER = func.coalesce(jobs.c.owner, tasks.c.owner)
 
 
-def listed(connection: Connection, wanted: Wanted) -> list[Family]:
+def listed(connection: Connection, wanted: GroupFilter) -> list[FailureGroup]:
     """Return families, the one whose newest failure is the newest first."""
     found = connection.execute(_page(wanted)).all()
     fingerprints = [row.fingerprint for row in found]
@@ -69,7 +69,7 @@ def listed(connection: Connection, wanted: Wanted) -> list[Family]:
     users = _newest(connection, wanted, fingerprints, _USER)
     words = _words(connection, [ids[each][0].newest for each in fingerprints])
     return [
-        Family(
+        FailureGroup(
             fingerprint=row.fingerprint,
             category=Category(words[row.fingerprint].category),
             summary=words[row.fingerprint].summary,
@@ -83,7 +83,7 @@ def listed(connection: Connection, wanted: Wanted) -> list[Family]:
     ]
 
 
-def _page(wanted: Wanted) -> Select[Any]:
+def _page(wanted: GroupFilter) -> Select[Any]:
     page = (
         _failures(
             wanted,
@@ -104,7 +104,7 @@ def _page(wanted: Wanted) -> Select[Any]:
     return page.having(or_(_last_at < wanted.after.last_at, is_as_old))
 
 
-def _failures(wanted: Wanted, *columns: ColumnElement[Any]) -> Select[Any]:
+def _failures(wanted: GroupFilter, *columns: ColumnElement[Any]) -> Select[Any]:
     failures = (
         select(*columns)
         .select_from(causes)
@@ -121,7 +121,7 @@ def _failures(wanted: Wanted, *columns: ColumnElement[Any]) -> Select[Any]:
 
 def _newest(
     connection: Connection,
-    wanted: Wanted,
+    wanted: GroupFilter,
     fingerprints: Sequence[str],
     value: ColumnElement[Any],
 ) -> Mapping[str, Sequence[Row[Any]]]:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import delete, select, update
 
-from tracker_service.store.engine import Connection, insert_new
+from tracker_service.store.database import Connection, insert_new
 from tracker_service.store.tables import allowances
 
 _TRIES = 5

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from tracker_service.identities.keys import KeyRing
 from tracker_service.sources.credentials import (
     BasicCredential,
     Credential,
     OnBehalf,
     TokenCredential,
 )
-from tracker_service.store.credentials import Seal
 
 
 def parts_of(credential: Credential) -> tuple[str, ...]:
@@ -23,18 +23,18 @@ def parts_of(credential: Credential) -> tuple[str, ...]:
     return credential.user, credential.token, expires_at
 
 
-def sealed(seal: Seal, credential: Credential) -> bytes:
+def encrypt_credential(key_ring: KeyRing, credential: Credential) -> bytes:
     """Return a credential in a form that only the key can read."""
-    return seal.close(*parts_of(credential))
+    return key_ring.encrypt(*parts_of(credential))
 
 
-def opened(seal: Seal, kept: bytes) -> Credential:
+def decrypt_credential(key_ring: KeyRing, kept: bytes) -> Credential:
     """Return a credential that was sealed.
 
     Raises:
-        ConfigError: it was sealed with another key.
+        ConfigError: it was encrypted with another key.
     """
-    user, secret, *expires_at = seal.open(kept)
+    user, secret, *expires_at = key_ring.decrypt(kept)
     if not expires_at:
         return BasicCredential(user, secret)
     instant = datetime.fromisoformat(expires_at[0]) if expires_at[0] else None

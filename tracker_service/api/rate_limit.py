@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from threading import Lock
 
 from tracker_service.errors import TooManyRequests
-from tracker_service.store import allowances
-from tracker_service.store.engine import Store
+from tracker_service.store import rate_limits
+from tracker_service.store.database import Store
 
 REQUESTS, NOTIFICATIONS = "requests", "notifications"
 _ADVICE = {
@@ -23,7 +23,7 @@ _BLOCK_LIFE = timedelta(seconds=10)
 _KEPT_BLOCKS = 10_000
 
 
-class Allowance:
+class RateLimit:
     """How many requests of one sort a user may make in a minute, over all processes.
 
     Each process takes them from the database in small blocks, so that a request seldom waits for
@@ -49,7 +49,7 @@ class Allowance:
         if self._spend_of_block(owner, now):
             return
         with self._store.begin() as connection:
-            taken, wait = allowances.take(
+            taken, wait = rate_limits.take(
                 connection, self._account(owner), now, self._per_minute, self._block
             )
         if not taken:

@@ -1,0 +1,57 @@
+"""Change the key with which credentials are encrypted, while others use them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+
+from cryptography.fernet import Fernet
+
+from tracker_service.identities.keys import KeyRing
+from tracker_service.store import credentials
+from tracker_service.store.database import Store
+
+
+def rotate_keys(store: Store, key_file: Path, *, forget_old: bool) -> int:
+    """Put a new key before the others, and encrypt each stored credential with it.
+
+    After a crash in between, some key of the file still decrypts each credential. Running processes
+    read the file again when it has changed.
+
+    Args:
+        forget_old: remove the older keys when nothing is encrypted with them any more.
+
+    Returns:
+        how many credentials were encrypted anew.
+
+    Raises:
+        ConfigError: the file cannot be used, or a credential was encrypted with a key that is gone.
+    """
+    KeyRing(key_file)  # it can be used
+    new = Fernet.generate_key()
+    _write(key_file, [new, *key_file.read_bytes().split()])
+    sealed = _encrypt_anew(store, KeyRing(key_file))
+    if forget_old:
+        _encrypt_anew(store, KeyRing(key_file))  # what others have kept meanwhile
+        _write(key_file, [new])
+    return sealed
+
+
+def _encrypt_anew(store: Store, keys: KeyRing) -> int:
+    with store.read() as connection:
+        kept = credentials.all_encrypted(connection)
+    for owner, encrypted in kept:
+        with store.begin() as connection:
+            new = keys.encrypt(*keys.decrypt(encrypted))
+            credentials.replace_encrypted(connection, owner, encrypted, new)
+    return len(kept)
+
+
+def _write(key_file: Path, keys: list[bytes]) -> None:
+    """Replace the file in one step; only its owner may read it."""
+    with NamedTemporaryFile(dir=key_file.parent, delete=False) as new:  # 0600 from the start
+        new.write(b"".join(key + b"\n" for key in keys))
+        new.flush()
+        os.fsync(new.fileno())
+    os.replace(new.name, key_file)
