@@ -11,7 +11,7 @@ from typing import Any
 from bench.scanning import ERRORS, MIB, ROW, SPARK, long_log, small_logs, tfile
 from tests.stands import access, real_stand
 from tracker_service.archive.copying.direct_copy import DirectCopy
-from tracker_service.archive.copying.log_files import Found
+from tracker_service.archive.copying.log_files import FoundLogFiles
 from tracker_service.archive.copying.streams import Streams
 from tracker_service.causes.findings import Findings
 from tracker_service.causes.rules import load_rules
@@ -36,7 +36,7 @@ class NoScanner:
         return iter(pieces)
 
 
-def seconds(hdfs: WebHdfs, found: Found, scanner: Any) -> float:  # noqa: ANN401
+def seconds(hdfs: WebHdfs, found: FoundLogFiles, scanner: Any) -> float:  # noqa: ANN401
     """Return how long one direct copy takes, from its files to its part."""
     from fakes import AtOnce, a_copy  # noqa: PLC0415 - of the unit tests
 
@@ -50,7 +50,7 @@ def seconds(hdfs: WebHdfs, found: Found, scanner: Any) -> float:  # noqa: ANN401
 def row(hdfs: WebHdfs, name: str, data: bytes) -> str:
     """Return the row for one kind of log; copies with and without the scan take turns."""
     hdfs.write(f"{HOME}/logs/node_1", data)
-    found = Found(directory=f"{HOME}/logs", files=tuple(hdfs.list(f"{HOME}/logs")))
+    found = FoundLogFiles(directory=f"{HOME}/logs", files=tuple(hdfs.list(f"{HOME}/logs")))
     rules = load_rules()
     times: dict[bool, list[float]] = {False: [], True: []}
     for number in range(2 * ROUNDS):

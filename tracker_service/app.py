@@ -11,7 +11,6 @@ from flask import Flask, Response, g, request
 from tracker_service.api import (
     auth,
     causes,
-    inputs,
     jobs,
     login,
     logs,
@@ -26,6 +25,7 @@ from tracker_service.api import (
 )
 from tracker_service.api.proxies import NamingProxies, TrustedProxies
 from tracker_service.api.rate_limit import RateLimit
+from tracker_service.api.schemas import queries
 from tracker_service.bootstrap import Service
 from tracker_service.errors import BadInput
 from tracker_service.metrics import Metrics
@@ -41,7 +41,7 @@ _LISTS = ("id", "status")  #: parameters that may be given more than once
 def create_app(service: Service) -> Flask:
     """Return the API on top of a service."""
     app = openapi.application()
-    app.config["MAX_CONTENT_LENGTH"] = inputs.MAX_BODY_BYTES
+    app.config["MAX_CONTENT_LENGTH"] = queries.MAX_BODY_BYTES
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.url_map.strict_slashes = app.url_map.merge_slashes = False
     request_log.register(app)
@@ -89,7 +89,7 @@ def _refuse_at_once() -> None:
     Raises:
         BadInput: the body is too long, or a parameter is given twice.
     """
-    if (request.content_length or 0) > inputs.MAX_BODY_BYTES:
+    if (request.content_length or 0) > queries.MAX_BODY_BYTES:
         raise BadInput(problems.TOO_LONG, status=413)
     twice = [n for n, values in request.args.lists() if len(values) > 1 and n not in _LISTS]
     if twice:

@@ -13,7 +13,7 @@ from tracker_service.errors import TrackerError
 log = structlog.get_logger()
 
 
-class Action(StrEnum):
+class AuditedAction(StrEnum):
     """What is audited."""
 
     READ_LOG = "read_log"
@@ -22,7 +22,7 @@ class Action(StrEnum):
 
 
 @contextmanager
-def audited(action: Action, user: str, **what: object) -> Iterator[None]:
+def audited(action: AuditedAction, user: str, **what: object) -> Iterator[None]:
     """Write a line once the block has opened what it is about, or was refused.
 
     Args:

@@ -15,7 +15,7 @@ import urllib3
 from tracker_service.api.rate_limit import RateLimit
 from tracker_service.archive.copying.aggregation import Aggregation
 from tracker_service.archive.copying.copier import Copier
-from tracker_service.archive.copying.log_files import Finder
+from tracker_service.archive.copying.log_files import LogFileFinder
 from tracker_service.archive.copying.progress import CopyLimits, Progress
 from tracker_service.archive.copying.steps import Steps
 from tracker_service.archive.copying.streams import Streams
@@ -143,7 +143,7 @@ def build_worker(settings: Settings, clock: Clock = utc_now) -> Worker:
     closer = ThreadPoolExecutor(settings.worker.threads, "details")
     copiers = ThreadPoolExecutor(settings.worker.threads, "copy")
     streamers = ThreadPoolExecutor(copying.streams, "stream")
-    finder = Finder(copying.log_directories)
+    finder = LogFileFinder(copying.log_directories)
     progress = Progress(store, _limits(copying), clock)
     streams = Streams(streamers, copying.streams)
     retention = timedelta(hours=copying.retention_h)

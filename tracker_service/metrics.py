@@ -50,7 +50,7 @@ def share(directory: Path) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Level:
+class GaugeReading:
     """Something that has a height right now, for each of some labels."""
 
     name: str
@@ -124,12 +124,12 @@ class Metrics:
         total = _added_up(self._registry).get_sample_value("tracker_lease_losses_total")
         return int(total or 0)
 
-    def exposition(self, levels: Iterable[Level]) -> bytes:
+    def exposition(self, levels: Iterable[GaugeReading]) -> bytes:
         """Return the counts of all processes and these levels, as Prometheus reads them.
 
         Follows https://prometheus.io/docs/instrumenting/exposition_formats/
         """
-        return generate_latest(_added_up(self._registry)) + generate_latest(_Levels(levels))
+        return generate_latest(_added_up(self._registry)) + generate_latest(_Gauges(levels))
 
 
 def _known(route: str) -> str:
@@ -154,10 +154,10 @@ def _added_up(own: CollectorRegistry) -> CollectorRegistry:
     return shared
 
 
-class _Levels(Collector):
+class _Gauges(Collector):
     """Levels are read when they are asked for, and so are the same in every process."""
 
-    def __init__(self, levels: Iterable[Level]) -> None:
+    def __init__(self, levels: Iterable[GaugeReading]) -> None:
         self._levels = levels
 
     def collect(self) -> Iterator[Metric]:

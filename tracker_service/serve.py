@@ -19,7 +19,7 @@ from gunicorn.http.message import Request
 from gunicorn.http.wsgi import Response
 
 from tracker_service import logging, metrics
-from tracker_service.api.inputs import MAX_BODY_BYTES
+from tracker_service.api.schemas.queries import MAX_BODY_BYTES
 from tracker_service.app import create_app
 from tracker_service.bootstrap import build_service
 from tracker_service.settings import Settings, load

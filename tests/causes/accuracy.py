@@ -14,7 +14,7 @@ import click
 from tests.causes.corpus import Case, cases
 from tracker_service.causes.rules import Rules, load_rules
 from tracker_service.causes.scan.scanner import Scanner
-from tracker_service.causes.statements import Failure
+from tracker_service.causes.statements import FailureEvidence
 from tracker_service.causes.verdict import cause_of
 from tracker_service.domain.applications import Application, ApplicationId, applications_of
 from tracker_service.domain.causes import Cause
@@ -51,12 +51,12 @@ class Verdict:
         return self.case.retryable in (None, told)
 
 
-def failure_of(case: Case, rules: Rules) -> Failure:
+def failure_of(case: Case, rules: Rules) -> FailureEvidence:
     """Return what the service would know about a case once its logs are copied."""
     actions = [_action(told) for told in case.job.get("actions") or ()]
     known = tuple(applications_of(case.job["id"], actions))
     apps = {id: dict(told.get("app") or told) for id, told in case.applications.items()}
-    return Failure(
+    return FailureEvidence(
         job_id=JobId(case.job["id"]),
         status=JobStatus.from_oozie(case.job.get("status")),
         actions=actions,

@@ -150,7 +150,7 @@ class Jobsets(RuleBasedStateMachine):
                 for task in tasks.live(connection, lease)[:count]:
                     tasks.end(connection, task, self.clocks[worker])
                     ended.append(_number(task.job_id))
-                jobsets.polled(connection, {lease: self.clocks[worker]})
+                jobsets.note_polled(connection, {lease: self.clocks[worker]})
                 jobsets.guard(connection, lease)
         except LeaseLost:
             assert not self.model.counts(lease)

@@ -315,8 +315,8 @@ def test_a_stale_worker_does_not_say_when_jobs_were_looked_at(connection):
     let_leases_run_out(connection)
     [lease] = hold(connection, "second")
 
-    jobsets.polled(connection, {stale: NOW})
+    jobsets.note_polled(connection, {stale: NOW})
     assert tracked_jobs.of_job(connection, "guest", kept.id)[0].polled_at is None
 
-    jobsets.polled(connection, {lease: NOW})
+    jobsets.note_polled(connection, {lease: NOW})
     assert tracked_jobs.of_job(connection, "guest", kept.id)[0].polled_at == NOW

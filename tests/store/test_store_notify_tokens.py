@@ -6,14 +6,16 @@ from rows import NOW
 
 from tracker_service.identities.keys import KeyRing
 from tracker_service.store import notify_tokens
-from tracker_service.store.notify_tokens import NotifyToken
+from tracker_service.store.notify_tokens import KeptNotifyToken
 
 
-def token(letter: str, owner: str = "guest", created_at=NOW) -> NotifyToken:
-    return NotifyToken(fingerprint=letter * 64, owner=owner, created_at=created_at, used_at=None)
+def token(letter: str, owner: str = "guest", created_at=NOW) -> KeptNotifyToken:
+    return KeptNotifyToken(
+        fingerprint=letter * 64, owner=owner, created_at=created_at, used_at=None
+    )
 
 
-def add(connection, *tokens: NotifyToken) -> None:
+def add(connection, *tokens: KeptNotifyToken) -> None:
     for each in tokens:
         assert notify_tokens.add(connection, each, limit=10)
 

@@ -206,7 +206,7 @@ def test_a_copy_in_another_try_is_not_changed(connection, task):
 
 def due(connection, now=LATER, limit: int = 10, leases=None, busy=(), full=()) -> list[str]:
     held = {lease.jobset_id: lease for lease in hold(connection)} if leases is None else leases
-    resting = copies.Resting(owners=busy, without_workflow=full)
+    resting = copies.DueFilter(owners=busy, without_workflow=full)
     return [copy.application for copy, _ in copies.due(connection, held, now, resting, limit)]
 
 
@@ -241,7 +241,7 @@ def test_a_due_copy_comes_with_its_lease(connection, task):
     copies.decide(connection, task, APPS[:1], NOW)
 
     [(_, lease)] = copies.due(
-        connection, {task.lease.jobset_id: task.lease}, NOW, copies.Resting(), 1
+        connection, {task.lease.jobset_id: task.lease}, NOW, copies.DueFilter(), 1
     )
 
     assert lease == task.lease

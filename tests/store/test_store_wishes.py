@@ -8,7 +8,7 @@ import pytest
 from rows import NOW, hold, job, live_tasks, seen, task_rows, track
 
 from tracker_service.domain.applications import ApplicationId
-from tracker_service.domain.copies import CopyStatus, Wish
+from tracker_service.domain.copies import CopyPolicy, CopyStatus
 from tracker_service.errors import LeaseLost
 from tracker_service.store import copies, jobs, jobsets, tasks, tracked_jobs
 
@@ -16,7 +16,9 @@ APPS = [ApplicationId(f"application_1_{n:04d}") for n in range(1, 6)]
 LATER = NOW + timedelta(minutes=1)
 
 
-def want_copies(connection, *numbers: int, status: str = "RUNNING", wish: Wish = Wish.ALL) -> None:
+def want_copies(
+    connection, *numbers: int, status: str = "RUNNING", wish: CopyPolicy = CopyPolicy.ALL
+) -> None:
     kept = list(jobs.record(connection, [seen(n, status) for n in numbers]).values())
     tasks.track(connection, "guest", "guest", kept, LATER, wish)
 
@@ -77,10 +79,10 @@ def test_a_task_that_ended_lives_again_if_copies_are_wanted(connection):
 @pytest.mark.parametrize(
     ("status", "wish", "lives"),
     [
-        (CopyStatus.SUCCEEDED, Wish.ALL, False),
-        (CopyStatus.SUCCEEDED, Wish.ALL_AGAIN, True),
-        (CopyStatus.FAILED, Wish.ALL, True),
-        (CopyStatus.FAILED, Wish.OF_FAILURES, False),
+        (CopyStatus.SUCCEEDED, CopyPolicy.ALL, False),
+        (CopyStatus.SUCCEEDED, CopyPolicy.ALL_AGAIN, True),
+        (CopyStatus.FAILED, CopyPolicy.ALL, True),
+        (CopyStatus.FAILED, CopyPolicy.OF_FAILURES, False),
     ],
 )
 def test_a_task_that_has_made_its_copies_lives_again_only_to_make_others(

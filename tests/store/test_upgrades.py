@@ -133,12 +133,12 @@ def test_work_goes_on_after_the_upgrade(upgraded):
         [lease] = hold(connection)  # the other one is held by a worker that still lives
         jobsets.guard(connection, lease)
         [task] = tasks.live(connection, lease)
-        due = copies.due(connection, {lease.jobset_id: lease}, NOW, copies.Resting(), 10)
+        due = copies.due(connection, {lease.jobset_id: lease}, NOW, copies.DueFilter(), 10)
         for copy, _ in due:
             assert copies.change(connection, copy, status=CopyStatus.SUCCEEDED, saved_at=NOW)
         tasks.end(connection, task, NOW)
         track(connection, 4, 5)
-        jobsets.polled(connection, {lease: NOW})
+        jobsets.note_polled(connection, {lease: NOW})
 
     with upgraded.read() as connection:
         rows = connection.execute(select(jobset_table).order_by(jobset_table.c.id)).all()

@@ -10,7 +10,7 @@ from fakes import AtOnce
 
 from tracker_service.archive.copying.aggregation import Aggregation
 from tracker_service.archive.copying.copier import Copier
-from tracker_service.archive.copying.log_files import Finder
+from tracker_service.archive.copying.log_files import LogFileFinder
 from tracker_service.archive.copying.progress import CopyLimits, Progress
 from tracker_service.archive.copying.steps import Steps
 from tracker_service.archive.copying.streams import Streams
@@ -39,7 +39,7 @@ class Parts:
     copier: Copier
     progress: Progress
     streams: Streams
-    finder: Finder
+    finder: LogFileFinder
 
 
 def build(
@@ -51,7 +51,7 @@ def build(
     secrets: Secrets | None = None,
 ) -> Parts:
     """Put a copier together whose threads run at once."""
-    finder, streams = Finder(PATTERNS), Streams(AtOnce(), 2)
+    finder, streams = LogFileFinder(PATTERNS), Streams(AtOnce(), 2)
     progress = Progress(store, LIMITS, clock)
     steps = Steps(
         store,

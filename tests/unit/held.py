@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from fakes import NOW, FakeCluster, FragileStore, Ticks, job, seen
 
-from tracker_service.domain.copies import Copy, CopyStatus, Wish
+from tracker_service.domain.copies import Copy, CopyPolicy, CopyStatus
 from tracker_service.domain.jobs import JobId
 from tracker_service.domain.tasks import TaskState, TrackTask
 from tracker_service.identities.keys import KeyRing
@@ -34,7 +34,7 @@ class Held:
         *ids: JobId,
         owner: str = "guest",
         password: str = "guest-password",
-        wish: Wish = Wish.OF_FAILURES,
+        wish: CopyPolicy = CopyPolicy.OF_FAILURES,
     ) -> None:
         """Post these ids while Oozie is away, and let the worker claim them."""
         with self.store.begin() as connection:

@@ -81,7 +81,7 @@ def test_the_lag_is_the_age_of_the_oldest_look(client, oozie, store, now):
     with store.begin() as connection:
         jobsets.claim(connection, "worker", 30, 10)
         [held] = jobsets.held(connection, "worker")
-        jobsets.polled(connection, {held.lease: now()})
+        jobsets.note_polled(connection, {held.lease: now()})
     now.advance(seconds=3)
 
     assert scrape(client)["tracker_lag_seconds",] == 3

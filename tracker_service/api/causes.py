@@ -8,9 +8,10 @@ from urllib.parse import urlencode
 from flask import Response, jsonify, request
 from flask_openapi3 import APIBlueprint
 
-from tracker_service.api import inputs, openapi
+from tracker_service.api import openapi
 from tracker_service.api.auth import current_caller, visible_owner
-from tracker_service.api.cause_answers import CauseAnswer, FamilyAnswer, FamilyAnswers
+from tracker_service.api.schemas import queries
+from tracker_service.api.schemas.causes import CauseAnswer, FamilyAnswer, FamilyAnswers
 from tracker_service.client import cause_text
 from tracker_service.domain.jobs import JobId
 from tracker_service.store.failure_groups import FailureGroup
@@ -28,7 +29,7 @@ def blueprint(causes: Causes, admins: Collection[str]) -> APIBlueprint:
     bp = openapi.blueprint("failures", "Why jobs failed.", "/api")
 
     @bp.get("/job/<job_id>/cause", responses=openapi.answers({200: _CAUSE}, 404))
-    def cause(path: inputs.JobPath) -> Response:
+    def cause(path: queries.JobPath) -> Response:
         """Tell why a job failed, with the lines that prove it; as text with `Accept: text/plain`.
 
         While its logs are still to come, that is told which is known so far: `complete` is false.
@@ -38,7 +39,7 @@ def blueprint(causes: Causes, admins: Collection[str]) -> APIBlueprint:
         return _as_asked(CauseAnswer.of(card))
 
     @bp.get("/failures", responses=openapi.answers({200: FamilyAnswers}))
-    def failures(query: inputs.FailuresQuery) -> Response:
+    def failures(query: queries.FailuresQuery) -> Response:
         """List what failed alike, the family that failed last first.
 
         Those of your own jobs count, for admins those of all. Without `since`: of the last week.
@@ -81,5 +82,5 @@ def _as_asked(answer: CauseAnswer) -> Response:
 
 def _next_page(last: FailureGroup) -> str:
     given = [(name, value) for name, value in request.args.items(multi=True) if name != "cursor"]
-    cursor = inputs.written_place(last.place)
+    cursor = queries.written_place(last.place)
     return f"{request.base_url}?{urlencode([*given, ('cursor', cursor)])}"

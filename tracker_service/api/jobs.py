@@ -9,15 +9,16 @@ from urllib.parse import urlencode
 from flask import Response, jsonify, request
 from flask_openapi3 import APIBlueprint
 
-from tracker_service.api import inputs, openapi
-from tracker_service.api.answers import (
+from tracker_service.api import openapi
+from tracker_service.api.auth import current_caller, visible_owner
+from tracker_service.api.schemas import queries
+from tracker_service.api.schemas.jobs import (
     JobAnswer,
-    OozieJobs,
+    OozieJobsAnswer,
     StatusAnswer,
     TrackedAnswer,
     TrackedAnswers,
 )
-from tracker_service.api.auth import current_caller, visible_owner
 from tracker_service.domain.jobs import JobId
 from tracker_service.errors import NotAllowed
 from tracker_service.settings import RightsSettings
@@ -36,25 +37,25 @@ def blueprint(lookup: Lookup, causes: Causes, rights: RightsSettings) -> APIBlue
     bp = openapi.blueprint("jobs", "What is known about jobs.", "/api")
 
     @bp.get("/job/<job_id>", responses=openapi.answers({200: JobAnswer}, 404))
-    def job(path: inputs.JobPath, query: inputs.RefreshQuery) -> Response:
+    def job(path: queries.JobPath, query: queries.RefreshQuery) -> Response:
         """Tell all about one job."""
         view = lookup.job(current_caller(), JobId(path.job_id), refresh=query.refresh)
         card = causes.of_view(view, visible_owner(rights.admins))
         return jsonify(JobAnswer.of(view, card).model_dump())
 
     @bp.get("/job/<job_id>/status", responses=openapi.answers({200: StatusAnswer}, 404))
-    def status(path: inputs.JobPath, query: inputs.RefreshQuery) -> Response:
+    def status(path: queries.JobPath, query: queries.RefreshQuery) -> Response:
         """Tell a job's state."""
         state = lookup.status(current_caller(), JobId(path.job_id), refresh=query.refresh)
         return jsonify(StatusAnswer(id=path.job_id, status=state).model_dump())
 
-    @bp.get("/jobs/", responses=openapi.answers({200: OozieJobs}))
-    def jobs(query: inputs.OozieJobsQuery) -> Response:
+    @bp.get("/jobs/", responses=openapi.answers({200: OozieJobsAnswer}))
+    def jobs(query: queries.OozieJobsQuery) -> Response:
         """Give Oozie's own list of jobs, as Oozie answers it."""
         return jsonify(lookup.oozie_list(current_caller(), query.given()))
 
     @bp.get("/jobs/tracking", responses=openapi.answers({200: TrackedAnswers, 304: None}))
-    def tracking(query: inputs.TrackingQuery) -> Response:
+    def tracking(query: queries.TrackingQuery) -> Response:
         """List your jobs that have not ended, or have ended lately."""
         outline, pages = lookup.tracking(
             _owner(current_caller().name, query.user, rights.overseers),

@@ -12,7 +12,7 @@ from werkzeug.http import is_resource_modified
 
 from tracker_service.archive.reading.opening import Logs
 from tracker_service.archive.reading.saved_log import SavedLog
-from tracker_service.archive.reading.selection import Begun
+from tracker_service.archive.reading.selection import Prefetched
 
 TEXT = "text/plain; charset=utf-8"
 JSON_LINES = "application/x-ndjson"
@@ -53,13 +53,13 @@ def whole(log: SavedLog) -> Response:
         )
     answer.status_code = 206
     answer.headers["Content-Range"] = f"bytes {start}-{stop - 1}/{log.length}"
-    answer.response = Begun(log.read(start, stop - start))
+    answer.response = Prefetched(log.read(start, stop - start))
     answer.content_length = stop - start
     return answer
 
 
 def _full(answer: Response, log: SavedLog) -> Response:
-    pieces = Begun(log.read(0, log.length))
+    pieces = Prefetched(log.read(0, log.length))
     if _wants_gzip():
         answer.headers["ETag"] = f'W/"{log.version}"'  # these bytes are others
         return _zipped(answer, pieces)

@@ -10,13 +10,13 @@ from flask import Response
 from pydantic import Field
 
 from tracker_service.api import log_answers
-from tracker_service.api.shapes import Answer
+from tracker_service.api.schemas.base import Schema
 from tracker_service.archive.reading.saved_log import SavedLog
 from tracker_service.archive.reading.sections import FoundFile, files
-from tracker_service.archive.reading.selection import Begun
+from tracker_service.archive.reading.selection import Prefetched
 
 
-class LogFileAnswer(Answer):
+class LogFileAnswer(Schema):
     """One file of a container."""
 
     container: str
@@ -26,7 +26,7 @@ class LogFileAnswer(Answer):
     lines: int | None = Field(description="null where the file is so long that nobody counted")
 
 
-class LogFilesAnswer(Answer):
+class LogFilesAnswer(Schema):
     """The files in one saved log."""
 
     path: str = Field(description="of the log in HDFS")
@@ -36,7 +36,7 @@ class LogFilesAnswer(Answer):
 
 def answer(log: SavedLog) -> Response:
     """Answer with the files of a log as they are found: there can be many thousands."""
-    return log_answers.streamed(_told(log, Begun(files(log))), "application/json")
+    return log_answers.streamed(_told(log, Prefetched(files(log))), "application/json")
 
 
 def _told(log: SavedLog, found: Iterable[FoundFile]) -> Iterator[bytes]:

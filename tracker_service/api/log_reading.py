@@ -8,11 +8,18 @@ from collections.abc import Iterator
 from flask import Response
 
 from tracker_service.api import log_answers
-from tracker_service.api.inputs import LogQuery
-from tracker_service.archive.reading.grep import Found, Grep, Search, search_for
+from tracker_service.api.schemas.queries import LogQuery
+from tracker_service.archive.reading.grep import Grep, GrepLine, Search, search_for
 from tracker_service.archive.reading.lines import Pieces
 from tracker_service.archive.reading.saved_log import SavedLog
-from tracker_service.archive.reading.selection import Begun, Choice, Line, as_lines, as_text, read
+from tracker_service.archive.reading.selection import (
+    LogLine,
+    Prefetched,
+    Selection,
+    as_lines,
+    as_text,
+    read,
+)
 from tracker_service.errors import BadInput
 
 _LIMIT = 1000  #: lines that are found, where nobody says how many
@@ -29,7 +36,7 @@ def answer(log: SavedLog, query: LogQuery) -> Response:
     if not query.model_dump(exclude_defaults=True):
         return log_answers.whole(log)
     search = _search(query)
-    choice = Choice(
+    choice = Selection(
         container=query.container,
         file=query.file,
         tail=query.tail,
@@ -37,7 +44,7 @@ def answer(log: SavedLog, query: LogQuery) -> Response:
         lines=query.lines,
         by_file=query.format == "json" or search is not None,
     )
-    pieces = Begun(read(log, choice))
+    pieces = Prefetched(read(log, choice))
     if search is not None:
         return _searched(Grep(search), pieces, query)
     if query.format == "json":
@@ -81,7 +88,7 @@ def _text_found(grep: Grep, pieces: Pieces) -> Iterator[bytes]:
         yield b"--\n-- There is more: these are the first %d lines that are found.\n" % grep.hits
 
 
-def _named(found: Found) -> bytes:
+def _named(found: GrepLine) -> bytes:
     line, mark = found.line, b":" if found.is_hit else b"-"
     place = f"@{line.offset}" if line.number is None else str(line.number)
     name = f"{line.stretch.container}/{line.stretch.file}".encode()
@@ -101,7 +108,7 @@ def _json(pieces: Pieces) -> Iterator[bytes]:
     yield b'{"end": true}\n'
 
 
-def _object(line: Line, **more: object) -> bytes:
+def _object(line: LogLine, **more: object) -> bytes:
     told = {
         "container": line.stretch.container,
         "file": line.stretch.file,

@@ -8,12 +8,12 @@ from pydantic import Field
 
 from tracker_service.api import openapi
 from tracker_service.api.auth import current_caller
-from tracker_service.api.shapes import Answer
+from tracker_service.api.schemas.base import Schema
 from tracker_service.identities import Identities
 from tracker_service.store.database import Store
 
 
-class LoginAnswer(Answer):
+class LoginAnswer(Schema):
     """Who the caller is, and what goes on now."""
 
     user: str

@@ -8,16 +8,17 @@ from contextlib import AbstractContextManager
 from flask import Response, jsonify
 from flask_openapi3 import APIBlueprint
 
-from tracker_service.api import inputs, log_answers, log_files, log_reading, openapi
+from tracker_service.api import log_answers, log_files, log_reading, openapi
 from tracker_service.api.auth import current_caller
-from tracker_service.api.copy_answers import CopyStatusAnswer, RemovedAnswer
 from tracker_service.api.log_files import LogFilesAnswer
+from tracker_service.api.schemas import queries
+from tracker_service.api.schemas.copies import CopyStatusAnswer, RemovedAnswer
 from tracker_service.archive.reading.live import Chosen, live_log
 from tracker_service.archive.reading.opening import open_log, open_logs
 from tracker_service.archive.reading.saved_log import SavedLog
 from tracker_service.archive.removal import Removal
-from tracker_service.archive.verification import Verdict, verify
-from tracker_service.audit import Action, audited
+from tracker_service.archive.verification import Verification, verify
+from tracker_service.audit import AuditedAction, audited
 from tracker_service.domain.applications import ApplicationId, short
 from tracker_service.domain.copies import Copy, one_for_each
 from tracker_service.domain.jobs import JobId
@@ -64,7 +65,7 @@ def blueprint(lookup: Lookup, identities: Identities, removal: Removal) -> APIBl
     """Return the calls that give logs back, and remove them, with the rights of the caller."""
     bp = openapi.blueprint("logs", "What is saved of jobs.", "/api/job/<job_id>")
 
-    def opened(path: inputs.ApplicationPath) -> SavedLog:
+    def opened(path: queries.ApplicationPath) -> SavedLog:
         caller = current_caller()
         found = lookup.copies(caller, JobId(path.job_id))
         [copy] = _chosen(found, [ApplicationId(path.application)])
@@ -72,7 +73,7 @@ def blueprint(lookup: Lookup, identities: Identities, removal: Removal) -> APIBl
             return open_log(identities.access(caller).hdfs, copy)
 
     @bp.get("/logs", responses=_LOGS)
-    def logs(path: inputs.JobPath, query: inputs.LogsQuery) -> Response:
+    def logs(path: queries.JobPath, query: queries.LogsQuery) -> Response:
         """Give the saved logs of all applications, or of those that are named."""
         caller = current_caller()
         found = lookup.copies(caller, JobId(path.job_id))
@@ -81,33 +82,33 @@ def blueprint(lookup: Lookup, identities: Identities, removal: Removal) -> APIBl
             return log_answers.several(open_logs(identities.access(caller).hdfs, copies))
 
     @bp.delete("/logs", responses=openapi.answers({200: RemovedAnswer}, 404, 409))
-    def remove(path: inputs.JobPath) -> Response:
+    def remove(path: queries.JobPath) -> Response:
         """Remove your saved logs of a job, and give up those that wait; copy-logs brings them back.
 
         Only what the tracker has written is removed. Repeating is harmless.
         """
         caller = current_caller()
         copies = _chosen(lookup.copies(caller, JobId(path.job_id)), [])
-        with audited(Action.REMOVE_LOG, caller.name, job=path.job_id):
+        with audited(AuditedAction.REMOVE_LOG, caller.name, job=path.job_id):
             removed = removal.remove(identities.access(caller).hdfs, copies)
         return jsonify(RemovedAnswer(id=path.job_id, removed=removed).model_dump())
 
     @bp.get("/logs/status", responses=openapi.answers({200: CopyStatusAnswer}, 404))
-    def status(path: inputs.JobPath, query: inputs.CopyStatusQuery) -> Response:
+    def status(path: queries.JobPath, query: queries.CopyStatusQuery) -> Response:
         """Tell how far the copying is; on request, whether what is saved is still intact."""
         found = lookup.copies(current_caller(), JobId(path.job_id))
         verdicts = _verdicts(identities, found, query.id) if query.verify else {}
         return jsonify(CopyStatusAnswer.of(found, verdicts).model_dump())
 
     @bp.get("/logs/<application>", responses=_LOG, description=_READING)
-    def log(path: inputs.ApplicationPath, query: inputs.LogQuery) -> Response:
+    def log(path: queries.ApplicationPath, query: queries.LogQuery) -> Response:
         """Give the saved log of one application, or what is chosen of it, or what it writes now."""
         if query.live:
             return _live(lookup, identities, path, query)
         return log_reading.answer(opened(path), query)
 
     @bp.get("/logs/<application>/files", responses=openapi.answers({200: LogFilesAnswer}, 404))
-    def files(path: inputs.ApplicationPath) -> Response:
+    def files(path: queries.ApplicationPath) -> Response:
         """List the files of containers in the saved log of one application."""
         return log_files.answer(opened(path))
 
@@ -115,7 +116,7 @@ def blueprint(lookup: Lookup, identities: Identities, removal: Removal) -> APIBl
 
 
 def _live(
-    lookup: Lookup, identities: Identities, path: inputs.ApplicationPath, query: inputs.LogQuery
+    lookup: Lookup, identities: Identities, path: queries.ApplicationPath, query: queries.LogQuery
 ) -> Response:
     caller = current_caller()
     lookup.status(caller, JobId(path.job_id))  # there is such a job
@@ -130,7 +131,7 @@ def _live(
 
 def _verdicts(
     identities: Identities, found: JobCopies, wanted: Sequence[str]
-) -> Mapping[str, Verdict]:
+) -> Mapping[str, Verification]:
     hdfs = identities.access(current_caller()).hdfs
     chosen = (
         _chosen(found, [ApplicationId(w) for w in wanted]) if wanted else one_for_each(found.copies)
@@ -141,7 +142,9 @@ def _verdicts(
 
 def _reading(job_id: str, *applications: ApplicationId) -> AbstractContextManager[None]:
     user = current_caller().name
-    return audited(Action.READ_LOG, user, job=job_id, applications=list(map(short, applications)))
+    return audited(
+        AuditedAction.READ_LOG, user, job=job_id, applications=list(map(short, applications))
+    )
 
 
 def _chosen(found: JobCopies, wanted: Sequence[ApplicationId]) -> list[Copy]:

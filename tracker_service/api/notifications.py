@@ -12,11 +12,11 @@ from structlog.contextvars import bind_contextvars
 
 from tracker_service.api import openapi
 from tracker_service.api.auth import current_caller
-from tracker_service.api.inputs import JOB_EXAMPLE
 from tracker_service.api.rate_limit import RateLimit
-from tracker_service.api.shapes import Answer, Instant
+from tracker_service.api.schemas.base import Instant, Schema
+from tracker_service.api.schemas.queries import JOB_EXAMPLE
 from tracker_service.domain.jobs import JOB_ID_PATTERN, JobId, is_job_id
-from tracker_service.store.notify_tokens import ID_LENGTH, NotifyToken
+from tracker_service.store.notify_tokens import ID_LENGTH, KeptNotifyToken
 from tracker_service.tracking.notifications import NewToken, Notifications
 
 _TAG = Tag(name="notifications", description="Oozie tells of changes, so that they are known soon.")
@@ -71,7 +71,7 @@ class TokenPath(BaseModel):
     token_id: str = Field(pattern=f"^[0-9a-f]{{{ID_LENGTH}}}$")
 
 
-class NotifyAnswer(Answer):
+class NotifyAnswer(Schema):
     """What a notification has led to."""
 
     id: str = Field(description="the job")
@@ -79,7 +79,7 @@ class NotifyAnswer(Answer):
     message: str
 
 
-class TokenAnswer(Answer):
+class TokenAnswer(Schema):
     """What is known of a token."""
 
     id: str = Field(description="tells it from your other tokens; it is not the token")
@@ -87,7 +87,7 @@ class TokenAnswer(Answer):
     used: Instant | None = Field(description="about when a notification came with it last")
 
     @classmethod
-    def of(cls, token: NotifyToken) -> Self:
+    def of(cls, token: KeptNotifyToken) -> Self:
         """Return a token as its owner sees it."""
         return cls(id=token.id, created=token.created_at, used=token.used_at)
 

@@ -12,8 +12,8 @@ from flask_openapi3.types import ResponseDict
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from tracker_service.api.answers import Problem
 from tracker_service.api.problems import problem
+from tracker_service.api.schemas.jobs import Problem
 
 _BASIC = "gateway"
 

@@ -11,10 +11,10 @@ from flask_openapi3 import APIBlueprint, Tag
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 
 from tracker_service.api import openapi
-from tracker_service.api.answers import HealthAnswer
 from tracker_service.api.problems import problem
-from tracker_service.api.worker_answers import ReadyAnswer
-from tracker_service.metrics import Level, Metrics
+from tracker_service.api.schemas.jobs import HealthAnswer
+from tracker_service.api.schemas.workers import ReadyAnswer
+from tracker_service.metrics import GaugeReading, Metrics
 from tracker_service.store.database import Store
 from tracker_service.store.figures import Capacity, Figures, capacity, figures
 
@@ -68,11 +68,11 @@ def blueprint(
     return bp
 
 
-def _levels(found: Figures, retention: timedelta) -> Iterator[Level]:
-    yield Level("tracker_jobs", "Jobs that are known, by their state.", "state", found.jobs)
-    yield Level("tracker_tasks", "Tasks, by how far they are.", "state", found.tasks)
-    yield Level("tracker_copies", "Copies of logs, by their status.", "status", found.copies)
-    yield Level("tracker_logs", "Wanted logs, by what became of them.", "state", found.logs)
+def _levels(found: Figures, retention: timedelta) -> Iterator[GaugeReading]:
+    yield GaugeReading("tracker_jobs", "Jobs that are known, by their state.", "state", found.jobs)
+    yield GaugeReading("tracker_tasks", "Tasks, by how far they are.", "state", found.tasks)
+    yield GaugeReading("tracker_copies", "Copies of logs, by their status.", "status", found.copies)
+    yield GaugeReading("tracker_logs", "Wanted logs, by what became of them.", "state", found.logs)
     if found.oldest_at_risk:
         yield _level(
             "tracker_first_deletion_timestamp_seconds",
@@ -82,13 +82,15 @@ def _levels(found: Figures, retention: timedelta) -> Iterator[Level]:
     yield _level("tracker_saved_log_bytes", "Size of all saved logs.", found.saved_bytes)
 
 
-def _load_levels(found: Figures, load: Capacity, now: datetime) -> Iterator[Level]:
+def _load_levels(found: Figures, load: Capacity, now: datetime) -> Iterator[GaugeReading]:
     queues = {
         "copies": found.due_copies,
         "jobsets": load.free_jobsets,
         "tasks": load.waiting_tasks,
     }
-    yield Level("tracker_queue_length", "What waits for a worker, by what it is.", "queue", queues)
+    yield GaugeReading(
+        "tracker_queue_length", "What waits for a worker, by what it is.", "queue", queues
+    )
     yield _level("tracker_workers", "Workers that live.", load.workers)
     yield _level("tracker_workers_needed", "Workers that the load needs.", load.workers_needed)
     yield _level("tracker_late_tasks", "Tasks not looked at in time.", load.late_tasks)
@@ -104,8 +106,8 @@ def _load_levels(found: Figures, load: Capacity, now: datetime) -> Iterator[Leve
     )
 
 
-def _level(name: str, meaning: str, height: float) -> Level:
-    return Level(name, meaning, None, {"": height})
+def _level(name: str, meaning: str, height: float) -> GaugeReading:
+    return GaugeReading(name, meaning, None, {"": height})
 
 
 def _lag_s(load: Capacity, now: datetime) -> float:

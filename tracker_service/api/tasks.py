@@ -5,16 +5,17 @@ from __future__ import annotations
 from flask import Response, jsonify, request
 from flask_openapi3 import APIBlueprint
 
-from tracker_service.api import inputs, openapi, posted
-from tracker_service.api.answers import PostedAnswer, PostedAnswers
+from tracker_service.api import openapi
 from tracker_service.api.auth import current_caller
-from tracker_service.api.copy_answers import CopyLogsAnswer
-from tracker_service.domain.copies import Wish
+from tracker_service.api.schemas import bodies, queries
+from tracker_service.api.schemas.copies import CopyLogsAnswer
+from tracker_service.api.schemas.jobs import PostedAnswer, PostedAnswers
+from tracker_service.domain.copies import CopyPolicy
 from tracker_service.domain.jobs import JobId, JobStatus
 from tracker_service.tracking.intake import Intake
 from tracker_service.tracking.lookup import Lookup
 
-_BODY = {"requestBody": posted.POSTED_IDS}
+_BODY = {"requestBody": bodies.POSTED_IDS}
 
 
 def blueprint(intake: Intake, lookup: Lookup) -> APIBlueprint:
@@ -26,14 +27,14 @@ def blueprint(intake: Intake, lookup: Lookup) -> APIBlueprint:
         responses=openapi.answers({200: PostedAnswers}, 404, 413, 415),
         openapi_extensions=_BODY,
     )
-    def track(query: inputs.TrackQuery) -> Response:
+    def track(query: queries.TrackQuery) -> Response:
         """Track the posted jobs from now on; save the logs of those that fail, or of all."""
-        wish = Wish.ALWAYS if query.copies else Wish.OF_FAILURES
-        answers = intake.track(current_caller(), posted.posted_ids(request), wish=wish)
+        wish = CopyPolicy.ALWAYS if query.copies else CopyPolicy.OF_FAILURES
+        answers = intake.track(current_caller(), bodies.posted_ids(request), wish=wish)
         return jsonify([PostedAnswer.of(answer).model_dump() for answer in answers])
 
     @bp.delete("/track/<job_id>", responses=openapi.answers({204: None}, 404))
-    def untrack(path: inputs.JobPath) -> Response:
+    def untrack(path: queries.JobPath) -> Response:
         """Stop tracking a job; what is saved stays, and what is being copied is finished."""
         intake.stop(current_caller(), JobId(path.job_id))
         return Response(status=204)
@@ -43,10 +44,10 @@ def blueprint(intake: Intake, lookup: Lookup) -> APIBlueprint:
         responses=openapi.answers({200: CopyLogsAnswer}, 404, 413, 415),
         openapi_extensions=_BODY,
     )
-    def copy_logs(query: inputs.CopyLogsQuery) -> Response:
+    def copy_logs(query: queries.CopyLogsQuery) -> Response:
         """Save the logs of the posted jobs however they end, and try again what did not succeed."""
-        wish = Wish.ALL_AGAIN if query.refresh else Wish.ALL
-        answers = intake.track(current_caller(), posted.posted_ids(request), wish=wish)
+        wish = CopyPolicy.ALL_AGAIN if query.refresh else CopyPolicy.ALL
+        answers = intake.track(current_caller(), bodies.posted_ids(request), wish=wish)
         unknown = [a.id for a in answers if a.status == JobStatus.NOT_FOUND]
         found = lookup.copies_of(current_caller(), [a.id for a in answers if a.id not in unknown])
         return jsonify(CopyLogsAnswer.of(found, unknown).model_dump())

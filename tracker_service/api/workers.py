@@ -7,9 +7,10 @@ from collections.abc import Collection
 from flask import Response, jsonify
 from flask_openapi3 import APIBlueprint
 
-from tracker_service.api import inputs, openapi
+from tracker_service.api import openapi
 from tracker_service.api.auth import current_caller
-from tracker_service.api.worker_answers import (
+from tracker_service.api.schemas import queries
+from tracker_service.api.schemas.workers import (
     JobsetAnswer,
     JobsetAnswers,
     WorkerAnswer,
@@ -38,7 +39,7 @@ def blueprint(store: Store, overseers: Collection[str], worker_silence_s: float)
         return jsonify([WorkerAnswer.of(worker).model_dump() for worker in found])
 
     @bp.get("/jobsets", responses=openapi.answers({200: JobsetAnswers}))
-    def list_jobsets(query: inputs.JobsetsQuery) -> Response:
+    def list_jobsets(query: queries.JobsetsQuery) -> Response:
         """List the jobsets that have tasks."""
         _require_overseer(overseers)
         with store.read() as connection:

@@ -12,41 +12,43 @@ from tracker_service.sources.webhdfs import WebHdfs
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Verification:
     """What became of one saved log."""
 
     is_intact: bool | None  #: None where there is nothing to compare
     told: str  #: what differs, or why nothing can be compared
 
 
-def verify(hdfs: WebHdfs, copy: Copy) -> Verdict:
+def verify(hdfs: WebHdfs, copy: Copy) -> Verification:
     """Read a saved log back with the rights of the reader; nothing is held in memory.
 
     Raises:
         GatewayUnavailable, CredentialsRefused: nobody can say whether it is intact.
     """
     if not copy.saved_at:
-        return Verdict(None, f"no log is saved: {copy.status}: {copy.reason}")
+        return Verification(None, f"no log is saved: {copy.status}: {copy.reason}")
     if copy.part is not None:
-        return Verdict(None, "it gets another content right now; ask again in a moment")
+        return Verification(None, "it gets another content right now; ask again in a moment")
     if copy.sha256 is None or copy.bytes is None:
-        return Verdict(None, "no checksum of this log is kept; copy it again with refresh=true")
+        return Verification(
+            None, "no checksum of this log is kept; copy it again with refresh=true"
+        )
     try:
         return _compared(hdfs, copy, copy.bytes, copy.sha256)
     except PathNotFound:
-        return Verdict(False, f"{copy.path} is missing")
+        return Verification(False, f"{copy.path} is missing")
     except (AccessDenied, RequestRefused) as error:
-        return Verdict(False, f"not readable: {error}")
+        return Verification(False, f"not readable: {error}")
 
 
-def _compared(hdfs: WebHdfs, copy: Copy, length: int, sha256: str) -> Verdict:
+def _compared(hdfs: WebHdfs, copy: Copy, length: int, sha256: str) -> Verification:
     file = hdfs.read(copy.path)
     with closing(file.pieces):
         if file.length != length:
-            return Verdict(False, f"{copy.path} has {file.length} bytes, not {length}")
+            return Verification(False, f"{copy.path} has {file.length} bytes, not {length}")
         tally = Tally()
         for _ in tally.of(file.pieces):
             pass
     if (tally.length, tally.sha256) != (length, sha256):
-        return Verdict(False, f"{copy.path} has the SHA-256 {tally.sha256}, not {sha256}")
-    return Verdict(True, "intact")
+        return Verification(False, f"{copy.path} has the SHA-256 {tally.sha256}, not {sha256}")
+    return Verification(True, "intact")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tracker_service.causes.findings import Findings
 from tracker_service.causes.rules import Rules
-from tracker_service.causes.statements import Failure as Said
+from tracker_service.causes.statements import FailureEvidence as Said
 from tracker_service.causes.verdict import cause_of
 from tracker_service.domain.applications import Application
 from tracker_service.domain.causes import Cause

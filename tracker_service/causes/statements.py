@@ -22,7 +22,7 @@ _BY_KILL_NODE = "E0729"  #: the code of each workflow that ended in a kill node:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Failure:
+class FailureEvidence:
     """What is known of a run of a job that did not succeed."""
 
     job_id: JobId
@@ -55,7 +55,9 @@ class Statement:
         return self.score, depth, self.turn, self.quote.offset or 0
 
 
-def statements(failure: Failure, failing: Sequence[Action], rules: Rules) -> list[Statement]:
+def statements(
+    failure: FailureEvidence, failing: Sequence[Action], rules: Rules
+) -> list[Statement]:
     """Return what was said about the actions that failed; about everything if none is known."""
     concerned = [
         each
@@ -75,7 +77,9 @@ def _number(application: Application) -> tuple[int, int]:
     return int(started), int(sequence)
 
 
-def _of_log(failure: Failure, application: Application, rules: Rules) -> Iterator[Statement]:
+def _of_log(
+    failure: FailureEvidence, application: Application, rules: Rules
+) -> Iterator[Statement]:
     findings = failure.findings.get(application.id, Findings())
     for finding in findings.lines:
         rule = rules.by_id.get(finding.rule)
@@ -108,7 +112,9 @@ def _score(finding: Finding, rule: Rule | None, application: Application) -> flo
     return told + _LAST * finding.is_last + _CHILD * (application.role == "child")
 
 
-def _of_yarn(failure: Failure, application: Application, rules: Rules) -> Iterator[Statement]:
+def _of_yarn(
+    failure: FailureEvidence, application: Application, rules: Rules
+) -> Iterator[Statement]:
     for line in _lines(failure.diagnostics.get(application.id)):
         rule = rules.match(Place.YARN, line.encode())
         if rule is None:

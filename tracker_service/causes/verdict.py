@@ -10,7 +10,7 @@ from tracker_service.causes.findings import Kind
 from tracker_service.causes.fingerprint import fingerprint, normalised
 from tracker_service.causes.rules import Place, Rule, Rules
 from tracker_service.causes.scan.traces import WRAPPER
-from tracker_service.causes.statements import Failure, Statement, statements
+from tracker_service.causes.statements import FailureEvidence, Statement, statements
 from tracker_service.domain.causes import Category, Cause, Quote, Retryable, Source
 from tracker_service.domain.jobs import Action, JobStatus
 
@@ -25,7 +25,7 @@ _LATEST = datetime.max.replace(tzinfo=UTC)
 _EXIT = "exit"  #: the group of a pattern that holds an exit code
 
 
-def cause_of(failure: Failure, rules: Rules) -> Cause | None:
+def cause_of(failure: FailureEvidence, rules: Rules) -> Cause | None:
     """Return why a job failed, as far as what is known of it tells.
 
     Returns:
@@ -70,13 +70,13 @@ def _is_outer(action: Action) -> bool:
     return action.type == "sub-workflow" or action.type.startswith(":")
 
 
-def _was_killed(failure: Failure, failing: Sequence[Action]) -> bool:
+def _was_killed(failure: FailureEvidence, failing: Sequence[Action]) -> bool:
     """Tell whether somebody stopped the job, as no action of it has failed by itself."""
     has_failed = any(action.status in _FAILED or action.error_code for action in failing)
     return failure.status is JobStatus.KILLED and not has_failed and not _has_kill_node(failure)
 
 
-def _has_kill_node(failure: Failure) -> bool:
+def _has_kill_node(failure: FailureEvidence) -> bool:
     return any(action.type == ":KILL:" for action in failure.actions)
 
 
@@ -98,7 +98,9 @@ def _of_exit_codes(said: Sequence[Statement], rules: Rules) -> Iterator[Statemen
             yield replace(statement, rule=rule, groups=groups, score=float(rule.weight))
 
 
-def _told(failure: Failure, failing: Sequence[Action], ranked: Sequence[Statement]) -> Cause:
+def _told(
+    failure: FailureEvidence, failing: Sequence[Action], ranked: Sequence[Statement]
+) -> Cause:
     best = ranked[0]
     rule = best.rule
     if rule is None:
@@ -119,7 +121,9 @@ def _told(failure: Failure, failing: Sequence[Action], ranked: Sequence[Statemen
     )
 
 
-def _killed(failure: Failure, failing: Sequence[Action], ranked: Sequence[Statement]) -> Cause:
+def _killed(
+    failure: FailureEvidence, failing: Sequence[Action], ranked: Sequence[Statement]
+) -> Cause:
     """Return the card of a job that was stopped, whatever its programs said of that."""
     quote = Quote(source=Source.OOZIE, text=str(failure.status), action=_name(failing))
     return Cause(
@@ -137,7 +141,9 @@ def _killed(failure: Failure, failing: Sequence[Action], ranked: Sequence[Statem
     )
 
 
-def _unknown(failure: Failure, failing: Sequence[Action], ranked: Sequence[Statement]) -> Cause:
+def _unknown(
+    failure: FailureEvidence, failing: Sequence[Action], ranked: Sequence[Statement]
+) -> Cause:
     """Return the card of a failure that no rule knows: its last words, and its exit code."""
     code = _exit_code(ranked)
     ended = "" if code is None else f" with exit code {code}"

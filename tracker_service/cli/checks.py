@@ -14,7 +14,7 @@ from tracker_service.cli.login import account, login
 from tracker_service.cli.options import ca_file_option, output_option, with_login
 
 if TYPE_CHECKING:
-    from tracker_service.doctor import Finding
+    from tracker_service.doctor import CheckResult
 
 
 @click.command()
@@ -59,16 +59,16 @@ def _findings(
     ca_file: Path | None,
     user: str | None,
     password_file: Path | None,
-) -> Iterator[Finding]:
+) -> Iterator[CheckResult]:
     from tracker_service import settings  # noqa: PLC0415
-    from tracker_service.doctor import examine, findings  # noqa: PLC0415
+    from tracker_service.doctor import examine, results  # noqa: PLC0415
     from tracker_service.errors import ConfigError  # noqa: PLC0415
     from tracker_service.sources.credentials import BasicCredential, OnBehalf  # noqa: PLC0415
 
     try:
         chosen = settings.load(config)
     except ConfigError as error:
-        yield findings.fail("settings", f"the settings are wrong: {error}")
+        yield results.fail("settings", f"the settings are wrong: {error}")
         return
     if chosen.gateway.is_direct:
         yield from examine(chosen, OnBehalf(user or account()), url, ca_file)

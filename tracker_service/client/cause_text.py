@@ -29,36 +29,36 @@ class Role(Enum):
     NOTE = auto()
 
 
-class Line(NamedTuple):
+class CardLine(NamedTuple):
     """One line of a card; nothing in it does anything to a terminal."""
 
     role: Role
     text: str
 
 
-def lines(card: Mapping[str, Any], zone: tzinfo | None = UTC) -> Iterator[Line]:
+def lines(card: Mapping[str, Any], zone: tzinfo | None = UTC) -> Iterator[CardLine]:
     """Yield the lines of a card.
 
     Args:
         card: a cause as the API tells it in JSON.
         zone: in which times are told; None for that of this machine.
     """
-    yield Line(Role.TITLE, printable(f"{card['id']}: {card['summary']}"))
+    yield CardLine(Role.TITLE, printable(f"{card['id']}: {card['summary']}"))
     if not card["complete"]:
-        yield Line(Role.NOTE, f"  {_SOME_MISSING if card['decided-at'] else _SO_FAR}")
-    yield Line(Role.FACT, "")
+        yield CardLine(Role.NOTE, f"  {_SOME_MISSING if card['decided-at'] else _SO_FAR}")
+    yield CardLine(Role.FACT, "")
     for name, value in _facts(card):
-        yield Line(Role.FACT, f"{name:{_WIDTH}}{printable(value)}")
+        yield CardLine(Role.FACT, f"{name:{_WIDTH}}{printable(value)}")
     if card["evidence"]:
-        yield Line(Role.FACT, "")
-        yield Line(Role.FACT, "proved by")
+        yield CardLine(Role.FACT, "")
+        yield CardLine(Role.FACT, "proved by")
         for quote in card["evidence"]:
-            yield Line(Role.PLACE, f"  {printable(_place(quote))}")
-            yield Line(Role.QUOTE, _INDENT + printable(quote["text"]))
-    yield Line(Role.FACT, "")
-    yield Line(Role.FACT, f"{'hint':{_WIDTH}}{printable(card['hint'])}")
+            yield CardLine(Role.PLACE, f"  {printable(_place(quote))}")
+            yield CardLine(Role.QUOTE, _INDENT + printable(quote["text"]))
+    yield CardLine(Role.FACT, "")
+    yield CardLine(Role.FACT, f"{'hint':{_WIDTH}}{printable(card['hint'])}")
     if others := card["also-hit"]:
-        yield Line(Role.FACT, f"{'also hit':{_WIDTH}}{_others(card, others, zone)}")
+        yield CardLine(Role.FACT, f"{'also hit':{_WIDTH}}{_others(card, others, zone)}")
 
 
 def printable(text: object) -> str:

@@ -6,14 +6,14 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 from tracker_service.doctor import notification, reach, routes, tokens
-from tracker_service.doctor.findings import Finding, Level, fail, ok
+from tracker_service.doctor.results import CheckResult, Severity, fail, ok
 from tracker_service.errors import ConfigError
 from tracker_service.settings import Settings
 from tracker_service.sources.credentials import Credential
 from tracker_service.sources.gateway import ClusterRoute, Gateway, GatewaySession
 from tracker_service.sources.route import cluster_route
 
-__all__ = ["Finding", "Level", "examine"]
+__all__ = ["CheckResult", "Severity", "examine"]
 
 
 #: What acts for users in the background, by the settings.
@@ -29,7 +29,7 @@ def examine(
     credential: Credential,
     service_url: str | None = None,
     service_ca_file: Path | None = None,
-) -> Iterator[Finding]:
+) -> Iterator[CheckResult]:
     """Yield what there is to say, one check after the other, as far as they make sense.
 
     Nothing is changed but one directory below `WORK/logs/.tracker` of the user's home in HDFS,
@@ -62,18 +62,18 @@ def examine(
     yield notification.finding(settings, service_url, service_ca_file)
 
 
-def _is_reached(gateway: ClusterRoute) -> Generator[Finding, None, bool]:
+def _is_reached(gateway: ClusterRoute) -> Generator[CheckResult, None, bool]:
     """Yield what is found on the way to the gateway; return whether it leads there."""
     if not isinstance(gateway, Gateway):
         return True  # each service is on a machine of its own
     for finding in reach.findings(gateway):
         yield finding
-        if finding.level == Level.FAIL:
+        if finding.level == Severity.FAIL:
             return False
     return True
 
 
-def _behind(session: GatewaySession) -> Generator[Finding, None, bool]:
+def _behind(session: GatewaySession) -> Generator[CheckResult, None, bool]:
     """Yield what is found behind the gateway; return whether it lets the user in."""
     is_known = False
     for finding in routes.findings(session):

@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 
 import requests
 
-from tracker_service.doctor.findings import Finding, ok, warn
 from tracker_service.doctor.reach import LOOPBACK
+from tracker_service.doctor.results import CheckResult, ok, warn
 from tracker_service.settings import Settings
 
 _CHECK = "notification"
@@ -19,7 +19,7 @@ _EVERYWHERE = ("0.0.0.0", "[::]")  # noqa: S104
 
 def finding(
     settings: Settings, service_url: str | None = None, ca_file: Path | None = None
-) -> Finding:
+) -> CheckResult:
     """Ask the service whether it is alive, and judge whether Oozie reaches it too.
 
     Args:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
-from tracker_service.doctor.findings import Finding, fail, ok, warn
+from tracker_service.doctor.results import CheckResult, fail, ok, warn
 from tracker_service.sources.gateway import Gateway
 
 URL = "TRACKER_GATEWAY__URL"
@@ -37,7 +37,7 @@ class _Place:
         return socket.create_connection((self.host, self.port), self.timeout_s)
 
 
-def findings(gateway: Gateway) -> Iterator[Finding]:
+def findings(gateway: Gateway) -> Iterator[CheckResult]:
     """Yield what is found on the way; after a failure the rest makes no sense."""
     parts = urlsplit(gateway.url)
     host, is_secure = parts.hostname or "", parts.scheme == "https"
@@ -52,7 +52,7 @@ def findings(gateway: Gateway) -> Iterator[Finding]:
         yield warn("tls", f"passwords travel to {place} unencrypted; begin {URL} with https://")
 
 
-def _name(place: _Place) -> Finding:
+def _name(place: _Place) -> CheckResult:
     try:
         socket.getaddrinfo(place.host, place.port, type=socket.SOCK_STREAM)
     except OSError as error:
@@ -64,7 +64,7 @@ def _name(place: _Place) -> Finding:
     return ok("dns", f"the name {place.host} has an address")
 
 
-def _port(place: _Place) -> Finding:
+def _port(place: _Place) -> CheckResult:
     try:
         place.connect().close()
     except TimeoutError:
@@ -79,7 +79,7 @@ def _port(place: _Place) -> Finding:
     return ok("tcp", f"something listens at {place}")
 
 
-def _certificate(place: _Place, gateway: Gateway) -> Finding:
+def _certificate(place: _Place, gateway: Gateway) -> CheckResult:
     if not gateway.verify:
         return warn(
             "tls",

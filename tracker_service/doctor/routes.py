@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from tracker_service.doctor.findings import Finding, Level, fail, ok, warn
 from tracker_service.doctor.reach import URL
+from tracker_service.doctor.results import CheckResult, Severity, fail, ok, warn
 from tracker_service.domain.copies import working_directory
 from tracker_service.errors import (
     AccessDenied,
@@ -26,7 +26,7 @@ from tracker_service.sources.webhdfs import WebHdfs
 _CLOCKS_APART_S = 60
 
 #: What is found of the login; whether it succeeded, and the first answer of HDFS, if there is one.
-_Way = Generator[Finding, None, tuple[bool, Answer | None]]
+_Way = Generator[CheckResult, None, tuple[bool, Answer | None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +40,7 @@ class _Route:
     state: Callable[[Mapping[str, Any]], object]  #: what it says about itself
     good: str  #: what it should say
     mend: str  #: what to do where it says something else
-    worst: Level = Level.FAIL
+    worst: Severity = Severity.FAIL
 
 
 _HOME = "webhdfs/v1/"
@@ -70,11 +70,11 @@ _HISTORY = _Route(
     state=lambda told: "STARTED" if (told.get("historyInfo") or {}).get("startedOn") else None,
     good="STARTED",
     mend="do without it: the service can",
-    worst=Level.WARN,
+    worst=Severity.WARN,
 )
 
 
-def findings(session: GatewaySession) -> Iterator[Finding]:
+def findings(session: GatewaySession) -> Iterator[CheckResult]:
     """Yield what is found of the services; without a login there is nothing to see."""
     way = _without_gateway if isinstance(session, DirectSession) else _through_gateway
     is_in, home = yield from way(session)
@@ -121,22 +121,22 @@ def _through_gateway(session: GatewaySession) -> _Way:
     return True, home
 
 
-def known(user: str) -> Finding:
+def known(user: str) -> CheckResult:
     """Return that the gateway lets a user in."""
     return ok("login", f"the gateway knows {user}")
 
 
-def _looked_at(session: GatewaySession, route: _Route) -> Finding:
+def _looked_at(session: GatewaySession, route: _Route) -> CheckResult:
     """Ask a service how it is."""
 
-    def wrong(told: str) -> Finding:
-        return Finding(route.worst, route.check, told)
+    def wrong(told: str) -> CheckResult:
+        return CheckResult(route.worst, route.check, told)
 
     try:
         answer = session.ask("GET", route.path)
         if answer.status == 404:
             told = _missing(route.name, route.role)
-            return wrong(told if route.worst == Level.FAIL else f"{told}, or {route.mend}")
+            return wrong(told if route.worst == Severity.FAIL else f"{told}, or {route.mend}")
         state = route.state(answer.json())
     except GatewayUnavailable as error:
         return wrong(_away(route.name, error))
@@ -155,7 +155,7 @@ def _away(name: str, error: GatewayError) -> str:
     return f"{name} cannot be reached ({error}); is it running, and its URL in the topology right?"
 
 
-def _hdfs(session: GatewaySession, home: Answer | None) -> Iterator[Finding]:
+def _hdfs(session: GatewaySession, home: Answer | None) -> Iterator[CheckResult]:
     hdfs = WebHdfs(session)
     if home and home.status == 404:
         yield fail("hdfs-read", _missing("HDFS", "WEBHDFS"))
@@ -178,7 +178,7 @@ def _hdfs(session: GatewaySession, home: Answer | None) -> Iterator[Finding]:
         yield from _written(hdfs, user)
 
 
-def _written(hdfs: WebHdfs, user: str) -> Iterator[Finding]:
+def _written(hdfs: WebHdfs, user: str) -> Iterator[CheckResult]:
     """Write, replace, read and remove a file as the copier does."""
     directory = working_directory(user, f"doctor-{secrets.token_hex(8)}")
     try:
@@ -199,7 +199,7 @@ def _written(hdfs: WebHdfs, user: str) -> Iterator[Finding]:
         yield warn("hdfs-write", f"{directory} could not be removed: {error}; remove it")
 
 
-def _replaced(hdfs: WebHdfs, directory: str) -> Finding:
+def _replaced(hdfs: WebHdfs, directory: str) -> CheckResult:
     part, log, written = f"{directory}/part", f"{directory}/log", secrets.token_bytes(64)
     hdfs.make_directory(directory)
     hdfs.write(log, b"an older one")
@@ -214,7 +214,7 @@ def _replaced(hdfs: WebHdfs, directory: str) -> Finding:
     return ok("hdfs-write", "HDFS writes, replaces, reads and removes a file")
 
 
-def clock(date: str) -> Finding:
+def clock(date: str) -> CheckResult:
     """Compare the clock of a gateway, from its header Date, with that of this machine."""
     # What is behind Knox may add dates of its own: the first is Knox's.
     first = date.partition("GMT")[0] + "GMT"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 
-from tracker_service.doctor.findings import Finding, fail, ok, warn
+from tracker_service.doctor.results import CheckResult, fail, ok, warn
 from tracker_service.errors import CredentialsRefused, RouteClosed, TrackerError
 from tracker_service.settings import GatewaySettings
 from tracker_service.sources.credentials import TokenCredential
@@ -19,7 +19,7 @@ URL = "TRACKER_GATEWAY__TOKEN_URL"
 
 def findings(
     settings: GatewaySettings, gateway: Gateway, session: GatewaySession
-) -> Iterator[Finding]:
+) -> Iterator[CheckResult]:
     """Yield what is found about tokens.
 
     Args:
@@ -44,7 +44,7 @@ def findings(
         yield _checked(token, settings)
 
 
-def _used(session: GatewaySession) -> Iterator[Finding]:
+def _used(session: GatewaySession) -> Iterator[CheckResult]:
     """Yield whether a topology takes tokens, and gives others for them."""
     try:
         WebHdfs(session).user()
@@ -73,7 +73,7 @@ def _used(session: GatewaySession) -> Iterator[Finding]:
         yield ok("token-renewal", "tokens are renewed while there is work")
 
 
-def _checked(token: TokenCredential, settings: GatewaySettings) -> Finding:
+def _checked(token: TokenCredential, settings: GatewaySettings) -> CheckResult:
     """Return whether the configured keys are those with which tokens are signed."""
     place = settings.token_keys or ""
     try:

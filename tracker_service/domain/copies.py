@@ -37,7 +37,7 @@ class Strategy(StrEnum):
     WORKFLOW = "workflow"  #: an Oozie workflow runs `yarn logs` on the cluster
 
 
-class Wish(StrEnum):
+class CopyPolicy(StrEnum):
     """Of which jobs a user wants the logs."""
 
     OF_FAILURES = "of failures"  #: of those that end without success
@@ -68,7 +68,7 @@ class Contents:
 
 
 @dataclass(frozen=True, slots=True)
-class Whole:
+class WrittenLog:
     """A log that was written to its end."""
 
     length: int  #: in bytes
@@ -104,7 +104,7 @@ class Copy:
     sha256: str | None = None  #: of the saved log
     contents: Contents | None = None  #: of the saved log
     gap: str | None = None  #: what will be missing in what the running try writes
-    part: Whole | None = None  #: what the running try has written, once that is whole
+    part: WrittenLog | None = None  #: what the running try has written, once that is whole
     diagnostics: str | None = None  #: what YARN says of the application
 
     @property

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 
-from tracker_service.domain.copies import Wish
+from tracker_service.domain.copies import CopyPolicy
 from tracker_service.domain.leases import affinity
 from tracker_service.identities.callers import VERDICT_LIFE, Caller, Callers
 from tracker_service.identities.kept import KeptCredentials
@@ -60,7 +60,7 @@ class Identities:
         caller: Caller,
         wanted: Sequence[KeptJob],
         now: datetime,
-        wish: Wish = Wish.OF_FAILURES,
+        wish: CopyPolicy = CopyPolicy.OF_FAILURES,
     ) -> None:
         """Track jobs for a caller, and keep the credential, sealed, as long as there is work."""
         together = affinity(self.asked_as(caller.name), self._gateway_url)

@@ -49,14 +49,14 @@ class FailedLogins:
         with self._store.begin() as connection:
             failed_logins.take(connection, _name(user), self._clock())
 
-    def _taken(self, name: str, user: str) -> failed_logins.Attempt:
+    def _taken(self, name: str, user: str) -> failed_logins.LoginAttempt:
         now = self._clock()
         with self._lock:
             free_at = self._none_left.get(name)
         if free_at is None or free_at <= now:
             with self._store.begin() as connection:
                 found = failed_logins.take(connection, name, now)
-            if isinstance(found, failed_logins.Attempt):
+            if isinstance(found, failed_logins.LoginAttempt):
                 return found
             self._remember(name, free_at := found, now)
         seconds = max(1, math.ceil((free_at - now).total_seconds()))
@@ -73,7 +73,7 @@ class FailedLogins:
             if len(self._none_left) < _KEPT_NAMES:
                 self._none_left[name] = free_at
 
-    def _give_back(self, mine: failed_logins.Attempt) -> None:
+    def _give_back(self, mine: failed_logins.LoginAttempt) -> None:
         with self._store.begin() as connection:
             failed_logins.give_back(connection, mine)
 

@@ -8,7 +8,7 @@ from datetime import datetime
 
 import structlog
 
-from tracker_service.audit import Action, audited
+from tracker_service.audit import AuditedAction, audited
 from tracker_service.errors import ConfigError, CredentialsRefused, GatewayError, RouteClosed
 from tracker_service.identities.encryption import decrypt_credential, encrypt_credential
 from tracker_service.identities.keys import KeyRing
@@ -64,7 +64,7 @@ class KeptCredentials:
         kept, credential = self._usable(owner)
         try:
             access = self._pool.of(credential)
-            with audited(Action.USE_CREDENTIAL, owner):
+            with audited(AuditedAction.USE_CREDENTIAL, owner):
                 if kept.refusals:
                     self._try_again(kept, access)
                 yield access

@@ -54,7 +54,7 @@ _KEY_BODY = re2.compile(
 )
 
 
-class Rule(NamedTuple):
+class SecretPattern(NamedTuple):
     """What a secret looks like."""
 
     name: str  #: under which it is counted
@@ -62,7 +62,7 @@ class Rule(NamedTuple):
     is_bare: bool = False  #: the group is the beginning of a value without quotes
 
 
-class Found(NamedTuple):
+class FoundSecret(NamedTuple):
     """A place that a rule fits."""
 
     start: int
@@ -80,18 +80,20 @@ class Secrets:
     """
 
     def __init__(self, own: Mapping[str, str]) -> None:
-        rules = [*_rules(), *(Rule(name, each.encode()) for name, each in own.items())]
+        rules = [*_rules(), *(SecretPattern(name, each.encode()) for name, each in own.items())]
         options = re2.Options()
         options.encoding = re2.Options.Encoding.LATIN1  # a byte is a byte, valid UTF-8 or not
         self._any = re2.compile(b"|".join(b"(%s)" % rule.expression for rule in rules), options)
-        self._groups: list[tuple[Rule, int, range]] = []  # the group of a rule, and those in it
+        self._groups: list[
+            tuple[SecretPattern, int, range]
+        ] = []  # the group of a rule, and those in it
         count = 0
         for rule in rules:
             inner = re2.compile(rule.expression, options).groups
             self._groups.append((rule, count + 1, range(count + 2, count + 2 + inner)))
             count += 1 + inner
 
-    def find(self, text: bytes, start: int) -> Found | None:
+    def find(self, text: bytes, start: int) -> FoundSecret | None:
         """Return the first place from there on that a rule fits."""
         match = self._any.search(text, start)
         while match and match.end() == match.start() < len(text):  # as `\b` of a site is
@@ -108,13 +110,13 @@ class Secrets:
             begin = end = match.end()
         if _NO_SECRET.fullmatch(text, begin, end):
             begin = end
-        return Found(match.start(), rule.name, begin, end)
+        return FoundSecret(match.start(), rule.name, begin, end)
 
 
-def _key(text: bytes, start: int, begin: int) -> Found:
+def _key(text: bytes, start: int, begin: int) -> FoundSecret:
     """Return what stands between the first line of a private key and its last."""
     if ends := _KEY_ENDS.search(text, begin, begin + KEY_BYTES):
-        return Found(
+        return FoundSecret(
             start,
             _PRIVATE_KEY,
             begin,
@@ -122,7 +124,7 @@ def _key(text: bytes, start: int, begin: int) -> Found:
         )
     body = _KEY_BODY.match(text[begin : begin + KEY_BYTES])
     is_open = len(text) - begin < KEY_BYTES
-    return Found(start, _PRIVATE_KEY, begin, begin + (body.end() if body else 0), is_open)
+    return FoundSecret(start, _PRIVATE_KEY, begin, begin + (body.end() if body else 0), is_open)
 
 
 def _bare_end(text: bytes, begin: int) -> int:
@@ -130,45 +132,47 @@ def _bare_end(text: bytes, begin: int) -> int:
     return begin + len(value.group().rstrip(_CLOSING)) if value else begin
 
 
-def _rules() -> Iterator[Rule]:
+def _rules() -> Iterator[SecretPattern]:
     """Yield the rules that hold everywhere; of those that fit at a place the first counts."""
-    yield Rule("password", rb"/etc/passwd()")  # what follows it, as a reason, is no secret
-    yield Rule(_PRIVATE_KEY, _KEY_BEGINS)
-    yield Rule("aws-key", rb"://((?:AKIA|ASIA)[^\s/:\"'<>]*:[^\s/\"'<>]+)@")
-    yield Rule("aws-key", rb"\b(?:AKIA|ASIA)([0-9A-Z]{16})\b")
-    yield Rule("url", rb"://[^\s/:\"'<>]*:([^\s/\"'<>]+)@")
-    yield Rule("url", rb"(?i:jdbc:oracle:[a-z]+:[\w.$#-]+)/([^\s/\"'<>]+)@")
+    yield SecretPattern("password", rb"/etc/passwd()")  # what follows it, as a reason, is no secret
+    yield SecretPattern(_PRIVATE_KEY, _KEY_BEGINS)
+    yield SecretPattern("aws-key", rb"://((?:AKIA|ASIA)[^\s/:\"'<>]*:[^\s/\"'<>]+)@")
+    yield SecretPattern("aws-key", rb"\b(?:AKIA|ASIA)([0-9A-Z]{16})\b")
+    yield SecretPattern("url", rb"://[^\s/:\"'<>]*:([^\s/\"'<>]+)@")
+    yield SecretPattern("url", rb"(?i:jdbc:oracle:[a-z]+:[\w.$#-]+)/([^\s/\"'<>]+)@")
     yield from _named("aws-key", _OF_AWS_KEYS)
     yield from _named("password", _OF_PASSWORDS)
-    yield Rule("password", rb"(?i:\bpwd=)([^\s\"'</$.~])", is_bare=True)  # and not the directory
+    yield SecretPattern(
+        "password", rb"(?i:\bpwd=)([^\s\"'</$.~])", is_bare=True
+    )  # and not the directory
     yield from _named("token", _OF_TOKENS)
-    yield Rule("token", rb"(?i:token=)[\"']?([\w+/.~%-]{8,}=*)")
+    yield SecretPattern("token", rb"(?i:token=)[\"']?([\w+/.~%-]{8,}=*)")
     yield from _named("delegation-token", _OF_DELEGATION)
     yield from _in_commands()
-    yield Rule(
+    yield SecretPattern(
         "authorization",
         rf"(?i:authorization)\\*[\"']?\s*[:=]\s*\\*[\"']?{_SCHEMES}\s+([^\s\"'<,\\]+)".encode(),
     )
-    yield Rule(
+    yield SecretPattern(
         "authorization",
         rb"\b(?i:basic|bearer|negotiate)\s+([A-Za-z+/_.~-]*[0-9][\w+/.~-]{8,}=*)",
     )
-    yield Rule("jwt", rb"\beyJ([\w-]{8,}\.eyJ[\w-]+(?:\.[\w-]*)*)")
+    yield SecretPattern("jwt", rb"\beyJ([\w-]{8,}\.eyJ[\w-]+(?:\.[\w-]*)*)")
 
 
-def _named(name: str, names: str) -> Iterator[Rule]:
+def _named(name: str, names: str) -> Iterator[SecretPattern]:
     """Yield the rules for values that have one of these names."""
     before = rf"(?i:{names})"
-    yield Rule(name, (before + _IS + _QUOTED).encode())
-    yield Rule(name, (before + _IS + _BARE).encode(), is_bare=True)
-    yield Rule(name, (before + _IN_PROPERTY).encode())
-    yield Rule(name, (before + _IN_ELEMENT).encode())
+    yield SecretPattern(name, (before + _IS + _QUOTED).encode())
+    yield SecretPattern(name, (before + _IS + _BARE).encode(), is_bare=True)
+    yield SecretPattern(name, (before + _IN_PROPERTY).encode())
+    yield SecretPattern(name, (before + _IN_ELEMENT).encode())
 
 
-def _in_commands() -> Iterator[Rule]:
+def _in_commands() -> Iterator[SecretPattern]:
     """Yield the rules for passwords among words."""
     bare = r"[\"']?,?(?:\r?\n)?[ \t]+[\"']?([^\s\"'<-])"  # Oozie writes each on its own line
-    yield Rule("password", (_OPTION + r"[\"']?,?[ \t]+" + _QUOTED).encode())
-    yield Rule("password", (_OPTION + bare).encode(), is_bare=True)
-    yield Rule("password", rb"(?i:\blogin\s+[^\s]+\s+password\s+)([^\s])", is_bare=True)
-    yield Rule("password", rb"(?i:\bidentified\s+by\s+)[\"']?([^\s\"';]+)")
+    yield SecretPattern("password", (_OPTION + r"[\"']?,?[ \t]+" + _QUOTED).encode())
+    yield SecretPattern("password", (_OPTION + bare).encode(), is_bare=True)
+    yield SecretPattern("password", rb"(?i:\blogin\s+[^\s]+\s+password\s+)([^\s])", is_bare=True)
+    yield SecretPattern("password", rb"(?i:\bidentified\s+by\s+)[\"']?([^\s\"';]+)")

@@ -7,7 +7,7 @@ from functools import partial
 
 from tracker_service.sandbox.hdfs import Hdfs
 from tracker_service.sandbox.inodes import HdfsError
-from tracker_service.sandbox.jobs import Application, Job, log_directory
+from tracker_service.sandbox.jobs import SandboxApplication, SandboxJob, log_directory
 from tracker_service.sandbox.workflows import hdfs_path
 
 #: The script of the workflow that copies an application's log into HDFS.
@@ -16,7 +16,7 @@ COPY_SCRIPT = "copy-log.sh"
 _NO_LOG = "Can not find any log file matching the pattern: [ALL] for the application: {}"
 
 
-def make_log_directory(hdfs: Hdfs, application: Application) -> None:
+def make_log_directory(hdfs: Hdfs, application: SandboxApplication) -> None:
     """Make the directory that waits for the log of an application that runs."""
     names = application.log_directory.strip("/").split("/")
     for depth in range(2, len(names) + 1):
@@ -28,7 +28,7 @@ def make_log_directory(hdfs: Hdfs, application: Application) -> None:
         )
 
 
-def place_log(hdfs: Hdfs, application: Application) -> None:
+def place_log(hdfs: Hdfs, application: SandboxApplication) -> None:
     """Put the file of each node into that directory."""
     for node, recorded in application.run.recording.nodes.items():
         hdfs.place_file(
@@ -41,7 +41,7 @@ def place_log(hdfs: Hdfs, application: Application) -> None:
         )
 
 
-def copy_log(hdfs: Hdfs, applications: Mapping[str, Application], job: Job) -> bool:
+def copy_log(hdfs: Hdfs, applications: Mapping[str, SandboxApplication], job: SandboxJob) -> bool:
     """Do what the copying workflow's script does, as the job's user; tell whether it worked."""
     application_id, owner, part, reason = (*job.definition.arguments, "", "", "", "")[:4]
     try:
@@ -54,7 +54,11 @@ def copy_log(hdfs: Hdfs, applications: Mapping[str, Application], job: Job) -> b
 
 
 def _readable_text(
-    hdfs: Hdfs, application: Application | None, application_id: str, owner: str, reader: Job
+    hdfs: Hdfs,
+    application: SandboxApplication | None,
+    application_id: str,
+    owner: str,
+    reader: SandboxJob,
 ) -> bytes:
     """Return what ``yarn logs`` prints for the reader; raise where it finds nothing."""
     try:

@@ -17,9 +17,15 @@ from tracker_service.sandbox.aggregation import (
 )
 from tracker_service.sandbox.bundles import KICKED_OFF_AFTER_S, Bundle
 from tracker_service.sandbox.coordinators import Coordinator
-from tracker_service.sandbox.courses import Action, ActionError, Collection, Scenario, Schedule
+from tracker_service.sandbox.courses import (
+    ActionError,
+    Collection,
+    CoordinatorCourse,
+    Scenario,
+    ScriptedAction,
+)
 from tracker_service.sandbox.hdfs import Hdfs
-from tracker_service.sandbox.jobs import Application, Definition, Job, applications_of
+from tracker_service.sandbox.jobs import Definition, SandboxApplication, SandboxJob, applications_of
 from tracker_service.sandbox.scenarios import (
     SCRIPT_FAILED,
     collections,
@@ -51,10 +57,10 @@ class Cluster:
         self._shell_runs_s = shell_runs_s
         self._sequence = itertools.count(1)
         self._application_number = itertools.count(1)
-        self.jobs: dict[str, Job] = {}
+        self.jobs: dict[str, SandboxJob] = {}
         self.coordinators: dict[str, Coordinator] = {}
         self.bundles: dict[str, Bundle] = {}
-        self.applications: dict[str, Application] = {}
+        self.applications: dict[str, SandboxApplication] = {}
         self.notifying: set[str] = set()  #: workflows that run and want a URL to be called
         self.hdfs = Hdfs.with_homes(self.now, USERS)
         self.ready_made = tuple(self._add(scenario) for scenario in scenarios().values())
@@ -113,7 +119,7 @@ class Cluster:
         user: str,
         *,
         problem: ActionError | None = None,
-    ) -> Job:
+    ) -> SandboxJob:
         """Add the job of a submitted workflow; it begins when it is told to.
 
         A problem lets the workflow fail when it reaches its action, before any application.
@@ -123,7 +129,7 @@ class Cluster:
         course = course_of(known, runs_s, problem)
         return self._add(course, user, definition=known, configuration=configuration)
 
-    def begin(self, job: Job) -> None:
+    def begin(self, job: SandboxJob) -> None:
         """Start the clock of a job, unless it runs already."""
         if job.started_at is not None or job.killed_at is not None:
             return
@@ -180,7 +186,7 @@ class Cluster:
                 ]
             self.begin(again)
 
-    def look_up(self, job_id: str) -> Job | None:
+    def look_up(self, job_id: str) -> SandboxJob | None:
         """Return the workflow that somebody asks about; a ready-made one begins now."""
         job = self.jobs.get(job_id)
         if job in self.ready_made:
@@ -210,9 +216,9 @@ class Cluster:
         configuration: dict[str, str] | None = None,
         parent_id: str | None = None,
         external_id: str | None = None,
-    ) -> Job:
+    ) -> SandboxJob:
         sequence = next(self._sequence)
-        job = Job(
+        job = SandboxJob(
             sequence=sequence,
             job_id=_JOB_ID.format(sequence, "W"),
             user=user,
@@ -227,7 +233,7 @@ class Cluster:
         return job
 
     def _add_coordinator(
-        self, schedule: Schedule, user: str = "guest", bundle_id: str | None = None
+        self, schedule: CoordinatorCourse, user: str = "guest", bundle_id: str | None = None
     ) -> Coordinator:
         sequence = next(self._sequence)
         path = "oozie.coord.application.path"
@@ -281,7 +287,7 @@ class Cluster:
             bundle.coordinators.append(coordinator)
             self._begin_coordinator(coordinator)
 
-    def _begin_child(self, parent: Job, action: Action) -> None:
+    def _begin_child(self, parent: SandboxJob, action: ScriptedAction) -> None:
         """Start the workflow of a sub-workflow action."""
         if action.child is None or parent.has_ended(self.now()):
             return
@@ -302,33 +308,33 @@ class Cluster:
         parent.children[action.name] = child
         self.begin(child)
 
-    def _kill(self, job: Job | Coordinator | Bundle) -> None:
+    def _kill(self, job: SandboxJob | Coordinator | Bundle) -> None:
         now = self.now()
         if job.has_ended(now):
             return
         job.killed_at = now
         for child in _below(job):
             self._kill(child)
-        if not isinstance(job, Job):
+        if not isinstance(job, SandboxJob):
             return
         for application in job.applications:
             self._at(application.aggregated_at, partial(self._place_log, application))
 
-    def _make_log_directory(self, application: Application) -> None:
+    def _make_log_directory(self, application: SandboxApplication) -> None:
         if application.has_launched(self.now()):
             make_log_directory(self.hdfs, application)
 
-    def _place_log(self, application: Application) -> None:
+    def _place_log(self, application: SandboxApplication) -> None:
         now = self.now()
         if application.aggregated_at <= now and application.has_launched(now):
             place_log(self.hdfs, application)
 
-    def _copy_log(self, job: Job) -> None:
+    def _copy_log(self, job: SandboxJob) -> None:
         if job.killed_at is None and not copy_log(self.hdfs, self.applications, job):
             job.scenario = job.scenario.failing(SCRIPT_FAILED)
 
 
-def _below(job: Job | Coordinator | Bundle) -> Sequence[Job | Coordinator]:
+def _below(job: SandboxJob | Coordinator | Bundle) -> Sequence[SandboxJob | Coordinator]:
     """Return the jobs that a job has started."""
     match job:
         case Bundle():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tracker_service.sandbox.coordinators import Coordinator
-from tracker_service.sandbox.jobs import Job
+from tracker_service.sandbox.jobs import SandboxJob
 from tracker_service.sandbox.oozie_beans import Bean, date
 from tracker_service.sandbox.workflows import write_configuration
 
@@ -56,7 +56,7 @@ def full_bean(coordinator: Coordinator, now: float, offset: int, length: int) ->
 
 def action_bean(coordinator: Coordinator, number: int, now: float) -> Bean:
     """Describe one action, which is the workflow of one day."""
-    job: Job = coordinator.workflows[number - 1]
+    job: SandboxJob = coordinator.workflows[number - 1]
     day = list(coordinator.days())[number - 1]
     action_id, status = f"{coordinator.job_id}@{number}", job.status(now)
     return {

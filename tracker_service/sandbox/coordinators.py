@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from tracker_service.sandbox.courses import Schedule
-from tracker_service.sandbox.jobs import Job, Status
+from tracker_service.sandbox.courses import CoordinatorCourse
+from tracker_service.sandbox.jobs import SandboxJob, Status
 
 #: From the end of the last workflow until Oozie notices.
 NOTICED_AFTER_S = 1.0
@@ -21,14 +21,14 @@ class Coordinator:
     sequence: int
     job_id: str
     user: str
-    schedule: Schedule
+    schedule: CoordinatorCourse
     configuration: dict[str, str]
     created_at: float
     bundle_id: str | None = None
     started_at: float | None = None
     killed_at: float | None = None
     #: The workflows of its actions, in the order of their days.
-    workflows: list[Job] = field(default_factory=list)
+    workflows: list[SandboxJob] = field(default_factory=list)
 
     @property
     def ends_at(self) -> float:

@@ -31,7 +31,7 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Action:
+class ScriptedAction:
     """The course of one node of a workflow; times are seconds from the start of the workflow."""
 
     name: str = "work"
@@ -74,7 +74,7 @@ class Scenario:
 
     name: str
     description: str
-    actions: tuple[Action, ...]
+    actions: tuple[ScriptedAction, ...]
     #: From the start until its user kills it.
     killed_after_s: float = math.inf
     #: How the workflow ends when an action fails: KILLED by its kill node, or FAILED.
@@ -111,7 +111,7 @@ def _scaled(seconds: float, factor: float) -> float:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Schedule:
+class CoordinatorCourse:
     """The course of a coordinator: workflows that begin together, one for each day."""
 
     name: str
@@ -132,7 +132,7 @@ class Collection:
 
     name: str
     description: str
-    coordinators: tuple[Schedule, ...]
+    coordinators: tuple[CoordinatorCourse, ...]
 
     def lasting(self, seconds: float) -> Self:
         """Return the same course with a longest workflow of another length."""

@@ -26,8 +26,8 @@ from tracker_service.sandbox.answers import (
 )
 from tracker_service.sandbox.cluster import USERS, Cluster
 from tracker_service.sandbox.node_pages import NodePages
-from tracker_service.sandbox.oozie import Oozie
-from tracker_service.sandbox.webhdfs import WebHdfs
+from tracker_service.sandbox.oozie import SandboxOozie
+from tracker_service.sandbox.webhdfs import SandboxWebHdfs
 from tracker_service.sandbox.yarn import JobHistory, ResourceManager
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class SeenRequest:
     status: int
 
 
-class Gateway:
+class SandboxGateway:
     """The WSGI application: a Knox gateway with one topology and the services behind it.
 
     Follows the Apache Knox 2.0 user's guide: Shiro provider, WebHDFS, Oozie and YARN.
@@ -74,11 +74,11 @@ class Gateway:
         self.requests: deque[SeenRequest] = deque(maxlen=_MAX_REMEMBERED)
         self._sessions: OrderedDict[str, str] = OrderedDict()
         self._sessions_lock = Lock()
-        webhdfs = WebHdfs(cluster, TOPOLOGY_PATH)
+        webhdfs = SandboxWebHdfs(cluster, TOPOLOGY_PATH)
         self._services: dict[str, Service] = {
             "/webhdfs/data/v1/webhdfs/v1": webhdfs.answer_data,
             "/webhdfs/v1": webhdfs.answer,
-            "/oozie": Oozie(cluster, TOPOLOGY_PATH).answer,
+            "/oozie": SandboxOozie(cluster, TOPOLOGY_PATH).answer,
             "/resourcemanager": ResourceManager(cluster).answer,
             "/jobhistory": JobHistory().answer,
             "/yarn": NodePages(cluster).answer,

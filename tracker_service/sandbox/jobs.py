@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from tracker_service.sandbox.courses import Action, ActionError, Run, Scenario
+from tracker_service.sandbox.courses import ActionError, Run, Scenario, ScriptedAction
 from tracker_service.sandbox.recordings import renumbered, timed
 
 NAME_NODE = "hdfs://localhost:8020"
@@ -41,7 +41,7 @@ class Definition:
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
-class Job:
+class SandboxJob:
     """A workflow job; times are seconds since 1970."""
 
     sequence: int
@@ -59,9 +59,9 @@ class Job:
     started_at: float | None = None
     killed_at: float | None = None
     #: Those of all its actions, also before they are launched.
-    applications: list[Application] = field(default_factory=list)
+    applications: list[SandboxApplication] = field(default_factory=list)
     #: The workflows that its sub-workflow actions have started, by the action's name.
-    children: dict[str, Job] = field(default_factory=dict)
+    children: dict[str, SandboxJob] = field(default_factory=dict)
 
     @property
     def ends_at(self) -> float:
@@ -101,8 +101,8 @@ class Job:
 class Step:
     """An action of a job that runs or ran."""
 
-    job: Job
-    action: Action
+    job: SandboxJob
+    action: ScriptedAction
 
     @property
     def starts_at(self) -> float:
@@ -145,7 +145,7 @@ class Step:
         seen_at, tries = min(now, self.job.ends_at), range(len(self.action.tries))
         return max(number for number in tries if self.try_starts_at(number) <= seen_at)
 
-    def launched(self, number: int, now: float) -> list[Application]:
+    def launched(self, number: int, now: float) -> list[SandboxApplication]:
         """Return the applications of a try that YARN knows, the launcher first."""
         return [
             application
@@ -157,11 +157,11 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Application:
+class SandboxApplication:
     """A YARN application of an action; times are seconds since 1970."""
 
     application_id: str
-    job: Job
+    job: SandboxJob
     #: Its place in the course of the job.
     number_of_action: int
     number_of_try: int
@@ -261,12 +261,12 @@ class Application:
         }
 
 
-def applications_of(job: Job, numbers: Iterator[int]) -> Iterator[Application]:
+def applications_of(job: SandboxJob, numbers: Iterator[int]) -> Iterator[SandboxApplication]:
     """Yield the applications of all actions of a job, each with the next number."""
     for number_of_action, action in enumerate(job.scenario.actions):
         for number_of_try, runs in enumerate(action.tries):
             for number_of_run, _ in enumerate(runs):
-                yield Application(
+                yield SandboxApplication(
                     application_id=_application_id(next(numbers)),
                     job=job,
                     number_of_action=number_of_action,

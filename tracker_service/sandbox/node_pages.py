@@ -8,7 +8,7 @@ from werkzeug.wrappers import Request, Response
 
 from tracker_service.sandbox.answers import error_page
 from tracker_service.sandbox.cluster import Cluster
-from tracker_service.sandbox.jobs import Application
+from tracker_service.sandbox.jobs import SandboxApplication
 
 NODE, HTTP_ADDRESS = "localhost:8041", "localhost:8042"
 
@@ -38,12 +38,12 @@ _TOLD = """          <h1>
           </h1>"""
 
 
-def container_of(application: Application) -> str:
+def container_of(application: SandboxApplication) -> str:
     """Return the id of the only container that an application has here."""
     return f"container_{application.number}_01_000001"
 
 
-def log_url(application: Application) -> str:
+def log_url(application: SandboxApplication) -> str:
     """Return where the NodeManager shows the logs of that container."""
     container, user = container_of(application), application.job.user
     return f"http://{HTTP_ADDRESS}/node/containerlogs/{container}/{user}"
@@ -71,7 +71,7 @@ class NodePages:
         content = _log(request, logs.get(name)) if name else _list(request, logs)
         return _page(container, content)
 
-    def _running(self, container: str, now: float) -> Application | None:
+    def _running(self, container: str, now: float) -> SandboxApplication | None:
         for application in self._cluster.applications.values():
             if container_of(application) == container:
                 is_running = application.has_launched(now) and not application.has_ended(now)
@@ -89,7 +89,7 @@ def _list(request: Request, logs: dict[str, bytes]) -> str:
     return f"          <h2>\n            Local Logs:\n          </h2>\n{''.join(links)}"
 
 
-def _logs(application: Application, now: float) -> dict[str, bytes]:
+def _logs(application: SandboxApplication, now: float) -> dict[str, bytes]:
     """Return what the container has written: a line each second."""
     ticks = range(1, int(now - application.launches_at) + 1)
     return {

@@ -7,7 +7,7 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 from tracker_service.sandbox.cluster import Cluster
-from tracker_service.sandbox.jobs import Job, Status
+from tracker_service.sandbox.jobs import SandboxJob, Status
 from tracker_service.sandbox.workflows import NOTIFICATION_URL
 
 _LOOK_S = 0.05
@@ -38,7 +38,7 @@ class Notifier:
                 url = job.configuration[NOTIFICATION_URL]
                 _call(url.replace("$jobId", job.job_id).replace("$status", status))
 
-    def _changed(self) -> list[tuple[Job, Status]]:
+    def _changed(self) -> list[tuple[SandboxJob, Status]]:
         if not self._cluster.notifying:
             return []
         changed = []

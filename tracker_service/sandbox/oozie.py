@@ -14,7 +14,7 @@ from tracker_service.sandbox.cluster import Cluster
 from tracker_service.sandbox.coordinator_beans import action_bean, full_bean
 from tracker_service.sandbox.courses import ActionError
 from tracker_service.sandbox.inodes import HdfsError, NotFoundError
-from tracker_service.sandbox.jobs import Job
+from tracker_service.sandbox.jobs import SandboxJob
 from tracker_service.sandbox.oozie_beans import action_beans, job_bean, retry_beans
 from tracker_service.sandbox.oozie_calls import Call, OozieError, refusal
 from tracker_service.sandbox.oozie_lists import jobs_answer
@@ -42,7 +42,7 @@ _ROUTES = Map(
 _RERUN_NODES = ("oozie.wf.rerun.skip.nodes", "oozie.wf.rerun.failnodes")
 
 
-class Oozie:
+class SandboxOozie:
     """The service ``oozie`` of the gateway.
 
     Follows the Oozie Web Services API of Oozie 5.2.1.
@@ -128,7 +128,7 @@ class Oozie:
                 self._cluster.begin(job)
         return empty_answer()
 
-    def _rerun(self, call: Call, job: Job, now: float) -> None:
+    def _rerun(self, call: Call, job: SandboxJob, now: float) -> None:
         """Run a workflow again, from its beginning: which nodes are to be left out is not read."""
         sent = read_configuration(call.request.get_data())
         if sent.keys() >= set(_RERUN_NODES):
@@ -153,7 +153,9 @@ class Oozie:
                 self._cluster.begin(job)
         return json_answer({"id": job.job_id if job else "OK"}, 201)
 
-    def _new_job(self, properties: dict[str, str], user: str, *, dry_run: bool) -> Job | None:
+    def _new_job(
+        self, properties: dict[str, str], user: str, *, dry_run: bool
+    ) -> SandboxJob | None:
         data = self._workflow_xml(properties["oozie.wf.application.path"], user)
         problem = None
         try:

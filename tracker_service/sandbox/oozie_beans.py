@@ -7,12 +7,12 @@ from email.utils import formatdate
 from typing import TypeAlias
 from xml.sax.saxutils import escape
 
-from tracker_service.sandbox.courses import Action
+from tracker_service.sandbox.courses import ScriptedAction
 from tracker_service.sandbox.jobs import (
     NAME_NODE,
     RESOURCE_MANAGER,
-    Application,
-    Job,
+    SandboxApplication,
+    SandboxJob,
     Status,
     Step,
 )
@@ -23,7 +23,7 @@ Bean: TypeAlias = dict[str, object]
 _CONSOLE = "http://localhost:11000/oozie?job={}"
 
 
-def job_bean(job: Job, now: float, gateway: str | None) -> Bean:
+def job_bean(job: SandboxJob, now: float, gateway: str | None) -> Bean:
     """Describe a job: in full with its actions, or as in a list where *gateway* is None."""
     status = job.status(now)
     ended = job.has_ended(now)
@@ -51,7 +51,7 @@ def job_bean(job: Job, now: float, gateway: str | None) -> Bean:
     }
 
 
-def action_beans(job: Job, now: float, gateway: str) -> Iterator[Bean]:
+def action_beans(job: SandboxJob, now: float, gateway: str) -> Iterator[Bean]:
     """Describe each node that the job has come to."""
     if job.started_at is None:
         return
@@ -75,7 +75,7 @@ def action_beans(job: Job, now: float, gateway: str) -> Iterator[Bean]:
         }
 
 
-def retry_beans(job: Job, name: str, now: float, gateway: str) -> list[Bean]:
+def retry_beans(job: SandboxJob, name: str, now: float, gateway: str) -> list[Bean]:
     """Describe the tries of an action before the present one."""
     return [
         {
@@ -115,7 +115,7 @@ def _step(step: Step, now: float, gateway: str) -> Bean:
 
 
 def _statuses(
-    step: Step, launched: list[Application], child: Job | None, now: float
+    step: Step, launched: list[SandboxApplication], child: SandboxJob | None, now: float
 ) -> tuple[str, str | None, str | None]:
     """Return the action's status, that of what it started, and the node after it."""
     has_begun = bool(launched or child)
@@ -130,7 +130,7 @@ def _statuses(
     return "ERROR", child.status(now) if child else "FAILED/KILLED", step.action.error_to
 
 
-def _child_ids(step: Step, launched: list[Application], now: float) -> str | None:
+def _child_ids(step: Step, launched: list[SandboxApplication], now: float) -> str | None:
     """Return the jobs that the launcher has started, which Oozie learns of at its end."""
     if not step.has_ended(now) or step.is_killed(now):
         return None
@@ -138,15 +138,17 @@ def _child_ids(step: Step, launched: list[Application], now: float) -> str | Non
     return ",".join(ids) or None
 
 
-def _id_of(launched: list[Application]) -> str | None:
+def _id_of(launched: list[SandboxApplication]) -> str | None:
     return next((application.application_id for application in launched), None)
 
 
-def _proxy(gateway: str, launched: list[Application]) -> str | None:
+def _proxy(gateway: str, launched: list[SandboxApplication]) -> str | None:
     return f"{gateway}/yarn/proxy/{launched[0].application_id}" if launched else None
 
 
-def _control(job: Job, name: str, kind: str, when: float, transition: str | None = None) -> Bean:
+def _control(
+    job: SandboxJob, name: str, kind: str, when: float, transition: str | None = None
+) -> Bean:
     return _bean(job, name, kind, "OK") | {
         "trackerUri": "-",
         "externalId": "-",
@@ -159,7 +161,7 @@ def _control(job: Job, name: str, kind: str, when: float, transition: str | None
     }
 
 
-def _bean(job: Job, name: str, kind: str, status: str) -> Bean:
+def _bean(job: SandboxJob, name: str, kind: str, status: str) -> Bean:
     """Return an action's keys in Oozie's order; what is None is filled in by the caller."""
     return {
         "cred": None,
@@ -188,7 +190,7 @@ def _bean(job: Job, name: str, kind: str, status: str) -> Bean:
     }
 
 
-def _conf(action: Action, user: str) -> str:
+def _conf(action: ScriptedAction, user: str) -> str:
     """Return the action's XML with its variables replaced."""
     where = [
         f"<resource-manager>{RESOURCE_MANAGER}</resource-manager>",

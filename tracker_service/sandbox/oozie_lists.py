@@ -15,7 +15,7 @@ from tracker_service.sandbox.bundles import Bundle
 from tracker_service.sandbox.cluster import Cluster
 from tracker_service.sandbox.coordinator_beans import coordinator_bean
 from tracker_service.sandbox.coordinators import Coordinator
-from tracker_service.sandbox.jobs import Job, Status
+from tracker_service.sandbox.jobs import SandboxJob, Status
 from tracker_service.sandbox.oozie_beans import Bean, job_bean
 from tracker_service.sandbox.oozie_calls import Call, OozieError
 
@@ -39,7 +39,7 @@ _UNKNOWN_KIND = (
 class _Entry:
     """A job of any kind with what filters ask about it."""
 
-    job: Job | Coordinator | Bundle
+    job: SandboxJob | Coordinator | Bundle
     name: str
     status: str
     changed_at: float
@@ -89,7 +89,7 @@ def _entries(cluster: Cluster, kind: str, ids: set[str] | None, now: float) -> l
     return [_bundle(bundle, now) for bundle in bundles if bundle]
 
 
-def _workflow(job: Job, now: float) -> _Entry:
+def _workflow(job: SandboxJob, now: float) -> _Entry:
     changed_at = job.ends_at if job.has_ended(now) else job.started_at or job.created_at
     bean = partial(job_bean, job, now, None)
     return _Entry(job, job.definition.name, job.status(now), changed_at, bean)

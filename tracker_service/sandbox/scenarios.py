@@ -6,12 +6,12 @@ import math
 from dataclasses import replace
 
 from tracker_service.sandbox.courses import (
-    Action,
     ActionError,
     Collection,
+    CoordinatorCourse,
     Run,
     Scenario,
-    Schedule,
+    ScriptedAction,
 )
 from tracker_service.sandbox.jobs import Definition
 from tracker_service.sandbox.recordings import recording
@@ -36,7 +36,7 @@ _DENIED = (
 
 
 def _workflow(
-    name: str, description: str, *actions: Action, killed_after_s: float = math.inf
+    name: str, description: str, *actions: ScriptedAction, killed_after_s: float = math.inf
 ) -> Scenario:
     return Scenario(
         name=name, description=description, actions=actions, killed_after_s=killed_after_s
@@ -49,9 +49,9 @@ def _launcher(name: str, failure: str = "") -> Run:
 
 def _shell(
     recorded: str, ends_s: float = math.inf, error: ActionError | None = None, ok_to: str = "end"
-) -> Action:
+) -> ScriptedAction:
     run = _launcher(recorded, error.message or "" if error else "")
-    return Action(ends_s=ends_s, tries=((run,),), error=error, ok_to=ok_to)
+    return ScriptedAction(ends_s=ends_s, tries=((run,),), error=error, ok_to=ok_to)
 
 
 def _java(
@@ -60,8 +60,8 @@ def _java(
     failure: str,
     starts_s: float = 0.0,
     main_class: str = "io.MapFile",
-) -> Action:
-    return Action(
+) -> ScriptedAction:
+    return ScriptedAction(
         name=recorded.rpartition("/")[2],
         type="java",
         starts_s=starts_s,
@@ -74,13 +74,13 @@ def _java(
 
 def _map_reduce(
     recorded: str, ends_s: float, *, launcher_failure: str = "", child_failure: str = ""
-) -> Action:
+) -> ScriptedAction:
     runs = [_launcher(f"{recorded}/count", launcher_failure)]
     if child_failure:
         job = replace(_launcher(f"{recorded}/count-job", child_failure), after_s=3, is_child=True)
         runs.append(job)
     known = ActionError(code="JA018", message=launcher_failure)
-    return Action(
+    return ScriptedAction(
         name="count",
         type="map-reduce",
         ends_s=ends_s,
@@ -89,8 +89,10 @@ def _map_reduce(
     )
 
 
-def _sub_workflow(name: str, child: Scenario) -> Action:
-    return Action(name=name, type="sub-workflow", ends_s=child.runs_s, error=SILENT, child=child)
+def _sub_workflow(name: str, child: Scenario) -> ScriptedAction:
+    return ScriptedAction(
+        name=name, type="sub-workflow", ends_s=child.runs_s, error=SILENT, child=child
+    )
 
 
 _WORKFLOWS = (
@@ -125,9 +127,11 @@ _WORKFLOWS = (
         "fork",
         "one branch of its fork fails after 8 s, and the other is killed",
         _shell("fork/work", 3, ok_to="split"),
-        Action(name="split", type=":FORK:", starts_s=3, ends_s=3, ok_to="*"),
+        ScriptedAction(name="split", type=":FORK:", starts_s=3, ends_s=3, ok_to="*"),
         _java("fork/check", 8, _NO_FILE, starts_s=3, main_class="fs.FsShell"),
-        Action(name="count", type="map-reduce", starts_s=3, tries=((_launcher("fork/count"),),)),
+        ScriptedAction(
+            name="count", type="map-reduce", starts_s=3, tries=((_launcher("fork/count"),),)
+        ),
     ),
     _workflow(
         "sub-workflow",
@@ -153,7 +157,7 @@ _WORKFLOWS = (
     ),
 )
 _COORDINATORS = (
-    Schedule(
+    CoordinatorCourse(
         name="coordinator",
         description="has three actions, of which the second fails after 10 s",
         first_day="2026-11-01",
@@ -179,7 +183,7 @@ def scenarios() -> dict[str, Scenario]:
     return {scenario.name: scenario for scenario in _WORKFLOWS}
 
 
-def schedules() -> dict[str, Schedule]:
+def schedules() -> dict[str, CoordinatorCourse]:
     """Return the ready-made coordinators by name."""
     return {schedule.name: schedule for schedule in _COORDINATORS}
 

@@ -12,7 +12,7 @@ from typing import Self
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from tracker_service.sandbox.cluster import USERS, Cluster
-from tracker_service.sandbox.gateway import TOPOLOGY_PATH, Gateway, SeenRequest, describe
+from tracker_service.sandbox.gateway import TOPOLOGY_PATH, SandboxGateway, SeenRequest, describe
 from tracker_service.sandbox.notifications import Notifier
 
 _POLL_S = 0.02
@@ -85,7 +85,7 @@ class SandboxServer:
         latency_s: float = 0.0,
     ) -> None:
         self.cluster = cluster or Cluster()
-        self.gateway = Gateway(self.cluster, latency_s=latency_s)
+        self.gateway = SandboxGateway(self.cluster, latency_s=latency_s)
         self._notifier = Notifier(self.cluster)
         self._server = make_server(
             host, port, self.gateway, threaded=True, request_handler=_Handler

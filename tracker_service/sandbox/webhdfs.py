@@ -45,7 +45,7 @@ class _Transfer:
     length: int | None = None
 
 
-class WebHdfs:
+class SandboxWebHdfs:
     """The service ``webhdfs`` of the gateway.
 
     Follows the WebHDFS REST API of Hadoop 3.3.6 and Knox's rewriting of its redirects.

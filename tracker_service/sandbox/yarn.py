@@ -8,7 +8,7 @@ from werkzeug.wrappers import Request, Response
 
 from tracker_service.sandbox.answers import error_page, json_answer
 from tracker_service.sandbox.cluster import Cluster
-from tracker_service.sandbox.jobs import STARTED_MS, Application
+from tracker_service.sandbox.jobs import STARTED_MS, SandboxApplication
 from tracker_service.sandbox.node_pages import HTTP_ADDRESS, NODE, container_of, log_url
 
 _STATES = ("NEW", "NEW_SAVING", "SUBMITTED", "ACCEPTED", "RUNNING", "FINISHED", "FAILED", "KILLED")
@@ -111,7 +111,7 @@ class JobHistory:
         return error_page(404, request.path, "Not Found")
 
 
-def _attempt(application: Application, now: float) -> dict[str, object]:
+def _attempt(application: SandboxApplication, now: float) -> dict[str, object]:
     return {
         "id": 1,
         "startTime": _ms(application.launches_at),
@@ -127,7 +127,7 @@ def _attempt(application: Application, now: float) -> dict[str, object]:
     }
 
 
-def _container(application: Application, now: float) -> dict[str, object]:
+def _container(application: SandboxApplication, now: float) -> dict[str, object]:
     return {
         "containerId": container_of(application),
         "allocatedMB": "512",
@@ -161,7 +161,7 @@ def _cluster_info() -> dict[str, object]:
     }
 
 
-def described(application: Application, now: float) -> dict[str, object]:
+def described(application: SandboxApplication, now: float) -> dict[str, object]:
     """Describe an application as the resource manager does."""
     state, final_status = application.states(now)
     ended = application.has_ended(now)
@@ -224,13 +224,13 @@ def _resources(seconds: float, *, ended: bool) -> dict[str, object]:
     }
 
 
-def _name(application: Application) -> str:
+def _name(application: SandboxApplication) -> str:
     action, job = application.step.action, application.job
     role = "action" if application.run.is_child else "launcher"
     return f"oozie:{role}:T={action.type}:W={job.definition.name}:A={action.name}:ID={job.job_id}"
 
 
-def _diagnostics(application: Application, state: str) -> str:
+def _diagnostics(application: SandboxApplication, state: str) -> str:
     if state == "KILLED":
         killer = application.job.user
         return f"Application {application.application_id} was killed by user {killer} at 127.0.0.1"

@@ -77,7 +77,7 @@ Rate = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(gt=0)]
 
 
-class _Section(BaseModel):
+class _SettingsSection(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
@@ -133,13 +133,13 @@ class GatewaySettings(KerberosSettings):
         return parts.scheme == "http" and not is_here and not self.is_direct
 
 
-class StoreSettings(_Section):
+class StoreSettings(_SettingsSection):
     """The database."""
 
     url: str = ""  #: SQLAlchemy URL; without one: SQLite in the state directory
 
 
-class ServeSettings(_Section):
+class ServeSettings(_SettingsSection):
     """The API."""
 
     bind: str = "127.0.0.1:8080"
@@ -156,7 +156,7 @@ class ServeSettings(_Section):
     requests_per_minute: Count = 600  #: of one user; more is answered with 429
 
 
-class PollingSettings(_Section):
+class PollingSettings(_SettingsSection):
     """How often Oozie is asked."""
 
     interval_s: Seconds = 5  #: longest time between two looks at a job younger than an hour
@@ -168,14 +168,14 @@ class PollingSettings(_Section):
     rerun_watch_h: Seconds = 24  #: how long such looks go on for a job that has ended
 
 
-class WorkerSettings(_Section):
+class WorkerSettings(_SettingsSection):
     """The background process."""
 
     lease_s: Seconds = 30  #: after this time without a word, others take a worker's jobsets
     threads: Count = 8  #: requests to the gateway at the same time
 
 
-class CopySettings(_Section):
+class CopySettings(_SettingsSection):
     """How the logs of failed jobs are saved."""
 
     #: `direct`: the tracker reads the aggregated files; `workflow`: Oozie runs `yarn logs`;
@@ -214,13 +214,13 @@ class CopySettings(_Section):
     properties: dict[str, str] = {}  #: more configuration of the copy's shell action
 
 
-class CredentialSettings(_Section):
+class CredentialSettings(_SettingsSection):
     """How stored credentials are sealed."""
 
     key_file: Path | None = None  #: without one: `credentials.key` in the state directory
 
 
-class RightsSettings(_Section):
+class RightsSettings(_SettingsSection):
     """Who may do more than look after their own jobs."""
 
     admins: tuple[str, ...] = ()  #: users who may list everybody's jobs and failures

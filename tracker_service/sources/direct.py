@@ -20,7 +20,7 @@ from requests.hooks import default_hooks
 from tracker_service.errors import AccessDenied, GatewayError, GatewayUnavailable, RequestRefused
 from tracker_service.sources.credentials import Credential
 from tracker_service.sources.gateway import ClusterRoute, GatewaySession
-from tracker_service.sources.protection import Passage, Sign
+from tracker_service.sources.protection import Attempt, Health
 from tracker_service.sources.transport import Transport
 
 _BASE = "cluster:"  #: begins the URLs that the sources ask for; leads nowhere by itself
@@ -205,11 +205,11 @@ class _Transport(Transport):
         """Return the path as it would be below a topology."""
         return self._direct.path_of(request.url or "")
 
-    def judge_error(self, passage: Passage, error: Exception) -> None:
+    def judge_error(self, passage: Attempt, error: Exception) -> None:
         """Tell what it says that there was no answer: nothing about the other services."""
         super().judge_error(passage, error)
-        if passage.gateway is Sign.DEAD:
-            passage.gateway, passage.service = Sign.NONE, Sign.DEAD
+        if passage.gateway is Health.DEAD:
+            passage.gateway, passage.service = Health.NONE, Health.DEAD
 
 
 def _origin(url: str) -> str:

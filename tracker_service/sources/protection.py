@@ -26,7 +26,7 @@ PLACE_WAIT_S = 5.0  #: for one of the other requests to be over
 _LISTS = ("jobs", "apps", "v1")
 
 
-class Sign(Enum):
+class Health(Enum):
     """What a request says about who was to answer it."""
 
     ALIVE = "alive"
@@ -35,11 +35,11 @@ class Sign(Enum):
 
 
 @dataclass(slots=True)
-class Passage:
+class Attempt:
     """One request on its way: what it says about the gateway and about the service behind it."""
 
-    gateway: Sign = Sign.NONE
-    service: Sign = Sign.NONE
+    gateway: Health = Health.NONE
+    service: Health = Health.NONE
     reason: str = ""  #: why one of them is taken for dead
 
 
@@ -87,7 +87,7 @@ class Circuit:
                 self._turn += 1
             return self._turn
 
-    def leave(self, turn: int, sign: Sign, path: str, reason: str) -> None:
+    def leave(self, turn: int, sign: Health, path: str, reason: str) -> None:
         """Take in what came of a request.
 
         Args:
@@ -99,9 +99,9 @@ class Circuit:
             if turn != self._turn:
                 return
             self._is_probed = False
-            if sign is Sign.DEAD:
+            if sign is Health.DEAD:
                 self._fail(path, reason)
-            elif sign is Sign.ALIVE:
+            elif sign is Health.ALIVE:
                 self._failed.clear()
                 if self._pauses:
                     self._close()
@@ -164,7 +164,7 @@ class Protection:
         self._lock = Lock()
 
     @contextmanager
-    def admitted(self, path: str, *, is_streamed: bool = False) -> Iterator[Passage]:
+    def admitted(self, path: str, *, is_streamed: bool = False) -> Iterator[Attempt]:
         """Hold a place while a request is on its way; the block says what came of it.
 
         A dead service closes its own route, a gateway that takes no connection closes all.
@@ -181,7 +181,7 @@ class Protection:
         gateway, service = self._circuit(GATEWAY), self._circuit(route)
         gateway.look()
         service.look()
-        passage = Passage()
+        passage = Attempt()
         with self._place(is_streamed):
             at_gateway = gateway.enter()
             try:

@@ -21,7 +21,7 @@ from urllib3.exceptions import MaxRetryError, NewConnectionError, ReadTimeoutErr
 from urllib3.response import BaseHTTPResponse
 from urllib3.util.retry import Retry
 
-from tracker_service.sources.protection import Passage, Protection, Sign
+from tracker_service.sources.protection import Attempt, Health, Protection
 
 MAX_ANSWER_BYTES = 64 * 1024 * 1024  #: a listing of 100,000 files has 25 MB
 ANSWER_DEADLINE_S = 60.0  #: for a whole answer that is not streamed, however slowly it drips
@@ -175,13 +175,13 @@ class Transport(HTTPAdapter):
         """Return the path below the topology, without the query."""
         return urlsplit(request.url or "").path.removeprefix(self._topology).lstrip("/")
 
-    def judge_error(self, passage: Passage, error: Exception) -> None:
+    def judge_error(self, passage: Attempt, error: Exception) -> None:
         """Tell what it says that there was no answer."""
         passage.reason = cause(error)
         if is_without_connection(error):
-            passage.gateway = Sign.DEAD
+            passage.gateway = Health.DEAD
         elif not isinstance(error, AnswerTooLong):
-            passage.service = Sign.DEAD
+            passage.service = Health.DEAD
 
 
 def _read(response: requests.Response, began: float) -> None:
@@ -200,18 +200,18 @@ def _read(response: requests.Response, began: float) -> None:
     response._content = bytes(body)
 
 
-def _judge_answer(passage: Passage, response: requests.Response) -> None:
+def _judge_answer(passage: Attempt, response: requests.Response) -> None:
     """Tell what an answer says: of 500s only those count with which a service says nothing.
 
     Oozie and Hadoop explain theirs: whoever explains is alive, and it is about one request.
     """
-    passage.gateway = Sign.ALIVE
+    passage.gateway = Health.ALIVE
     status, headers = response.status_code, response.headers
     explains = "oozie-error-code" in headers or "json" in headers.get("Content-Type", "")
     if status in (502, 503, 504) or (status >= 500 and not explains):
-        passage.service, passage.reason = Sign.DEAD, f"answered {status}"
+        passage.service, passage.reason = Health.DEAD, f"answered {status}"
     elif status != 401 or explains:  # a 401 is the gateway's own
-        passage.service = Sign.ALIVE
+        passage.service = Health.ALIVE
 
 
 def is_without_connection(error: Exception) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import and_, or_, select
 
-from tracker_service.domain.copies import Wish
+from tracker_service.domain.copies import CopyPolicy
 from tracker_service.domain.jobs import JobId, JobStatus
 from tracker_service.domain.tasks import TaskState, TrackTask
 from tracker_service.store import jobsets, tasks
@@ -52,7 +52,7 @@ def follow(
         jobsets.affinity(connection, parent.lease),
         [job for job in started if is_live[job.key]],
         now,
-        Wish.ALL if parent.copies_always else Wish.OF_FAILURES,
+        CopyPolicy.ALL if parent.copies_always else CopyPolicy.OF_FAILURES,
     )
     ended: dict[str, Any] = {"kind": tasks.TRACK, "owner": parent.owner, "state": TaskState.ENDED}
     ended |= {"copies_always": False, "created_at": now, "ended_at": now}

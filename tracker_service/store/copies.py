@@ -67,7 +67,7 @@ def decide(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Resting:
+class DueFilter:
     """Which copies need no look at present."""
 
     owners: Collection[str] = ()  #: users whose copies are being looked at already
@@ -80,7 +80,7 @@ def due(
     connection: Connection,
     leases: Mapping[int, Lease],
     now: datetime,
-    resting: Resting,
+    resting: DueFilter,
     limit: int,
 ) -> list[tuple[Copy, Lease]]:
     """Return the copies in these jobsets (by id) that want a look now.

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Row, Select, select
 
 from tracker_service.domain.applications import ApplicationId
-from tracker_service.domain.copies import Contents, Copy, CopyStatus, Strategy, Whole
+from tracker_service.domain.copies import Contents, Copy, CopyStatus, Strategy, WrittenLog
 from tracker_service.domain.jobs import JobId
 from tracker_service.store.tables import copies, jobs, tasks
 
@@ -60,10 +60,10 @@ def copy_of(row: Row[Any]) -> Copy:
     )
 
 
-def _part(kept: Mapping[str, Any] | None) -> Whole | None:
+def _part(kept: Mapping[str, Any] | None) -> WrittenLog | None:
     if kept is None:
         return None
-    return Whole(kept["length"], kept["sha256"], _contents(kept["contents"]) or Contents())
+    return WrittenLog(kept["length"], kept["sha256"], _contents(kept["contents"]) or Contents())
 
 
 def _contents(kept: Mapping[str, Any] | None) -> Contents | None:

@@ -16,7 +16,7 @@ _LONG_AGO = datetime(1970, 1, 2, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class LoginAttempt:
     """One of the places that a name has; it is taken for a minute, or until it is given back."""
 
     name: str
@@ -24,7 +24,7 @@ class Attempt:
     tried_at: datetime
 
 
-def take(connection: Connection, name: str, now: datetime) -> Attempt | datetime:
+def take(connection: Connection, name: str, now: datetime) -> LoginAttempt | datetime:
     """Take one of the tries that a name has.
 
     Args:
@@ -37,7 +37,7 @@ def take(connection: Connection, name: str, now: datetime) -> Attempt | datetime
     taken: dict[int, datetime] = {row.place: row.tried_at for row in connection.execute(known)}
     for place in range(MOST):
         if taken.get(place, _LONG_AGO) + LIFE <= now and _claim(connection, name, place, now):
-            return Attempt(name, place, now)
+            return LoginAttempt(name, place, now)
     # Where others have just taken the last ones, none of them is in `taken`.
     return min((at for at in taken.values() if at + LIFE > now), default=now) + LIFE
 
@@ -55,7 +55,7 @@ def _claim(connection: Connection, name: str, place: int, now: datetime) -> bool
     return changed.rowcount == 1
 
 
-def give_back(connection: Connection, mine: Attempt) -> None:
+def give_back(connection: Connection, mine: LoginAttempt) -> None:
     """Let a try not count."""
     connection.execute(
         update(wrong_tries)

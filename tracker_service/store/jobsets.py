@@ -219,7 +219,7 @@ def affinity(connection: Connection, lease: Lease) -> str:
     return str(connection.execute(found).scalar_one())
 
 
-def polled(connection: Connection, looked_at: Mapping[Lease, datetime]) -> None:
+def note_polled(connection: Connection, looked_at: Mapping[Lease, datetime]) -> None:
     """Note that all tasks of these jobsets were looked at, at the given instant or later."""
     rows = [
         {"jobset": lease.jobset_id, "held_in": lease.epoch, "instant": instant}

@@ -16,7 +16,7 @@ _USE_NOTED_EVERY = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NotifyToken:
+class KeptNotifyToken:
     """What is known of a token; not the token itself."""
 
     fingerprint: str
@@ -30,7 +30,7 @@ class NotifyToken:
         return self.fingerprint[:ID_LENGTH]
 
 
-def add(connection: Connection, token: NotifyToken, limit: int) -> bool:
+def add(connection: Connection, token: KeptNotifyToken, limit: int) -> bool:
     """Keep a new token, unless its owner has as many as one user may have.
 
     Returns:
@@ -44,30 +44,30 @@ def add(connection: Connection, token: NotifyToken, limit: int) -> bool:
     return True
 
 
-def of_owner(connection: Connection, owner: str) -> list[NotifyToken]:
+def of_owner(connection: Connection, owner: str) -> list[KeptNotifyToken]:
     """Return a user's tokens, the oldest first."""
     rows = connection.execute(
         select(notify_tokens)
         .where(notify_tokens.c.owner == owner)
         .order_by(notify_tokens.c.created_at, notify_tokens.c.fingerprint)
     )
-    return [NotifyToken(**row._mapping) for row in rows]
+    return [KeptNotifyToken(**row._mapping) for row in rows]
 
 
-def find(connection: Connection, fingerprints: Sequence[str]) -> NotifyToken | None:
+def find(connection: Connection, fingerprints: Sequence[str]) -> KeptNotifyToken | None:
     """Return the token that has one of these fingerprints."""
     row = connection.execute(
         select(notify_tokens).where(notify_tokens.c.fingerprint.in_(fingerprints))
     ).first()
-    return NotifyToken(**row._mapping) if row else None
+    return KeptNotifyToken(**row._mapping) if row else None
 
 
-def wants_note(token: NotifyToken, now: datetime) -> bool:
+def wants_note(token: KeptNotifyToken, now: datetime) -> bool:
     """Tell whether the last use that is known is so long ago that a new one is worth a write."""
     return token.used_at is None or now - token.used_at >= _USE_NOTED_EVERY
 
 
-def note_use(connection: Connection, token: NotifyToken, now: datetime) -> None:
+def note_use(connection: Connection, token: KeptNotifyToken, now: datetime) -> None:
     """Note that a notification came with a token."""
     column = notify_tokens.c.used_at
     connection.execute(

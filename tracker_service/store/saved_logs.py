@@ -76,6 +76,6 @@ def has_later_run(connection: Connection, copy: Copy) -> bool:
     return connection.scalar(later.limit(1)) is not None
 
 
-def moved(connection: Connection, copy: Copy, path: str) -> None:
+def note_moved(connection: Connection, copy: Copy, path: str) -> None:
     """Note where a saved log lies now."""
     connection.execute(update(copies).where(copies.c.id == copy.id).values(path=path))

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Row, bindparam, func, insert, or_, select, update
 
-from tracker_service.domain.copies import Wish
+from tracker_service.domain.copies import CopyPolicy
 from tracker_service.domain.jobs import JobId, JobStatus
 from tracker_service.domain.leases import Lease
 from tracker_service.domain.tasks import TaskState, TrackTask
@@ -49,7 +49,7 @@ def track(
     affinity: str,
     wanted: Sequence[KeptJob],
     now: datetime,
-    wish: Wish = Wish.OF_FAILURES,
+    wish: CopyPolicy = CopyPolicy.OF_FAILURES,
 ) -> None:
     """Make sure that a user has one live task for each of these jobs that has not ended yet.
 
@@ -60,12 +60,12 @@ def track(
     Args:
         wish: of which jobs the logs are wanted; a wish that is there already is not taken back.
     """
-    always = wish != Wish.OF_FAILURES
+    always = wish != CopyPolicy.OF_FAILURES
     keys = [job.key for job in wanted]
     there = _held_still(connection, owner, keys, lambda row: bool(row.stopped_at or always))
     changed = [row for row in there.values() if row.stopped_at or always]
-    if wish in (Wish.ALL, Wish.ALL_AGAIN):
-        refresh = wish == Wish.ALL_AGAIN
+    if wish in (CopyPolicy.ALL, CopyPolicy.ALL_AGAIN):
+        refresh = wish == CopyPolicy.ALL_AGAIN
         copies.restart(connection, [row.id for row in there.values()], now, refresh=refresh)
     new = [job.key for job in wanted if job.key not in there]
     again = [

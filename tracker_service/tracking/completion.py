@@ -131,7 +131,7 @@ class Completion:
                 jobsets.guard(connection, item.task.lease)
                 task = tasks.current(connection, item.task)
                 if task.is_stopped:
-                    task = outcome.ended(connection, task, self._clock(), tasks.STOPPED)
+                    task = outcome.end_task(connection, task, self._clock(), tasks.STOPPED)
             self._note(item, task, None)
         except LeaseLost as error:
             self._lost(item, error)
@@ -247,7 +247,9 @@ class Completion:
             # What was loaded may be older than the last commit of this very task.
             task = tasks.current(connection, item.task)
             if found and task.state != TaskState.ENDED:
-                task = outcome.explored(connection, task, found.details, found.applications, now)
+                task = outcome.record_details(
+                    connection, task, found.details, found.applications, now
+                )
             if task.state == TaskState.COPYING:
                 outcome.decide_copies(connection, task, now)
                 is_saved = task.id in copies.all_finished(connection, [task.lease])
@@ -256,7 +258,7 @@ class Completion:
                 is_told = not trouble and not _untold(connection, task)
                 if is_saved and is_last and (is_given_up or is_told):
                     self._conclusion.keep_at_end(connection, task, found, now)
-                    task = outcome.ended(connection, task, now, trouble or gone)
+                    task = outcome.end_task(connection, task, now, trouble or gone)
         self._note(item, task, trouble)
 
     def _note(self, item: _Item, task: TrackTask, trouble: str | None) -> None:

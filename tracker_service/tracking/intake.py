@@ -9,7 +9,7 @@ from datetime import datetime
 import structlog
 
 from tracker_service.domain.applications import ApplicationId, applications_of
-from tracker_service.domain.copies import Wish, is_copy_job_name
+from tracker_service.domain.copies import CopyPolicy, is_copy_job_name
 from tracker_service.domain.jobs import JobDetails, JobId, JobStatus, Observation, unique
 from tracker_service.errors import GatewayUnavailable, JobNotFound, NotTracked
 from tracker_service.identities import Caller, Identities
@@ -24,7 +24,7 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answered:
+class TrackResult:
     """What a caller is told about one id."""
 
     id: JobId
@@ -54,8 +54,8 @@ class Intake:
         self._writes = GroupedWrites(store)
 
     def track(
-        self, caller: Caller, posted: Sequence[JobId], *, wish: Wish = Wish.OF_FAILURES
-    ) -> list[Answered]:
+        self, caller: Caller, posted: Sequence[JobId], *, wish: CopyPolicy = CopyPolicy.OF_FAILURES
+    ) -> list[TrackResult]:
         """Track these jobs for the caller from now on; what is tracked already stays as it is.
 
         Our own copy workflows are answered and not tracked: that would never end.
@@ -108,8 +108,8 @@ class Intake:
         ids: Sequence[JobId],
         wanted: Sequence[Observation],
         details: JobDetails | None,
-        wish: Wish,
-    ) -> tuple[list[Answered], int]:
+        wish: CopyPolicy,
+    ) -> tuple[list[TrackResult], int]:
         """Return the answers, and how many of the jobs are tracked now."""
         ours = copies.copy_jobs(connection, [seen.id for seen in wanted])
         ours |= {seen.id for seen in wanted if is_copy_job_name(seen.name)}
@@ -122,24 +122,24 @@ class Intake:
         applications = jobs.applications_of(connection, [job.key for job in kept.values()])
         statuses = {seen.id: seen.status for seen in wanted if seen.id in ours}
         answers = [
-            Answered(
+            TrackResult(
                 id=job_id,
                 status=kept[job_id].status,
                 applications=tuple(applications[kept[job_id].key]),
             )
             if job_id in kept
-            else Answered(id=job_id, status=statuses.get(job_id, JobStatus.NOT_FOUND))
+            else TrackResult(id=job_id, status=statuses.get(job_id, JobStatus.NOT_FOUND))
             for job_id in ids
         ]
         return answers, len(kept)
 
     def _start(
-        self, connection: Connection, caller: Caller, wanted: Sequence[KeptJob], wish: Wish
+        self, connection: Connection, caller: Caller, wanted: Sequence[KeptJob], wish: CopyPolicy
     ) -> None:
         """Track these jobs; where all logs are wanted, let their copies begin at once."""
         now = self._clock()
         self._identities.track(connection, caller, wanted, now, wish)
-        if wish == Wish.OF_FAILURES:
+        if wish == CopyPolicy.OF_FAILURES:
             return
         known = jobs.applications_of(connection, [job.key for job in wanted])
         for task in tracked_jobs.of_jobs(connection, caller.name, [job.key for job in wanted]):

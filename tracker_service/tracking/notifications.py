@@ -18,7 +18,7 @@ from tracker_service.errors import NoSuchToken, NotAllowed
 from tracker_service.identities.keys import KeyRing
 from tracker_service.store import hints, notify_tokens
 from tracker_service.store.database import Store
-from tracker_service.store.notify_tokens import NotifyToken
+from tracker_service.store.notify_tokens import KeptNotifyToken
 
 log = structlog.get_logger()
 
@@ -30,7 +30,7 @@ _TOKEN_BYTES = 24
 class NewToken:
     """A token that was just made, with what is told this once only."""
 
-    kept: NotifyToken
+    kept: KeptNotifyToken
     token: str
 
 
@@ -47,7 +47,7 @@ class Notifications:
             NotAllowed: the user has as many as one may have.
         """
         token = secrets.token_urlsafe(_TOKEN_BYTES)
-        kept = NotifyToken(
+        kept = KeptNotifyToken(
             fingerprint=self._key_ring.token_fingerprints(token)[0],
             owner=owner,
             created_at=self._clock(),
@@ -62,7 +62,7 @@ class Notifications:
         log.info("notify_token_made", user=owner, id=kept.id)
         return NewToken(kept=kept, token=token)
 
-    def tokens(self, owner: str) -> list[NotifyToken]:
+    def tokens(self, owner: str) -> list[KeptNotifyToken]:
         """Return what is known of a user's tokens."""
         with self._store.read() as connection:
             return notify_tokens.of_owner(connection, owner)

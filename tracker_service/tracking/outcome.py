@@ -19,7 +19,7 @@ log = structlog.get_logger()
 Recorder = Callable[[Connection, TrackTask, JobDetails, Sequence[Application], datetime], TrackTask]
 
 
-def observed(
+def record_observation(
     connection: Connection, task: TrackTask, seen: Observation, now: datetime
 ) -> TrackTask:
     """Record an observation; return the task as it goes on with what is known of its job now."""
@@ -34,7 +34,7 @@ def observed(
     return replace(task, run=kept.run, status=kept.status, observed_at=kept.observed_at)
 
 
-def explored(
+def record_details(
     connection: Connection,
     task: TrackTask,
     details: JobDetails,
@@ -42,12 +42,12 @@ def explored(
     now: datetime,
 ) -> TrackTask:
     """Record a job's details and applications; return the task as it goes on."""
-    task = observed(connection, task, details.observation, now)
+    task = record_observation(connection, task, details.observation, now)
     jobs.record_details(connection, task.job_key, task.run, details, found)
     return task
 
 
-def glanced_at(
+def record_glance(
     connection: Connection,
     task: TrackTask,
     details: JobDetails,
@@ -61,7 +61,7 @@ def glanced_at(
     """
     seen = details.observation
     if (seen.status, seen.run) != (task.status, task.run):
-        return explored(connection, task, details, found, now)
+        return record_details(connection, task, details, found, now)
     jobs.record_applications(connection, task.job_key, seen.observed_at, found)
     return task
 
@@ -75,7 +75,7 @@ def next_step(connection: Connection, task: TrackTask, now: datetime) -> TrackTa
     if not task.status.is_terminal:
         return task
     if task.status == JobStatus.SUCCEEDED and not task.copies_always:
-        return ended(connection, task, now)
+        return end_task(connection, task, now)
     return replace(task, state=tasks.start_copying(connection, task))
 
 
@@ -101,14 +101,14 @@ def _wants_copies(task: TrackTask) -> bool:
     return failed or task.copies_always
 
 
-def lost(connection: Connection, task: TrackTask, reason: str, now: datetime) -> TrackTask:
+def end_missing(connection: Connection, task: TrackTask, reason: str, now: datetime) -> TrackTask:
     """Let go of a job that Oozie no longer has; one known to have failed is saved all the same."""
     if task.status == JobStatus.NOT_FOUND:
-        return ended(connection, task, now, reason)
+        return end_task(connection, task, now, reason)
     return next_step(connection, task, now)
 
 
-def ended(
+def end_task(
     connection: Connection, task: TrackTask, now: datetime, reason: str | None = None
 ) -> TrackTask:
     """End a task, once its copies have ended; erase its user's credential if it was the last."""

@@ -78,7 +78,7 @@ class Poller:
         """Write down for each jobset since when all its jobs have been looked at, if it is news."""
         if news := self._schedule.news():
             with self._store.begin() as connection:
-                jobsets.polled(connection, news)
+                jobsets.note_polled(connection, news)
             self._schedule.note(news)
 
     def _look(self, batch: Batch) -> None:
@@ -184,7 +184,7 @@ class Poller:
             jobsets.guard(connection, lease)
             told = [seen[entry.task.job_id] for entry in changed]
             tasks = [
-                outcome.observed(connection, entry.task, observation, self._clock())
+                outcome.record_observation(connection, entry.task, observation, self._clock())
                 for entry, observation in zip(changed, told, strict=True)
             ]
         for entry, task in zip(changed, tasks, strict=True):  # now it is durable
@@ -195,7 +195,7 @@ class Poller:
         self,
         access: ClusterAccess,
         entries: Sequence[Entry],
-        record: outcome.Recorder = outcome.explored,
+        record: outcome.Recorder = outcome.record_details,
     ) -> bool:
         """Look at some jobs one by one; trouble with one of them does not stop the others.
 
@@ -289,9 +289,9 @@ class Poller:
         )
         with self._store.begin() as connection:
             jobsets.guard(connection, entry.task.lease)
-            task = outcome.observed(connection, entry.task, gone, gone.observed_at)
+            task = outcome.record_observation(connection, entry.task, gone, gone.observed_at)
             if is_certain:
-                task = outcome.lost(connection, task, reason, gone.observed_at)
+                task = outcome.end_missing(connection, task, reason, gone.observed_at)
         entry.task = task
         self._schedule.trouble(entry, now)
         self._leave_if_not_watched(entry)
@@ -316,7 +316,7 @@ class Poller:
         waiting = [entry for entry in parents if _wants_children(entry)][:_PARENTS_AT_ONCE]
         for entry in (*waiting, *others[: self._budget.spend(len(others))]):
             due, entry.details_at = entry.due, time.monotonic()  # tried, whatever comes of it
-            is_there = self._look_closer_at(access, [entry], outcome.glanced_at)
+            is_there = self._look_closer_at(access, [entry], outcome.record_glance)
             entry.due = min(entry.due, due)  # the job itself is asked about as before
             if not is_there:
                 return

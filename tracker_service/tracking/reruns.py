@@ -9,7 +9,7 @@ from threading import Lock
 
 import structlog
 
-from tracker_service.domain.copies import Wish
+from tracker_service.domain.copies import CopyPolicy
 from tracker_service.domain.jobs import JobId, Observation
 from tracker_service.domain.leases import Lease
 from tracker_service.errors import GatewayError, LeaseLost, StoreUnavailable
@@ -109,11 +109,11 @@ class Reruns:
             ended = reruns.ended(connection, owner, since)  # it may be tracked or stopped meanwhile
             kept = jobs.record(connection, [seen for seen in again if _is_rerun(seen, ended)])
             asked_as, now = jobsets.affinity(connection, lease), self._clock()
-            for wish in (Wish.OF_FAILURES, Wish.ALL):
+            for wish in (CopyPolicy.OF_FAILURES, CopyPolicy.ALL):
                 alike = [
                     job
                     for job in kept.values()
-                    if ended[job.id].copies_always == (wish == Wish.ALL)
+                    if ended[job.id].copies_always == (wish == CopyPolicy.ALL)
                 ]
                 tasks.track(connection, owner, asked_as, alike, now, wish)
         for job in kept.values():

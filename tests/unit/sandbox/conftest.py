@@ -6,7 +6,7 @@ import pytest
 from werkzeug.test import Client, TestResponse
 
 from tracker_service.sandbox.cluster import Cluster
-from tracker_service.sandbox.gateway import TOPOLOGY_PATH, Gateway
+from tracker_service.sandbox.gateway import TOPOLOGY_PATH, SandboxGateway
 
 
 @dataclass
@@ -23,7 +23,7 @@ class Clock:
 class Caller:
     """One user of the gateway, who sends credentials with each request and keeps no cookie."""
 
-    def __init__(self, gateway: Gateway, user: str) -> None:
+    def __init__(self, gateway: SandboxGateway, user: str) -> None:
         self.client = Client(gateway, use_cookies=False)
         self.user = user
 
@@ -61,8 +61,8 @@ def cluster(clock) -> Cluster:
 
 
 @pytest.fixture
-def gateway(cluster) -> Gateway:
-    return Gateway(cluster)
+def gateway(cluster) -> SandboxGateway:
+    return SandboxGateway(cluster)
 
 
 @pytest.fixture

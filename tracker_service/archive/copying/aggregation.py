@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from tracker_service.archive.copying.log_files import Finder, Found
+from tracker_service.archive.copying.log_files import FoundLogFiles, LogFileFinder
 from tracker_service.domain.copies import Copy
 from tracker_service.errors import AccessDenied, ApplicationNotFound, RequestRefused
 from tracker_service.sources.access import ClusterAccess
@@ -45,7 +45,9 @@ Files = frozenset[tuple[str, int, int]]  #: name, length and time of change of e
 class Aggregation:
     """Watches applications until their logs are complete."""
 
-    def __init__(self, finder: Finder, deadline_s: float, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, finder: LogFileFinder, deadline_s: float, clock: Callable[[], datetime]
+    ) -> None:
         self._finder, self._deadline = finder, timedelta(seconds=deadline_s)
         self._clock = clock
         self._seen: dict[str, tuple[Files, datetime]] = {}  # of applications that RM has forgotten
@@ -108,7 +110,7 @@ def _gap(aggregation: LogAggregation) -> str:
     return f"YARN says of the log aggregation: {aggregation}; some node may have uploaded nothing"
 
 
-def _facts(found: Found) -> Iterator[tuple[str, int, int]]:
+def _facts(found: FoundLogFiles) -> Iterator[tuple[str, int, int]]:
     """Yield the files of the nodes; while one is uploaded, something new with each look."""
     for file in found.files:
         yield file.name, file.length, file.modified_ms

@@ -74,9 +74,9 @@ class Copier:
                 self._busy.add(owner)
             self._executor.submit(self._look, owner, theirs)
 
-    def _resting(self, now: datetime) -> copies.Resting:
+    def _resting(self, now: datetime) -> copies.DueFilter:
         with self._lock:
-            return copies.Resting(
+            return copies.DueFilter(
                 owners=set(self._busy),
                 copies=self._streams.copies,
                 without_workflow={owner for owner, until in self._full.items() if until > now},

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from tracker_service.archive.checksum import Tally
-from tracker_service.archive.copying.log_files import Found
+from tracker_service.archive.copying.log_files import FoundLogFiles
 from tracker_service.archive.copying.publishing import part_path
 from tracker_service.archive.copying.streams import Streams
 from tracker_service.archive.formats.ifile import CHECKSUM_BYTES, valid_end
@@ -17,7 +17,7 @@ from tracker_service.archive.formats.node_file import Log, NodeFile
 from tracker_service.archive.formats.node_logs import logs_of
 from tracker_service.archive.formats.yarn_text import as_text
 from tracker_service.causes.scan.scanner import Scanner
-from tracker_service.domain.copies import Contents, Copy, Whole
+from tracker_service.domain.copies import Contents, Copy, WrittenLog
 from tracker_service.errors import GatewayUnavailable, LeaseLost, LogFileBroken, RequestRefused
 from tracker_service.redaction.masking import Redaction
 from tracker_service.sources.webhdfs import FileStatus, WebHdfs
@@ -34,7 +34,7 @@ class DirectCopy:
 
     hdfs: WebHdfs
     copy: Copy
-    found: Found
+    found: FoundLogFiles
     limit: int  #: bytes of the aggregated files
     streams: Streams  #: tell when to break off
     scanner: Scanner  #: looks for the cause, after the secrets are hidden
@@ -46,7 +46,7 @@ class DirectCopy:
     _shortened: list[str] = field(default_factory=list)
     _deadline: float = field(default_factory=lambda: time.monotonic() + _LONGEST_S)
 
-    def write(self) -> Whole:
+    def write(self) -> WrittenLog:
         """Write the text of all files to `part_path`, as `yarn logs` prints it.
 
         Returns:
@@ -69,7 +69,7 @@ class DirectCopy:
             raise RequestRefused(told) from error
         if not self.tally.length:
             raise LogFileBroken(f"{self.found.directory} holds no log")
-        return Whole(self.tally.length, self.tally.sha256, self._contents())
+        return WrittenLog(self.tally.length, self.tally.sha256, self._contents())
 
     def _text(self) -> Iterator[bytes]:
         for file in self.found.files:

@@ -52,7 +52,7 @@ class EarlierRuns:
                 _move(hdfs, directory, target, old.file_name)
                 with self._store.begin() as connection:
                     jobsets.guard(connection, lease)
-                    saved_logs.moved(connection, old, f"{target}/{old.file_name}")
+                    saved_logs.note_moved(connection, old, f"{target}/{old.file_name}")
 
 
 def _move(hdfs: WebHdfs, source: str, target: str, name: str) -> None:

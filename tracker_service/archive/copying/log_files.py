@@ -15,7 +15,7 @@ _CHECKSUM = "-checksum"  #: says beside a rolled IFile how much of it is valid
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class FoundLogFiles:
     """What lies in the directory of an application's aggregated logs."""
 
     directory: str | None  #: None where there is none that could be read
@@ -36,7 +36,7 @@ class Found:
 
 
 @dataclass(slots=True)
-class Finder:
+class LogFileFinder:
     """Knows where this cluster keeps its aggregated logs, once it has found one.
 
     Follows `LogAggregationUtils` of Hadoop: the layouts of 2.x to 3.2, and the buckets since 3.3.
@@ -51,7 +51,7 @@ class Finder:
         """Tell whether a log was found before, so that it is known where to look."""
         return self._winner is not None
 
-    def find(self, hdfs: WebHdfs, application: ApplicationId, owner: str) -> Found:
+    def find(self, hdfs: WebHdfs, application: ApplicationId, owner: str) -> FoundLogFiles:
         """List the aggregated files of an application.
 
         Args:
@@ -75,7 +75,7 @@ class Finder:
                 self._remember(pattern)
                 return found
             empty = empty or found
-        return empty or Found(directory=None, denied=denied)
+        return empty or FoundLogFiles(directory=None, denied=denied)
 
     def _in_order(self) -> list[str]:
         with self._lock:
@@ -93,10 +93,10 @@ def _directory(pattern: str, application: ApplicationId, owner: str) -> str:
     return pattern.format(user=owner, bucket=bucket, application=application)
 
 
-def _found(directory: str, listed: Sequence[FileStatus]) -> Found:
+def _found(directory: str, listed: Sequence[FileStatus]) -> FoundLogFiles:
     plain = [file for file in listed if not file.is_directory]
     whole = [file for file in plain if not file.name.endswith((_UPLOADING, _CHECKSUM))]
-    return Found(
+    return FoundLogFiles(
         directory=directory,
         files=tuple(sorted(whole, key=lambda file: file.name)),
         checksums=frozenset(

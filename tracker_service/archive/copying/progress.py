@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from tracker_service.domain.copies import Copy, CopyStatus, Strategy, Whole
+from tracker_service.domain.copies import Copy, CopyStatus, Strategy, WrittenLog
 from tracker_service.domain.leases import Lease
 from tracker_service.errors import LeaseLost
 from tracker_service.store import copies, jobsets
@@ -170,11 +170,11 @@ class Progress:
         )
         log.warning("copy_left_to_workflow", job=copy.job_id, copy=copy.id, reason=why)
 
-    def measured(self, copy: Copy, lease: Lease, whole: Whole) -> None:
+    def measured(self, copy: Copy, lease: Lease, whole: WrittenLog) -> None:
         """Note what a complete part is, before it gets the log's name."""
         self._change(copy, lease, part=asdict(whole))
 
-    def succeeded(self, copy: Copy, lease: Lease, whole: Whole) -> None:
+    def succeeded(self, copy: Copy, lease: Lease, whole: WrittenLog) -> None:
         """Note that the whole log lies under its name."""
         now = self._clock()
         self._change(

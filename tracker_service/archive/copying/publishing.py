@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tracker_service.archive.copying.progress import Progress
-from tracker_service.domain.copies import Copy, Whole
+from tracker_service.domain.copies import Copy, WrittenLog
 from tracker_service.domain.leases import Lease
 from tracker_service.errors import PathNotFound, RequestRefused
 from tracker_service.sources.webhdfs import WebHdfs
@@ -19,7 +19,7 @@ def is_part(name: str, copy: Copy) -> bool:
     return name.startswith(f"{copy.file_name}.part-{copy.id}-")
 
 
-def publish(hdfs: WebHdfs, progress: Progress, copy: Copy, lease: Lease, whole: Whole) -> None:
+def publish(hdfs: WebHdfs, progress: Progress, copy: Copy, lease: Lease, whole: WrittenLog) -> None:
     """Give a complete part the name of the log.
 
     1. Look whether the part has the length of what was written, and write down what it is; the
@@ -47,7 +47,7 @@ def publish(hdfs: WebHdfs, progress: Progress, copy: Copy, lease: Lease, whole: 
     _compare(copy.path, hdfs.status(copy.path).length, whole)
 
 
-def _compare(path: str, length: int, whole: Whole) -> None:
+def _compare(path: str, length: int, whole: WrittenLog) -> None:
     if length != whole.length:
         raise RequestRefused(f"{path} has {length} bytes, not {whole.length}")
 

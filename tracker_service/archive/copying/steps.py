@@ -20,7 +20,7 @@ from tracker_service.archive.copying.ways import ByWorkflow, Chooser, Directly
 from tracker_service.archive.copying.workflow_watch import WorkflowWatch
 from tracker_service.causes.rules import Rules
 from tracker_service.causes.scan.scanner import Scanner
-from tracker_service.domain.copies import Contents, Copy, CopyStatus, Strategy, Whole
+from tracker_service.domain.copies import Contents, Copy, CopyStatus, Strategy, WrittenLog
 from tracker_service.domain.jobs import JobStatus
 from tracker_service.domain.leases import Lease
 from tracker_service.errors import (
@@ -176,7 +176,7 @@ class Steps:
         whole = copy.part or self._whole_part(access.hdfs, copy)  # it was done before a crash
         self._publish(access, copy, lease, whole)
 
-    def _whole_part(self, hdfs: WebHdfs, copy: Copy) -> Whole:
+    def _whole_part(self, hdfs: WebHdfs, copy: Copy) -> WrittenLog:
         """Return what a workflow wrote, read back once.
 
         The cluster itself has put it there to its end. A gateway that cuts long streams takes the
@@ -196,11 +196,11 @@ class Steps:
             if not tally.length:
                 raise
             log.warning("copy_not_read_back", job=copy.job_id, copy=copy.id, reason=str(error))
-            return Whole(file.length, None, contents)
+            return WrittenLog(file.length, None, contents)
         found = replace(contents, findings=scanner.findings.as_json())
-        return Whole(tally.length, tally.sha256, found)
+        return WrittenLog(tally.length, tally.sha256, found)
 
-    def _publish(self, access: ClusterAccess, copy: Copy, lease: Lease, whole: Whole) -> None:
+    def _publish(self, access: ClusterAccess, copy: Copy, lease: Lease, whole: WrittenLog) -> None:
         self._earlier_runs.put_away(access.hdfs, copy, lease)
         publish(access.hdfs, self._progress, copy, lease, whole)
         if copy.strategy == Strategy.WORKFLOW or copy.attempt > 1:

@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 
 from tracker_service.archive.copying.aggregation import Ready
 from tracker_service.archive.copying.direct_copy import DirectCopy
-from tracker_service.archive.copying.log_files import Finder, Found
+from tracker_service.archive.copying.log_files import FoundLogFiles, LogFileFinder
 from tracker_service.archive.copying.streams import Streams
 from tracker_service.causes.rules import Rules
 from tracker_service.causes.scan.scanner import Scanner
-from tracker_service.domain.copies import Copy, Strategy, Whole
+from tracker_service.domain.copies import Copy, Strategy, WrittenLog
 from tracker_service.redaction.masking import Redaction
 from tracker_service.redaction.secrets import Secrets
 from tracker_service.sources.webhdfs import WebHdfs
@@ -23,11 +23,11 @@ class Directly:
     """The aggregated files can be read."""
 
     why: str
-    found: Found
+    found: FoundLogFiles
     limit: int  #: bytes of the files
     secrets: Secrets | None  #: are hidden, where that is wanted
 
-    def write(self, hdfs: WebHdfs, copy: Copy, streams: Streams, rules: Rules) -> Whole:
+    def write(self, hdfs: WebHdfs, copy: Copy, streams: Streams, rules: Rules) -> WrittenLog:
         """Write the text of a log to the part of the try that runs; see `DirectCopy.write`.
 
         Args:
@@ -64,7 +64,7 @@ class Chooser:
 
     def __init__(
         self,
-        finder: Finder,
+        finder: LogFileFinder,
         strategy: Strategy,
         direct_limit: int,
         retention: timedelta,
@@ -97,7 +97,7 @@ class Chooser:
         why = f"{found.length} bytes in {len(found.files)} files can be read directly"
         return Directly(why, found, self._limit, self._secrets)
 
-    def _why_lost(self, copy: Copy, found: Found, ready: Ready) -> str | None:
+    def _why_lost(self, copy: Copy, found: FoundLogFiles, ready: Ready) -> str | None:
         """Say why there is no log, if that is certain where none was found."""
         if self._clock() - copy.log_at > self._retention:
             return f"the cluster has deleted the log: it is from {copy.log_at:%Y-%m-%d %H:%M} UTC"
@@ -111,7 +111,7 @@ class Chooser:
             return "YARN has kept no log of this application: it may never have had a container"
         return None
 
-    def _obstacle(self, found: Found) -> str | None:
+    def _obstacle(self, found: FoundLogFiles) -> str | None:
         """Say why a log is not to be copied directly, if so."""
         if self._strategy == Strategy.DIRECT:
             return None

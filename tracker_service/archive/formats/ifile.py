@@ -17,7 +17,7 @@ from tracker_service.archive.formats import java_stream
 from tracker_service.archive.formats.java_collections import elements, entries
 from tracker_service.archive.formats.java_stream import JavaObject
 from tracker_service.archive.formats.node_file import Log, NodeFile
-from tracker_service.archive.formats.pieces import Portion, Source, decoded
+from tracker_service.archive.formats.pieces import ByteSource, Portion, decoded
 from tracker_service.errors import LogFileBroken
 
 _UUID = re.compile(rb"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -30,7 +30,7 @@ _GAP_BYTES = 1024 * 1024  #: read and dropped rather than asking once more; aski
 _EPOCH = datetime.fromtimestamp(0, UTC)
 
 
-class _Entry(NamedTuple):
+class _IndexEntry(NamedTuple):
     """Where one log is in the file, as the index has it."""
 
     container: str
@@ -48,7 +48,7 @@ class _Entry(NamedTuple):
 class _Index(NamedTuple):
     begin: int  #: the logs end here
     algorithm: str
-    entries: list[_Entry]
+    entries: list[_IndexEntry]
 
 
 def marker_of(file: NodeFile) -> bytes:
@@ -114,9 +114,9 @@ def _index(file: NodeFile, marker: bytes) -> _Index:
     return _Index(end - length, algorithm, _checked(_entries(meta), end - length))
 
 
-def _checked(found: Iterator[_Entry], limit: int) -> list[_Entry]:
+def _checked(found: Iterator[_IndexEntry], limit: int) -> list[_IndexEntry]:
     """Return the entries that an index really can have: no byte of the file is in two logs."""
-    checked: list[_Entry] = []
+    checked: list[_IndexEntry] = []
     total = 0
     for entry in found:
         total += entry.stored
@@ -128,7 +128,7 @@ def _checked(found: Iterator[_Entry], limit: int) -> list[_Entry]:
     return checked
 
 
-def _entries(meta: object) -> Iterator[_Entry]:
+def _entries(meta: object) -> Iterator[_IndexEntry]:
     seen = 0
     for upload in elements(_field(meta, "logMetas")):
         containers = entries(_field(upload, "logMetas"))
@@ -139,8 +139,8 @@ def _entries(meta: object) -> Iterator[_Entry]:
             yield from map(_entry, elements(logs))
 
 
-def _entry(log: object) -> _Entry:
-    return _Entry(
+def _entry(log: object) -> _IndexEntry:
+    return _IndexEntry(
         _text(log, "containerId"),
         _text(log, "fileName"),
         _number(log, "fileSize"),
@@ -180,9 +180,9 @@ def _moment(log: object) -> datetime:
         raise LogFileBroken(f"its index has the time {milliseconds}") from error
 
 
-def _runs(found: list[_Entry]) -> Iterator[list[_Entry]]:
+def _runs(found: list[_IndexEntry]) -> Iterator[list[_IndexEntry]]:
     """Yield the entries so that those of each list can be had with one read."""
-    run: list[_Entry] = []
+    run: list[_IndexEntry] = []
     for entry in found:
         if run and not 0 <= entry.start - run[-1].end <= _GAP_BYTES:
             yield run
@@ -192,10 +192,10 @@ def _runs(found: list[_Entry]) -> Iterator[list[_Entry]]:
         yield run
 
 
-def _logs(file: NodeFile, algorithm: str, run: list[_Entry]) -> Iterator[Log]:
+def _logs(file: NodeFile, algorithm: str, run: list[_IndexEntry]) -> Iterator[Log]:
     at = run[0].start
     with closing(file.pieces(at, run[-1].end - at)) as pieces:
-        stream = Source(pieces)
+        stream = ByteSource(pieces)
         for entry in run:
             Portion(stream, entry.start - at).skip()
             stored = Portion(stream, entry.stored)
@@ -210,10 +210,10 @@ def _logs(file: NodeFile, algorithm: str, run: list[_Entry]) -> Iterator[Log]:
             at = entry.end
 
 
-def _content(algorithm: str, stored: Portion, entry: _Entry) -> Iterator[bytes]:
+def _content(algorithm: str, stored: Portion, entry: _IndexEntry) -> Iterator[bytes]:
     if not entry.length:
         return
-    unpacked = Source(decoded(algorithm, stored))
+    unpacked = ByteSource(decoded(algorithm, stored))
     content = Portion(unpacked, entry.length)
     yield from content
     if not content.left:

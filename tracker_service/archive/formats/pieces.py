@@ -19,7 +19,7 @@ class Misread(LogFileBroken):
     """These bytes are not what was expected here."""
 
 
-class Source:
+class ByteSource:
     """Hands out the bytes of some pieces in order."""
 
     def __init__(self, pieces: Iterable[bytes]) -> None:
@@ -74,7 +74,7 @@ class Source:
 class Portion(Iterator[bytes]):
     """The next bytes of a source, up to a length, in pieces; fewer where the source ends."""
 
-    def __init__(self, source: Source, length: int) -> None:
+    def __init__(self, source: ByteSource, length: int) -> None:
         self._source, self.left = source, length
 
     def __next__(self) -> bytes:

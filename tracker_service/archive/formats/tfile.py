@@ -13,7 +13,7 @@ from itertools import chain
 from typing import NamedTuple
 
 from tracker_service.archive.formats.node_file import Log, NodeFile
-from tracker_service.archive.formats.pieces import Ended, Misread, Portion, Source, decoded
+from tracker_service.archive.formats.pieces import ByteSource, Ended, Misread, Portion, decoded
 from tracker_service.errors import LogFileBroken
 
 #: With these bytes the file begins and ends.
@@ -68,7 +68,7 @@ def logs_in(file: NodeFile) -> Generator[Log, None, None]:
                 yield from _logs(file, container, value)
 
 
-def vint(source: Source) -> int:
+def vint(source: ByteSource) -> int:
     """Return a number in the coding of TFile, which takes one to nine bytes.
 
     Follows org.apache.hadoop.io.file.tfile.Utils.readVLong, which is not that of WritableUtils.
@@ -79,7 +79,7 @@ def vint(source: Source) -> int:
     return _vint_from(source.number(1), source)
 
 
-def _vint_from(first: int, source: Source) -> int:
+def _vint_from(first: int, source: ByteSource) -> int:
     """Return the number that begins with a byte that was read already."""
     if first >= -32:
         return first
@@ -94,17 +94,19 @@ def _vint_from(first: int, source: Source) -> int:
 
 def _index_block(file: NodeFile) -> tuple[int, _Stored]:
     """Return where the data has to end, and where the index of its blocks is."""
-    tail = Source([file.part(file.length - _TAIL_BYTES, _TAIL_BYTES)])
+    tail = ByteSource([file.part(file.length - _TAIL_BYTES, _TAIL_BYTES)])
     offset, major = tail.number(8), tail.number(2)
     if major != _MAJOR_VERSION:
         raise LogFileBroken(f"its version is {major}, not {_MAJOR_VERSION}")
     length = file.length - _TAIL_BYTES - offset
     if not (len(MAGIC) <= offset and 0 < length <= _META_BYTES):
         raise LogFileBroken(f"the list of its meta blocks cannot be at byte {offset}")
-    return offset, _named_block(Source([file.part(offset, length)]), "data:BCFile.index", offset)
+    return offset, _named_block(
+        ByteSource([file.part(offset, length)]), "data:BCFile.index", offset
+    )
 
 
-def _named_block(listed: Source, wanted: str, limit: int) -> _Stored:
+def _named_block(listed: ByteSource, wanted: str, limit: int) -> _Stored:
     for _ in range(vint(listed)):
         name, algorithm = _text(listed), _text(listed)
         block = _block(listed)
@@ -118,7 +120,7 @@ def _data_blocks(file: NodeFile, index: _Stored, limit: int) -> tuple[str, list[
     if index.block.length > _INDEX_BYTES:
         raise LogFileBroken(f"the index of its blocks has {index.block.length} bytes")
     with closing(file.pieces(*index.block)) as pieces:
-        source = Source(decoded(index.algorithm, pieces))
+        source = ByteSource(decoded(index.algorithm, pieces))
         algorithm, count = _text(source), vint(source)
         if not 0 <= count <= limit // _BLOCK_BYTES + 16:
             raise LogFileBroken(f"it cannot have {count} blocks")
@@ -129,14 +131,14 @@ def _data_blocks(file: NodeFile, index: _Stored, limit: int) -> tuple[str, list[
     return algorithm, blocks
 
 
-def _text(source: Source) -> str:
+def _text(source: ByteSource) -> str:
     length = vint(source)
     if not 0 <= length <= _KEY_BYTES:
         raise LogFileBroken(f"a name cannot have {length} bytes")
     return source.exactly(length).decode("utf-8", "replace")
 
 
-def _block(source: Source) -> _Block:
+def _block(source: ByteSource) -> _Block:
     """Read an entry of an index; the third number, the length when unpacked, stops at 2 GiB."""
     block = _Block(vint(source), vint(source))
     vint(source)
@@ -149,34 +151,36 @@ def _checked(block: _Block, begin: int, limit: int) -> _Block:
     raise LogFileBroken(f"{block.length} bytes at byte {block.offset} cannot be a block of it")
 
 
-def _opened(file: NodeFile, algorithm: str, blocks: list[_Block]) -> Generator[Source, None, None]:
+def _opened(
+    file: NodeFile, algorithm: str, blocks: list[_Block]
+) -> Generator[ByteSource, None, None]:
     """Yield each block unpacked; all that lies between them comes with the same read."""
     if not blocks:
         return
     at = blocks[0].offset
     with closing(file.pieces(at, blocks[-1].end - at)) as pieces:
-        stream = Source(pieces)
+        stream = ByteSource(pieces)
         for block in blocks:
             Portion(stream, block.offset - at).skip()
             stored = Portion(stream, block.length)
-            yield Source(decoded(algorithm, stored))
+            yield ByteSource(decoded(algorithm, stored))
             stored.skip()
             at = block.end
 
 
-def _records(block: Source) -> Iterator[tuple[str, Source]]:
+def _records(block: ByteSource) -> Iterator[tuple[str, ByteSource]]:
     """Yield key and value of each record of a block; what is left of a value is passed over."""
     while first := block.some(1):
         length = _vint_from(int.from_bytes(first, signed=True), block)
         if not 0 <= length <= _KEY_BYTES:
             raise LogFileBroken(f"the key of a record cannot have {length} bytes")
-        key = Source([block.exactly(length)]).utf()
-        value = Source(_value(block, key))
+        key = ByteSource([block.exactly(length)]).utf()
+        value = ByteSource(_value(block, key))
         yield key, value
         Portion(value, _ENDLESS).skip()
 
 
-def _value(block: Source, key: str) -> Generator[bytes, None, None]:
+def _value(block: ByteSource, key: str) -> Generator[bytes, None, None]:
     """Yield the value of a record: chunks, of which all but the last have negative lengths."""
     length = -1
     while length < 0:
@@ -190,7 +194,7 @@ def _value(block: Source, key: str) -> Generator[bytes, None, None]:
             raise LogFileBroken(f"the record {key!r} ends {chunk.left} bytes too early")
 
 
-def _logs(file: NodeFile, container: str, value: Source) -> Iterator[Log]:
+def _logs(file: NodeFile, container: str, value: ByteSource) -> Iterator[Log]:
     while True:
         try:
             name, length = value.utf(), _length(value.utf())
@@ -216,7 +220,7 @@ def _length(text: str) -> int:
     return int(text)
 
 
-def _rest(file: NodeFile, container: str, value: Source) -> Log:
+def _rest(file: NodeFile, container: str, value: ByteSource) -> Log:
     """Return what cannot be told apart: the log before it had not the announced length.
 
     `yarn logs` breaks off here, with everything that follows unseen.

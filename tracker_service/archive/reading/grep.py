@@ -16,7 +16,7 @@ import re2
 
 from tracker_service.archive.reading.grep_window import Hit, Window
 from tracker_service.archive.reading.lines import Pieces
-from tracker_service.archive.reading.selection import Line
+from tracker_service.archive.reading.selection import LogLine
 from tracker_service.archive.reading.stack_traces import LEVELS, Span, trace_around
 from tracker_service.errors import BadInput
 
@@ -43,10 +43,10 @@ class Search:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class GrepLine:
     """A line of the answer."""
 
-    line: Line
+    line: LogLine
     is_hit: bool  #: else it is near one
     block: int  #: lines of one block follow one another
 
@@ -103,7 +103,7 @@ class Grep:
         self._search = search
         self._blocks = 0
 
-    def of(self, pieces: Pieces) -> Iterator[list[Found]]:
+    def of(self, pieces: Pieces) -> Iterator[list[GrepLine]]:
         """Yield what is found as soon as it is, with what is around it."""
         window: Window | None = None
         for stretch, piece in pieces:
@@ -118,9 +118,9 @@ class Grep:
         if window:
             yield from self._found_in(window, is_last=True)
 
-    def _found_in(self, window: Window, *, is_last: bool) -> Iterator[list[Found]]:
+    def _found_in(self, window: Window, *, is_last: bool) -> Iterator[list[GrepLine]]:
         """Yield what is found in those lines of a window of which all around is known."""
-        found: list[Found] = []
+        found: list[GrepLine] = []
         border = window.border(is_last=is_last)
         while hit := window.next_hit(self._search.regex, border):
             block = self._block(window, hit)
@@ -157,9 +157,9 @@ class Grep:
         last = deque((each.end for each in around.down(trace.end, self._search.context)), 1)
         return Span(*first or (trace.start,), *last or (trace.end,))
 
-    def _told(self, window: Window) -> list[Found]:
+    def _told(self, window: Window) -> list[GrepLine]:
         block = window.taken()
         if block is None:
             return []
         self._blocks += not block.follows
-        return [Found(line, is_hit, self._blocks) for line, is_hit in block.lines]
+        return [GrepLine(line, is_hit, self._blocks) for line, is_hit in block.lines]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tracker_service.archive.reading.lines import Stretch
-from tracker_service.archive.reading.selection import Line
+from tracker_service.archive.reading.selection import LogLine
 from tracker_service.archive.reading.stack_traces import REACH_BYTES, Lines, Span
 
 _AROUND_BYTES = 2 * REACH_BYTES  #: before and behind a line that is found: its trace, and context
@@ -30,7 +30,7 @@ class Block:
     """Lines that follow one another, each with whether something was found in it."""
 
     follows: bool  #: the block that was taken before
-    lines: list[tuple[Line, bool]]
+    lines: list[tuple[LogLine, bool]]
 
 
 class Window:
@@ -118,14 +118,14 @@ class Window:
         follows, self._taken = block.start == self._taken, block.end
         return Block(follows, self._lines(block))
 
-    def _lines(self, block: Span) -> list[tuple[Line, bool]]:
+    def _lines(self, block: Span) -> list[tuple[LogLine, bool]]:
         number = self._number_at(block.start)
         found, hits, at = [], deque(self._hits), block.start
         while at < block.end:
             most = min(block.end, at + _LONGEST_LINE)
             end = self._data.find(b"\n", at, most)
             text = self._data[at : end if end >= 0 else most]
-            line = Line(self.stretch, number, self._offset + at, text)
+            line = LogLine(self.stretch, number, self._offset + at, text)
             at += len(text) + (end >= 0)
             is_hit = False
             while hits and hits[0] < at:

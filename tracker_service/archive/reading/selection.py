@@ -28,7 +28,7 @@ _LONGEST_LINE = 64 * 1024  #: in bytes; a longer one is given in parts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
+class Selection:
     """What of a log is wanted; lines are counted over all that is chosen."""
 
     container: str | None = None
@@ -49,7 +49,7 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class LogLine:
     """A line of a log, or a part of one that is very long."""
 
     stretch: Stretch
@@ -58,7 +58,7 @@ class Line:
     text: bytes  #: without its end
 
 
-def read(log: SavedLog, choice: Choice) -> Reading:
+def read(log: SavedLog, choice: Selection) -> Reading:
     """Return what is chosen of a log.
 
     Raises:
@@ -72,7 +72,7 @@ def read(log: SavedLog, choice: Choice) -> Reading:
     return between(pieces, choice.first or 1, choice.lines)
 
 
-def _contents(log: SavedLog, choice: Choice) -> Reading:
+def _contents(log: SavedLog, choice: Selection) -> Reading:
     is_empty = True
     for stretch, piece in sections.contents(log, choice.has):
         is_empty = False
@@ -81,13 +81,13 @@ def _contents(log: SavedLog, choice: Choice) -> Reading:
         raise _no_file(choice)
 
 
-def _last(log: SavedLog, choice: Choice, lines: int) -> Reading:
+def _last(log: SavedLog, choice: Selection, lines: int) -> Reading:
     if not choice.is_by_file:
         return last_lines(log, [Range(Stretch(0), log.length)], lines)
     return _last_of_files(log, choice, lines)
 
 
-def _last_of_files(log: SavedLog, choice: Choice, lines: int) -> Reading:
+def _last_of_files(log: SavedLog, choice: Selection, lines: int) -> Reading:
     is_empty = True
     ranges: deque[Range] = deque(maxlen=lines)  # each that is not empty has one at least
     for each in sections.ranges(log, choice.has):
@@ -99,7 +99,7 @@ def _last_of_files(log: SavedLog, choice: Choice, lines: int) -> Reading:
     yield from last_lines(log, reversed(ranges), lines)
 
 
-def _no_file(choice: Choice) -> LogNotSaved:
+def _no_file(choice: Selection) -> LogNotSaved:
     named = (("container", choice.container), ("file", choice.file))
     told = " and ".join(f"{what} {name}" for what, name in named if name is not None)
     return LogNotSaved(
@@ -119,7 +119,7 @@ def as_text(pieces: Pieces, *, is_titled: bool) -> Iterator[bytes]:
         yield piece
 
 
-def as_lines(pieces: Pieces) -> Iterator[list[Line]]:
+def as_lines(pieces: Pieces) -> Iterator[list[LogLine]]:
     """Yield what is read as lines, piece by piece."""
     splitter: _Splitter | None = None
     for stretch, piece in pieces:
@@ -139,7 +139,7 @@ class _Splitter:
         self.stretch = stretch
         self._offset, self._number, self._held = stretch.offset, stretch.line, b""
 
-    def take(self, piece: bytes) -> list[Line]:
+    def take(self, piece: bytes) -> list[LogLine]:
         """Return the lines that have ended."""
         *ended, self._held = (self._held + piece).split(b"\n")
         found = [line for text in ended for line in self._parts(text, has_end=True)]
@@ -148,21 +148,21 @@ class _Splitter:
             found += self._parts(part, has_end=False)
         return found
 
-    def rest(self) -> list[Line]:
+    def rest(self) -> list[LogLine]:
         """Return what has no end."""
         return list(self._parts(self._held, has_end=False)) if self._held else []
 
-    def _parts(self, text: bytes, *, has_end: bool) -> Iterator[Line]:
+    def _parts(self, text: bytes, *, has_end: bool) -> Iterator[LogLine]:
         for start in range(0, len(text) or 1, _LONGEST_LINE):
             part = text[start : start + _LONGEST_LINE]
-            yield Line(self.stretch, self._number, self._offset, part)
+            yield LogLine(self.stretch, self._number, self._offset, part)
             self._offset += len(part)
         self._offset += has_end
         if has_end and self._number is not None:
             self._number += 1
 
 
-class Begun(Iterator[T]):
+class Prefetched(Iterator[T]):
     """A stream that has read its first piece, so that what is wrong shows at once."""
 
     def __init__(self, pieces: Generator[T, None, None]) -> None:

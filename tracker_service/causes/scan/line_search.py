@@ -11,7 +11,7 @@ _NEAR = 256  #: bytes
 Search = Callable[[bytes, int, int], Match | None]
 
 
-class Finder:
+class LineFinder:
     """Finds lines by words, as long as it is asked for later and later ones of one block.
 
     Args:

@@ -9,9 +9,9 @@ from dataclasses import replace
 from tracker_service.causes.findings import Finding, Findings
 from tracker_service.causes.rules import Rules
 from tracker_service.causes.scan.line_numbers import LineNumbers
-from tracker_service.causes.scan.line_search import Finder, Marks
+from tracker_service.causes.scan.line_search import LineFinder, Marks
 from tracker_service.causes.scan.sections import Sections, Stretch
-from tracker_service.causes.scan.traces import FileTraces, Line, rank
+from tracker_service.causes.scan.traces import FileTraces, ScannedLine, rank
 
 _EDGE_BYTES = 32 * 1024  #: at both ends of a file, where rules look at everything
 _LAST_LINES = 16  #: of a stretch that are looked at however much was found in it
@@ -116,7 +116,7 @@ class _File:
 
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
-        self._telling = Finder(rules.telling.search)
+        self._telling = LineFinder(rules.telling.search)
         self._numbers = LineNumbers()
         self.traces = FileTraces(rules)
 
@@ -149,7 +149,7 @@ class _File:
             return stretch.start
         return self.traces.go_on(self._line(stretch, stretch.start))
 
-    def _search(self, words: Finder, stretch: Stretch, at: int, end: int, most: int) -> int:
+    def _search(self, words: LineFinder, stretch: Stretch, at: int, end: int, most: int) -> int:
         """Take lines until so many are taken; return up to where they have been looked for."""
         block, take = stretch.block, self.traces.take
         while at < end and (found := words.find(block, at, end)) >= 0:
@@ -159,7 +159,7 @@ class _File:
             at = take(self._line(stretch, start), stretch.start)
         return max(at, end)
 
-    def _parts(self, stretch: Stretch, *, is_flooded: bool) -> Iterator[tuple[Finder, int]]:
+    def _parts(self, stretch: Stretch, *, is_flooded: bool) -> Iterator[tuple[LineFinder, int]]:
         """Yield how to look at a stretch, and up to where."""
         section = stretch.section
         if section.length is not None:
@@ -169,17 +169,17 @@ class _File:
             yield self._telling, min(first, stretch.end)
             if first < last and is_flooded:  # not to look for each of them in all of it for a few
                 glance = _line_from(stretch, max(first, stretch.start) + _GLANCE_BYTES)
-                yield Finder(Marks(self._rules.marked).search), min(glance, last, stretch.end)
+                yield LineFinder(Marks(self._rules.marked).search), min(glance, last, stretch.end)
             if first < last:
-                yield Finder(Marks(self._rules.marked).search), min(last, stretch.end)
+                yield LineFinder(Marks(self._rules.marked).search), min(last, stretch.end)
         yield self._telling, stretch.end
 
-    def _line(self, stretch: Stretch, start: int) -> Line:
+    def _line(self, stretch: Stretch, start: int) -> ScannedLine:
         """Return the line that begins at a place."""
         stop = stretch.block.find(b"\n", start, stretch.end)
         stop = stretch.end if stop < 0 else stop
         number, offset = self._numbers.of(start), stretch.offset + start
-        return Line(stretch.block, start, stop, stretch.end, number, offset)
+        return ScannedLine(stretch.block, start, stop, stretch.end, number, offset)
 
 
 def _line_from(stretch: Stretch, at: int) -> int:

@@ -34,7 +34,7 @@ _FOREIGN = (b"java.", b"javax.", b"jdk.", b"sun.", b"com.sun.", b"scala.", b"org
 
 
 @dataclass(slots=True)  # not frozen: that would make each one several times as dear
-class Line:
+class ScannedLine:
     """A line in its block."""
 
     block: bytes
@@ -49,7 +49,7 @@ class Line:
         """Return what stands in it, as far as it is looked at."""
         return self.block[self.start : min(self.stop, self.start + _LONGEST_LINE)].rstrip(b"\r")
 
-    def lines_after(self, most: int) -> Iterator[Line]:
+    def lines_after(self, most: int) -> Iterator[ScannedLine]:
         """Yield the lines that follow in the block."""
         at, number = self.stop + 1, self.number + 1
         for _ in range(most):
@@ -57,10 +57,10 @@ class Line:
                 return
             stop = self.block.find(b"\n", at, self.end)
             stop = self.end if stop < 0 else stop
-            yield Line(self.block, at, stop, self.end, number, self.offset + at - self.start)
+            yield ScannedLine(self.block, at, stop, self.end, number, self.offset + at - self.start)
             at, number = stop + 1, number + 1
 
-    def lines_before(self, begin: int, most: int) -> Iterator[Line]:
+    def lines_before(self, begin: int, most: int) -> Iterator[ScannedLine]:
         """Yield the lines before it, the nearest first.
 
         Args:
@@ -73,7 +73,7 @@ class Line:
                 return
             start = max(self.block.rfind(b"\n", begin, stop) + 1, begin)
             offset = self.offset - (self.start - start)
-            yield Line(self.block, start, stop, self.end, number, offset)
+            yield ScannedLine(self.block, start, stop, self.end, number, offset)
             stop, number = start - 1, number - 1
 
 
@@ -129,7 +129,7 @@ class FileTraces:
         self._open: _Open | None = None
         self.taken = 0  #: lines that were looked at
 
-    def take(self, line: Line, begin: int) -> int:
+    def take(self, line: ScannedLine, begin: int) -> int:
         """Look at a line.
 
         Args:
@@ -158,7 +158,7 @@ class FileTraces:
         """Tell whether a traceback goes on in the next block."""
         return self._open is not None
 
-    def go_on(self, line: Line) -> int:
+    def go_on(self, line: ScannedLine) -> int:
         """Take the line that begins a further block, if a traceback goes on there.
 
         Returns:
@@ -166,7 +166,7 @@ class FileTraces:
         """
         return self._follow(self._open, line) if self._open else line.start
 
-    def _take_new(self, key: bytes, text: bytes, line: Line, begin: int) -> None:
+    def _take_new(self, key: bytes, text: bytes, line: ScannedLine, begin: int) -> None:
         if self._rules.is_fresh_start(text):
             self._kept.clear()
             self._member = None
@@ -180,7 +180,7 @@ class FileTraces:
         if text.startswith(_SHELL_ENDED):
             self._take_output(line, begin)
 
-    def _in_its_trace(self, text: bytes, rule: Rule, line: Line, begin: int) -> _Kept:
+    def _in_its_trace(self, text: bytes, rule: Rule, line: ScannedLine, begin: int) -> _Kept:
         kept = _Kept(line.number, line.offset, text, rule, Kind.LINE, _level(text))
         above = self._member
         if above is not None and text.lstrip().startswith(b"Caused by: "):
@@ -202,14 +202,14 @@ class FileTraces:
             worst = min(self._kept, key=lambda each: self._kept[each].rank)
             del self._kept[worst]
 
-    def _take_output(self, line: Line, begin: int) -> None:
+    def _take_output(self, line: ScannedLine, begin: int) -> None:
         """Keep the last lines that a script wrote before it ended."""
         for before in line.lines_before(begin, _TAIL_LINES):
             if not before.text.startswith(SHELL_OUTPUT.encode()):
                 return
             self._take_tail(before)
 
-    def _take_tail(self, line: Line) -> None:
+    def _take_tail(self, line: ScannedLine) -> None:
         text = line.text
         key = text.translate(None, _DIGITS)
         if key not in self._kept:
@@ -218,7 +218,7 @@ class FileTraces:
 
     # Python's tracebacks
 
-    def _opened(self, line: Line, begin: int) -> int:
+    def _opened(self, line: ScannedLine, begin: int) -> int:
         prefix = line.text[: line.text.find(TRACEBACK)]
         level = _level(prefix)
         for before in line.lines_before(begin, 1):
@@ -228,7 +228,7 @@ class FileTraces:
         self._open = _Open(prefix if is_prefixed else b"", level)
         return self._follow(self._open, following) if following else line.stop + 1
 
-    def _follow(self, traceback: _Open, line: Line) -> int:
+    def _follow(self, traceback: _Open, line: ScannedLine) -> int:
         """Go to the last line of the open traceback, as far as the block has it."""
         for each in (line, *line.lines_after(_LONGEST_TRACEBACK - traceback.lines)):
             text = each.text.removeprefix(traceback.prefix)
@@ -243,7 +243,7 @@ class FileTraces:
             self._open = None
         return each.stop + 1
 
-    def _closed(self, traceback: _Open, text: bytes, line: Line) -> None:
+    def _closed(self, traceback: _Open, text: bytes, line: ScannedLine) -> None:
         rule = self._rules.match(Place.TRACEBACK, text)
         if rule is None:
             return
@@ -259,7 +259,7 @@ class FileTraces:
 
     # The end of the file
 
-    def take_end(self, end: Line, begin: int) -> None:
+    def take_end(self, end: ScannedLine, begin: int) -> None:
         """Keep the last lines of a file, if its program was none that names its levels.
 
         Args:
@@ -313,12 +313,12 @@ def _level(text: bytes) -> Level:
     return _LEVELS[found[1]] if found else Level.NONE
 
 
-def _has_frames(line: Line) -> bool:
+def _has_frames(line: ScannedLine) -> bool:
     following = line.block[line.stop + 1 : min(line.stop + 40, line.end)].lstrip()
     return following.startswith((b"at ", b"... "))
 
 
-def _frame(line: Line) -> bytes:
+def _frame(line: ScannedLine) -> bytes:
     """Return the first frame of a stack trace that is no library's, else the first of all."""
     first = b""
     for each in line.lines_after(_FRAMES):

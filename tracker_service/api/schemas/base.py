@@ -1,0 +1,28 @@
+"""What all answers have in common."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
+
+
+def _in_milliseconds(instant: datetime) -> str:
+    return instant.isoformat(timespec="milliseconds")
+
+
+Instant = Annotated[
+    datetime, PlainSerializer(_in_milliseconds, return_type=str), Field(description="RFC 3339")
+]
+
+
+class Schema(BaseModel):
+    """Names have dashes on the wire, except where they say so themselves."""
+
+    model_config = ConfigDict(
+        alias_generator=lambda name: name.replace("_", "-"),
+        populate_by_name=True,
+        serialize_by_alias=True,
+        json_schema_serialization_defaults_required=True,
+    )
