@@ -1,0 +1,100 @@
+"""Build what verifies callers, and what asks the cluster in their name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
+
+import structlog
+import urllib3
+
+from tracker_service.identities import (
+    ActingService,
+    Callers,
+    Identities,
+    KeptCredentials,
+    ServiceIdentity,
+)
+from tracker_service.identities.keys import KeyRing
+from tracker_service.metrics import Metrics
+from tracker_service.redaction.masking import hidden
+from tracker_service.redaction.secrets import Secrets
+from tracker_service.settings import GatewaySettings, Settings
+from tracker_service.sources.access import ClusterAccess
+from tracker_service.sources.credentials import BasicCredential, Credential
+from tracker_service.sources.gateway import AccessPool
+from tracker_service.sources.protection import Protection
+from tracker_service.sources.route import cluster_route
+from tracker_service.sources.tokens import TokenKeys
+from tracker_service.store.database import Store
+
+log = structlog.get_logger()
+
+
+def build_identities(
+    settings: Settings,
+    store: Store,
+    metrics: Metrics,
+    secrets: Secrets | None,
+    clock: Callable[[], datetime],
+) -> Identities:
+    """Build the identities; log a warning where the way to the gateway is not protected.
+
+    Raises:
+        ConfigError: a setting cannot be used.
+    """
+    gateway = settings.gateway
+    _warn_of_insecure_gateway(gateway)
+    pool = _build_pool(settings, metrics, secrets)
+    key_ring = KeyRing(settings.key_file)
+    callers = Callers(
+        store,
+        key_ring,
+        pool,
+        clock,
+        exchanges=gateway.background == "token",
+        keys=TokenKeys(gateway.token_keys, gateway.ca_file) if gateway.token_keys else None,
+        is_on_behalf=gateway.is_direct,
+    )
+    kept = (
+        ActingService(pool) if gateway.is_direct else KeptCredentials(store, key_ring, pool, clock)
+    )
+    polling = _polling_credential(gateway)
+    service = ServiceIdentity(pool, polling, clock) if polling else None
+    return Identities(callers, kept, pool, gateway.base, service)
+
+
+def _warn_of_insecure_gateway(gateway: GatewaySettings) -> None:
+    if gateway.is_plain_http_over_a_network:
+        log.warning("gateway_without_tls", url=gateway.base, risk="passwords can be read")
+    if not gateway.verify:
+        log.warning(
+            "gateway_not_verified",
+            url=gateway.base,
+            risk="anybody in between reads passwords and logs",
+        )
+        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+
+
+def _build_pool(
+    settings: Settings, metrics: Metrics, secrets: Secrets | None
+) -> AccessPool[ClusterAccess]:
+    route = cluster_route(
+        settings,
+        metrics.gateway_request,
+        Protection(settings.gateway.max_concurrent, metrics.gateway_circuit),
+    )
+    hide = partial(hidden, secrets) if secrets else str
+
+    def open_access(credential: Credential) -> ClusterAccess:
+        return ClusterAccess(route, credential, settings.polling.ids_per_request, hide)
+
+    return AccessPool(open_access)
+
+
+def _polling_credential(gateway: GatewaySettings) -> BasicCredential | None:
+    if gateway.polling_user is None or gateway.polling_password_file is None:
+        return None
+    password = gateway.polling_password_file.read_text().rstrip("\r\n")
+    return BasicCredential(gateway.polling_user, password)

@@ -1,0 +1,72 @@
+"""Build what the API is made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from tracker_service.api.rate_limit import RateLimit
+from tracker_service.archive.removal import Removal
+from tracker_service.bootstrap.foundation import Clock, Foundation, build_foundation, utc_now
+from tracker_service.causes.concluding import concluding
+from tracker_service.causes.rules import load_rules
+from tracker_service.identities import Identities
+from tracker_service.identities.keys import KeyRing
+from tracker_service.metrics import Metrics
+from tracker_service.settings import Settings
+from tracker_service.store.database import Store
+from tracker_service.tracking.causes import Causes
+from tracker_service.tracking.intake import Intake
+from tracker_service.tracking.lookup import Lookup
+from tracker_service.tracking.notifications import Notifications
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """What the API is made of."""
+
+    settings: Settings
+    store: Store
+    identities: Identities
+    intake: Intake
+    lookup: Lookup
+    causes: Causes
+    removal: Removal
+    notifications: Notifications
+    allowance: RateLimit
+    metrics: Metrics
+    clock: Clock
+
+
+def build_service(settings: Settings, clock: Clock = utc_now) -> Service:
+    """Build what the API needs.
+
+    Raises:
+        ConfigError: a setting cannot be used.
+    """
+    base = build_foundation(settings, Metrics(), Store(settings.store_url), clock)
+    lookup = _build_lookup(base)
+    return Service(
+        settings=settings,
+        store=base.store,
+        identities=base.identities,
+        intake=Intake(base.store, base.identities, clock),
+        lookup=lookup,
+        causes=_build_causes(base, lookup),
+        removal=Removal(base.store, clock),
+        notifications=Notifications(base.store, KeyRing(settings.key_file), clock),
+        allowance=RateLimit(base.store, settings.serve.requests_per_minute, clock),
+        metrics=base.metrics,
+        clock=clock,
+    )
+
+
+def _build_lookup(base: Foundation) -> Lookup:
+    listed_for = timedelta(hours=base.settings.polling.listed_h)
+    retention = timedelta(hours=base.settings.copying.retention_h)
+    return Lookup(base.store, base.identities, listed_for, retention, base.clock)
+
+
+def _build_causes(base: Foundation, lookup: Lookup) -> Causes:
+    conclude = concluding(load_rules(base.settings.copying.cause_rules))
+    return Causes(base.store, lookup, conclude, base.clock)

@@ -1,0 +1,174 @@
+"""Build the worker: one function for each room that works in the background."""
+
+from __future__ import annotations
+
+import random
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import timedelta
+
+from tracker_service.archive.copying.aggregation import Aggregation
+from tracker_service.archive.copying.copier import Copier
+from tracker_service.archive.copying.log_files import LogFileFinder
+from tracker_service.archive.copying.progress import CopyLimits, Progress
+from tracker_service.archive.copying.steps import Steps
+from tracker_service.archive.copying.streams import Streams
+from tracker_service.archive.copying.ways import Chooser
+from tracker_service.archive.copying.workflow_copy import WorkflowOptions
+from tracker_service.archive.copying.workflow_watch import WorkflowWatch
+from tracker_service.archive.expiry import Expiry
+from tracker_service.archive.manifest import write_manifest
+from tracker_service.bootstrap.foundation import Clock, Foundation, build_foundation, utc_now
+from tracker_service.causes.concluding import concluding
+from tracker_service.causes.rules import Rules, load_rules
+from tracker_service.metrics import Metrics
+from tracker_service.settings import CopySettings, Settings
+from tracker_service.store.database import Store
+from tracker_service.tracking.completion import Completion
+from tracker_service.tracking.hints import Hints
+from tracker_service.tracking.places import Pace, Places
+from tracker_service.tracking.poller import Poller
+from tracker_service.tracking.reruns import Reruns
+from tracker_service.tracking.schedule import Schedule
+from tracker_service.worker import Duties, Worker
+
+_REQUESTS_IN_A_BATCH = 5  #: what a worker asks about in one go, before others have their turn
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Threads:
+    """Polls and copies have threads of their own: long copies must not delay polls."""
+
+    polls: ThreadPoolExecutor
+    details: ThreadPoolExecutor
+    copies: ThreadPoolExecutor
+    streams: ThreadPoolExecutor
+
+
+def build_worker(settings: Settings, clock: Clock = utc_now) -> Worker:
+    """Build a worker.
+
+    Raises:
+        ConfigError: a setting cannot be used.
+    """
+    metrics = Metrics()
+    store = Store(settings.store_url, metrics.lease_lost)
+    base = build_foundation(settings, metrics, store, clock)
+    threads = _build_threads(settings)
+    rules = load_rules(settings.copying.cause_rules)
+    # Polling waits its turn; callers' requests never do.
+    pace = Pace(settings.gateway.requests_per_s)
+    places = Places(settings.worker.threads, pace.wait)
+    schedule = _build_schedule(base)
+    reruns = _build_reruns(base, threads)
+    pollers = (threads.polls, threads.details)
+    duties = Duties(
+        schedule=schedule,
+        places=places,
+        share_pace=pace.share,
+        poller=Poller(store, base.identities, schedule, pollers, clock, places),
+        hints=Hints(store, schedule, reruns),
+        completion=_build_completion(base, threads, rules),
+        copier=_build_copier(base, threads, rules),
+        expiry=_build_expiry(base),
+        reruns=reruns,
+    )
+    executors = [threads.polls, threads.details, threads.copies, threads.streams]
+    return Worker(store, duties, executors, settings.worker.lease_s, clock)
+
+
+def _build_threads(settings: Settings) -> _Threads:
+    return _Threads(
+        polls=ThreadPoolExecutor(settings.worker.threads, "poll"),
+        details=ThreadPoolExecutor(settings.worker.threads, "details"),
+        copies=ThreadPoolExecutor(settings.worker.threads, "copy"),
+        streams=ThreadPoolExecutor(settings.copying.streams, "stream"),
+    )
+
+
+def _build_schedule(base: Foundation) -> Schedule:
+    polling = base.settings.polling
+    return Schedule(
+        polling.interval_s,
+        polling.max_interval_s,
+        random.Random(),  # noqa: S311
+        asked_as=base.identities.asked_as,
+        batch_size=_REQUESTS_IN_A_BATCH * polling.ids_per_request,
+    )
+
+
+def _build_reruns(base: Foundation, threads: _Threads) -> Reruns:
+    polling = base.settings.polling
+    return Reruns(
+        base.store,
+        base.identities,
+        threads.polls,
+        base.clock,
+        every_s=polling.rerun_look_s,
+        watched_for=timedelta(hours=polling.rerun_watch_h),
+    )
+
+
+def _build_completion(base: Foundation, threads: _Threads, rules: Rules) -> Completion:
+    return Completion(
+        base.store,
+        base.identities,
+        threads.copies,
+        write_manifest,
+        concluding(rules),
+        base.clock,
+    )
+
+
+def _build_copier(base: Foundation, threads: _Threads, rules: Rules) -> Copier:
+    copying = base.settings.copying
+    finder = LogFileFinder(copying.log_directories)
+    progress = Progress(base.store, _limits(copying), base.clock)
+    streams = Streams(threads.streams, copying.streams)
+    steps = Steps(
+        base.store,
+        Aggregation(finder, copying.aggregation_deadline_s, base.clock),
+        _build_chooser(base, finder),
+        progress,
+        WorkflowWatch(progress, _workflow_options(copying), base.clock),
+        streams,
+        rules,
+        base.clock,
+    )
+    return Copier(base.store, base.identities, threads.copies, streams, steps, progress, base.clock)
+
+
+def _build_chooser(base: Foundation, finder: LogFileFinder) -> Chooser:
+    copying = base.settings.copying
+    return Chooser(
+        finder,
+        copying.strategy,
+        copying.direct_limit,
+        timedelta(hours=copying.retention_h),
+        base.secrets,
+        base.clock,
+    )
+
+
+def _build_expiry(base: Foundation) -> Expiry:
+    keep_h = base.settings.copying.keep_copies_h
+    kept_for = timedelta(hours=keep_h) if keep_h else None
+    return Expiry(base.store, base.identities, kept_for, base.clock)
+
+
+def _limits(copying: CopySettings) -> CopyLimits:
+    return CopyLimits(
+        per_user=copying.per_user,
+        per_gateway=copying.per_gateway,
+        tries=copying.tries,
+        retry_after=timedelta(seconds=copying.retry_after_s),
+    )
+
+
+def _workflow_options(copying: CopySettings) -> WorkflowOptions:
+    return WorkflowOptions(
+        name_node=copying.name_node,
+        resource_manager=copying.resource_manager,
+        queue=copying.queue,
+        properties=copying.properties,
+    )
