@@ -48,6 +48,7 @@ from tracker_service.tracking.schedule import Schedule
 
 log = structlog.get_logger()
 
+_KINDS = (tasks.TRACK,)  #: of tasks, which this worker knows
 _CLAIMS_AT_ONCE = 100
 _TEND_S = 0.5  #: between two looks for new work; a posted job waits this long at most
 _SWEEP_S = 0.1
@@ -167,6 +168,7 @@ class Worker:
             id=self.id,
             started_at=self._started_at,
             release=version("tracker-service"),
+            kinds=_KINDS,
             busy=self._duties.places.busy(),
             late=sum(late.values()),
         )
@@ -174,7 +176,7 @@ class Worker:
             workers.note(connection, presence)
             jobsets.renew(connection, self.id, self._lease_s)
             living = workers.living(connection, self._lease_s)
-            is_limit_hit = jobsets.any_free(connection, WAITED_TOO_LONG_S)
+            is_limit_hit = jobsets.any_free(connection, _KINDS, WAITED_TOO_LONG_S)
         self._duties.share_pace(living)
         if late and living > 1:
             log.warning("jobsets_given_back", worker=self.id, jobsets=len(late), late=presence.late)
@@ -194,14 +196,14 @@ class Worker:
         """
         waited_s = WAITED_TOO_LONG_S if time.monotonic() < self._full_until else 0.0
         with self._store.read() as connection:
-            room = jobsets.fair_share(connection, self._lease_s) - len(self._held)
-            is_work_free = room > 0 and jobsets.any_free(connection, waited_s)
+            room = jobsets.fair_share(connection, _KINDS, self._lease_s) - len(self._held)
+            is_work_free = room > 0 and jobsets.any_free(connection, _KINDS, waited_s)
             newest = list(reversed(self._held.values()))
             streaming = copies.streaming(connection) if room < 0 else set()
         if is_work_free:
             with self._store.begin() as connection:
                 limit = min(room, _CLAIMS_AT_ONCE)
-                jobsets.claim(connection, self.id, self._lease_s, limit, waited_s)
+                jobsets.claim(connection, self.id, _KINDS, self._lease_s, limit, waited_s=waited_s)
         movable = [held.lease for held in newest if held.lease.jobset_id not in streaming]
         self._release(movable[: max(0, -room)])
 

@@ -92,7 +92,7 @@ class Jobsets(RuleBasedStateMachine):
                 for each in jobsets.known(connection)
                 if (known := self.model.jobsets[each.id]).holder is None or known.is_over
             }
-            taken = jobsets.claim(connection, worker, LEASE_S, limit)
+            taken = jobsets.claim(connection, worker, ["track"], LEASE_S, limit)
             held = {each.lease.jobset_id: each.lease for each in jobsets.held(connection, worker)}
 
         assert taken == min(limit, len(free))
@@ -237,7 +237,7 @@ class Jobsets(RuleBasedStateMachine):
         """Nothing is held by nobody for ever: when all are gone, one newcomer gets every task."""
         with self.store.begin() as connection:
             connection.execute(update(jobset_table).values(lease_until=LONG_AGO))
-            jobsets.claim(connection, "newcomer", LEASE_S, 1000)
+            jobsets.claim(connection, "newcomer", ["track"], LEASE_S, 1000)
             leases = [held.lease for held in jobsets.held(connection, "newcomer")]
             got = [task for lease in leases for task in tasks.live(connection, lease)]
         assert sorted(_number(task.job_id) for task in got) == sorted(self.model.live)

@@ -34,7 +34,7 @@ def track(connection: Connection, *numbers: int, owner: str = "guest") -> list[j
 
 def hold(connection: Connection, worker: str = "worker") -> list[Lease]:
     """Claim all that is free, and return the leases that the worker holds."""
-    jobsets.claim(connection, worker, 3600, 100)
+    jobsets.claim(connection, worker, ["track"], 3600, 100)
     return [held.lease for held in jobsets.held(connection, worker)]
 
 

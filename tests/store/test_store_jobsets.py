@@ -67,7 +67,7 @@ def test_placing_nothing_makes_nothing(connection):
 def test_a_claim_takes_what_nobody_holds(connection):
     track(connection, 1)
 
-    assert jobsets.claim(connection, "worker", 30, 10) == 1
+    assert jobsets.claim(connection, "worker", ["track"], 30, 10) == 1
 
     [held] = jobsets.held(connection, "worker")
     assert (held.lease.epoch, held.size) == (1, 1)
@@ -75,18 +75,18 @@ def test_a_claim_takes_what_nobody_holds(connection):
 
 def test_what_somebody_holds_is_not_taken(connection):
     track(connection, 1)
-    jobsets.claim(connection, "first", 30, 10)
+    jobsets.claim(connection, "first", ["track"], 30, 10)
 
-    assert jobsets.claim(connection, "second", 30, 10) == 0
+    assert jobsets.claim(connection, "second", ["track"], 30, 10) == 0
     assert jobsets.held(connection, "second") == []
 
 
 def test_a_lease_that_has_run_out_by_the_clock_of_the_database_is_taken(connection):
     track(connection, 1)
-    jobsets.claim(connection, "first", 3600, 10)
+    jobsets.claim(connection, "first", ["track"], 3600, 10)
     let_leases_run_out(connection)
 
-    assert jobsets.claim(connection, "second", 30, 10) == 1
+    assert jobsets.claim(connection, "second", ["track"], 30, 10) == 1
     assert jobsets.held(connection, "first") == []
 
 
@@ -96,14 +96,14 @@ def test_a_jobset_without_tasks_is_not_taken(connection):
     tasks.end(connection, tasks.live(connection, lease)[0], NOW)
     jobsets.release(connection, "worker")
 
-    assert jobsets.claim(connection, "worker", 30, 10) == 0
+    assert jobsets.claim(connection, "worker", ["track"], 30, 10) == 0
 
 
 def test_a_claim_takes_no_more_than_it_may(connection):
     track(connection, *range(250))
 
-    assert jobsets.claim(connection, "worker", 30, 2) == 2
-    assert jobsets.claim(connection, "worker", 30, 2) == 1
+    assert jobsets.claim(connection, "worker", ["track"], 30, 2) == 2
+    assert jobsets.claim(connection, "worker", ["track"], 30, 2) == 1
 
 
 def test_each_change_of_holder_raises_the_epoch(connection):
@@ -135,7 +135,7 @@ def test_of_16_workers_that_race_one_wins(store):
     def race(number: int) -> None:
         start.wait()
         with store.begin() as connection:
-            taken.append(jobsets.claim(connection, f"worker-{number}", 30, 10))
+            taken.append(jobsets.claim(connection, f"worker-{number}", ["track"], 30, 10))
 
     threads = [threading.Thread(target=race, args=(n,)) for n in range(16)]
     for thread in threads:
@@ -161,8 +161,8 @@ def test_of_16_claims_of_many_jobsets_each_has_one_holder(store):
         is_left = True
         while is_left:  # who comes too late looks again
             with store.begin() as connection:
-                jobsets.claim(connection, f"worker-{number}", 30, 3)
-                is_left = jobsets.any_free(connection)
+                jobsets.claim(connection, f"worker-{number}", ["track"], 30, 3)
+                is_left = jobsets.any_free(connection, ["track"])
 
     threads = [threading.Thread(target=race, args=(n,)) for n in range(16)]
     for thread in threads:
@@ -256,13 +256,13 @@ def test_what_is_written_under_a_lost_lease_is_undone(store):
 def test_renewing_prolongs_all_leases_of_a_worker_and_of_no_other(connection):
     track(connection, 1)
     track(connection, 1, owner="sam")
-    jobsets.claim(connection, "first", 3600, 1)
-    jobsets.claim(connection, "second", 3600, 1)
+    jobsets.claim(connection, "first", ["track"], 3600, 1)
+    jobsets.claim(connection, "second", ["track"], 3600, 1)
     let_leases_run_out(connection)
 
     jobsets.renew(connection, "first", 3600)
 
-    assert jobsets.claim(connection, "third", 30, 10) == 1
+    assert jobsets.claim(connection, "third", ["track"], 30, 10) == 1
     assert len(jobsets.held(connection, "first")) == 1
     assert jobsets.held(connection, "second") == []
 

@@ -21,7 +21,8 @@ LONG_AGO = datetime(1970, 1, 2, tzinfo=UTC)
 
 
 def says(connection, worker: str, **more) -> None:
-    workers.note(connection, Presence(id=worker, started_at=NOW, release="1", **more))
+    values = {"release": "1", "kinds": ("track",), **more}
+    workers.note(connection, Presence(id=worker, started_at=NOW, **values))
 
 
 def sets_of(connection, *sizes: int) -> list[int]:
@@ -98,19 +99,19 @@ def test_each_living_worker_has_a_fair_share_and_one_more(connection, living, sh
     for number in range(living):
         says(connection, f"worker-{number}")
 
-    assert jobsets.fair_share(connection, 30) == share
+    assert jobsets.fair_share(connection, ["track"], 30) == share
 
 
 def test_what_has_just_become_free_is_not_what_has_waited_long(connection):
     track(connection, 1)
-    assert jobsets.any_free(connection)
-    assert not jobsets.any_free(connection, 60)
-    assert jobsets.claim(connection, "worker", 30, 10, waited_s=60) == 0
+    assert jobsets.any_free(connection, ["track"])
+    assert not jobsets.any_free(connection, ["track"], 60)
+    assert jobsets.claim(connection, "worker", ["track"], 30, 10, waited_s=60) == 0
 
     free_since(connection, 61)
 
-    assert jobsets.any_free(connection, 60)
-    assert jobsets.claim(connection, "worker", 30, 10, waited_s=60) == 1
+    assert jobsets.any_free(connection, ["track"], 60)
+    assert jobsets.claim(connection, "worker", ["track"], 30, 10, waited_s=60) == 1
 
 
 def test_what_was_given_back_begins_to_wait_then(connection):
@@ -120,8 +121,8 @@ def test_what_was_given_back_begins_to_wait_then(connection):
 
     jobsets.release(connection, "worker")
 
-    assert jobsets.any_free(connection)
-    assert not jobsets.any_free(connection, 1)
+    assert jobsets.any_free(connection, ["track"])
+    assert not jobsets.any_free(connection, ["track"], 1)
 
 
 def test_a_lease_that_has_run_out_waits_since_then(connection):
@@ -129,8 +130,8 @@ def test_a_lease_that_has_run_out_waits_since_then(connection):
     hold(connection)
     free_since(connection, 30)
 
-    assert jobsets.any_free(connection, 29)
-    assert not jobsets.any_free(connection, 31)
+    assert jobsets.any_free(connection, ["track"], 29)
+    assert not jobsets.any_free(connection, ["track"], 31)
 
 
 def test_only_hardly_filled_jobsets_are_thin(connection):
@@ -332,3 +333,85 @@ def test_states_of_tasks_are_words(connection):
     track(connection, 1)
 
     assert figures.figures(connection).tasks[TaskState.WATCHING] == 1
+
+
+def of_kind(connection, kind: str, count: int) -> None:
+    """Add jobsets of a kind, each with one task."""
+    for number in range(count):
+        jobsets.place(connection, kind, f"{kind} {number}", 1)
+
+
+def claimed(connection, worker: str, kinds: list[str]) -> set[str]:
+    """Claim all that the worker may; return the kinds of what it holds then."""
+    jobsets.claim(connection, worker, kinds, 3600, 100)
+    return {each.kind for each in jobsets.known(connection, worker)}
+
+
+def test_a_worker_claims_only_jobsets_of_the_kinds_that_it_knows(connection):
+    of_kind(connection, "track", 2)
+    of_kind(connection, "check", 3)
+
+    assert claimed(connection, "tracker", ["track"]) == {"track"}
+    assert jobsets.any_free(connection, ["check"])
+    assert not jobsets.any_free(connection, ["track"])
+
+    assert claimed(connection, "both", ["track", "check"]) == {"check"}
+    assert not jobsets.any_free(connection, jobsets.EVERY_KIND)
+
+
+def test_a_lease_of_a_kind_that_a_worker_does_not_know_may_run_out_for_all_it_cares(connection):
+    of_kind(connection, "check", 1)
+    claimed(connection, "both", ["track", "check"])
+    free_since(connection, 30)
+
+    assert claimed(connection, "tracker", ["track"]) == set()
+    assert claimed(connection, "another", ["check"]) == {"check"}
+
+
+def test_what_waits_is_counted_by_kind_and_as_a_whole(connection):
+    track(connection, *range(130))
+    of_kind(connection, "check", 3)
+
+    assert jobsets.waiting(connection, ["track"]) == (2, 130)
+    assert jobsets.waiting(connection, ["check"]) == (3, 3)
+    assert jobsets.waiting(connection, jobsets.EVERY_KIND) == (5, 133)
+    assert cope(connection).waiting_tasks == 133
+
+
+def test_who_alone_knows_a_kind_takes_all_of_it_and_a_share_of_the_rest(connection):
+    of_kind(connection, "track", 9)
+    of_kind(connection, "check", 4)
+    says(connection, "both", kinds=("track", "check"))
+    says(connection, "tracker")
+    says(connection, "another tracker")
+
+    assert jobsets.fair_share(connection, ["track", "check"], 30) == 3 + 4 + 1
+    assert jobsets.fair_share(connection, ["track"], 30) == 3 + 1
+
+
+def test_parts_of_jobsets_are_rounded_up_once(connection):
+    of_kind(connection, "track", 1)
+    of_kind(connection, "check", 1)
+    for worker in ("first", "second"):
+        says(connection, worker, kinds=("track", "check"))
+
+    assert jobsets.fair_share(connection, ["track", "check"], 30) == 1 + 1
+
+
+def test_a_worker_of_the_release_before_shares_what_it_knows(connection):
+    of_kind(connection, "track", 4)
+    of_kind(connection, "check", 4)
+    says(connection, "new", kinds=("track", "check"))
+    now = database_now()
+    connection.execute(worker_table.insert().values(id="old", started_at=NOW, seen_at=now))
+
+    assert jobsets.fair_share(connection, ["track", "check"], 30) == 2 + 4 + 1
+
+
+def test_jobsets_of_two_kinds_are_never_merged(connection):
+    of_kind(connection, "track", 1)
+    jobsets.place(connection, "check", "track 0", 1)  # of the same affinity
+    claimed(connection, "both", ["track", "check"])
+
+    for lease in jobsets.thin(connection, "both"):
+        assert not jobsets.merge(connection, lease)

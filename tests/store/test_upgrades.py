@@ -214,7 +214,7 @@ def test_an_old_worker_keeps_its_jobset_through_the_upgrade(from_revision):
     old = OldWorker()
     with from_revision("0003").begin() as connection:
         [held] = old.held(connection)
-        assert jobsets.claim(connection, "new", 30, 10) == 1  # the other one
+        assert jobsets.claim(connection, "new", ["track"], 30, 10) == 1  # the other one
 
         old.renew(connection)
 
@@ -230,7 +230,7 @@ def test_what_an_old_worker_no_longer_holds_it_may_not_write(from_revision):
         [held] = old.held(connection)
         _let_leases_run_out(connection)
 
-        assert jobsets.claim(connection, "new", 30, 10) == 2
+        assert jobsets.claim(connection, "new", ["track"], 30, 10) == 2
 
         old.renew(connection)  # takes nothing back
         assert old.held(connection) == []
@@ -289,7 +289,9 @@ def test_what_a_new_worker_merges_into_an_old_ones_jobset_the_old_one_sees(from_
 
 def test_an_old_worker_is_told_beside_new_ones(from_revision):
     with from_revision("0003").begin() as connection:
-        workers.note(connection, workers.Presence(id="new", started_at=NOW, release="2"))
+        workers.note(
+            connection, workers.Presence(id="new", started_at=NOW, release="2", kinds=("track",))
+        )
 
         known = workers.known(connection, 60)
 

@@ -41,7 +41,7 @@ class Held:
             kept = jobs.record(connection, [seen(each, "UNKNOWN") for each in ids])
             tasks.track(connection, owner, owner, list(kept.values()), NOW, wish)
             credentials.keep(connection, owner, self.key_ring.encrypt(owner, password), NOW)
-            jobsets.claim(connection, "worker", 3600, 10)
+            jobsets.claim(connection, "worker", ["track"], 3600, 10)
 
     def tasks(self) -> list[TrackTask]:
         with self.store.read() as connection:
@@ -52,7 +52,7 @@ class Held:
         """Let another worker take everything."""
         with self.store.begin() as connection:
             jobsets.release(connection, "worker")
-            jobsets.claim(connection, "another", 3600, 10)
+            jobsets.claim(connection, "another", ["track"], 3600, 10)
 
     def state(self, number: int) -> str:
         """Return the job's state."""

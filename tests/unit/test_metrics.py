@@ -79,7 +79,7 @@ def test_the_lag_is_the_age_of_the_oldest_look(client, oozie, store, now):
     assert scrape(client)["tracker_lag_seconds",] == 90
 
     with store.begin() as connection:
-        jobsets.claim(connection, "worker", 30, 10)
+        jobsets.claim(connection, "worker", ["track"], 30, 10)
         [held] = jobsets.held(connection, "worker")
         jobsets.note_polled(connection, {held.lease: now()})
     now.advance(seconds=3)
@@ -92,8 +92,10 @@ def test_what_waits_for_a_worker_is_a_queue(client, oozie, store):
     assert scrape(client)["tracker_queue_length", "jobsets"] == 1
 
     with store.begin() as connection:
-        workers.note(connection, Presence(id="worker", started_at=NOW, release="1"))
-        jobsets.claim(connection, "worker", 30, 10)
+        workers.note(
+            connection, Presence(id="worker", started_at=NOW, release="1", kinds=("track",))
+        )
+        jobsets.claim(connection, "worker", ["track"], 30, 10)
 
     told = scrape(client)
     assert told["tracker_queue_length", "jobsets"] == 0

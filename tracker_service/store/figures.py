@@ -16,7 +16,7 @@ from tracker_service.domain.tasks import TaskState
 from tracker_service.store import workers
 from tracker_service.store.copies import UNFINISHED
 from tracker_service.store.database import Connection, database_now
-from tracker_service.store.jobsets import WAITED_TOO_LONG_S, any_free, waiting
+from tracker_service.store.jobsets import EVERY_KIND, WAITED_TOO_LONG_S, any_free, waiting
 from tracker_service.store.tables import copies, jobs, jobsets, tasks
 from tracker_service.store.workers import KnownWorker
 
@@ -78,8 +78,10 @@ def capacity(connection: Connection, worker_silence_s: float) -> Capacity:
     """
     alive = [each for each in workers.known(connection, worker_silence_s) if each.is_alive]
     late = sum(each.late for each in alive)
-    free_jobsets, waiting_tasks = waiting(connection)
-    is_limit_hit = any_free(connection, WAITED_TOO_LONG_S) or (len(alive) == 1 and late > 0)
+    free_jobsets, waiting_tasks = waiting(connection, EVERY_KIND)
+    is_limit_hit = any_free(connection, EVERY_KIND, WAITED_TOO_LONG_S) or (
+        len(alive) == 1 and late > 0
+    )
     watched = (
         select(func.min(func.coalesce(jobsets.c.polled_at, tasks.c.created_at)))
         .join(tasks, tasks.c.jobset_id == jobsets.c.id)

@@ -6,11 +6,13 @@ SELECT … FOR UPDATE. Leases are judged by the database's clock, the one clock 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from fractions import Fraction
 
-from sqlalchemy import ColumnElement, and_, bindparam, case, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, case, delete, func, or_, select, true, update
 
 from tracker_service.domain.leases import Lease
 from tracker_service.domain.tasks import TaskState
@@ -32,6 +34,8 @@ _RESIZE = (
     .where(jobsets.c.id == bindparam("jobset"), jobsets.c.version == bindparam("seen"))
     .values(size=jobsets.c.size + bindparam("by"), version=jobsets.c.version + 1)
 )
+Kinds = Collection[str] | None  # of tasks
+EVERY_KIND: Kinds = None
 WAITED_TOO_LONG_S = 60.0  #: nobody has room for a jobset that is still free then
 
 
@@ -89,48 +93,65 @@ def touch(connection: Connection, jobset_id: int) -> None:
     shrink(connection, jobset_id, 0)
 
 
-def _is_free(for_s: float = 0.0) -> ColumnElement[bool]:
+def _is_free(kinds: Kinds, for_s: float = 0.0) -> ColumnElement[bool]:
     """Tell of a jobset with tasks that it waits for a worker, since some seconds at least."""
     long_ago = jobsets.c.lease_until < after(-for_s)
     free = and_(jobsets.c.owner.is_(None), long_ago) if for_s else jobsets.c.owner.is_(None)
-    return and_(jobsets.c.size > 0, or_(free, long_ago))
+    is_wanted = true() if kinds is None else jobsets.c.kind.in_(list(kinds))
+    return and_(is_wanted, jobsets.c.size > 0, or_(free, long_ago))
 
 
-def any_free(connection: Connection, for_s: float = 0.0) -> bool:
+def any_free(connection: Connection, kinds: Kinds, for_s: float = 0.0) -> bool:
     """Tell whether there is a jobset to claim, without waiting for any writer.
 
     Args:
         for_s: it has waited for a worker for so long.
     """
-    return connection.scalar(select(jobsets.c.id).where(_is_free(for_s)).limit(1)) is not None
+    free = select(jobsets.c.id).where(_is_free(kinds, for_s))
+    return connection.scalar(free.limit(1)) is not None
 
 
-def waiting(connection: Connection) -> tuple[int, int]:
+def waiting(connection: Connection, kinds: Kinds) -> tuple[int, int]:
     """Return how many jobsets wait for a worker, and how many tasks are in them."""
-    found = select(func.count(), func.coalesce(func.sum(jobsets.c.size), 0)).where(_is_free())
-    number, tasks_in_them = connection.execute(found).one()
+    found = select(func.count(), func.coalesce(func.sum(jobsets.c.size), 0))
+    number, tasks_in_them = connection.execute(found.where(_is_free(kinds))).one()
     return number, int(tasks_in_them)
 
 
-def fair_share(connection: Connection, lease_s: float) -> int:
-    """Return how many jobsets one worker is to hold at most."""
-    with_tasks = select(func.count()).select_from(jobsets).where(jobsets.c.size > 0)
-    sharers = max(1, workers.living(connection, lease_s))
-    return -(-(connection.scalar(with_tasks) or 0) // sharers) + 1
+def fair_share(connection: Connection, kinds: Collection[str], lease_s: float) -> int:
+    """Return how many jobsets a worker that knows these kinds is to hold at most.
+
+    The jobsets of each kind are shared between the living workers that know the kind.
+    """
+    with_tasks = connection.execute(
+        select(jobsets.c.kind, func.count().label("number"))
+        .where(jobsets.c.size > 0, jobsets.c.kind.in_(list(kinds)))
+        .group_by(jobsets.c.kind)
+    )
+    living = workers.living_by_kind(connection, lease_s)
+    shares = [Fraction(row.number, max(1, living[row.kind])) for row in with_tasks]
+    return math.ceil(sum(shares)) + 1
 
 
 def claim(
-    connection: Connection, worker: str, lease_s: float, limit: int, waited_s: float = 0.0
+    connection: Connection,
+    worker: str,
+    kinds: Collection[str],
+    lease_s: float,
+    limit: int,
+    *,
+    waited_s: float = 0.0,
 ) -> int:
     """Take jobsets that have tasks and no holder, or one whose lease has run out.
 
     Args:
+        kinds: that the worker knows; it leaves jobsets of other kinds to other workers.
         waited_s: take only those that have waited for so long.
 
     Returns:
         how many were taken, `limit` at most.
     """
-    free = _is_free(waited_s)
+    free = _is_free(kinds, waited_s)
     candidates = connection.execute(
         select(jobsets.c.id, jobsets.c.version)
         .where(free)
@@ -322,7 +343,7 @@ class KnownJobset:
 
 def known(connection: Connection, worker: str | None = None) -> list[KnownJobset]:
     """Return the jobsets with tasks, of one worker or all, the oldest first."""
-    rows = select(jobsets, case((_is_free(), True), else_=False).label("is_waiting"))
+    rows = select(jobsets, case((_is_free(EVERY_KIND), True), else_=False).label("is_waiting"))
     if worker is not None:
         rows = rows.where(jobsets.c.owner == worker)
     found = connection.execute(rows.where(jobsets.c.size > 0).order_by(jobsets.c.id))

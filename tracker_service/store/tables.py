@@ -242,6 +242,7 @@ workers = Table(
     Column("started_at", Instant, nullable=False),
     Column("seen_at", Instant, nullable=False),  # by the database's clock
     Column("release", String(32)),  # of this software
+    Column("kinds", JSON),  # of tasks, which it knows; null: of the release before, only `track`
     Column("busy", Float),  # part of its time in which it asked the cluster, 0 to 1
     Column("late", Integer),  # tasks that it could not look at in time
 )

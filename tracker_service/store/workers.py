@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,6 +10,9 @@ from sqlalchemy import func, select
 
 from tracker_service.store.database import Connection, after, database_now, upsert
 from tracker_service.store.tables import jobsets, workers
+
+#: Kinds that a worker knows which does not say so: one of an earlier release.
+_OF_EARLIER_RELEASES = ("track",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +22,7 @@ class Presence:
     id: str
     started_at: datetime
     release: str  #: of this software
+    kinds: tuple[str, ...]  #: of tasks, which it knows
     busy: float = 0.0  #: part of its time in which it asked the cluster, 0 to 1
     late: int = 0  #: tasks that it could not look at in time
 
@@ -39,6 +44,7 @@ def note(connection: Connection, presence: Presence) -> None:
         "started_at": presence.started_at,
         "seen_at": database_now(),
         "release": presence.release[:32],
+        "kinds": list(presence.kinds),
         "busy": presence.busy,
         "late": presence.late,
     }
@@ -51,21 +57,29 @@ def living(connection: Connection, within_s: float) -> int:
     return connection.scalar(alive) or 0
 
 
+def living_by_kind(connection: Connection, within_s: float) -> Counter[str]:
+    """Return for each kind how many workers know it that have said lately that they live."""
+    alive = select(workers.c.kinds).where(workers.c.seen_at > after(-within_s))
+    known = connection.scalars(alive)
+    return Counter(kind for kinds in known for kind in kinds or _OF_EARLIER_RELEASES)
+
+
 def known(connection: Connection, within_s: float) -> list[KnownWorker]:
     """Return every worker that has not stopped, the oldest first.
 
     Args:
         within_s: one that was silent for longer does not live.
     """
+    counts = (func.count().label("jobsets"), func.sum(jobsets.c.size).label("tasks"))
+    held = select(jobsets.c.owner, *counts).group_by(jobsets.c.owner).subquery()
     rows = connection.execute(
         select(
             workers,
             (workers.c.seen_at > after(-within_s)).label("is_alive"),
-            func.count(jobsets.c.id).label("jobsets"),
-            func.coalesce(func.sum(jobsets.c.size), 0).label("tasks"),
+            func.coalesce(held.c.jobsets, 0).label("jobsets"),
+            func.coalesce(held.c.tasks, 0).label("tasks"),
         )
-        .outerjoin(jobsets, jobsets.c.owner == workers.c.id)
-        .group_by(*workers.c)
+        .outerjoin(held, held.c.owner == workers.c.id)
         .order_by(workers.c.started_at, workers.c.id)
     )
     return [
@@ -74,6 +88,7 @@ def known(connection: Connection, within_s: float) -> list[KnownWorker]:
             started_at=row.started_at,
             seen_at=row.seen_at,
             release=row.release or "",
+            kinds=tuple(row.kinds or _OF_EARLIER_RELEASES),
             busy=row.busy or 0.0,
             late=row.late or 0,
             is_alive=bool(row.is_alive),

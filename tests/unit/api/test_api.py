@@ -577,7 +577,9 @@ def test_without_a_worker_the_service_is_not_ready(client):
 
 def test_with_a_worker_the_service_is_ready(client, store):
     with store.begin() as connection:
-        workers.note(connection, Presence(id="worker-1", started_at=NOW, release="1"))
+        workers.note(
+            connection, Presence(id="worker-1", started_at=NOW, release="1", kinds=("track",))
+        )
 
     assert client.get("/readyz").json["status"] == "ready"
 

@@ -14,9 +14,11 @@ def shared(store):
     with store.begin() as connection:
         kept = jobs.record(connection, [seen(job(number)) for number in range(130)])
         tasks.track(connection, "guest", "guest", list(kept.values()), NOW)
-        presence = Presence(id="host-1-a", started_at=NOW, release="1.0", busy=0.5, late=2)
+        presence = Presence(
+            id="host-1-a", started_at=NOW, release="1.0", kinds=("track",), busy=0.5, late=2
+        )
         workers.note(connection, presence)
-        jobsets.claim(connection, "host-1-a", 3600, 1)
+        jobsets.claim(connection, "host-1-a", ["track"], 3600, 1)
 
 
 def test_admins_see_which_worker_holds_how_much(client, shared):

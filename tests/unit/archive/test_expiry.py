@@ -64,7 +64,7 @@ def reasons(store) -> list[str | None]:
 
 def held(store) -> list[int]:
     with store.begin() as connection:
-        jobsets.claim(connection, "worker", 3600, 10)
+        jobsets.claim(connection, "worker", ["track"], 3600, 10)
         return [each.lease.jobset_id for each in jobsets.held(connection, "worker")]
 
 

@@ -170,7 +170,7 @@ def test_logs_that_wait_are_given_up_and_no_worker_starts_them(
     [copy] = kept(store)
     assert (copy.status, copy.reason) == ("KILLED", "you removed the logs")
     with store.begin() as connection:
-        jobsets.claim(connection, "worker", 3600, 10)
+        jobsets.claim(connection, "worker", ["track"], 3600, 10)
         leases = {h.lease.jobset_id: h.lease for h in jobsets.held(connection, "worker")}
     build(store, identities, now).copier.advance(leases)
     assert kept(store) == [copy]

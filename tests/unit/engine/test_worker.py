@@ -99,7 +99,7 @@ def test_what_another_worker_has_taken_is_dropped(new_worker, track, store):
     worker.tend()
     with store.begin() as connection:
         jobsets.release(connection, worker.id)
-        jobsets.claim(connection, "another", 3600, 1)
+        jobsets.claim(connection, "another", ["track"], 3600, 1)
 
     worker.tend()
 
@@ -158,7 +158,7 @@ def test_logs_that_are_saved_of_a_lost_jobset_are_dropped_too(new_worker, track,
     worker.tend()
     with store.begin() as connection:
         jobsets.release(connection, worker.id)
-        jobsets.claim(connection, "another", 3600, 1)
+        jobsets.claim(connection, "another", ["track"], 3600, 1)
 
     worker.tend()
 
@@ -180,7 +180,9 @@ def test_what_has_expired_is_tidied_away(new_worker, store, now):
             owner="guest", expires_at=NOW - verified_callers.RIGHT_LATELY
         )
         verified_callers.keep(connection, "print", caller)
-        workers.note(connection, Presence(id="killed", started_at=NOW, release="1"))
+        workers.note(
+            connection, Presence(id="killed", started_at=NOW, release="1", kinds=("track",))
+        )
         long_ago = "UPDATE workers SET seen_at = seen_at - 90000000"
         connection.exec_driver_sql(long_ago)
 

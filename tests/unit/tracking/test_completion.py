@@ -548,7 +548,7 @@ def want_copies(completing: Completing, status: str) -> None:
         kept = jobs.record(connection, [seen(job(1), status)])
         tasks.track(connection, "guest", "guest", list(kept.values()), NOW, wish=CopyPolicy.ALL)
         credentials.keep(connection, "guest", completing.key_ring.encrypt("guest", "pw"), NOW)
-        jobsets.claim(connection, "worker", 3600, 10)
+        jobsets.claim(connection, "worker", ["track"], 3600, 10)
     [task] = completing.tasks()
     with completing.store.begin() as connection:
         known = completing.cluster.oozie.known[job(1)]

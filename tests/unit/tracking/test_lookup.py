@@ -51,7 +51,7 @@ def fail(store, oozie):
     def failed(known, *, ends: bool) -> None:
         oozie.has(known)
         with store.begin() as connection:
-            jobsets.claim(connection, "worker", 3600, 10)
+            jobsets.claim(connection, "worker", ["track"], 3600, 10)
             [held] = jobsets.held(connection, "worker")
             [task] = tasks.live(connection, held.lease)
             task = outcome.next_step(
@@ -189,7 +189,7 @@ def test_posting_again_revives_a_task_that_ended_with_a_reason(
 ):
     post(RUNNING)
     with store.begin() as connection:
-        jobsets.claim(connection, "worker", 3600, 10)
+        jobsets.claim(connection, "worker", ["track"], 3600, 10)
         [held] = jobsets.held(connection, "worker")
         [task] = tasks.live(connection, held.lease)
         outcome.end_task(connection, task, NOW, "Oozie has no such job")
