@@ -26,6 +26,8 @@ from tracker_service.archive.copying.copier import Copier
 from tracker_service.archive.expiry import Expiry
 from tracker_service.domain.leases import Lease
 from tracker_service.domain.tasks import TaskState, TrackTask
+from tracker_service.engine.clock import ClockWatch
+from tracker_service.engine.slots import Slots
 from tracker_service.errors import StoreUnavailable
 from tracker_service.store import (
     copies,
@@ -41,7 +43,6 @@ from tracker_service.store.database import Store
 from tracker_service.store.jobsets import WAITED_TOO_LONG_S
 from tracker_service.tracking.completion import Completion
 from tracker_service.tracking.hints import Hints
-from tracker_service.tracking.places import Places
 from tracker_service.tracking.poller import Poller
 from tracker_service.tracking.reruns import Reruns
 from tracker_service.tracking.schedule import Schedule
@@ -60,7 +61,6 @@ _NOTE_S = 1.0
 _SILENT_WORKER_S = 86_400
 _UNNEEDED_JOBSET_S = 86_400
 _WATCH_CLOCK_S = 1.0
-_LEAST_JUMP_S = 1.0
 _FULL_FOR_S = 60.0  #: a worker that was late takes nothing for so long that others may take
 _HINT_LIFE = timedelta(minutes=1)  #: of one at a task that has ended, while nobody takes it
 
@@ -70,7 +70,7 @@ class Duties:
     """What a worker does for the jobsets that it holds."""
 
     schedule: Schedule
-    places: Places
+    slots: Slots
     share_pace: Callable[[int], None]  #: is told how many workers ask the gateway
     poller: Poller
     hints: Hints
@@ -120,7 +120,7 @@ class Worker:
             scheduler.add_job(_kept_alive(duty), "interval", seconds=seconds, id=duty.__name__)
         log.info("worker_started", worker=self.id)
         scheduler.start()
-        clock_watch = _ClockWatch()
+        clock_watch = ClockWatch()
         while not stop.wait(_WATCH_CLOCK_S):
             if jump_s := clock_watch.jump_s():
                 self._carry_on(scheduler, jump_s)
@@ -169,7 +169,7 @@ class Worker:
             started_at=self._started_at,
             release=version("tracker-service"),
             kinds=_KINDS,
-            busy=self._duties.places.busy(),
+            busy=self._duties.slots.busy(),
             late=sum(late.values()),
         )
         with self._store.begin() as connection:
@@ -311,20 +311,3 @@ class _StopSignal:
     def wait(self, seconds: float) -> bool:
         """Wait for it, and tell whether it has come."""
         return bool(select.select([self._reader], [], [], seconds)[0])
-
-
-class _ClockWatch:
-    """Notices when somebody sets the clock of this machine."""
-
-    def __init__(self) -> None:
-        self._ahead_s = self._ahead_of_monotonic_s()
-
-    def jump_s(self) -> float:
-        """Return by how many seconds it was set since the last call; 0 where it only drifted."""
-        before, self._ahead_s = self._ahead_s, self._ahead_of_monotonic_s()
-        jump_s = self._ahead_s - before
-        return jump_s if abs(jump_s) >= _LEAST_JUMP_S else 0.0
-
-    @staticmethod
-    def _ahead_of_monotonic_s() -> float:
-        return time.time() - time.monotonic()

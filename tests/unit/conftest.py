@@ -29,6 +29,7 @@ from tracker_service.api.rate_limit import RateLimit
 from tracker_service.app import create_app
 from tracker_service.archive.removal import Removal
 from tracker_service.bootstrap import Service
+from tracker_service.engine.slots import Slots
 from tracker_service.identities import Callers, Identities, KeptCredentials
 from tracker_service.identities.keys import KeyRing
 from tracker_service.metrics import Metrics
@@ -41,7 +42,6 @@ from tracker_service.tracking.causes import Causes
 from tracker_service.tracking.intake import Intake
 from tracker_service.tracking.lookup import Lookup
 from tracker_service.tracking.notifications import Notifications
-from tracker_service.tracking.places import Places
 from tracker_service.tracking.poller import Poller
 from tracker_service.tracking.reruns import Reruns
 from tracker_service.tracking.schedule import Schedule
@@ -197,7 +197,7 @@ def following(
     ticks: Ticks,
 ) -> Following:
     schedule = Schedule(5, 60, random.Random(7))
-    poller = Poller(store, identities, schedule, (AtOnce(), AtOnce()), now, Places(8))
+    poller = Poller(store, identities, schedule, (AtOnce(), AtOnce()), now, Slots(8))
     return Following(store, fake_cluster, key_ring, ticks, poller, schedule)
 
 

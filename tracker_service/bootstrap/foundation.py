@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from tracker_service.bootstrap.identities import build_identities
+from tracker_service.engine.clock import Clock
 from tracker_service.identities import Identities
 from tracker_service.metrics import Metrics
 from tracker_service.redaction.secrets import Secrets
 from tracker_service.settings import CopySettings, Settings
 from tracker_service.store.database import Store
-
-Clock = Callable[[], datetime]
-
-
-def utc_now() -> datetime:
-    """Return the current time, in UTC."""
-    return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,9 +7,10 @@ from datetime import timedelta
 
 from tracker_service.api.rate_limit import RateLimit
 from tracker_service.archive.removal import Removal
-from tracker_service.bootstrap.foundation import Clock, Foundation, build_foundation, utc_now
+from tracker_service.bootstrap.foundation import Foundation, build_foundation
 from tracker_service.causes.concluding import concluding
 from tracker_service.causes.rules import load_rules
+from tracker_service.engine.clock import Clock, utc_now
 from tracker_service.identities import Identities
 from tracker_service.identities.keys import KeyRing
 from tracker_service.metrics import Metrics

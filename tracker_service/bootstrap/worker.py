@@ -18,15 +18,16 @@ from tracker_service.archive.copying.workflow_copy import WorkflowOptions
 from tracker_service.archive.copying.workflow_watch import WorkflowWatch
 from tracker_service.archive.expiry import Expiry
 from tracker_service.archive.manifest import write_manifest
-from tracker_service.bootstrap.foundation import Clock, Foundation, build_foundation, utc_now
+from tracker_service.bootstrap.foundation import Foundation, build_foundation
 from tracker_service.causes.concluding import concluding
 from tracker_service.causes.rules import Rules, load_rules
+from tracker_service.engine.clock import Clock, utc_now
+from tracker_service.engine.slots import Pace, Slots
 from tracker_service.metrics import Metrics
 from tracker_service.settings import CopySettings, Settings
 from tracker_service.store.database import Store
 from tracker_service.tracking.completion import Completion
 from tracker_service.tracking.hints import Hints
-from tracker_service.tracking.places import Pace, Places
 from tracker_service.tracking.poller import Poller
 from tracker_service.tracking.reruns import Reruns
 from tracker_service.tracking.schedule import Schedule
@@ -58,15 +59,15 @@ def build_worker(settings: Settings, clock: Clock = utc_now) -> Worker:
     rules = load_rules(settings.copying.cause_rules)
     # Polling waits its turn; callers' requests never do.
     pace = Pace(settings.gateway.requests_per_s)
-    places = Places(settings.worker.threads, pace.wait)
+    slots = Slots(settings.worker.threads, pace.wait)
     schedule = _build_schedule(base)
     reruns = _build_reruns(base, threads)
     pollers = (threads.polls, threads.details)
     duties = Duties(
         schedule=schedule,
-        places=places,
+        slots=slots,
         share_pace=pace.share,
-        poller=Poller(store, base.identities, schedule, pollers, clock, places),
+        poller=Poller(store, base.identities, schedule, pollers, clock, slots),
         hints=Hints(store, schedule, reruns),
         completion=_build_completion(base, threads, rules),
         copier=_build_copier(base, threads, rules),

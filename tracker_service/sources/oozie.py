@@ -16,6 +16,7 @@ from urllib.parse import quote
 import structlog
 
 from tracker_service.domain.applications import application_in
+from tracker_service.domain.chunks import chunks
 from tracker_service.domain.jobs import (
     Action,
     Children,
@@ -93,12 +94,11 @@ class Oozie:
             seen |= self.chunk(chunk)
         return seen
 
-    def requests_for(self, ids: Iterable[JobId]) -> Iterator[list[JobId]]:
+    def requests_for(self, ids: Iterable[JobId]) -> Iterator[Sequence[JobId]]:
         """Yield the ids in the groups that one request each can ask about."""
         for job_type in JobType:
             same = [job_id for job_id in ids if type_of(job_id) == job_type]
-            for start in range(0, len(same), self._ids_per_request):
-                yield same[start : start + self._ids_per_request]
+            yield from chunks(same, self._ids_per_request)
 
     def chunk(self, ids: Sequence[JobId]) -> dict[JobId, Observation]:
         """Ask about one group of `requests_for` with one request."""

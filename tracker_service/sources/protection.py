@@ -13,6 +13,7 @@ from threading import BoundedSemaphore, Lock
 
 import structlog
 
+from tracker_service.domain.backoff import Backoff
 from tracker_service.errors import GatewayUnavailable
 
 log = structlog.get_logger()
@@ -57,7 +58,8 @@ class Circuit:
         rng: random.Random,
     ) -> None:
         self._name, self._on_change = name, on_change
-        self._monotonic, self._rng = monotonic, rng
+        self._monotonic = monotonic
+        self._backoff = Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S, jitter=0.3, rng=rng)
         self._lock = Lock()
         self._failed: list[str] = []  #: paths, without an answer in between
         self._pauses = 0  #: in a row; 0: closed
@@ -125,9 +127,8 @@ class Circuit:
             self._open(reason)
 
     def _open(self, reason: str) -> None:
-        pause = min(FIRST_PAUSE_S * 2.0 ** min(self._pauses, 20), LONGEST_PAUSE_S)
-        pause *= self._rng.uniform(0.7, 1.0)  # not all processes at the same instant
         self._pauses += 1
+        pause = self._backoff.after(self._pauses)
         self._turn += 1
         self._next_try = self._monotonic() + pause
         log.warning("circuit_opened", route=self._name, next_try_s=round(pause, 1), reason=reason)

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from tracker_service.domain.applications import ApplicationId, application_id
+from tracker_service.domain.chunks import chunks
 from tracker_service.errors import ApplicationNotFound
 from tracker_service.sources.gateway import GatewaySession
 from tracker_service.sources.nodes import RunningContainer, running_container
@@ -122,8 +123,7 @@ class Yarn:
         """Return the applications that carry any of these tags, with the tag, oldest first."""
         found = []
         wanted = sorted(tags)
-        for start in range(0, len(wanted), _TAGS_PER_REQUEST):
-            chunk = wanted[start : start + _TAGS_PER_REQUEST]
+        for chunk in chunks(wanted, _TAGS_PER_REQUEST):
             found += list(self._tagged(chunk))
         return sorted(found, key=lambda each: [int(number) for number in each[0].split("_")[1:]])
 

@@ -7,16 +7,19 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from threading import Lock
 
 import structlog
 
+from tracker_service.domain.backoff import Backoff
 from tracker_service.domain.causes import Cause
 from tracker_service.domain.copies import Copy
 from tracker_service.domain.failures import Conclude
 from tracker_service.domain.jobs import JobDetails, JobStatus
 from tracker_service.domain.leases import Lease
 from tracker_service.domain.tasks import TaskState, TrackTask
+from tracker_service.engine.per_owner import PerOwner
 from tracker_service.errors import (
     CredentialsRefused,
     GatewayError,
@@ -40,7 +43,7 @@ ManifestWriter = Callable[[WebHdfs, JobStatus, Sequence[Copy], Cause | None, dat
 
 _SETTLE_S = 5.0  #: after a job's end, until YARN has heard of the last application that it started
 _FIRST_PAUSE_S = 5.0  #: after trouble; twice as long after each further
-_LONGEST_PAUSE_S = 300.0
+_PAUSES = Backoff(_FIRST_PAUSE_S, longest_s=300.0)
 _TRIED_FOR_S = 6 * 3600.0  #: then the task ends with what was found
 
 
@@ -73,10 +76,9 @@ class Completion:
     ) -> None:
         self._write_manifest, self._conclusion = write_manifest, Conclusion(conclude)
         self._store, self._identities = store, identities
-        self._executor, self._clock = executor, clock
+        self._per_owner, self._clock = PerOwner(executor), clock
         self._children = ChildFollower(store, clock)
         self._items: dict[int, _Item] = {}
-        self._busy: set[str] = set()
         self._lock = Lock()
 
     def load(self, lease: Lease, copying: Sequence[TrackTask], now: float) -> None:
@@ -118,11 +120,7 @@ class Completion:
             if is_last or not item.is_explored:
                 by_owner.setdefault(item.task.owner, []).append(item)
         for owner, items in by_owner.items():
-            with self._lock:
-                if owner in self._busy:
-                    continue
-                self._busy.add(owner)
-            self._executor.submit(self._look, owner, items)
+            self._per_owner.start(owner, partial(self._look, owner, items))
 
     def _end_stopped(self, item: _Item) -> None:
         """End a task that its user has stopped, now that what had been begun is copied."""
@@ -161,9 +159,6 @@ class Completion:
             log.exception("search_broke", user=owner)
             for item in items:
                 self._later(item)
-        finally:
-            with self._lock:
-                self._busy.discard(owner)
 
     def _search_safely(self, access: ClusterAccess, item: _Item) -> bool:
         """Search one job; what is unexpected there does not stop the others."""
@@ -274,9 +269,8 @@ class Completion:
                 self._items.pop(task.id, None)
 
     def _later(self, item: _Item) -> None:
-        pause = min(_FIRST_PAUSE_S * 2.0 ** min(item.troubles, 20), _LONGEST_PAUSE_S)
         item.troubles += 1
-        item.due = time.monotonic() + pause
+        item.due = time.monotonic() + _PAUSES.after(item.troubles)
 
 
 def _runs(there: Sequence[Copy]) -> list[list[Copy]]:

@@ -10,6 +10,7 @@ from typing import Any
 import structlog
 
 from tracker_service.domain.applications import ApplicationId, applications_of
+from tracker_service.domain.chunks import chunks
 from tracker_service.domain.copies import Copy
 from tracker_service.domain.jobs import JobDetails, JobId, JobStatus
 from tracker_service.domain.tasks import TaskState
@@ -213,8 +214,7 @@ class Lookup:
         self, listing: tracked_jobs.Listing, task_ids: Sequence[int]
     ) -> Iterator[list[JobView]]:
         """Yield the jobs of a listing as they are read, so that the first need not wait."""
-        for start in range(0, len(task_ids), _PAGE):
-            page = task_ids[start : start + _PAGE]
+        for page in chunks(task_ids, _PAGE):
             part = replace(listing, after=page[0] - 1, limit=len(page))
             with self._store.read() as connection:
                 found = tracked_jobs.listed(connection, part)

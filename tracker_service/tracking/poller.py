@@ -15,6 +15,7 @@ from tracker_service.domain.applications import applications_of
 from tracker_service.domain.jobs import JobDetails, JobId, JobStatus, Observation
 from tracker_service.domain.leases import Lease
 from tracker_service.domain.tasks import TaskState
+from tracker_service.engine.slots import Slots
 from tracker_service.errors import (
     CredentialsRefused,
     GatewayError,
@@ -28,8 +29,8 @@ from tracker_service.sources.access import ClusterAccess
 from tracker_service.store import jobsets
 from tracker_service.store.database import Store
 from tracker_service.tracking import outcome
+from tracker_service.tracking.budget import Budget
 from tracker_service.tracking.children import ChildFollower, has_children
-from tracker_service.tracking.places import Budget, Places
 from tracker_service.tracking.schedule import Batch, Entry, Schedule
 
 log = structlog.get_logger()
@@ -53,24 +54,24 @@ class Poller:
         schedule: Schedule,
         executors: tuple[Executor, Executor],
         clock: Callable[[], datetime],
-        places: Places,
+        slots: Slots,
     ) -> None:
         """Make a poller.
 
         Args:
             executors: for the looks at many jobs, and for those at one.
-            places: as many as the first of them has threads.
+            slots: as many as the first of them has threads.
         """
         self._store, self._identities, self._schedule = store, identities, schedule
         self._executor, self._closer_executor = executors
-        self._clock, self._places = clock, places
+        self._clock, self._slots = clock, slots
         self._children = ChildFollower(store, clock)
         self._budget = Budget()
 
     def sweep(self) -> None:
-        """Start a look at what is due, as far as there are places for it."""
-        due = self._schedule.take_due(time.monotonic(), self._places.free())
-        self._places.take(len(due))
+        """Start a look at what is due, as far as there are slots for it."""
+        due = self._schedule.take_due(time.monotonic(), self._slots.free())
+        self._slots.take(len(due))
         for batch in due:
             self._executor.submit(self._look, batch)
 
@@ -102,7 +103,7 @@ class Poller:
         batch, parts = self._schedule.split(batch, closer, _CLOSER_AT_ONCE)
         now = time.monotonic()
         self._schedule.give_back(batch, now, failed=failed)
-        self._places.leave(now - began)
+        self._slots.leave(now - began)
         for part in parts:
             self._closer_executor.submit(self._look_closer_at_part, part)
 
@@ -111,7 +112,7 @@ class Poller:
         failed = self._has_trouble(part, lambda access: self._look_closer_at(access, part.entries))
         now = time.monotonic()
         self._schedule.give_back(part, now, failed=failed)
-        self._places.work(now - began)
+        self._slots.work(now - began)
 
     def _has_trouble(self, batch: Batch, look: Callable[[ClusterAccess], object]) -> bool:
         """Look as the identity of a batch; tell whether that went wrong."""
@@ -142,7 +143,7 @@ class Poller:
         closer, trouble, in_a_row = [], None, 0
         for chunk in access.oozie.requests_for(list(by_id)):
             try:
-                self._places.wait()
+                self._slots.wait()
                 seen = access.oozie.chunk(chunk)
             except GatewayUnavailable as error:
                 trouble, in_a_row = error, in_a_row + 1
@@ -211,7 +212,7 @@ class Poller:
                 continue  # lost meanwhile, or this worker stops
             try:
                 with self._unless_lost(entry.task.lease):
-                    self._places.wait()
+                    self._slots.wait()
                     self._look_closer(access, entry, record)
                 in_a_row = 0
             except (CredentialsRefused, StoreUnavailable):

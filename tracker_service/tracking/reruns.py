@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Executor
 from datetime import datetime, timedelta
-from threading import Lock
+from functools import partial
 
 import structlog
 
 from tracker_service.domain.copies import CopyPolicy
 from tracker_service.domain.jobs import JobId, Observation
 from tracker_service.domain.leases import Lease
+from tracker_service.engine.per_owner import PerOwner
 from tracker_service.errors import GatewayError, LeaseLost, StoreUnavailable
 from tracker_service.identities import Identities
 from tracker_service.store import jobs, jobsets, reruns, tasks
@@ -39,10 +40,8 @@ class Reruns:
         watched_for: timedelta,
     ) -> None:
         self._store, self._identities = store, identities
-        self._executor, self._clock = executor, clock
+        self._per_owner, self._clock = PerOwner(executor), clock
         self._watched_for = watched_for
-        self._busy: set[str] = set()
-        self._lock = Lock()
         self.every_s = every_s  #: from one look to the next
 
     def look(self, leases: Collection[Lease]) -> None:
@@ -67,11 +66,7 @@ class Reruns:
             return reruns.askers(connection, leases, owners)
 
     def _start(self, owner: str, lease: Lease, only: Collection[JobId] | None = None) -> None:
-        with self._lock:
-            if owner in self._busy:
-                return
-            self._busy.add(owner)
-        self._executor.submit(self._look_safely, owner, lease, only)
+        self._per_owner.start(owner, partial(self._look_safely, owner, lease, only))
 
     def _look_safely(self, owner: str, lease: Lease, only: Collection[JobId] | None) -> None:
         """Look at one user's jobs; what is missed now is seen at the next look."""
@@ -81,9 +76,6 @@ class Reruns:
             log.warning("reruns_not_looked_for", user=owner, reason=str(error))
         except Exception:
             log.exception("reruns_broke", user=owner)
-        finally:
-            with self._lock:
-                self._busy.discard(owner)
 
     def _look(self, owner: str, lease: Lease, only: Collection[JobId] | None) -> None:
         since = self._clock() - self._watched_for

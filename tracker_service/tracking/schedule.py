@@ -183,18 +183,18 @@ class Schedule:
         queue = self._identities.setdefault(asked_as, _Identity()).queue
         heappush(queue, (place, entry.ticket, entry))
 
-    def take_due(self, now: float, places: int) -> list[Batch]:
+    def take_due(self, now: float, slots: int) -> list[Batch]:
         """Take the tasks that are due, and beside them those that soon will be.
 
         Looking a little early fills the requests, which costs less than looking twice. What was
         taken is left out until `give_back`.
 
         Args:
-            places: how many batches to take at most.
+            slots: how many batches to take at most.
         """
         taken: list[Batch] = []
         with self._lock:
-            while ready := self._ready(now)[: places - len(taken)]:
+            while ready := self._ready(now)[: slots - len(taken)]:
                 taken += [self._take(asked_as, now) for asked_as in ready]
         return taken
 

@@ -362,7 +362,7 @@ def test_many_jobs_of_one_user_are_taken_in_several_batches():
     assert [len(batch.entries) for batch in schedule.take_due(0, 8)] == [2, 2, 1]
 
 
-def test_no_more_batches_are_taken_than_there_are_places():
+def test_no_more_batches_are_taken_than_there_are_slots():
     schedule = Schedule(INTERVAL, LONGEST, random.Random(7), batch_size=2)
     schedule.load(FIRST, [task(number) for number in range(5)], 0, NOW)
 
@@ -370,7 +370,7 @@ def test_no_more_batches_are_taken_than_there_are_places():
     assert schedule.take_due(0, 0) == []
 
 
-def test_a_user_with_many_jobs_leaves_places_to_others():
+def test_a_user_with_many_jobs_leaves_slots_to_others():
     schedule = Schedule(INTERVAL, LONGEST, random.Random(7), batch_size=2)
     schedule.load(FIRST, [task(number) for number in range(9)], 0, NOW)
     schedule.load(SECOND, [task(10, SECOND, owner="sam")], 1, NOW)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tracker_service.tracking.places import Pace, Places
+from tracker_service.engine.slots import Pace, Slots
 
 
 class Time:
@@ -55,32 +55,32 @@ def test_workers_share_the_rate(time):
     assert time.now - began == pytest.approx(8, abs=0.5)
 
 
-def test_places_are_taken_and_left():
-    places = Places(3)
+def test_slots_are_taken_and_left():
+    slots = Slots(3)
 
-    places.take(2)
-    assert places.free() == 1
+    slots.take(2)
+    assert slots.free() == 1
 
-    places.leave(0.5)
-    assert places.free() == 2
+    slots.leave(0.5)
+    assert slots.free() == 2
 
 
 def test_how_busy_they_were_is_told_since_the_last_time():
-    places = Places(1)
-    places.take(1)
-    places.leave(1e9)
+    slots = Slots(1)
+    slots.take(1)
+    slots.leave(1e9)
 
-    assert places.busy() == 1
-    assert places.busy() == 0
+    assert slots.busy() == 1
+    assert slots.busy() == 0
 
 
 def test_to_wait_for_the_next_request_is_no_work():
     paced = []
-    places = Places(1, lambda: paced.append("waited"))
-    places.take(1)
+    slots = Slots(1, lambda: paced.append("waited"))
+    slots.take(1)
 
-    places.wait()
-    places.leave(0)
+    slots.wait()
+    slots.leave(0)
 
     assert paced == ["waited"]
-    assert places.busy() == 0
+    assert slots.busy() == 0

@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 from tracker_service.archive.expiry import Expiry
 from tracker_service.archive.manifest import write_manifest
 from tracker_service.domain.copies import CopyStatus, Strategy
+from tracker_service.engine.slots import Slots
 from tracker_service.errors import ConfigError, StoreUnavailable
 from tracker_service.sources.credentials import BasicCredential
 from tracker_service.store import copies, hints, jobs, jobsets, tasks, verified_callers, workers
@@ -18,7 +19,6 @@ from tracker_service.store.workers import Presence
 from tracker_service.supervisor import lock_directory
 from tracker_service.tracking.completion import Completion
 from tracker_service.tracking.hints import Hints
-from tracker_service.tracking.places import Places
 from tracker_service.tracking.poller import Poller
 from tracker_service.tracking.schedule import Schedule
 from tracker_service.worker import Duties, Worker, _kept_alive
@@ -28,10 +28,10 @@ from tracker_service.worker import Duties, Worker, _kept_alive
 def new_worker(store, identities, reruns, now):
     def make() -> Worker:
         schedule = Schedule(5, 60, random.Random(7))
-        poller = Poller(store, identities, schedule, (AtOnce(), AtOnce()), now, Places(8))
+        poller = Poller(store, identities, schedule, (AtOnce(), AtOnce()), now, Slots(8))
         duties = Duties(
             schedule=schedule,
-            places=Places(8),
+            slots=Slots(8),
             share_pace=lambda _: None,
             poller=poller,
             hints=Hints(store, schedule, reruns),

@@ -17,6 +17,7 @@ from fakes import (
 )
 from held import Following
 
+from tracker_service.engine.slots import Slots
 from tracker_service.errors import (
     AccessDenied,
     GatewayUnavailable,
@@ -24,7 +25,6 @@ from tracker_service.errors import (
     StoreUnavailable,
 )
 from tracker_service.store import jobs, tasks, tracked_jobs
-from tracker_service.tracking.places import Places
 from tracker_service.tracking.poller import Poller
 from tracker_service.tracking.schedule import Schedule
 
@@ -447,7 +447,7 @@ def test_jobs_that_ended_keep_no_other_waiting_for_their_details(
 ):
     later = Later()
     schedule = Schedule(5, 60, random.Random(7))
-    poller = Poller(store, identities, schedule, (AtOnce(), later), now, Places(8))
+    poller = Poller(store, identities, schedule, (AtOnce(), later), now, Slots(8))
     following = Following(store, fake_cluster, key_ring, ticks, poller, schedule)
     following.track(*range(50))
     for number in range(50):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from datetime import datetime, timedelta
+from functools import partial
 from threading import Lock
 
 import structlog
@@ -23,6 +24,7 @@ from tracker_service.archive.copying.streams import Streams
 from tracker_service.domain.copies import Copy, CopyStatus, Strategy
 from tracker_service.domain.jobs import JobId, JobStatus
 from tracker_service.domain.leases import Lease
+from tracker_service.engine.per_owner import PerOwner
 from tracker_service.errors import (
     CredentialsRefused,
     GatewayError,
@@ -54,10 +56,9 @@ class Copier:
         progress: Progress,
         clock: Callable[[], datetime],
     ) -> None:
-        self._store, self._identities, self._executor = store, identities, executor
+        self._store, self._identities, self._per_owner = store, identities, PerOwner(executor)
         self._streams, self._steps, self._progress = streams, steps, progress
         self._clock = clock
-        self._busy: set[str] = set()
         self._full: dict[str, datetime] = {}  # users without a place for a workflow, until when
         self._lock = Lock()
 
@@ -70,14 +71,12 @@ class Copier:
         for copy, lease in due:
             by_owner.setdefault(copy.owner, []).append((copy, lease))
         for owner, theirs in by_owner.items():
-            with self._lock:
-                self._busy.add(owner)
-            self._executor.submit(self._look, owner, theirs)
+            self._per_owner.start(owner, partial(self._look, owner, theirs))
 
     def _resting(self, now: datetime) -> copies.DueFilter:
         with self._lock:
             return copies.DueFilter(
-                owners=set(self._busy),
+                owners=self._per_owner.busy,
                 copies=self._streams.copies,
                 without_workflow={owner for owner, until in self._full.items() if until > now},
                 is_without_stream=self._streams.what_is_full is not None,
@@ -115,9 +114,6 @@ class Copier:
             # One user's trouble must not stop the others'; it is tried again, and it is seen.
             log.exception("copies_broke", user=owner)
             self._postpone(left, TROUBLE, unexpected(error))
-        finally:
-            with self._lock:
-                self._busy.discard(owner)
 
     def _how_workflows_stand(
         self, access: ClusterAccess, due: list[tuple[Copy, Lease]]

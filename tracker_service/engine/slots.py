@@ -1,14 +1,11 @@
-"""Know how many batches are looked at, how busy that keeps a worker, and when it may ask again."""
+"""Know how many batches are being worked on, how busy that keeps a worker, and its request rate."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from threading import Lock
 
-_BACKGROUND_SHARE = 0.1  #: details of running jobs, as a part of the bulk requests
-_MAX_BUDGET = 10.0
 _BURST_S = 0.25  #: what was not asked for in this time may be asked for at once
 
 
@@ -27,7 +24,7 @@ class Pace:
         self._lock = Lock()
 
     def share(self, sharers: int) -> None:
-        """Leave to others their part of the rate: so many ask the same gateway."""
+        """Divide the rate by the number of workers that send requests to the same gateway."""
         with self._lock:
             self._sharers = max(1, sharers)
 
@@ -41,28 +38,11 @@ class Pace:
             self._sleep(mine - now)
 
 
-@dataclass(slots=True)
-class Budget:
-    """How many background requests have been earned by bulk requests."""
-
-    earned: float = 1.0
-
-    def earn(self, requests: int) -> None:
-        """Note bulk requests."""
-        self.earned = min(self.earned + requests * _BACKGROUND_SHARE, _MAX_BUDGET)
-
-    def spend(self, wanted: int) -> int:
-        """Return how many of the wanted background requests may be made."""
-        granted = min(int(self.earned), wanted)
-        self.earned -= granted
-        return granted
-
-
-class Places:
-    """The places of a worker's polling threads."""
+class Slots:
+    """The slots of a worker: one for each thread that works on a batch."""
 
     def __init__(self, count: int, pace: Callable[[], None] = lambda: None) -> None:
-        """Make free places.
+        """Make free slots.
 
         Args:
             count: as many as there are threads.
@@ -74,23 +54,23 @@ class Places:
         self._lock = Lock()
 
     def free(self) -> int:
-        """Return how many places are free."""
+        """Return how many slots are free."""
         with self._lock:
             return self._count - self._taken
 
-    def take(self, places: int) -> None:
-        """Take some of the free places."""
+    def take(self, slots: int) -> None:
+        """Take some of the free slots."""
         with self._lock:
-            self._taken += places
+            self._taken += slots
 
     def leave(self, seconds: float) -> None:
-        """Leave one place, after this time of work and of waiting for the next request."""
+        """Leave one slot, after this time of work and of waiting for the next request."""
         with self._lock:
             self._taken -= 1
         self.work(seconds)
 
     def work(self, seconds: float) -> None:
-        """Count work that needs no place, with its waiting for the next request."""
+        """Count work that needs no slot, with its waiting for the next request."""
         with self._lock:
             self._busy_s += seconds
 

@@ -1,0 +1,1 @@
+"""Hold tasks by lease and do what is due: the part of a worker that all kinds of tasks share."""
