@@ -16,6 +16,7 @@ from tracker_service.domain.jobs import JobDetails, JobId, JobStatus, Observatio
 from tracker_service.domain.leases import Lease
 from tracker_service.domain.tasks import TaskState
 from tracker_service.engine.slots import Slots
+from tracker_service.engine.timetable import Batch
 from tracker_service.errors import (
     CredentialsRefused,
     GatewayError,
@@ -31,7 +32,7 @@ from tracker_service.store.database import Store
 from tracker_service.tracking import outcome
 from tracker_service.tracking.budget import Budget
 from tracker_service.tracking.children import ChildFollower, has_children
-from tracker_service.tracking.schedule import Batch, Entry, Schedule
+from tracker_service.tracking.schedule import JobEntry, Schedule
 
 log = structlog.get_logger()
 
@@ -82,14 +83,14 @@ class Poller:
                 jobsets.note_polled(connection, news)
             self._schedule.note(news)
 
-    def _look(self, batch: Batch) -> None:
+    def _look(self, batch: Batch[JobEntry]) -> None:
         """Look at a batch of jobs.
 
         1. Ask Oozie about all of them, about 100 with one request; record what changed.
         2. Leave to other threads those that changed, ended or are missing: their details cost a
            request each, and the others are not to wait for that. Ask for the details of a few.
         """
-        began, closer = time.monotonic(), list[Entry]()
+        began, closer = time.monotonic(), list[JobEntry]()
 
         def look(access: ClusterAccess) -> None:
             closer[:], trouble = self._look_at_all(access, batch.entries)
@@ -107,14 +108,14 @@ class Poller:
         for part in parts:
             self._closer_executor.submit(self._look_closer_at_part, part)
 
-    def _look_closer_at_part(self, part: Batch) -> None:
+    def _look_closer_at_part(self, part: Batch[JobEntry]) -> None:
         began = time.monotonic()
         failed = self._has_trouble(part, lambda access: self._look_closer_at(access, part.entries))
         now = time.monotonic()
         self._schedule.give_back(part, now, failed=failed)
         self._slots.work(now - began)
 
-    def _has_trouble(self, batch: Batch, look: Callable[[ClusterAccess], object]) -> bool:
+    def _has_trouble(self, batch: Batch[JobEntry], look: Callable[[ClusterAccess], object]) -> bool:
         """Look as the identity of a batch; tell whether that went wrong."""
         try:
             with self._identities.polling(batch.asked_as) as access:
@@ -130,14 +131,14 @@ class Poller:
         return False
 
     def _look_at_all(
-        self, access: ClusterAccess, due: Sequence[Entry]
-    ) -> tuple[list[Entry], GatewayUnavailable | None]:
+        self, access: ClusterAccess, due: Sequence[JobEntry]
+    ) -> tuple[list[JobEntry], GatewayUnavailable | None]:
         """Ask about all jobs.
 
         Returns:
             the tasks that want a closer look, and the last trouble, if part could not be asked.
         """
-        by_id: dict[JobId, list[Entry]] = {}
+        by_id: dict[JobId, list[JobEntry]] = {}
         for entry in due:
             by_id.setdefault(entry.task.job_id, []).append(entry)
         closer, trouble, in_a_row = [], None, 0
@@ -155,7 +156,9 @@ class Poller:
             closer += self._record([e for job_id in chunk for e in by_id[job_id]], seen)
         return closer, trouble
 
-    def _record(self, entries: Sequence[Entry], seen: Mapping[JobId, Observation]) -> list[Entry]:
+    def _record(
+        self, entries: Sequence[JobEntry], seen: Mapping[JobId, Observation]
+    ) -> list[JobEntry]:
         """Record at once what a bulk answer says.
 
         Returns:
@@ -179,7 +182,7 @@ class Poller:
         return closer
 
     def _record_changes(
-        self, lease: Lease, changed: Sequence[Entry], seen: Mapping[JobId, Observation]
+        self, lease: Lease, changed: Sequence[JobEntry], seen: Mapping[JobId, Observation]
     ) -> None:
         with self._store.begin() as connection:
             jobsets.guard(connection, lease)
@@ -195,7 +198,7 @@ class Poller:
     def _look_closer_at(
         self,
         access: ClusterAccess,
-        entries: Sequence[Entry],
+        entries: Sequence[JobEntry],
         record: outcome.Recorder = outcome.record_details,
     ) -> bool:
         """Look at some jobs one by one; trouble with one of them does not stop the others.
@@ -229,7 +232,9 @@ class Poller:
                 break  # it is not the jobs: the rest is asked about after the next bulk answer
         return in_a_row == 0
 
-    def _look_closer(self, access: ClusterAccess, entry: Entry, record: outcome.Recorder) -> None:
+    def _look_closer(
+        self, access: ClusterAccess, entry: JobEntry, record: outcome.Recorder
+    ) -> None:
         """Ask for a job's details; if it has ended, end its task or have its logs copied."""
         try:
             details = self._details(access, entry)
@@ -241,7 +246,7 @@ class Poller:
         self._schedule.looked(entry, details.observation.observed_at, now)
         self._act_on(entry, details, record)
 
-    def _details(self, access: ClusterAccess, entry: Entry) -> JobDetails:
+    def _details(self, access: ClusterAccess, entry: JobEntry) -> JobDetails:
         """Ask for a job's details; follow all that it has started, if it is one that starts jobs.
 
         At its end all is looked at again: a part of it may have been run again.
@@ -254,7 +259,7 @@ class Poller:
         entry.settled_pages = followed.settled_pages
         return JobDetails(observation=followed.observation)
 
-    def _go_on_without_details(self, entry: Entry) -> None:
+    def _go_on_without_details(self, entry: JobEntry) -> None:
         """Do what is to be done for an ended job with what is known, once asking was in vain."""
         in_vain = _CHILDREN_IN_VAIN if has_children(entry.task.job_id) else _IN_VAIN
         if entry.troubles < in_vain or not entry.task.status.is_terminal:
@@ -266,7 +271,7 @@ class Poller:
             entry.task = task
             self._leave_if_not_watched(entry)
 
-    def _act_on(self, entry: Entry, details: JobDetails, record: outcome.Recorder) -> None:
+    def _act_on(self, entry: JobEntry, details: JobDetails, record: outcome.Recorder) -> None:
         found = list(applications_of(entry.task.job_id, details.actions))
         with self._store.begin() as connection:
             jobsets.guard(connection, entry.task.lease)
@@ -276,7 +281,7 @@ class Poller:
         entry.task = task
         self._leave_if_not_watched(entry)
 
-    def _miss(self, entry: Entry, reason: str) -> None:
+    def _miss(self, entry: JobEntry, reason: str) -> None:
         """Note that Oozie has no such job; end its task only if it says so again later."""
         now = time.monotonic()
         if entry.gone_since is None:
@@ -297,11 +302,11 @@ class Poller:
         self._schedule.trouble(entry, now)
         self._leave_if_not_watched(entry)
 
-    def _leave_if_not_watched(self, entry: Entry) -> None:
+    def _leave_if_not_watched(self, entry: JobEntry) -> None:
         if entry.task.state != TaskState.WATCHING:
             self._schedule.end(entry)
 
-    def _look_in_the_background(self, access: ClusterAccess, entries: Sequence[Entry]) -> None:
+    def _look_in_the_background(self, access: ClusterAccess, entries: Sequence[JobEntry]) -> None:
         """Ask for the details of a few running jobs, those first that have waited longest.
 
         So the applications of actions that are retried later become known, and what coordinators
@@ -332,6 +337,6 @@ class Poller:
             self._schedule.lose(lease)
 
 
-def _wants_children(entry: Entry) -> bool:
+def _wants_children(entry: JobEntry) -> bool:
     """Tell whether it is time to ask what a running coordinator or bundle has started."""
     return time.monotonic() - entry.details_at >= _CHILDREN_AFTER_S

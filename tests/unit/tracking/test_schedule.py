@@ -9,7 +9,8 @@ from fakes import NOW, job
 from tracker_service.domain.jobs import JobStatus
 from tracker_service.domain.leases import Lease
 from tracker_service.domain.tasks import TaskState, TrackTask
-from tracker_service.tracking.schedule import Batch, Schedule
+from tracker_service.engine.timetable import Batch
+from tracker_service.tracking.schedule import JobEntry, Schedule
 
 FIRST, SECOND = Lease(jobset_id=1, epoch=1), Lease(jobset_id=2, epoch=1)
 INTERVAL, LONGEST = 5.0, 60.0
@@ -33,7 +34,7 @@ def schedule() -> Schedule:
     return Schedule(INTERVAL, LONGEST, random.Random(7))
 
 
-def take(schedule: Schedule, now: float, owner: str = "guest") -> Batch:
+def take(schedule: Schedule, now: float, owner: str = "guest") -> Batch[JobEntry]:
     """Take what is due of all; return the batch of one user."""
     [batch] = [each for each in schedule.take_due(now, 8) if each.asked_as == owner]
     return batch
@@ -52,12 +53,6 @@ def look(schedule: Schedule, now: float, *, at=NOW, owner: str = "guest") -> Non
     for entry in batch.entries:
         schedule.looked(entry, at, now)
     schedule.give_back(batch, now)
-
-
-def test_what_was_just_loaded_is_due_at_once(schedule):
-    schedule.load(FIRST, [task(1), task(2, owner="sam")], 100, NOW)
-
-    assert taken(schedule, 100) == {"guest": [1], "sam": [2]}
 
 
 def test_what_was_seen_when_it_was_posted_is_not_asked_about_again_at_once(schedule):
@@ -114,13 +109,6 @@ def test_what_is_far_from_due_is_not_taken_early(schedule):
     assert taken(schedule, 0.5) == {"guest": [2]}
 
 
-def test_what_is_being_looked_at_is_left_out(schedule):
-    schedule.load(FIRST, [task(1), task(2, owner="sam")], 0, NOW)
-    schedule.give_back(take(schedule, 0, "sam"), 0)
-
-    assert set(taken(schedule, 100)) == {"sam"}
-
-
 def test_failures_make_the_pause_longer_up_to_the_longest(schedule):
     schedule.load(FIRST, [task(1)], 0, NOW)
     now = 0.0
@@ -129,104 +117,6 @@ def test_failures_make_the_pause_longer_up_to_the_longest(schedule):
 
         assert schedule.take_due(now + 0.69 * longest, 8) == []
         now += longest
-
-
-def test_a_failure_holds_all_tasks_of_the_user_back(schedule):
-    schedule.load(FIRST, [task(1), task(2)], 0, NOW)
-    batch = take(schedule, 0)
-
-    schedule.give_back(batch, 0, failed=True)
-
-    assert taken(schedule, 6.9) == {}
-
-
-def test_a_failure_of_one_user_holds_no_other_back(schedule):
-    schedule.load(FIRST, [task(1), task(2, owner="sam")], 0, NOW)
-    guests, sams = sorted(schedule.take_due(0, 8), key=lambda batch: batch.asked_as)
-
-    schedule.give_back(guests, 0, failed=True)
-    schedule.give_back(sams, 0)
-
-    assert taken(schedule, 1) == {"sam": [2]}
-
-
-def test_after_a_success_the_pauses_begin_short_again(schedule):
-    schedule.load(FIRST, [task(1)], 0, NOW)
-    for now in (0, 100, 200):
-        batch = take(schedule, now)
-        schedule.give_back(batch, now, failed=True)
-    batch = take(schedule, 300)
-    schedule.give_back(batch, 300)
-
-    schedule.give_back(take(schedule, 400), 400, failed=True)
-
-    assert taken(schedule, 410) == {"guest": [1]}
-
-
-def test_an_outage_may_last_for_days(schedule):
-    schedule.load(FIRST, [task(1)], 0, NOW)
-
-    for number in range(1100):
-        batch = take(schedule, 100.0 * number)
-        schedule.give_back(batch, 100.0 * number, failed=True)
-
-    assert taken(schedule, 100 * 1099 + 1) == {}
-
-
-def test_loading_again_keeps_the_due_times(schedule):
-    schedule.load(FIRST, [task(1)], 0, NOW)
-    look(schedule, 0)
-
-    schedule.load(FIRST, [task(1), task(2)], 1, NOW)
-
-    assert taken(schedule, 1) == {"guest": [2]}
-
-
-def test_what_the_store_no_longer_has_is_forgotten(schedule):
-    schedule.load(FIRST, [task(1), task(2)], 0, NOW)
-
-    schedule.load(FIRST, [task(2)], 0, NOW)
-
-    assert taken(schedule, 0) == {"guest": [2]}
-
-
-def test_a_task_that_was_loaded_while_its_user_is_looked_at_is_not_lost(schedule):
-    schedule.load(FIRST, [task(1)], 0, NOW)
-    batch = take(schedule, 0)
-    [entry] = batch.entries
-    schedule.load(SECOND, [task(2, SECOND)], 0, NOW)
-    schedule.end(entry)
-    schedule.give_back(batch, 0)
-
-    assert taken(schedule, 0) == {"guest": [2]}
-
-
-def test_a_dropped_jobset_takes_its_tasks_along(schedule):
-    schedule.load(FIRST, [task(1)], 0, NOW)
-    schedule.load(SECOND, [task(2, SECOND)], 0, NOW)
-
-    schedule.drop(1)
-
-    assert taken(schedule, 0) == {"guest": [2]}
-
-
-def test_dropping_what_is_not_held_does_nothing(schedule):
-    schedule.load(FIRST, [task(1)], 0, NOW)
-
-    schedule.drop(99)
-
-    assert taken(schedule, 0) == {"guest": [1]}
-
-
-def test_a_new_epoch_replaces_the_lease(schedule):
-    schedule.load(FIRST, [task(1)], 0, NOW)
-    newer = Lease(jobset_id=1, epoch=2)
-
-    schedule.load(newer, [task(1, newer)], 0, NOW)
-
-    batch = take(schedule, 0)
-    [entry] = batch.entries
-    assert entry.task.lease == newer
 
 
 def test_a_job_that_makes_trouble_is_looked_at_later_and_later(schedule):
@@ -262,17 +152,6 @@ def test_trouble_with_one_job_holds_no_other_back(schedule):
     schedule.give_back(batch, 0)
 
     assert taken(schedule, INTERVAL - 0.5) == {"guest": [2]}
-
-
-def test_an_ended_task_is_not_taken_again(schedule):
-    schedule.load(FIRST, [task(1)], 0, NOW)
-    batch = take(schedule, 0)
-    [entry] = batch.entries
-
-    schedule.end(entry)
-    schedule.give_back(batch, 0)
-
-    assert taken(schedule, 1000) == {}
 
 
 def test_the_older_a_job_the_less_often_it_is_looked_at(schedule):
@@ -355,125 +234,11 @@ def test_what_could_not_be_written_down_stays_news(schedule):
     assert schedule.news() == {FIRST: NOW}
 
 
-def test_many_jobs_of_one_user_are_taken_in_several_batches():
-    schedule = Schedule(INTERVAL, LONGEST, random.Random(7), batch_size=2)
-    schedule.load(FIRST, [task(number) for number in range(5)], 0, NOW)
-
-    assert [len(batch.entries) for batch in schedule.take_due(0, 8)] == [2, 2, 1]
-
-
-def test_no_more_batches_are_taken_than_there_are_slots():
-    schedule = Schedule(INTERVAL, LONGEST, random.Random(7), batch_size=2)
-    schedule.load(FIRST, [task(number) for number in range(5)], 0, NOW)
-
-    assert len(schedule.take_due(0, 2)) == 2
-    assert schedule.take_due(0, 0) == []
-
-
-def test_a_user_with_many_jobs_leaves_slots_to_others():
-    schedule = Schedule(INTERVAL, LONGEST, random.Random(7), batch_size=2)
-    schedule.load(FIRST, [task(number) for number in range(9)], 0, NOW)
-    schedule.load(SECOND, [task(10, SECOND, owner="sam")], 1, NOW)
-
-    assert {batch.asked_as for batch in schedule.take_due(1, 2)} == {"guest", "sam"}
-
-
-def test_after_a_failure_one_batch_at_a_time_tries_again():
-    schedule = Schedule(INTERVAL, LONGEST, random.Random(7), batch_size=1)
-    schedule.load(FIRST, [task(number) for number in range(3)], 0, NOW)
-    for batch in schedule.take_due(0, 3):
-        schedule.give_back(batch, 0, failed=True)
-
-    [probe] = schedule.take_due(10, 3)
-    assert schedule.take_due(10, 3) == []
-    schedule.give_back(probe, 10)
-
-    assert len(schedule.take_due(10, 3)) == 3
-
-
-def test_several_failures_at_once_are_one_failure():
-    schedule = Schedule(INTERVAL, LONGEST, random.Random(7), batch_size=1)
-    schedule.load(FIRST, [task(number) for number in range(3)], 0, NOW)
-
-    for batch in schedule.take_due(0, 3):
-        schedule.give_back(batch, 0, failed=True)
-
-    assert schedule.take_due(10, 3)
-
-
 def test_one_identity_may_ask_for_all_users():
     schedule = Schedule(INTERVAL, LONGEST, random.Random(7), asked_as=lambda _: "service")
     schedule.load(FIRST, [task(1), task(2, owner="sam")], 0, NOW)
 
     assert taken(schedule, 0) == {"service": [1, 2]}
-
-
-def test_a_task_that_moves_to_another_jobset_keeps_its_due_time(schedule):
-    schedule.load(FIRST, [task(1)], 0, NOW)
-    look(schedule, 0)
-
-    schedule.load(SECOND, [task(1, SECOND)], 1, NOW)
-    schedule.drop(1)
-
-    assert taken(schedule, 2) == {}
-    [entry] = take(schedule, 5).entries
-    assert entry.task.lease == SECOND
-
-
-def test_what_is_hastened_is_looked_at_before_all_others():
-    schedule = Schedule(INTERVAL, LONGEST, random.Random(7), batch_size=1)
-    schedule.load(FIRST, [task(1), task(2)], 0, NOW)
-    schedule.load(SECOND, [task(3, SECOND)], 3, NOW)
-
-    schedule.hasten([3, 99])
-
-    first, *_ = schedule.take_due(3, 8)
-    assert [entry.task.id for entry in first.entries] == [3]
-
-
-def test_what_is_hastened_while_it_is_looked_at_is_looked_at_again(schedule):
-    schedule.load(FIRST, [task(1)], 0, NOW)
-    batch = take(schedule, 0)
-    [entry] = batch.entries
-
-    schedule.hasten([1])
-    schedule.looked(entry, NOW, 0)
-    schedule.give_back(batch, 0)
-
-    assert taken(schedule, 0) == {"guest": [1]}
-    assert taken(schedule, 0) == {}
-
-
-def test_a_task_that_is_looked_at_too_late_twice_in_a_row_is_late(schedule):
-    schedule.load(FIRST, [task(1)], 0, NOW)
-    look(schedule, LONGEST + 1)
-    assert schedule.late() == {}
-
-    look(schedule, 3 * LONGEST)
-
-    assert schedule.late() == {1: 1}
-
-
-def test_one_look_in_time_and_a_task_is_late_no_more(schedule):
-    schedule.load(FIRST, [task(1)], 0, NOW)
-    look(schedule, LONGEST + 1)
-    look(schedule, 3 * LONGEST)
-
-    look(schedule, 3 * LONGEST + 5)
-
-    assert schedule.late() == {}
-
-
-def test_an_outage_makes_no_task_late(schedule):
-    schedule.load(FIRST, [task(1)], 0, NOW)
-    now = 0.0
-    for _ in range(9):
-        schedule.give_back(take(schedule, now), now, failed=True)
-        now += LONGEST
-
-    look(schedule, now)
-
-    assert schedule.late() == {}
 
 
 def test_a_coordinator_that_is_hastened_is_asked_what_it_has_started(schedule):
