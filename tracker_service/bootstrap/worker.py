@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 
+from tracker_service.archive import duties as archive
 from tracker_service.archive.copying.aggregation import Aggregation
 from tracker_service.archive.copying.copier import Copier
 from tracker_service.archive.copying.log_files import LogFileFinder
@@ -23,15 +24,18 @@ from tracker_service.causes.concluding import concluding
 from tracker_service.causes.rules import Rules, load_rules
 from tracker_service.engine.clock import Clock, utc_now
 from tracker_service.engine.slots import Pace, Slots
+from tracker_service.engine.worker import Worker
+from tracker_service.identities import duties as identities
 from tracker_service.metrics import Metrics
 from tracker_service.settings import CopySettings, Settings
 from tracker_service.store.database import Store
+from tracker_service.store.tasks import TRACK
+from tracker_service.tracking import duties as tracking
 from tracker_service.tracking.completion import Completion
 from tracker_service.tracking.hints import Hints
 from tracker_service.tracking.poller import Poller
 from tracker_service.tracking.reruns import Reruns
 from tracker_service.tracking.schedule import Schedule
-from tracker_service.worker import Duties, Worker
 
 _REQUESTS_IN_A_BATCH = 5  #: what a worker asks about in one go, before others have their turn
 
@@ -63,19 +67,23 @@ def build_worker(settings: Settings, clock: Clock = utc_now) -> Worker:
     schedule = _build_schedule(base)
     reruns = _build_reruns(base, threads)
     pollers = (threads.polls, threads.details)
-    duties = Duties(
-        schedule=schedule,
-        slots=slots,
-        share_pace=pace.share,
-        poller=Poller(store, base.identities, schedule, pollers, clock, slots),
-        hints=Hints(store, schedule, reruns),
-        completion=_build_completion(base, threads, rules),
-        copier=_build_copier(base, threads, rules),
-        expiry=_build_expiry(base),
-        reruns=reruns,
+    completion = _build_completion(base, threads, rules)
+    poller = Poller(store, base.identities, schedule, pollers, clock, slots)
+    hints = Hints(store, schedule, reruns)
+    return Worker(
+        store,
+        [tracking.Tracking(store, schedule, completion, clock)],
+        [
+            *tracking.duties(poller, hints, completion, reruns, clock),
+            *archive.duties(_build_copier(base, threads, rules), _build_expiry(base)),
+            *identities.duties(store, clock),
+        ],
+        executors=[threads.polls, threads.details, threads.copies, threads.streams],
+        lease_s=settings.worker.lease_s,
+        clock=clock,
+        busy=slots.busy,
+        share_pace=lambda living: pace.share(living[TRACK]),
     )
-    executors = [threads.polls, threads.details, threads.copies, threads.streams]
-    return Worker(store, duties, executors, settings.worker.lease_s, clock)
 
 
 def _build_threads(settings: Settings) -> _Threads:

@@ -44,6 +44,7 @@ class HeldJobset:
     """A jobset that a worker holds."""
 
     lease: Lease
+    kind: str  #: of its tasks
     version: int
     size: int
 
@@ -192,13 +193,16 @@ def _lock(connection: Connection, wanted: ColumnElement[bool]) -> None:
 def held(connection: Connection, worker: str) -> list[HeldJobset]:
     """Return what a worker holds according to the database."""
     rows = connection.execute(
-        select(jobsets.c.id, jobsets.c.epoch, jobsets.c.version, jobsets.c.size).where(
-            jobsets.c.owner == worker
-        )
+        select(
+            jobsets.c.id, jobsets.c.epoch, jobsets.c.kind, jobsets.c.version, jobsets.c.size
+        ).where(jobsets.c.owner == worker)
     )
     return [
         HeldJobset(
-            lease=Lease(jobset_id=row.id, epoch=row.epoch), version=row.version, size=row.size
+            lease=Lease(jobset_id=row.id, epoch=row.epoch),
+            kind=row.kind,
+            version=row.version,
+            size=row.size,
         )
         for row in rows
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from tracker_service.domain.jobs import JobId, JobStatus
 from tracker_service.domain.leases import Lease
@@ -17,6 +18,7 @@ from tracker_service.tracking.schedule import Schedule
 #: Oozie may call before others can see what it has changed: without news the job is looked at again
 #: after the first of these times, and after the second.
 _AGAIN_AFTER_S = (1.0, 3.0)
+_LIFE = timedelta(minutes=1)  #: of a hint at a task that has ended, while nobody takes it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +60,11 @@ class Hints:
         if found:
             self._take(found, leases, now)
         self._look_for_reruns(leases, now)
+
+    def tidy(self, now: datetime) -> None:
+        """Remove old hints at tasks that have ended, which no worker has taken."""
+        with self._store.begin() as connection:
+            hints.forget_ended(connection, now - _LIFE)
 
     def _take(self, found: Sequence[Hint], leases: Collection[Lease], now: float) -> None:
         known = self._schedule.watched(hint.task_id for hint in found)

@@ -1,46 +1,72 @@
 from __future__ import annotations
 
 import random
+from datetime import timedelta
 
 import pytest
+from apscheduler.schedulers.background import BackgroundScheduler
 from archive_parts import build
 from fakes import APP_1, NOW, AtOnce, Engine, details, job, seen
 from structlog.testing import capture_logs
 
+from tracker_service.archive import duties as archive
 from tracker_service.archive.expiry import Expiry
 from tracker_service.archive.manifest import write_manifest
 from tracker_service.domain.copies import CopyStatus, Strategy
+from tracker_service.domain.tasks import TrackTask
+from tracker_service.engine.duties import Duty, Held
 from tracker_service.engine.slots import Slots
+from tracker_service.engine.worker import Worker
 from tracker_service.errors import ConfigError, StoreUnavailable
+from tracker_service.identities.duties import duties as identity_duties
 from tracker_service.sources.credentials import BasicCredential
 from tracker_service.store import copies, hints, jobs, jobsets, tasks, verified_callers, workers
 from tracker_service.store.figures import capacity
 from tracker_service.store.workers import Presence
 from tracker_service.supervisor import lock_directory
+from tracker_service.tracking import duties as tracking
 from tracker_service.tracking.completion import Completion
 from tracker_service.tracking.hints import Hints
 from tracker_service.tracking.poller import Poller
 from tracker_service.tracking.schedule import Schedule
-from tracker_service.worker import Duties, Worker, _kept_alive
+
+
+class Tracker(Worker):
+    """A worker that follows jobs on the thread that asks for it, and what it is made of."""
+
+    schedule: Schedule
+    completion: Completion
+    expiry: Expiry
+
+    def do(self, name: str) -> None:
+        """Do one of its duties now."""
+        [duty] = [duty for duty in self._duties if duty.name == name]
+        self._do(duty)
 
 
 @pytest.fixture
 def new_worker(store, identities, reruns, now):
-    def make() -> Worker:
-        schedule = Schedule(5, 60, random.Random(7))
-        poller = Poller(store, identities, schedule, (AtOnce(), AtOnce()), now, Slots(8))
-        duties = Duties(
-            schedule=schedule,
-            slots=Slots(8),
+    def make() -> Tracker:
+        slots, schedule = Slots(8), Schedule(5, 60, random.Random(7))
+        poller = Poller(store, identities, schedule, (AtOnce(), AtOnce()), now, slots)
+        completion = Completion(store, identities, AtOnce(), write_manifest, Engine(), now)
+        expiry = Expiry(store, identities, None, now)
+        worker = Tracker(
+            store,
+            [tracking.Tracking(store, schedule, completion, now)],
+            [
+                *tracking.duties(poller, Hints(store, schedule, reruns), completion, reruns, now),
+                *archive.duties(build(store, identities, now).copier, expiry),
+                *identity_duties(store, now),
+            ],
+            executors=[],
+            lease_s=3600,
+            clock=now,
+            busy=slots.busy,
             share_pace=lambda _: None,
-            poller=poller,
-            hints=Hints(store, schedule, reruns),
-            completion=Completion(store, identities, AtOnce(), write_manifest, Engine(), now),
-            copier=build(store, identities, now).copier,
-            expiry=Expiry(store, identities, None, now),
-            reruns=reruns,
         )
-        return Worker(store, duties, [], 3600, now)
+        worker.schedule, worker.completion, worker.expiry = schedule, completion, expiry
+        return worker
 
     return make
 
@@ -55,8 +81,8 @@ def track(store, identities, fake_cluster):
     return put
 
 
-def due(worker: Worker) -> set[str]:
-    schedule = worker._duties.schedule
+def due(worker: Tracker) -> set[str]:
+    schedule = worker.schedule
     batches = schedule.take_due(1e12, 8)
     for batch in batches:
         schedule.give_back(batch, 0)
@@ -106,11 +132,11 @@ def test_what_another_worker_has_taken_is_dropped(new_worker, track, store):
     assert due(worker) == set()
 
 
-def copying(worker: Worker) -> set[str]:
-    return {item.task.job_id for item in worker._duties.completion._items.values()}
+def copying(worker: Tracker) -> set[str]:
+    return {item.task.job_id for item in worker.completion._items.values()}
 
 
-def start_copying(store, worker: Worker, number: int) -> None:
+def start_copying(store, worker: Tracker, number: int) -> None:
     with store.begin() as connection:
         [held] = jobsets.held(connection, worker.id)
         live = tasks.live(connection, held.lease)
@@ -165,12 +191,18 @@ def test_logs_that_are_saved_of_a_lost_jobset_are_dropped_too(new_worker, track,
     assert copying(worker) == set()
 
 
-@pytest.mark.parametrize("trouble", [StoreUnavailable(), KeyError("x")])
-def test_a_duty_outlives_its_failures(trouble):
-    def duty() -> None:
+@pytest.mark.parametrize(
+    ("trouble", "event"),
+    [(StoreUnavailable(), "store_unavailable"), (KeyError("x"), "duty_broke")],
+)
+def test_a_worker_outlives_a_failure_of_a_duty_and_says_so(new_worker, trouble, event):
+    def fail(_: Held) -> None:
         raise trouble
 
-    _kept_alive(duty)()
+    with capture_logs() as logged:
+        new_worker()._do(Duty(name="sweep", every_s=1, run=fail))
+
+    assert [(line["event"], line["duty"]) for line in logged] == [(event, "sweep")]
 
 
 def test_what_has_expired_is_tidied_away(new_worker, store, now):
@@ -186,7 +218,8 @@ def test_what_has_expired_is_tidied_away(new_worker, store, now):
         long_ago = "UPDATE workers SET seen_at = seen_at - 90000000"
         connection.exec_driver_sql(long_ago)
 
-    worker.tidy()
+    worker.do("tidy")
+    worker.do("tidy_callers")
 
     with store.read() as connection:
         assert connection.exec_driver_sql("SELECT count(*) FROM verdicts").scalar() == 0
@@ -209,7 +242,7 @@ def test_a_worker_looks_for_reruns_of_what_its_users_tracked(
         tasks.end(connection, task, NOW)
     fake_cluster.oozie.has(details(job(1), "RUNNING", run=1))
 
-    worker.look_for_reruns()
+    worker.do("look_for_reruns")
     worker.tend()
 
     assert due(worker) == {job(1), job(2)}
@@ -259,15 +292,15 @@ def test_old_logs_are_looked_for_in_the_jobsets_that_the_worker_holds(
     worker, looked = new_worker(), []
     track(1)
     worker.tend()
-    monkeypatch.setattr(worker._duties.expiry, "advance", looked.append)
+    monkeypatch.setattr(worker.expiry, "advance", looked.append)
 
-    worker.expire()
+    worker.do("expire")
 
     assert looked == [list(worker._held)]
     assert worker._held
 
 
-def held(store, worker: Worker) -> int:
+def held(store, worker: Tracker) -> int:
     with store.read() as connection:
         return len(jobsets.held(connection, worker.id))
 
@@ -311,16 +344,20 @@ def test_what_a_worker_gives_back_is_what_it_took_last(new_worker, track, store)
     assert job(1) in due(first)
 
 
+def start_streaming(connection, task: TrackTask) -> None:
+    """Let a log of a task pass through its worker."""
+    copies.decide(connection, task, [APP_1], NOW)
+    [copy] = copies.of_tasks(connection, [task.id])[task.id]
+    copies.change(connection, copy, status=CopyStatus.RUNNING, strategy=Strategy.DIRECT)
+
+
 def test_a_jobset_of_which_a_log_passes_through_is_not_given_back(new_worker, track, store):
     first, second = new_worker(), new_worker()
     track(*range(450))
     first.tend()
     with store.begin() as connection:
         newest = list(first._held.values())[-1].lease
-        [task, *_] = tasks.live(connection, newest)
-        copies.decide(connection, task, [APP_1], NOW)
-        [copy] = copies.of_tasks(connection, [task.id])[task.id]
-        copies.change(connection, copy, status=CopyStatus.RUNNING, strategy=Strategy.DIRECT)
+        start_streaming(connection, tasks.live(connection, newest)[0])
     second.tend()
 
     first.tend()
@@ -329,9 +366,9 @@ def test_a_jobset_of_which_a_log_passes_through_is_not_given_back(new_worker, tr
     assert newest.jobset_id in first._held
 
 
-def make_late(worker: Worker) -> None:
+def make_late(worker: Tracker) -> None:
     """Let a worker look at everything too late twice in a row."""
-    schedule = worker._duties.schedule
+    schedule = worker.schedule
     for now in (1e9, 2e9):
         for batch in schedule.take_due(now, 8):
             for entry in batch.entries:
@@ -339,7 +376,7 @@ def make_late(worker: Worker) -> None:
             schedule.give_back(batch, now)
 
 
-def renew(worker: Worker) -> None:
+def renew(worker: Tracker) -> None:
     worker._renewed = float("-inf")
     worker.tend()
 
@@ -402,11 +439,45 @@ def test_hardly_filled_jobsets_are_merged(new_worker, track, store):
         for task in tasks.live(connection, first.lease)[:50]:
             tasks.end(connection, task, NOW)
 
-    worker.tidy()
+    worker.do("tidy")
     worker.tend()
 
     assert held(store, worker) == 1
     assert len(due(worker)) == 60
+
+
+def test_a_jobset_of_which_a_log_passes_through_is_not_merged(new_worker, track, store):
+    worker = new_worker()
+    track(*range(110))
+    worker.tend()
+    with store.begin() as connection:
+        first, second = jobsets.held(connection, worker.id)
+        for task in tasks.live(connection, first.lease)[:50]:
+            tasks.end(connection, task, NOW)
+        start_streaming(connection, tasks.live(connection, second.lease)[0])
+
+    worker.do("tidy")
+    worker.tend()
+
+    assert held(store, worker) == 2
+
+
+def test_after_the_clock_was_set_copies_are_due_that_were_to_wait(new_worker, track, store, now):
+    worker = new_worker()
+    track(1)
+    worker.tend()
+    with store.begin() as connection:
+        [task] = tasks.live(connection, next(iter(worker._held.values())).lease)
+        copies.decide(connection, task, [APP_1], NOW)
+        ids = [copy.id for copy in copies.of_tasks(connection, [task.id])[task.id]]
+        copies.postpone(connection, ids, NOW + timedelta(hours=1), "waits")
+
+    worker._carry_on(BackgroundScheduler(), -3600)
+
+    with store.read() as connection:
+        leases = worker.held().of("track")
+        due = copies.due(connection, leases, NOW, copies.DueFilter(), 10)
+    assert [copy.id for copy, _ in due] == ids
 
 
 def test_one_state_directory_serves_one_run(tmp_path):
@@ -422,9 +493,9 @@ def hint_at(store, number: int) -> None:
         hints.give(connection, hints.open_to(connection, "guest", job(number)), NOW)
 
 
-def due_before_all_others(worker: Worker) -> set[str]:
+def due_before_all_others(worker: Tracker) -> set[str]:
     """Return what is due whatever the clock says."""
-    batches = worker._duties.schedule.take_due(1.0, 8)
+    batches = worker.schedule.take_due(1.0, 8)
     return {entry.task.job_id for batch in batches for entry in batch.entries[:1]}
 
 
@@ -434,7 +505,7 @@ def test_what_somebody_hints_at_is_due_before_all_others(new_worker, track, stor
     worker.tend()
     hint_at(store, 2)
 
-    worker.follow_hints()
+    worker.do("follow_hints")
 
     assert due_before_all_others(worker) == {job(2)}
 
@@ -449,7 +520,7 @@ def test_a_hint_at_a_job_whose_logs_are_being_saved_leads_to_nothing_and_goes(
     worker.tend()
     hint_at(store, 1)
 
-    worker.follow_hints()
+    worker.do("follow_hints")
 
     assert due_before_all_others(worker) == set()
     with store.read() as connection:
@@ -464,11 +535,11 @@ def test_hints_at_jobs_that_have_ended_are_kept_for_a_minute(new_worker, track, 
         hints.give(connection, [1], NOW)
 
     now.advance(seconds=60)
-    worker.tidy()
+    worker.do("tidy_hints")
     with store.read() as connection:
         assert len(hints.for_worker(connection, worker.id)) == 1
 
     now.advance(seconds=1)
-    worker.tidy()
+    worker.do("tidy_hints")
     with store.read() as connection:
         assert hints.for_worker(connection, worker.id) == []

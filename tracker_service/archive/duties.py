@@ -1,0 +1,29 @@
+"""What the archive gives the engine: its duties."""
+
+from __future__ import annotations
+
+from tracker_service.archive.copying.copier import Copier
+from tracker_service.archive.expiry import Expiry
+from tracker_service.engine.duties import Duty
+from tracker_service.store.tasks import TRACK
+
+_SAVE_S = 0.5
+_EXPIRE_S = 60
+
+
+def duties(copier: Copier, expiry: Expiry) -> list[Duty]:
+    """Return what every worker does for the logs of the jobs that it follows."""
+    return [
+        Duty(
+            name="save",
+            every_s=_SAVE_S,
+            run=lambda held: copier.advance(held.of(TRACK)),
+            stop=copier.stop,
+        ),
+        Duty(
+            name="expire",
+            every_s=_EXPIRE_S,
+            run=lambda held: expiry.advance(list(held.of(TRACK))),
+            stop=expiry.stop,
+        ),
+    ]

@@ -1,0 +1,85 @@
+"""What tracking gives the engine: its kind of tasks, and its duties."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Mapping
+
+from tracker_service.domain.leases import Lease
+from tracker_service.domain.tasks import TaskState
+from tracker_service.engine.clock import Clock
+from tracker_service.engine.duties import Duty
+from tracker_service.store import copies, tasks
+from tracker_service.store.database import Connection, Store
+from tracker_service.store.tasks import TRACK
+from tracker_service.tracking.completion import Completion
+from tracker_service.tracking.hints import Hints
+from tracker_service.tracking.poller import Poller
+from tracker_service.tracking.reruns import Reruns
+from tracker_service.tracking.schedule import Schedule
+
+_SWEEP_S = 0.1
+_FOLLOW_HINTS_S = 0.2
+_COMPLETE_S = 0.5
+_NOTE_S = 1.0
+_TIDY_S = 60
+
+
+class Tracking:
+    """The kind of tasks that follow a job of Oozie: first watched, then its logs are saved."""
+
+    name = TRACK
+
+    def __init__(
+        self, store: Store, schedule: Schedule, completion: Completion, clock: Clock
+    ) -> None:
+        self._store, self._schedule, self._completion = store, schedule, completion
+        self._clock = clock
+
+    def load(self, connection: Connection, lease: Lease) -> None:
+        """Take a jobset in: watched tasks are due for a look, the others for their completion."""
+        live, now = tasks.live(connection, lease), time.monotonic()
+        watching = [task for task in live if task.state == TaskState.WATCHING]
+        copying = [task for task in live if task.state == TaskState.COPYING]
+        self._schedule.load(lease, watching, now, self._clock())
+        self._completion.load(lease, copying, now)
+
+    def drop(self, jobset_id: int) -> None:
+        """Forget a jobset that this worker no longer holds."""
+        self._schedule.drop(jobset_id)
+        self._completion.drop(jobset_id)
+
+    def late(self) -> Mapping[int, int]:
+        """Return how many jobs of each jobset are looked at too late."""
+        return self._schedule.late()
+
+    def pinned(self, connection: Connection) -> Collection[int]:
+        """Return the jobsets of which a log passes through a worker."""
+        return copies.streaming(connection)
+
+    def clock_was_set(self) -> None:
+        """Make all copies due that have not ended; looks are due by a clock that nobody sets."""
+        with self._store.begin() as connection:
+            copies.hasten(connection, self._schedule.jobsets(), self._clock())
+
+
+def duties(
+    poller: Poller, hints: Hints, completion: Completion, reruns: Reruns, clock: Clock
+) -> list[Duty]:
+    """Return what every worker does for the jobs that it follows."""
+    return [
+        Duty(name="sweep", every_s=_SWEEP_S, run=lambda _: poller.sweep()),
+        Duty(name="note", every_s=_NOTE_S, run=lambda _: poller.note()),
+        Duty(
+            name="follow_hints",
+            every_s=_FOLLOW_HINTS_S,
+            run=lambda held: hints.follow(held.worker, held.of(TRACK).values(), time.monotonic()),
+        ),
+        Duty(name="complete", every_s=_COMPLETE_S, run=lambda _: completion.advance()),
+        Duty(
+            name="look_for_reruns",
+            every_s=reruns.every_s,
+            run=lambda held: reruns.look(held.of(TRACK).values()),
+        ),
+        Duty(name="tidy_hints", every_s=_TIDY_S, run=lambda _: hints.tidy(clock())),
+    ]
