@@ -25,8 +25,8 @@ from tracker_service.archive.copying.workflow_watch import WorkflowWatch
 from tracker_service.archive.expiry import Expiry
 from tracker_service.archive.manifest import write_manifest
 from tracker_service.archive.removal import Removal
-from tracker_service.causes.concluding import concluding
 from tracker_service.causes.rules import load_rules
+from tracker_service.causes.verdict import cause_of
 from tracker_service.identities import (
     ActingService,
     Callers,
@@ -103,13 +103,14 @@ def build_service(settings: Settings, clock: Clock = utc_now) -> Service:
         timedelta(hours=settings.copying.retention_h),
         clock,
     )
+    conclude = partial(cause_of, rules=load_rules(settings.copying.cause_rules))
     return Service(
         settings=settings,
         store=store,
         identities=identities,
         intake=Intake(store, identities, clock),
         lookup=lookup,
-        causes=Causes(store, lookup, concluding(load_rules(settings.copying.cause_rules)), clock),
+        causes=Causes(store, lookup, conclude, clock),
         removal=Removal(store, clock),
         notifications=Notifications(store, KeyRing(settings.key_file), clock),
         allowance=RateLimit(store, settings.serve.requests_per_minute, clock),
@@ -148,6 +149,7 @@ def build_worker(settings: Settings, clock: Clock = utc_now) -> Worker:
     streams = Streams(streamers, copying.streams)
     retention = timedelta(hours=copying.retention_h)
     rules = load_rules(copying.cause_rules)
+    conclude = partial(cause_of, rules=rules)
     steps = Steps(
         store,
         Aggregation(finder, copying.aggregation_deadline_s, clock),
@@ -176,7 +178,7 @@ def build_worker(settings: Settings, clock: Clock = utc_now) -> Worker:
         share_pace=pace.share,
         poller=Poller(store, identities, schedule, (pollers, closer), clock, places),
         hints=Hints(store, schedule, reruns),
-        completion=Completion(store, identities, copiers, write_manifest, concluding(rules), clock),
+        completion=Completion(store, identities, copiers, write_manifest, conclude, clock),
         copier=copier,
         expiry=Expiry(store, identities, kept_for, clock),
         reruns=reruns,
