@@ -1,4 +1,7 @@
-"""RE2 for the bytes of logs: linear time whatever the pattern, and types for it."""
+"""RE2 for the bytes of logs: linear time whatever the pattern, and types for it.
+
+No other module imports RE2.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +11,29 @@ from typing import Protocol
 import re2
 
 _DFA_BYTES = 8 * 1024**2  #: at most for a pattern: RE2 takes what it needs, usually far less
+_SENT_DFA_BYTES = 1024**2  #: at most for a pattern that a caller has sent; RE2 keeps the last 128
+
+
+class BadPattern(ValueError):
+    """RE2 does not take a pattern."""
+
+    def __init__(self, pattern: bytes, reason: str) -> None:
+        super().__init__(f"{text_of(pattern)}: RE2 does not take this pattern: {reason}")
+        self.reason = reason  #: in RE2's words
 
 
 class Match(Protocol):
-    """What a pattern found."""
+    """What a pattern found. A group that took no part begins at -1."""
 
     def __getitem__(self, group: int | bytes) -> bytes: ...
-    def start(self) -> int:
-        """Return where it begins."""
+    def start(self, group: int = 0, /) -> int:
+        """Return where a group begins; without a group, where the match does."""
 
-    def end(self) -> int:
-        """Return where it ends."""
+    def end(self, group: int = 0, /) -> int:
+        """Return where a group ends; without a group, where the match does."""
+
+    def span(self, group: int = 0, /) -> tuple[int, int]:
+        """Return where a group begins and ends."""
 
     def groupdict(self) -> Mapping[bytes, bytes | None]:
         """Return what the named groups hold."""
@@ -30,6 +45,10 @@ class Pattern(Protocol):
     @property
     def pattern(self) -> bytes:
         """Return it as it was written."""
+
+    @property
+    def groups(self) -> int:
+        """Return how many groups it has."""
 
     @property
     def groupindex(self) -> Mapping[bytes, int]:
@@ -46,14 +65,49 @@ def compiled(pattern: bytes) -> Pattern:
     """Compile a pattern in which `^` and `$` stand for the ends of lines.
 
     Raises:
-        ValueError: RE2 does not take it.
+        BadPattern: RE2 does not take it.
     """
+    return _compile(pattern, _options(), flags=b"(?m)")
+
+
+def exact(pattern: bytes, *, is_utf8: bool = False) -> Pattern:
+    """Compile a pattern as it is written.
+
+    Args:
+        is_utf8: `.` stands for a character of UTF-8, not for a byte.
+
+    Raises:
+        BadPattern: RE2 does not take it.
+    """
+    options = _options()
+    if is_utf8:
+        options.encoding = re2.Options.Encoding.UTF8
+    return _compile(pattern, options)
+
+
+def within_lines(pattern: str) -> Pattern:
+    """Compile what a caller has sent, so that no match is longer than a line.
+
+    `^` and `$` stand for the ends of lines. Groups are not told.
+
+    Raises:
+        BadPattern: RE2 does not take it.
+    """
+    options = re2.Options()
+    options.never_nl = True
+    options.never_capture = True
+    options.log_errors = False
+    options.max_mem = _SENT_DFA_BYTES
+    return _compile(pattern.encode(), options, flags=b"(?m)")
+
+
+def _compile(pattern: bytes, options: re2.Options, *, flags: bytes = b"") -> Pattern:
     try:
-        return re2.compile(b"(?m)" + pattern, _options())  # type: ignore[no-any-return]
+        return re2.compile(flags + pattern, options)  # type: ignore[no-any-return]
     except re2.error as error:
-        reason = error.args[0].decode("utf-8", "replace") if error.args else "no reason given"
-        told = pattern.decode("utf-8", "replace")
-        raise ValueError(f"{told}: RE2 does not take this pattern: {reason}") from error
+        [reason] = error.args or ("no reason given",)
+        words = text_of(reason) if isinstance(reason, bytes) else str(reason)
+        raise BadPattern(pattern, words) from error
 
 
 def any_word(words: Iterable[str]) -> Pattern:

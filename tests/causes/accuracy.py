@@ -14,10 +14,10 @@ import click
 from tests.causes.corpus import Case, cases
 from tracker_service.causes.rules import Rules, load_rules
 from tracker_service.causes.scan.scanner import Scanner
-from tracker_service.causes.statements import FailureEvidence
 from tracker_service.causes.verdict import cause_of
 from tracker_service.domain.applications import Application, ApplicationId, applications_of
 from tracker_service.domain.causes import Cause
+from tracker_service.domain.failures import Failure, Witness
 from tracker_service.domain.jobs import Action, JobId, JobStatus
 
 
@@ -51,24 +51,31 @@ class Verdict:
         return self.case.retryable in (None, told)
 
 
-def failure_of(case: Case, rules: Rules) -> FailureEvidence:
+def failure_of(case: Case, rules: Rules) -> Failure:
     """Return what the service would know about a case once its logs are copied."""
     actions = [_action(told) for told in case.job.get("actions") or ()]
     known = tuple(applications_of(case.job["id"], actions))
-    apps = {id: dict(told.get("app") or told) for id, told in case.applications.items()}
-    return FailureEvidence(
+    applications = (*known, *_of_sub_workflows(case, {each.id for each in known}))
+    return Failure(
         job_id=JobId(case.job["id"]),
+        run=0,
         status=JobStatus.from_oozie(case.job.get("status")),
         actions=actions,
-        diagnostics={
-            ApplicationId(id): str(app.get("diagnostics") or "") for id, app in apps.items()
-        },
-        applications=(*known, *_of_sub_workflows(case, {each.id for each in known})),
-        findings={
-            ApplicationId(id): scanner.findings
-            for id, log in case.logs.items()
-            if (scanner := _scanned(log, rules))
-        },
+        witnesses=[_witness(case, application, rules) for application in applications],
+        is_complete=True,
+    )
+
+
+def _witness(case: Case, application: Application, rules: Rules) -> Witness:
+    answer = case.applications.get(application.id, {})
+    log = case.logs.get(application.id, b"")
+    return Witness(
+        application=application.id,
+        action=application.action,
+        workflow_id=application.workflow_id,
+        role=application.role,
+        diagnostics=(answer.get("app") or answer).get("diagnostics"),
+        findings=_scanned(log, rules).findings.as_json(),
     )
 
 

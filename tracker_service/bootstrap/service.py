@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 from tracker_service.api.rate_limit import RateLimit
 from tracker_service.archive.removal import Removal
 from tracker_service.bootstrap.foundation import Foundation, build_foundation
-from tracker_service.causes.concluding import concluding
 from tracker_service.causes.rules import load_rules
+from tracker_service.causes.verdict import cause_of
 from tracker_service.engine.clock import Clock, utc_now
 from tracker_service.identities import Identities
 from tracker_service.identities.keys import KeyRing
@@ -69,5 +70,5 @@ def _build_lookup(base: Foundation) -> Lookup:
 
 
 def _build_causes(base: Foundation, lookup: Lookup) -> Causes:
-    conclude = concluding(load_rules(base.settings.copying.cause_rules))
+    conclude = partial(cause_of, rules=load_rules(base.settings.copying.cause_rules))
     return Causes(base.store, lookup, conclude, base.clock)

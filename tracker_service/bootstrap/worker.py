@@ -6,6 +6,7 @@ import random
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 from tracker_service.archive import duties as archive
 from tracker_service.archive.copying.aggregation import Aggregation
@@ -20,8 +21,8 @@ from tracker_service.archive.copying.workflow_watch import WorkflowWatch
 from tracker_service.archive.expiry import Expiry
 from tracker_service.archive.manifest import write_manifest
 from tracker_service.bootstrap.foundation import Foundation, build_foundation
-from tracker_service.causes.concluding import concluding
 from tracker_service.causes.rules import Rules, load_rules
+from tracker_service.causes.verdict import cause_of
 from tracker_service.engine.clock import Clock, utc_now
 from tracker_service.engine.slots import Pace, Slots
 from tracker_service.engine.worker import Worker
@@ -124,7 +125,7 @@ def _build_completion(base: Foundation, threads: _Threads, rules: Rules) -> Comp
         base.identities,
         threads.copies,
         write_manifest,
-        concluding(rules),
+        partial(cause_of, rules=rules),
         base.clock,
     )
 

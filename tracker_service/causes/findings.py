@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
+from tracker_service.domain.log_levels import LogLevel
+
 MOST_BYTES = 16 * 1024  #: of all findings of an application as JSON
 LONGEST_TEXT = 1000  #: characters of a line
 
@@ -22,13 +24,14 @@ class Kind(StrEnum):
     TAIL = "tail"  #: one of the last lines that a program wrote; no rule knows it
 
 
-class Level(StrEnum):
-    """How bad the program called it."""
-
-    ERROR = "error"
-    WARNING = "warning"
-    INFO = "info"
-    NONE = ""
+#: Levels as they stand in JSON.
+_WORDS: Mapping[LogLevel | None, str] = {
+    LogLevel.ERROR: "error",
+    LogLevel.WARN: "warning",
+    LogLevel.INFO: "info",
+    None: "",
+}
+_LEVELS = {word: level for level, word in _WORDS.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +46,7 @@ class Finding:
     rule: str  #: empty for a tail
     groups: tuple[tuple[str, str], ...] = ()  #: what the rule's pattern holds, by name
     kind: Kind
-    level: Level
+    level: LogLevel | None  #: at which it was logged: ERROR, WARN or INFO
     depth: int = 0  #: causes above it in its stack trace
     is_last: bool = False  #: no other error follows in its file
     frame: str = ""  #: where in the program's own code, as the stack trace says
@@ -62,9 +65,9 @@ class Findings:
         return {"length": self.length, "lines": [_short(line) for line in self.lines]}
 
     @classmethod
-    def of_json(cls, told: Mapping[str, Any]) -> Findings:
-        """Return what `as_json` told."""
-        return cls(length=told["length"], lines=tuple(_line(line) for line in told["lines"]))
+    def of_json(cls, value: Mapping[str, Any]) -> Findings:
+        """Return the findings of which `as_json` made a value."""
+        return cls(length=value["length"], lines=tuple(map(_line, value["lines"])))
 
     @classmethod
     def of(cls, length: int, ranked: Iterable[Finding]) -> Findings:
@@ -87,11 +90,11 @@ _USUAL = {"groups": (), "depth": 0, "is_last": False, "frame": "", "times": 1}
 
 
 def _short(finding: Finding) -> dict[str, Any]:
-    told = asdict(finding)
-    return {name: value for name, value in told.items() if _USUAL.get(name) != value}
+    values = asdict(finding) | {"level": _WORDS[finding.level]}
+    return {name: value for name, value in values.items() if _USUAL.get(name) != value}
 
 
-def _line(told: Mapping[str, Any]) -> Finding:
-    groups = tuple((str(name), str(value)) for name, value in told.get("groups", ()))
-    more = {"groups": groups, "kind": Kind(told["kind"]), "level": Level(told["level"])}
-    return Finding(**{**told, **more})
+def _line(values: Mapping[str, Any]) -> Finding:
+    groups = tuple((str(name), str(value)) for name, value in values.get("groups", ()))
+    typed = {"groups": groups, "kind": Kind(values["kind"]), "level": _LEVELS[values["level"]]}
+    return Finding(**{**values, **typed})

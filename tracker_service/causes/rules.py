@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import string
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
@@ -61,8 +61,8 @@ class Rule:
             if value is not None
         }
 
-    def told(self, groups: dict[str, str]) -> str:
-        """Return the summary of a cause."""
+    def summary_of(self, groups: Mapping[str, str]) -> str:
+        """Return the summary with the values of the groups in it."""
         held = next(iter(groups.values()), "?")  # a pattern may have a group for each wording
         names = {name: held for _, name, _, _ in string.Formatter().parse(self.summary) if name}
         return self.summary.format_map({**names, **groups})

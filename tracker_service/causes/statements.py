@@ -1,86 +1,69 @@
-"""Gather what logs, YARN and Oozie say about a failure, and how much each word of it tells."""
+"""Gather the lines of logs, YARN and Oozie that speak of a failure, and score each of them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from tracker_service.causes.findings import LONGEST_TEXT, Finding, Findings, Kind
 from tracker_service.causes.rules import Place, Rule, Rules
 from tracker_service.causes.scan.traces import SHELL_OUTPUT, WRAPPER, rank
-from tracker_service.domain.applications import Application, ApplicationId
 from tracker_service.domain.causes import Quote, Source
-from tracker_service.domain.jobs import Action, JobId, JobStatus
+from tracker_service.domain.failures import Failure, Witness
+from tracker_service.domain.jobs import Action
 
 _MOST_LINES = 200  #: of a text of YARN's or Oozie's
 _LAST = 4  #: more for the last error of a file
 _CHILD = 2  #: more for what a launcher started
-_FINAL = 2  #: more for YARN's word, which it says when all is over
-_TAIL = 18  #: for a program's last words: more than any wrapper, less than any rule proper
-_OUTPUT = 4  #: for words that no rule knows and that may be no complaint
-_BY_KILL_NODE = "E0729"  #: the code of each workflow that ended in a kill node: it says nothing
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FailureEvidence:
-    """What is known of a run of a job that did not succeed."""
-
-    job_id: JobId
-    status: JobStatus
-    actions: Sequence[Action]  #: of the job and of its sub-workflows
-    diagnostics: Mapping[ApplicationId, str] = field(default_factory=dict)  #: YARN's
-    applications: Sequence[Application] = ()
-    findings: Mapping[ApplicationId, Findings] = field(default_factory=dict)
-    is_complete: bool = True  #: False while logs are still to come, or some could not be read
+_FINAL = 2  #: more for YARN's diagnostics, which it writes when all is over
+_TAIL = 18  #: for a program's last lines: more than any wrapper, less than any rule proper
+_OUTPUT = 4  #: for lines that no rule knows and that may be no complaint
+_BY_KILL_NODE = "E0729"  #: the code of each workflow that ended in a kill node: it explains nothing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statement:
-    """One line that somebody said."""
+    """One line about a failure, and the rule that matches it."""
 
     quote: Quote
     rule: Rule | None
     groups: Mapping[str, str]
     score: float
     finding: Finding | None = None
-    turn: int = 0  #: greater for what was said later, by another application of the action
+    turn: int = 0  #: greater for a line of an application that the action started later
 
     @property
     def order(self) -> tuple[float, int, int, int]:
-        """Return by what the best statement is the greatest.
+        """Return a key by which the best statement is the greatest.
 
-        Of equal ones it is that of the last try, and there the last in its log.
+        Of equal ones the last try counts, and there the last line of its log.
         """
         depth = self.finding.depth if self.finding else 0
         return self.score, depth, self.turn, self.quote.offset or 0
 
 
-def statements(
-    failure: FailureEvidence, failing: Sequence[Action], rules: Rules
-) -> list[Statement]:
-    """Return what was said about the actions that failed; about everything if none is known."""
+def statements(failure: Failure, failing: Sequence[Action], rules: Rules) -> list[Statement]:
+    """Return the statements about the actions that failed; about all actions if none is known."""
     concerned = [
-        each
-        for each in failure.applications
-        if any(action.id == f"{each.workflow_id}@{each.action}" for action in failing)
+        witness
+        for witness in failure.witnesses
+        if any(action.id == f"{witness.workflow_id}@{witness.action}" for action in failing)
     ]
     found = [*_of_oozie(failing or failure.actions, rules)]
-    for turn, application in enumerate(sorted(concerned or failure.applications, key=_number), 1):
-        said = *_of_yarn(failure, application, rules), *_of_log(failure, application, rules)
-        found += [replace(each, turn=turn) for each in said]
+    for turn, witness in enumerate(sorted(concerned or failure.witnesses, key=_start), 1):
+        for statement in (*_of_yarn(witness, rules), *_of_log(witness, rules)):
+            found.append(replace(statement, turn=turn))
     return found
 
 
-def _number(application: Application) -> tuple[int, int]:
-    """Return what is greater for an application that started later."""
-    _, started, sequence = application.id.split("_")
+def _start(witness: Witness) -> tuple[int, int]:
+    """Return a key that is greater for an application that started later."""
+    _, started, sequence = witness.application.split("_")
     return int(started), int(sequence)
 
 
-def _of_log(
-    failure: FailureEvidence, application: Application, rules: Rules
-) -> Iterator[Statement]:
-    findings = failure.findings.get(application.id, Findings())
+def _of_log(witness: Witness, rules: Rules) -> Iterator[Statement]:
+    findings = Findings.of_json(witness.findings) if witness.findings else Findings()
     for finding in findings.lines:
         rule = rules.by_id.get(finding.rule)
         if rule is None and finding.kind is not Kind.TAIL:
@@ -89,8 +72,8 @@ def _of_log(
             quote=Quote(
                 source=Source.LOG,
                 text=finding.text,
-                action=application.action,
-                application=application.id,
+                action=witness.action,
+                application=witness.application,
                 container=finding.container,
                 file=finding.file,
                 line=finding.line,
@@ -98,24 +81,22 @@ def _of_log(
             ),
             rule=rule,
             groups=dict(finding.groups),
-            score=_score(finding, rule, application),
+            score=_score(finding, rule, witness),
             finding=finding,
         )
 
 
-def _score(finding: Finding, rule: Rule | None, application: Application) -> float:
+def _score(finding: Finding, rule: Rule | None, witness: Witness) -> float:
     if rule is None:
         return _OUTPUT if finding.text.startswith(SHELL_OUTPUT) else _TAIL
     if rule.weight < WRAPPER:
         return rule.weight
-    told = rank(rule, finding.kind, finding.level, finding.depth)
-    return told + _LAST * finding.is_last + _CHILD * (application.role == "child")
+    score = rank(rule, finding.kind, finding.level, finding.depth)
+    return score + _LAST * finding.is_last + _CHILD * (witness.role == "child")
 
 
-def _of_yarn(
-    failure: FailureEvidence, application: Application, rules: Rules
-) -> Iterator[Statement]:
-    for line in _lines(failure.diagnostics.get(application.id)):
+def _of_yarn(witness: Witness, rules: Rules) -> Iterator[Statement]:
+    for line in _lines(witness.diagnostics):
         rule = rules.match(Place.YARN, line.encode())
         if rule is None:
             continue
@@ -123,8 +104,8 @@ def _of_yarn(
             quote=Quote(
                 source=Source.YARN,
                 text=line[:LONGEST_TEXT],
-                action=application.action,
-                application=application.id,
+                action=witness.action,
+                application=witness.application,
             ),
             rule=rule,
             groups=rule.groups(line.encode()),
@@ -136,17 +117,17 @@ def _of_oozie(actions: Sequence[Action], rules: Rules) -> Iterator[Statement]:
     for action in actions:
         for number, line in enumerate(_lines(action.error_message)):
             code = "" if number or action.error_code in (None, _BY_KILL_NODE) else action.error_code
-            said = f"{code}: {line}" if code else line
-            rule = rules.match(Place.OOZIE, said.encode())
+            text = (f"{code}: {line}" if code else line).encode()
+            rule = rules.match(Place.OOZIE, text)
             yield Statement(
                 quote=Quote(source=Source.OOZIE, text=line[:LONGEST_TEXT], action=action.name),
                 rule=rule,
-                groups=rule.groups(said.encode()) if rule else {},
+                groups=rule.groups(text) if rule else {},
                 score=rule.weight if rule else _OUTPUT,
             )
 
 
 def _lines(text: str | None) -> list[str]:
-    """Return the lines of a text that say something."""
+    """Return the lines of a text without the blank ones."""
     lines = (text or "").splitlines()[:_MOST_LINES]
     return [line.strip() for line in lines if line.strip()]

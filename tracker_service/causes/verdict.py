@@ -1,4 +1,4 @@
-"""Judge why a job failed, by what its logs, YARN and Oozie say."""
+"""Decide why a job failed, from the statements of its logs, YARN and Oozie."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from tracker_service.causes.findings import Kind
 from tracker_service.causes.fingerprint import fingerprint, normalised
 from tracker_service.causes.rules import Place, Rule, Rules
 from tracker_service.causes.scan.traces import WRAPPER
-from tracker_service.causes.statements import FailureEvidence, Statement, statements
+from tracker_service.causes.statements import Statement, statements
 from tracker_service.domain.causes import Category, Cause, Quote, Retryable, Source
+from tracker_service.domain.failures import Failure
 from tracker_service.domain.jobs import Action, JobStatus
 
 _MOST_QUOTES = 5
@@ -25,8 +26,8 @@ _LATEST = datetime.max.replace(tzinfo=UTC)
 _EXIT = "exit"  #: the group of a pattern that holds an exit code
 
 
-def cause_of(failure: FailureEvidence, rules: Rules) -> Cause | None:
-    """Return why a job failed, as far as what is known of it tells.
+def cause_of(failure: Failure, rules: Rules) -> Cause | None:
+    """Return why a job failed, as far as its logs, YARN and Oozie tell.
 
     Returns:
         None if it did not fail.
@@ -36,16 +37,16 @@ def cause_of(failure: FailureEvidence, rules: Rules) -> Cause | None:
         return None
     if failure.status not in _ENDED_BADLY and not failing:
         return None
-    said = statements(failure, failing, rules)
-    said += list(_of_exit_codes(said, rules))
-    ranked = sorted(said, key=lambda each: each.order, reverse=True)
+    found = statements(failure, failing, rules)
+    found += [*_of_exit_codes(found, rules)]
+    ranked = sorted(found, key=lambda statement: statement.order, reverse=True)
     if _was_killed(failure, failing):
-        ranked.sort(key=_stops, reverse=True)  # what a program said before is not why it ended
+        ranked.sort(key=_stops, reverse=True)  # an error before the kill is not why it ended
         if not ranked or not _stops(ranked[0]):
-            return _killed(failure, failing, ranked)
-    if not ranked or not _tells(ranked[0]):
-        return _unknown(failure, failing, ranked)
-    return _told(failure, failing, ranked)
+            return _of_killed(failure, failing, ranked)
+    if not ranked or not _explains(ranked[0]):
+        return _of_unknown(failure, failing, ranked)
+    return _of_best(failure, failing, ranked)
 
 
 def failing_actions(actions: Sequence[Action]) -> list[Action]:
@@ -56,13 +57,13 @@ def failing_actions(actions: Sequence[Action]) -> list[Action]:
     """
     bad = [action for action in actions if action.status in _FAILED | _STOPPED]
     for group in (
-        [each for each in bad if each.status in _FAILED and not _is_outer(each)],
-        [each for each in bad if not _is_outer(each)],
-        [each for each in bad if each.type != ":KILL:"],
-        [each for each in actions if each.error_code],
+        [action for action in bad if action.status in _FAILED and not _is_outer(action)],
+        [action for action in bad if not _is_outer(action)],
+        [action for action in bad if action.type != ":KILL:"],
+        [action for action in actions if action.error_code],
     ):
         if group:
-            return sorted(group, key=lambda each: each.ended_at or _LATEST)
+            return sorted(group, key=lambda action: action.ended_at or _LATEST)
     return []
 
 
@@ -70,27 +71,27 @@ def _is_outer(action: Action) -> bool:
     return action.type == "sub-workflow" or action.type.startswith(":")
 
 
-def _was_killed(failure: FailureEvidence, failing: Sequence[Action]) -> bool:
-    """Tell whether somebody stopped the job, as no action of it has failed by itself."""
+def _was_killed(failure: Failure, failing: Sequence[Action]) -> bool:
+    """Tell whether somebody stopped the job: no action of it has failed by itself."""
     has_failed = any(action.status in _FAILED or action.error_code for action in failing)
     return failure.status is JobStatus.KILLED and not has_failed and not _has_kill_node(failure)
 
 
-def _has_kill_node(failure: FailureEvidence) -> bool:
+def _has_kill_node(failure: Failure) -> bool:
     return any(action.type == ":KILL:" for action in failure.actions)
 
 
 def _stops(statement: Statement) -> bool:
-    """Tell whether a line says by itself that somebody or something stopped it."""
+    """Tell whether a line by itself says that the job was stopped."""
     return statement.rule is not None and statement.rule.category in _STOPPING
 
 
-def _tells(statement: Statement) -> bool:
+def _explains(statement: Statement) -> bool:
     return statement.rule is not None and statement.rule.weight >= WRAPPER
 
 
-def _of_exit_codes(said: Sequence[Statement], rules: Rules) -> Iterator[Statement]:
-    for statement in said:
+def _of_exit_codes(found: Sequence[Statement], rules: Rules) -> Iterator[Statement]:
+    for statement in found:
         code = statement.groups.get(_EXIT, "")
         rule = rules.match(Place.EXIT_CODE, code.encode()) if code else None
         if rule is not None:
@@ -98,61 +99,56 @@ def _of_exit_codes(said: Sequence[Statement], rules: Rules) -> Iterator[Statemen
             yield replace(statement, rule=rule, groups=groups, score=float(rule.weight))
 
 
-def _told(
-    failure: FailureEvidence, failing: Sequence[Action], ranked: Sequence[Statement]
-) -> Cause:
+def _of_best(failure: Failure, failing: Sequence[Action], ranked: Sequence[Statement]) -> Cause:
+    """Return the card that the best statement gives."""
     best = ranked[0]
     rule = best.rule
     if rule is None:
         raise ValueError("a statement without a rule tells no cause")
     return Cause(
         category=rule.category,
-        summary=rule.told(dict(best.groups))[:_LONGEST_SUMMARY],
+        summary=rule.summary_of(best.groups)[:_LONGEST_SUMMARY],
         hint=rule.hint,
         retryable=rule.retryable,
-        confidence=_confidence(rule, ranked, is_complete=failure.is_complete),
+        confidence=_confidence(rule, ranked, is_complete=_is_complete(failure)),
         rule=rule.id,
         fingerprint=fingerprint(rule.id, best.quote.text),
         action=best.quote.action or _name(failing),
         error=_error(ranked),
         exit_code=_exit_code(ranked),
         evidence=_evidence(ranked),
-        is_complete=failure.is_complete,
+        is_complete=_is_complete(failure),
     )
 
 
-def _killed(
-    failure: FailureEvidence, failing: Sequence[Action], ranked: Sequence[Statement]
-) -> Cause:
-    """Return the card of a job that was stopped, whatever its programs said of that."""
+def _of_killed(failure: Failure, failing: Sequence[Action], ranked: Sequence[Statement]) -> Cause:
+    """Return the card of a job that was stopped, whatever its programs wrote about that."""
     quote = Quote(source=Source.OOZIE, text=str(failure.status), action=_name(failing))
     return Cause(
         category=Category.KILLED_BY_USER,
         summary="The job was killed: no action of it had failed by then.",
         hint="Ask who killed it and why; run it again if that was a mistake.",
         retryable=Retryable.YES,
-        confidence=0.8 if failure.is_complete else 0.6,
+        confidence=0.8 if _is_complete(failure) else 0.6,
         rule="job-killed",
         fingerprint=fingerprint("job-killed", _name(failing) or ""),
         action=_name(failing),
         exit_code=_exit_code(ranked),
         evidence=(quote, *_evidence(ranked))[:_MOST_QUOTES],
-        is_complete=failure.is_complete,
+        is_complete=_is_complete(failure),
     )
 
 
-def _unknown(
-    failure: FailureEvidence, failing: Sequence[Action], ranked: Sequence[Statement]
-) -> Cause:
+def _of_unknown(failure: Failure, failing: Sequence[Action], ranked: Sequence[Statement]) -> Cause:
     """Return the card of a failure that no rule knows: its last words, and its exit code."""
     code = _exit_code(ranked)
     ended = "" if code is None else f" with exit code {code}"
     last = ranked[0].quote.text.strip() if ranked and ranked[0].rule is None else None
     name = f"The action {_name(failing)}" if failing else "The job"
-    said = f"; its last words: {last}" if last else ", and says nowhere why"
+    words = f"; its last words: {last}" if last else ", and says nowhere why"
     return Cause(
         category=Category.APPLICATION_ERROR if last and code else Category.UNKNOWN,
-        summary=f"{name} failed{ended}{said}"[:_LONGEST_SUMMARY],
+        summary=f"{name} failed{ended}{words}"[:_LONGEST_SUMMARY],
         hint="Read the end of the log of its last container.",
         retryable=Retryable.UNKNOWN,
         confidence=0.3 if last and code else 0.1,
@@ -162,8 +158,13 @@ def _unknown(
         error=last,
         exit_code=code,
         evidence=_evidence(ranked),
-        is_complete=failure.is_complete,
+        is_complete=_is_complete(failure),
     )
+
+
+def _is_complete(failure: Failure) -> bool:
+    """Tell whether all logs are saved, and each was scanned for findings."""
+    return failure.is_complete and all(witness.findings for witness in failure.witnesses)
 
 
 def _name(failing: Sequence[Action]) -> str | None:
@@ -171,36 +172,38 @@ def _name(failing: Sequence[Action]) -> str | None:
 
 
 def _confidence(rule: Rule, ranked: Sequence[Statement], *, is_complete: bool) -> float:
-    """Return how sure it is: less where another cause is near, or where words are missing."""
-    told = 0.3 + 0.65 * rule.weight / 100
+    """Return how sure the cause is: less where another one is near, or where logs are missing."""
     best = ranked[0].score
-    others = {
-        each.rule.category for each in ranked if each.rule is not None and best - each.score < _NEAR
+    near = {
+        statement.rule.category
+        for statement in ranked
+        if statement.rule is not None and best - statement.score < _NEAR
     }
-    told -= 0.15 * (len(others) > 1) + 0.1 * (not is_complete)
-    return round(max(told, 0.05), 2)
+    confidence = 0.3 + 0.65 * rule.weight / 100
+    confidence -= 0.15 * (len(near) > 1) + 0.1 * (not is_complete)
+    return round(max(confidence, 0.05), 2)
 
 
 def _error(ranked: Sequence[Statement]) -> str | None:
-    """Return the deepest cause of the stack trace that tells most."""
-    for each in ranked:
-        if each.finding and each.finding.kind in (Kind.CAUSE, Kind.TRACEBACK):
-            return each.quote.text.strip().removeprefix("Caused by: ")
+    """Return the deepest cause of the best stack trace."""
+    for statement in ranked:
+        if statement.finding and statement.finding.kind in (Kind.CAUSE, Kind.TRACEBACK):
+            return statement.quote.text.strip().removeprefix("Caused by: ")
     return None
 
 
 def _exit_code(ranked: Sequence[Statement]) -> int | None:
-    codes = (each.groups.get(_EXIT, "") for each in ranked)
+    codes = (statement.groups.get(_EXIT, "") for statement in ranked)
     return next((int(code) for code in codes if code.lstrip("-").isdigit()), None)
 
 
 def _evidence(ranked: Sequence[Statement]) -> tuple[Quote, ...]:
-    """Return the lines that prove it best, each once, those of other sources before more of one."""
+    """Return the best lines; of lines that differ only in numbers and ids, the best one."""
     quotes: list[Quote] = []
     seen = set()
-    for each in ranked:
-        key = normalised(each.quote.text)
+    for statement in ranked:
+        key = normalised(statement.quote.text)
         if key not in seen and len(quotes) < _MOST_QUOTES:
             seen.add(key)
-            quotes.append(each.quote)
+            quotes.append(statement.quote)
     return tuple(quotes)

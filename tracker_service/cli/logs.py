@@ -11,20 +11,19 @@ import click
 
 from tracker_service.cli import paint
 from tracker_service.cli.options import NotDone, with_tracker
+from tracker_service.domain.log_levels import LogLevel
 
 if TYPE_CHECKING:
     from tracker_service.client import Job, TrackerClient
 
 _INTERRUPTED = 130  #: what a shell says of a command that Ctrl-C has ended
-_LEVELS = ("TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL")
+_LEVEL = click.Choice([*LogLevel.__members__], case_sensitive=False)
 
 
 def _reading_options(function: Callable[..., None]) -> Callable[..., None]:
     """Add the options that choose what of a log is printed."""
     for option in (
-        click.option(
-            "--level", type=click.Choice(_LEVELS, case_sensitive=False), help="And above."
-        ),
+        click.option("--level", type=_LEVEL, help="And above."),
         click.option("--context", type=click.IntRange(0, 50), help="Lines around each found."),
         click.option("--grep", metavar="PATTERN", help="Lines that match, in RE2 syntax."),
         click.option("--tail", type=click.IntRange(1, 100_000), help="The last lines."),

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-import re2
+from tracker_service.regex import exact
 
 #: The most of a private key; what is longer and has no end is none.
 KEY_BYTES = 32 * 1024
@@ -47,10 +47,11 @@ _KEY_BEGINS = rb"-{4,5} ?BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)? ?-{4,5}"
 _KEY_ENDS = re.compile(rb"END [A-Z0-9 ]{0,40}PRIVATE KEY")
 #: What a private key without an end looks like: lines that end in base64, perhaps after what a
 #: logger puts before each; or all on one line with `\n` for the ends of lines.
-_KEY_BODY = re2.compile(
+_KEY_BODY = exact(
     rb"(?:[ \t\r]*(?:\\[nr][\w+/=\\]*"
     rb"|\n(?:[^\n]{0,80}?[A-Za-z0-9+/=]{16,}|[^\n]{0,80}(?:Proc-Type|DEK-Info):[^\n]*|[\w+/=]*)"
-    rb"[ \t\r]*(?m:$)))*"
+    rb"[ \t\r]*(?m:$)))*",
+    is_utf8=True,
 )
 
 
@@ -80,16 +81,13 @@ class Secrets:
     """
 
     def __init__(self, own: Mapping[str, str]) -> None:
-        rules = [*_rules(), *(SecretPattern(name, each.encode()) for name, each in own.items())]
-        options = re2.Options()
-        options.encoding = re2.Options.Encoding.LATIN1  # a byte is a byte, valid UTF-8 or not
-        self._any = re2.compile(b"|".join(b"(%s)" % rule.expression for rule in rules), options)
-        self._groups: list[
-            tuple[SecretPattern, int, range]
-        ] = []  # the group of a rule, and those in it
+        rules = [*_rules(), *(SecretPattern(name, own[name].encode()) for name in own)]
+        self._any = exact(b"|".join(b"(%s)" % rule.expression for rule in rules))
+        #: rules, each with the number of its own group and those of the groups in it
+        self._groups: list[tuple[SecretPattern, int, range]] = []
         count = 0
         for rule in rules:
-            inner = re2.compile(rule.expression, options).groups
+            inner = exact(rule.expression).groups
             self._groups.append((rule, count + 1, range(count + 2, count + 2 + inner)))
             count += 1 + inner
 

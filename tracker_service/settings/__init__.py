@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-import re2
 import yaml
 from pydantic import (
     AfterValidator,
@@ -29,6 +28,7 @@ from pydantic_settings import (
     SettingsError,
 )
 
+from tracker_service import regex
 from tracker_service.domain.copies import Strategy
 from tracker_service.errors import ConfigError
 from tracker_service.settings.kerberos import KerberosSettings
@@ -51,23 +51,15 @@ def _log_directory(pattern: str) -> str:
 
 
 def _redact_pattern(pattern: str) -> str:
-    options = re2.Options()
-    options.encoding = re2.Options.Encoding.LATIN1
-    options.log_errors = False
     try:
-        compiled = re2.compile(pattern.encode(), options)
-    except re2.error as error:
-        raise ValueError(f"{pattern}: no expression of RE2: {_told(error)}") from error
+        compiled = regex.exact(pattern.encode())
+    except regex.BadPattern as error:
+        raise ValueError(f"{pattern}: no expression of RE2: {error.reason}") from error
     if compiled.groupindex:
         raise ValueError(f"{pattern}: its groups have no names")
     if compiled.search(b""):
         raise ValueError(f"{pattern}: it fits where nothing is")
     return pattern
-
-
-def _told(error: Exception) -> str:
-    told = error.args[0]
-    return told.decode() if isinstance(told, bytes) else str(told)
 
 
 RedactPattern = Annotated[str, AfterValidator(_redact_pattern)]

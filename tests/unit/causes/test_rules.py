@@ -63,7 +63,7 @@ def test_a_site_adds_rules_of_its_own(site_file):
         Category.DEPENDENCY_SERVICE,
         Retryable.YES,
     )
-    assert rule.told(rule.groups(b"the lake huron is frozen")) == "The lake huron is frozen."
+    assert rule.summary_of(rule.groups(b"the lake huron is frozen")) == "The lake huron is frozen."
 
 
 def test_yes_and_no_need_no_quotes(site_file, tmp_path):

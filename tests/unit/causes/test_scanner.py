@@ -8,8 +8,9 @@ from cause_samples import CONTAINER, RULES, a_log, found, proper, scanned, text_
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracker_service.causes.findings import MOST_BYTES, Findings, Kind, Level
+from tracker_service.causes.findings import MOST_BYTES, Findings, Kind
 from tracker_service.causes.scan.scanner import Scanner
+from tracker_service.domain.log_levels import LogLevel
 
 JAVA = """\
 2026-11-22 04:12:46,123 ERROR [main] org.acme.Load: it failed
@@ -95,8 +96,8 @@ def test_the_deepest_cause_of_a_stack_trace_is_told_from_what_wraps_it():
 def test_a_stack_trace_is_as_bad_as_the_line_before_it_says():
     warned = JAVA.replace("ERROR", "WARN")
 
-    assert {line.level for line in found(JAVA)} == {Level.ERROR}
-    assert {line.level for line in found(warned)} == {Level.WARNING}
+    assert {line.level for line in found(JAVA)} == {LogLevel.ERROR}
+    assert {line.level for line in found(warned)} == {LogLevel.WARN}
 
 
 def test_a_frame_of_the_programs_own_is_kept():

@@ -5,10 +5,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from cause_samples import APP, CONTAINER, RULES, a_log, scanned, text_of
 
-from tracker_service.causes.statements import FailureEvidence
+from tracker_service.causes.findings import Findings
 from tracker_service.causes.verdict import cause_of, failing_actions
-from tracker_service.domain.applications import Application, ApplicationId
+from tracker_service.domain.applications import ApplicationId
 from tracker_service.domain.causes import Category, Cause, Retryable, Source
+from tracker_service.domain.failures import Failure, Witness
 from tracker_service.domain.jobs import Action, JobId, JobStatus
 
 JOB = JobId("0000042-261122041514971-oozie-test-W")
@@ -29,20 +30,36 @@ def action(name: str = "load", status: str = "ERROR", **more: object) -> Action:
     return Action(id=f"{JOB}@{name}", name=name, type="shell", status=status, **more)
 
 
+#: The launcher of an action, its child, and the launcher of another action.
+APPLICATIONS = {APP: ("load", "launcher"), CHILD: ("load", "child"), OTHER: ("other", "launcher")}
+
+
 def ran(
-    *actions: Action, logs: dict[ApplicationId, str] | None = None, **more: object
+    *actions: Action,
+    logs: dict[ApplicationId, str] | None = None,
+    findings: dict[ApplicationId, Findings] | None = None,
+    diagnostics: dict[ApplicationId, str] | None = None,
+    applications: dict[ApplicationId, tuple[str, str]] = APPLICATIONS,
+    **more: object,
 ) -> Cause | None:
-    """Judge a job whose launcher is APP, and its child CHILD; OTHER belongs to the action other."""
-    belongs = {APP: ("load", "launcher"), CHILD: ("load", "child"), OTHER: ("other", "launcher")}
-    applications = tuple(
-        Application(id=id, action=name, workflow_id=JOB, role=role)
-        for id, (name, role) in belongs.items()
+    """Judge a job; an application without a log has an empty one."""
+    found = {id: scanned(text_of(a_log(log, "stdout"))) for id, log in (logs or {}).items()}
+    found |= findings or {}
+    witnesses = [
+        Witness(
+            application=id,
+            action=name,
+            workflow_id=JOB,
+            role=role,
+            diagnostics=(diagnostics or {}).get(id),
+            findings=found.get(id, Findings()).as_json(),
+        )
+        for id, (name, role) in applications.items()
+    ]
+    facts = {"status": JobStatus.KILLED, "is_complete": True, **more}
+    return cause_of(
+        Failure(job_id=JOB, run=0, actions=actions, witnesses=witnesses, **facts), RULES
     )
-    findings = {
-        id: scanned(text_of(a_log(content, "stdout"))) for id, content in (logs or {}).items()
-    }
-    facts = {"status": JobStatus.KILLED, "applications": applications, "findings": findings}
-    return cause_of(FailureEvidence(job_id=JOB, actions=actions, **{**facts, **more}), RULES)
 
 
 def cause(*actions: Action, **more: object) -> Cause:
@@ -97,10 +114,7 @@ def test_of_two_errors_the_last_one_decides():
 
 def test_of_two_tries_that_say_the_same_the_last_one_proves_it():
     last = ApplicationId("application_1795577930939_0010")
-    launchers = [
-        Application(id=each, action="load", workflow_id=JOB, role="launcher")
-        for each in (last, APP)
-    ]
+    launchers = {id: ("load", "launcher") for id in (last, APP)}
 
     told = cause(logs={APP: f"much work\n{DENIED}\n", last: f"{DENIED}\n"}, applications=launchers)
 

@@ -20,6 +20,7 @@ from pydantic import (
 from tracker_service.domain.applications import SHORT_ID_PATTERN, ApplicationId, from_short
 from tracker_service.domain.causes import Category
 from tracker_service.domain.jobs import JOB_ID_PATTERN, JobId, JobStatus, is_job_id
+from tracker_service.domain.log_levels import LevelName
 from tracker_service.store.failure_groups import PagePlace
 
 MAX_BODY_BYTES = 1024 * 1024
@@ -193,9 +194,6 @@ class CopyLogsQuery(_Query):
     refresh: Flag = Field(False, description="copy again what is saved already")
 
 
-Level = Literal["TRACE", "DEBUG", "INFO", "WARN", "WARNING", "ERROR", "CRITICAL", "FATAL"]
-
-
 class LogQuery(_Query):
     """What of one log, and in which form."""
 
@@ -217,7 +215,7 @@ class LogQuery(_Query):
         description="lines in which this is found: RE2, https://github.com/google/re2/wiki/Syntax",
         json_schema_extra={"example": "Caused by:"},
     )
-    level: Level | None = Field(None, description="lines logged at this level and above")
+    level: LevelName | None = Field(None, description="lines logged at this level and above")
     context: int | None = Field(
         None, ge=0, le=50, description="with `grep` or `level`: lines around each line found"
     )

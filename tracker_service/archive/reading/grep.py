@@ -10,20 +10,17 @@ import re
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
-
-import re2
 
 from tracker_service.archive.reading.grep_window import Hit, Window
 from tracker_service.archive.reading.lines import Pieces
 from tracker_service.archive.reading.selection import LogLine
-from tracker_service.archive.reading.stack_traces import LEVELS, Span, trace_around
+from tracker_service.archive.reading.stack_traces import Span, trace_around
+from tracker_service.domain.log_levels import SPELLINGS, LevelName, LogLevel, spellings_from
 from tracker_service.errors import BadInput
+from tracker_service.regex import BadPattern, Pattern, within_lines
 
 _MOST_LINES = 500  #: given at once
-_REGEX_BYTES = 1024 * 1024  #: of memory; google-re2 keeps the last 128 of them
 
-_ANY_LEVEL = rb"\b(?:%b)\b"
 #: What is no plain character in a pattern, as far as it matters to `_NOT_TAKEN`.
 _TOKENS = re.compile(
     r"\\Q.*?(?:\\E|$)|\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\(\?[a-zA-Z]*-[a-zA-Z]*", re.DOTALL
@@ -36,8 +33,8 @@ _NOT_TAKEN = re.compile(r"\\[AzC]|\(\?.*-.*m.*", re.DOTALL)
 class Search:
     """What is searched for."""
 
-    regex: Any  #: of google-re2, which has no types
-    level: int | None = None  #: of the line, or of the line with which its trace was logged
+    pattern: Pattern
+    level: LogLevel | None = None  #: of the line, or of the line with which its trace was logged
     context: int = 0  #: lines before and after
     limit: int = 1000  #: lines found
 
@@ -51,7 +48,7 @@ class GrepLine:
     block: int  #: lines of one block follow one another
 
 
-def search_for(pattern: str | None, level: str | None, context: int, limit: int) -> Search:
+def search_for(pattern: str | None, level: LevelName | None, context: int, limit: int) -> Search:
     """Return what is to be searched for.
 
     Args:
@@ -61,37 +58,24 @@ def search_for(pattern: str | None, level: str | None, context: int, limit: int)
     Raises:
         BadInput: it is no pattern of RE2, or none that is taken here.
     """
-    least = None if level is None else LEVELS[level]
+    least = None if level is None else SPELLINGS[level]
     if pattern is not None:
-        regex = _compiled(pattern)
+        compiled = _compiled(pattern)
     else:
-        names = (name for name, number in LEVELS.items() if number >= (least or 0))
-        regex = _regex(_ANY_LEVEL % "|".join(names).encode())
-    return Search(regex=regex, level=least, context=context, limit=limit)
+        compiled = within_lines(rf"\b(?:{spellings_from(least or LogLevel.TRACE)})\b")
+    return Search(pattern=compiled, level=least, context=context, limit=limit)
 
 
-def _compiled(pattern: str) -> Any:  # noqa: ANN401
+def _compiled(pattern: str) -> Pattern:
     for found in filter(_NOT_TAKEN.fullmatch, _TOKENS.findall(pattern)):
         raise BadInput(f"grep: {found} is not taken: ^ and $ are the ends of each line.")
     try:
-        _regex(pattern.encode())  # by itself: what is put around it could close its brackets
-        return _regex(b"(?m:" + pattern.encode() + b")")
-    except re2.error as error:
-        [told] = error.args
-        reason = told.decode("utf-8", "replace") if isinstance(told, bytes) else str(told)
+        return within_lines(pattern)
+    except BadPattern as error:
         raise BadInput(
-            f"grep: {pattern[:100]!r} is no pattern of RE2: {reason[:200]}; for the syntax see "
-            "https://github.com/google/re2/wiki/Syntax"
+            f"grep: {pattern[:100]!r} is no pattern of RE2: {error.reason[:200]}; for the syntax "
+            "see https://github.com/google/re2/wiki/Syntax"
         ) from error
-
-
-def _regex(pattern: bytes) -> Any:  # noqa: ANN401
-    options = re2.Options()
-    options.never_nl = True  # no match is longer than a line
-    options.never_capture = True
-    options.log_errors = False
-    options.max_mem = _REGEX_BYTES
-    return re2.compile(pattern, options)
 
 
 class Grep:
@@ -122,7 +106,7 @@ class Grep:
         """Yield what is found in those lines of a window of which all around is known."""
         found: list[GrepLine] = []
         border = window.border(is_last=is_last)
-        while hit := window.next_hit(self._search.regex, border):
+        while hit := window.next_hit(self._search.pattern, border):
             block = self._block(window, hit)
             if block is None:
                 continue

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import Any
 
 from tracker_service.archive.reading.lines import Stretch
 from tracker_service.archive.reading.selection import LogLine
 from tracker_service.archive.reading.stack_traces import REACH_BYTES, Lines, Span
+from tracker_service.regex import Pattern
 
 _AROUND_BYTES = 2 * REACH_BYTES  #: before and behind a line that is found: its trace, and context
 _LEAST_BYTES = 256 * 1024  #: searched at once, but for the last
@@ -69,10 +69,10 @@ class Window:
             return border
         return max(end, self._searched)
 
-    def next_hit(self, regex: Any, border: int) -> Hit | None:  # noqa: ANN401
+    def next_hit(self, pattern: Pattern, border: int) -> Hit | None:
         """Return the next line in which something is found, one hit for each."""
         data = self._data
-        found = regex.search(data, self._searched, border) if self._searched < border else None
+        found = pattern.search(data, self._searched, border) if self._searched < border else None
         at = found.start() if found else border
         if at == border and (not found or data.endswith(b"\n", 0, border)):
             self._searched = border

@@ -6,25 +6,14 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from tracker_service.domain.log_levels import SPELLINGS, LogLevel, spellings_from
+
 REACH_BYTES = 64 * 1024  #: a trace is followed so far up and so far down
 _MOST_LINES = 1000  #: in each direction
 _MOST_OF_MESSAGE = 20  #: lines between an exception and its first frame
 
 _LEVEL_WITHIN = 150  #: bytes of a line, in which its level stands
-_LEVEL = re.compile(
-    rb"(?<![\w.$/-])(TRACE|DEBUG|INFO|WARN(?:ING)?|ERROR|SEVERE|CRITICAL|FATAL)(?![\w.$/=-])"
-)
-LEVELS = {
-    "TRACE": 0,
-    "DEBUG": 1,
-    "INFO": 2,
-    "WARN": 3,
-    "WARNING": 3,
-    "ERROR": 4,
-    "SEVERE": 4,
-    "CRITICAL": 5,
-    "FATAL": 5,
-}
+_LEVEL = re.compile(rf"(?<![\w.$/-])({spellings_from(LogLevel.TRACE)})(?![\w.$/=-])".encode())
 
 _CAUSE = re.compile(rb"\s*Caused by: |[ \t]+(?:Suppressed: |\[CIRCULAR)")
 _FRAME = re.compile(rb"[ \t]+at \S|\s*\.{3} \d+ (?:more|common)")
@@ -84,11 +73,11 @@ class Lines:
         """Tell whether there is a line, and begins like this."""
         return line is not None and pattern.match(self.data, line.start, line.end) is not None
 
-    def level(self, line: Span) -> int | None:
-        """Return how grave a line is that was logged; None for any other."""
+    def level(self, line: Span) -> LogLevel | None:
+        """Return the level at which a line was logged; None if it names none."""
         end = min(line.end, line.start + _LEVEL_WITHIN)
         found = _LEVEL.search(self.data, line.start, end)
-        return LEVELS[found[1].decode()] if found else None
+        return SPELLINGS[found[1].decode()] if found else None
 
 
 def trace_around(lines: Lines, line: Span) -> Span:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tracker_service.causes.findings import LONGEST_TEXT, Finding, Kind, Level
+from tracker_service.causes.findings import LONGEST_TEXT, Finding, Kind
 from tracker_service.causes.rules import TRACEBACK, Place, Rule, Rules
+from tracker_service.domain.log_levels import SPELLINGS, LogLevel, spellings_from
 from tracker_service.regex import compiled, text_of
 
 _SHELL_ENDED = b"Exit code of the Shell command "
@@ -20,12 +21,12 @@ _LONGEST_LINE = 4096  #: bytes that are looked at
 _FRAMES = 30  #: of a stack trace that are looked at for one of the program's own
 _TAIL_LINES = 3
 _TAIL_BYTES = 4096
+#: Errors are told from warnings, and both from the rest.
 _LEVELS = {
-    **dict.fromkeys((b"FATAL", b"CRITICAL", b"SEVERE", b"ERROR"), Level.ERROR),
-    **dict.fromkeys((b"WARN", b"WARNING"), Level.WARNING),
-    **dict.fromkeys((b"INFO", b"DEBUG", b"TRACE"), Level.INFO),
+    word.encode(): max(LogLevel.INFO, min(level, LogLevel.ERROR))
+    for word, level in SPELLINGS.items()
 }
-_LEVEL = compiled(rb"\b(" + b"|".join(_LEVELS) + rb")\b")
+_LEVEL = compiled(rf"\b({spellings_from(LogLevel.TRACE)})\b".encode())
 _LEVEL_WITHIN = 160  #: bytes
 _REPORT = b"iagnostics"  #: of a failed attempt: masters relay it as mere information
 _REPORT_WITHIN = 300  #: bytes
@@ -86,7 +87,7 @@ class _Kept:
     text: bytes
     rule: Rule | None
     kind: Kind
-    level: Level
+    level: LogLevel | None
     depth: int = 0
     frame: bytes = b""
     times: int = 1
@@ -97,15 +98,15 @@ class _Kept:
         return rank(self.rule, self.kind, self.level, self.depth)
 
 
-def rank(rule: Rule | None, kind: Kind, level: Level, depth: int) -> float:
+def rank(rule: Rule | None, kind: Kind, level: LogLevel | None, depth: int) -> float:
     """Return how much a line tells by itself: the weight of its rule, and what it is."""
     told = rule.weight if rule else 2
     if told < WRAPPER:
         return told
     deeper = 4 + 3 * min(depth, 3)
     by_kind = {Kind.WRAPPER: -12, Kind.CAUSE: deeper, Kind.TRACEBACK: 14 + depth, Kind.TAIL: 0}
-    by_level = {Level.ERROR: 2, Level.WARNING: -6, Level.INFO: -30}
-    return told + by_kind.get(kind, 0) + by_level.get(level, 0)
+    by_level = {None: 0, LogLevel.ERROR: 2, LogLevel.WARN: -6, LogLevel.INFO: -30}
+    return told + by_kind.get(kind, 0) + by_level[level]
 
 
 @dataclass(slots=True)
@@ -113,7 +114,7 @@ class _Open:
     """A Python traceback whose last line is still to come."""
 
     prefix: bytes
-    level: Level
+    level: LogLevel | None
     frame: bytes = b""
     lines: int = 0
 
@@ -189,7 +190,7 @@ class FileTraces:
         elif _has_frames(line):
             kept.kind = Kind.CAUSE
             kept.level = kept.level or next(
-                (_level(before.text) for before in line.lines_before(begin, 1)), Level.NONE
+                (_level(before.text) for before in line.lines_before(begin, 1)), None
             )
         if kept.kind is Kind.CAUSE:
             kept.frame = _frame(line)
@@ -213,7 +214,7 @@ class FileTraces:
         text = line.text
         key = text.translate(None, _DIGITS)
         if key not in self._kept:
-            kept = _Kept(line.number, line.offset, text, None, Kind.TAIL, Level.NONE)
+            kept = _Kept(line.number, line.offset, text, None, Kind.TAIL, None)
             self._keep(key, kept)
 
     # Python's tracebacks
@@ -304,13 +305,13 @@ def _groups(kept: _Kept) -> dict[str, str]:
 
 
 def _is_bad(kept: _Kept) -> bool:
-    return kept.level is Level.ERROR or kept.kind in (Kind.CAUSE, Kind.TRACEBACK)
+    return kept.level is LogLevel.ERROR or kept.kind in (Kind.CAUSE, Kind.TRACEBACK)
 
 
-def _level(text: bytes) -> Level:
+def _level(text: bytes) -> LogLevel | None:
     head = text[:_LEVEL_WITHIN]
     found = None if _REPORT in text[:_REPORT_WITHIN] else _LEVEL.search(head)
-    return _LEVELS[found[1]] if found else Level.NONE
+    return _LEVELS[found[1]] if found else None
 
 
 def _has_frames(line: ScannedLine) -> bool:
