@@ -9,7 +9,7 @@ from flask import Response, jsonify, request
 from flask_openapi3 import APIBlueprint
 
 from tracker_service.api import openapi
-from tracker_service.api.auth import current_caller, visible_owner
+from tracker_service.api.auth import Credentials, current_caller, visible_owner
 from tracker_service.api.schemas import queries
 from tracker_service.api.schemas.causes import CauseAnswer, FamilyAnswer, FamilyAnswers
 from tracker_service.client import cause_text
@@ -20,13 +20,13 @@ from tracker_service.tracking.causes import Causes
 _JSON, _TEXT = "application/json", "text/plain"
 
 
-def blueprint(causes: Causes, admins: Collection[str]) -> APIBlueprint:
+def blueprint(credentials: Credentials, causes: Causes, admins: Collection[str]) -> APIBlueprint:
     """Return the calls that tell why jobs failed.
 
     Args:
         admins: the users who may see the failures of others.
     """
-    bp = openapi.blueprint("failures", "Why jobs failed.", "/api")
+    bp = openapi.blueprint("failures", "Why jobs failed.", "/api", credentials)
 
     @bp.get("/job/<job_id>/cause", responses=openapi.answers({200: _CAUSE}, 404))
     def cause(path: queries.JobPath) -> Response:

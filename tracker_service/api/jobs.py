@@ -10,7 +10,7 @@ from flask import Response, jsonify, request
 from flask_openapi3 import APIBlueprint
 
 from tracker_service.api import openapi
-from tracker_service.api.auth import current_caller, visible_owner
+from tracker_service.api.auth import Credentials, current_caller, visible_owner
 from tracker_service.api.schemas import queries
 from tracker_service.api.schemas.jobs import (
     JobAnswer,
@@ -28,13 +28,15 @@ from tracker_service.tracking.lookup import JobView, Lookup
 EVERYBODY = "*"
 
 
-def blueprint(lookup: Lookup, causes: Causes, rights: RightsSettings) -> APIBlueprint:
+def blueprint(
+    credentials: Credentials, lookup: Lookup, causes: Causes, rights: RightsSettings
+) -> APIBlueprint:
     """Return the calls that tell about jobs.
 
     Args:
         rights: say who may see the jobs of others.
     """
-    bp = openapi.blueprint("jobs", "What is known about jobs.", "/api")
+    bp = openapi.blueprint("jobs", "What is known about jobs.", "/api", credentials)
 
     @bp.get("/job/<job_id>", responses=openapi.answers({200: JobAnswer}, 404))
     def job(path: queries.JobPath, query: queries.RefreshQuery) -> Response:

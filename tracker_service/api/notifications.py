@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, Field, RootModel, WithJsonSchema
 from structlog.contextvars import bind_contextvars
 
 from tracker_service.api import openapi
-from tracker_service.api.auth import current_caller
+from tracker_service.api.auth import Credentials, current_caller
 from tracker_service.api.rate_limit import RateLimit
 from tracker_service.api.schemas.base import Instant, Schema
 from tracker_service.api.schemas.queries import JOB_EXAMPLE
@@ -122,9 +122,11 @@ class NewTokenAnswer(TokenAnswer):
         )
 
 
-def tokens(notifications: Notifications) -> APIBlueprint:
+def tokens(credentials: Credentials, notifications: Notifications) -> APIBlueprint:
     """Return the calls with which users look after their tokens."""
-    bp = openapi.blueprint("notify-tokens", _TAG.description or "", "/api/notify-tokens")
+    bp = openapi.blueprint(
+        "notify-tokens", _TAG.description or "", "/api/notify-tokens", credentials
+    )
 
     @bp.post("", responses=openapi.answers({201: NewTokenAnswer}))
     def create() -> tuple[Response, int]:
@@ -147,7 +149,7 @@ def tokens(notifications: Notifications) -> APIBlueprint:
     return bp
 
 
-def blueprint(notifications: Notifications, allowance: RateLimit) -> APIBlueprint:
+def blueprint(notifications: Notifications, limit: RateLimit) -> APIBlueprint:
     """Return the call that Oozie makes; it brings a token in place of credentials.
 
     Oozie takes nothing but 200 for an answer, and repeats all else three times, a minute apart.
@@ -159,7 +161,7 @@ def blueprint(notifications: Notifications, allowance: RateLimit) -> APIBlueprin
         """Hint that a job has changed: it is looked at soon, if the token's owner tracks it."""
         job_id = JobId(query.id)
         owner = notifications.owner(path.token)
-        allowance.spend(owner)
+        limit.spend(owner)
         bind_contextvars(job=job_id)
         hinted = notifications.hint(owner, job_id)
         told = "It is looked at soon." if hinted else "Nothing is done: this job is not tracked."
