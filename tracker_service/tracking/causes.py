@@ -12,7 +12,7 @@ from tracker_service.domain.failures import Conclude, Failure, Witness
 from tracker_service.domain.jobs import JobId, JobStatus, JobType, type_of
 from tracker_service.errors import GatewayError, NoCause
 from tracker_service.identities import Caller
-from tracker_service.store import causes, failure_groups, jobs
+from tracker_service.store import causes, failure_groups
 from tracker_service.store.causes import KeptCause, Others
 from tracker_service.store.database import Store
 from tracker_service.store.failure_groups import FailureGroup, GroupFilter, PagePlace
@@ -121,9 +121,8 @@ class Causes:
 
     def _so_far(self, view: JobView) -> Failure:
         """Return what is known before all logs are saved, or of a job that nobody tracks."""
-        actions = [jobs.action_of(told) for told in view.actions]
         if view.job_key is None:
-            found = applications_of(view.id, actions)
+            found = applications_of(view.id, view.actions)
             witnesses = [
                 Witness(
                     application=each.id,
@@ -140,7 +139,7 @@ class Causes:
             job_id=view.id,
             run=view.run,
             status=view.status,
-            actions=actions,
+            actions=view.actions,
             witnesses=witnesses,
             is_complete=False,
         )

@@ -11,7 +11,7 @@ import structlog
 
 from tracker_service.domain.applications import ApplicationId, applications_of
 from tracker_service.domain.copies import Copy
-from tracker_service.domain.jobs import JobDetails, JobId, JobStatus
+from tracker_service.domain.jobs import Action, JobDetails, JobId, JobStatus
 from tracker_service.domain.tasks import TaskState
 from tracker_service.errors import GatewayError, JobNotFound
 from tracker_service.identities import Caller, Identities
@@ -47,7 +47,7 @@ class JobView:
     reason: str | None = None  #: why the task does not go on
     applications: Sequence[ApplicationId] = ()
     copies: Sequence[Copy] = ()
-    actions: Sequence[Mapping[str, Any]] = ()  #: the fields of `Action`
+    actions: Sequence[Action] = ()
     history: Sequence[StateChange] = ()
     children: Mapping[JobId, JobStatus] = field(default_factory=dict)  #: those tracked as well
     retention: timedelta  #: how long the cluster keeps a log
@@ -313,7 +313,7 @@ def _untracked(caller: Caller, details: JobDetails, retention: timedelta) -> Job
         checked_at=seen.observed_at,
         is_tracked=False,
         applications=list(dict.fromkeys(application.id for application in found)),
-        actions=[jobs.action_values(action) for action in details.actions],
+        actions=details.actions,
         retention=retention,
     )
 

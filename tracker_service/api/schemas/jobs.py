@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel
@@ -12,7 +11,7 @@ from tracker_service.api.schemas.base import Schema as _Answer
 from tracker_service.api.schemas.causes import CauseAnswer
 from tracker_service.api.schemas.copies import CopiesByApplication, by_application
 from tracker_service.domain.applications import short
-from tracker_service.domain.jobs import JobStatus
+from tracker_service.domain.jobs import Action, JobStatus
 from tracker_service.store.jobs import StateChange
 from tracker_service.tracking.causes import Card
 from tracker_service.tracking.intake import TrackResult
@@ -71,19 +70,19 @@ class ActionAnswer(_Answer):
     ended: str | None
 
     @classmethod
-    def of(cls, action: Mapping[str, Any]) -> Self:
+    def of(cls, action: Action) -> Self:
         """Return an action as clients see it."""
         return cls(
-            name=action["name"],
-            type=action["type"],
-            status=action["status"],
-            external_id=action["external_id"],
-            external_child_ids=action["child_ids"],
-            external_status=action["external_status"],
-            error_code=action["error_code"],
-            error_message=action["error_message"],
-            started=action["started_at"],
-            ended=action["ended_at"],
+            name=action.name,
+            type=action.type,
+            status=action.status,
+            external_id=action.external_id,
+            external_child_ids=action.child_ids,
+            external_status=action.external_status,
+            error_code=action.error_code,
+            error_message=action.error_message,
+            started=action.started_at.isoformat() if action.started_at else None,
+            ended=action.ended_at.isoformat() if action.ended_at else None,
         )
 
 
