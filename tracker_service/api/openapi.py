@@ -16,7 +16,7 @@ from pydantic_core import ErrorDetails
 
 from tracker_service.api.auth import Credentials
 from tracker_service.api.problems import problem
-from tracker_service.api.schemas.jobs import Problem
+from tracker_service.api.schemas.base import Problem
 
 _MEANING = {
     400: "The request is wrong.",
