@@ -52,7 +52,7 @@ def blueprint(credentials: Credentials, causes: Causes, admins: Collection[str])
             limit=query.limit + 1,
         )
         page = found[: query.limit]
-        answer = jsonify([FamilyAnswer.of(each).model_dump(mode="json") for each in page])
+        answer = jsonify([FamilyAnswer.of(family).model_dump(mode="json") for family in page])
         if len(found) > len(page):
             answer.headers["Link"] = f'<{_next_page(page[-1])}>; rel="next"'
         return answer
@@ -71,10 +71,10 @@ _CAUSE = {
 
 def _as_asked(answer: CauseAnswer) -> Response:
     """Return JSON, or the text for people if that is what the caller likes better."""
-    told = answer.model_dump(mode="json")
-    response = jsonify(told)
+    body = answer.model_dump(mode="json")
+    response = jsonify(body)
     if request.accept_mimetypes.best_match([_JSON, _TEXT], _JSON) == _TEXT:
-        text = "\n".join(line.text for line in cause_text.lines(told))
+        text = "\n".join(line.text for line in cause_text.lines(body))
         response = Response(f"{text}\n", content_type=f"{_TEXT}; charset=utf-8")
     response.vary.add("Accept")
     return response

@@ -40,8 +40,8 @@ def tokens(credentials: Credentials, notifications: Notifications) -> APIBluepri
     @bp.get("", responses=openapi.answers({200: TokenAnswers}))
     def known() -> Response:
         """List your tokens, without what is secret of them."""
-        told = notifications.tokens(current_caller().name)
-        return jsonify([TokenAnswer.of(token).model_dump() for token in told])
+        found = notifications.tokens(current_caller().name)
+        return jsonify([TokenAnswer.of(token).model_dump() for token in found])
 
     @bp.delete("/<token_id>", responses=openapi.answers({204: None}, 404))
     def revoke(path: TokenPath) -> Response:
@@ -67,7 +67,7 @@ def blueprint(notifications: Notifications, limit: RateLimit) -> APIBlueprint:
         limit.spend(owner)
         bind_contextvars(job=job_id)
         hinted = notifications.hint(owner, job_id)
-        told = "It is looked at soon." if hinted else "Nothing is done: this job is not tracked."
-        return jsonify(NotifyAnswer(id=job_id, hinted=hinted, message=told).model_dump())
+        message = "It is looked at soon." if hinted else "Nothing is done: this job is not tracked."
+        return jsonify(NotifyAnswer(id=job_id, hinted=hinted, message=message).model_dump())
 
     return bp

@@ -108,11 +108,11 @@ def application() -> OpenAPI:
 
 
 def _not_valid(error: ValidationError) -> Response:
-    told = (
-        ": ".join(filter(None, (".".join(map(str, each["loc"])), _message(each))))
-        for each in error.errors(include_url=False)
+    messages = (
+        ": ".join(filter(None, (".".join(map(str, fault["loc"])), _message(fault))))
+        for fault in error.errors(include_url=False)
     )
-    return problem(400, "; ".join(told))
+    return problem(400, "; ".join(messages))
 
 
 def _message(error: ErrorDetails) -> str:

@@ -57,7 +57,7 @@ def _redact_pattern(pattern: str) -> str:
     try:
         compiled = re2.compile(pattern.encode(), options)
     except re2.error as error:
-        raise ValueError(f"{pattern}: no expression of RE2: {_told(error)}") from error
+        raise ValueError(f"{pattern}: no expression of RE2: {_message(error)}") from error
     if compiled.groupindex:
         raise ValueError(f"{pattern}: its groups have no names")
     if compiled.search(b""):
@@ -65,9 +65,9 @@ def _redact_pattern(pattern: str) -> str:
     return pattern
 
 
-def _told(error: Exception) -> str:
-    told = error.args[0]
-    return told.decode() if isinstance(told, bytes) else str(told)
+def _message(error: Exception) -> str:
+    message = error.args[0]
+    return message.decode() if isinstance(message, bytes) else str(message)
 
 
 RedactPattern = Annotated[str, AfterValidator(_redact_pattern)]
@@ -289,8 +289,8 @@ def load(file: Path | None = None) -> Settings:
     try:
         return Settings(**_values(root, path))
     except ValidationError as error:
-        told = "\n".join(_explain(e["loc"], e["msg"], root, path) for e in error.errors())
-        raise ConfigError(told) from error
+        message = "\n".join(_explain(e["loc"], e["msg"], root, path) for e in error.errors())
+        raise ConfigError(message) from error
     except SettingsError as error:
         section = str(error).partition('field "')[2].partition('"')[0]
         start = f"{PREFIX}{section}".upper()

@@ -125,12 +125,12 @@ class Causes:
             found = applications_of(view.id, view.actions)
             witnesses = [
                 Witness(
-                    application=each.id,
-                    action=each.action,
-                    workflow_id=each.workflow_id,
-                    role=each.role,
+                    application=application.id,
+                    action=application.action,
+                    workflow_id=application.workflow_id,
+                    role=application.role,
                 )
-                for each in found
+                for application in found
             ]
         else:
             with self._store.read() as connection:
@@ -190,12 +190,12 @@ def _why_none(view: JobView) -> str:
 
 def _ask_its_workflows(view: JobView) -> str:
     failed = [
-        each
-        for each, status in view.children.items()
+        job_id
+        for job_id, status in view.children.items()
         if status.is_terminal and status != JobStatus.SUCCEEDED
     ]
-    told = f"{view.id} is {view.status}; why, the jobs that it started tell"
+    start = f"{view.id} is {view.status}; why, the jobs that it started tell"
     if not failed:
-        return f"{told}, and none of them is known to have failed: track it to have them followed."
+        return f"{start}, and none of them is known to have failed: track it to have them followed."
     more = f" and {len(failed) - _NAMED} more" if len(failed) > _NAMED else ""
-    return f"{told}. Ask about {', '.join(failed[:_NAMED])}{more}."
+    return f"{start}. Ask about {', '.join(failed[:_NAMED])}{more}."

@@ -157,7 +157,7 @@ class JobAnswer(Schema):
             cause=CauseAnswer.of(card) if card else None,
             actions=[ActionAnswer.of(action) for action in view.actions],
             history=[ChangeAnswer.of(change) for change in view.history],
-            children=[ChildAnswer(id=each, status=told) for each, told in view.children.items()],
+            children=[ChildAnswer(id=id, status=status) for id, status in view.children.items()],
         )
 
 
