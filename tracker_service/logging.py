@@ -81,9 +81,9 @@ def _without_secrets(name: str, value: object) -> object:
     if _names_a_secret(name):
         return HIDDEN
     if isinstance(value, Mapping):
-        return {str(key): _without_secrets(str(key), each) for key, each in value.items()}
+        return {str(key): _without_secrets(str(key), item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
-        return [_without_secrets("", each) for each in value]
+        return [_without_secrets("", item) for item in value]
     return without_secrets(str(value))
 
 

@@ -22,6 +22,7 @@ from tracker_service import logging, metrics
 from tracker_service.api.schemas.queries import MAX_BODY_BYTES
 from tracker_service.app import create_app
 from tracker_service.bootstrap import build_service
+from tracker_service.rooms import ALL_ROOMS
 from tracker_service.settings import Settings, load
 from tracker_service.supervisor import die_with_parent
 
@@ -40,7 +41,7 @@ class _Server(BaseApplication):
 
     def load(self) -> Callable[..., Iterable[bytes]]:
         # In the worker process, after the fork: connections and threads do not survive one.
-        return create_app(build_service(self._settings)).wsgi_app
+        return create_app(build_service(self._settings), ALL_ROOMS).wsgi_app
 
 
 class _Logger(Logger):
@@ -137,4 +138,4 @@ def configured() -> Settings:
 def app() -> WSGIApplication:
     """Return the API for gunicorn's own command; called in each worker process."""
     os.umask(0o077)  # whatever this makes is nobody else's to read
-    return create_app(build_service(configured())).wsgi_app
+    return create_app(build_service(configured()), ALL_ROOMS).wsgi_app

@@ -5,10 +5,11 @@ from datetime import timedelta
 
 import pytest
 from rows import NOW, job, seen
+from sqlalchemy import update
 
 from tracker_service.domain.applications import Application, ApplicationId
 from tracker_service.domain.jobs import Action, JobDetails, JobStatus
-from tracker_service.store import jobs
+from tracker_service.store import jobs, tables
 
 LATER = NOW + timedelta(seconds=5)
 
@@ -173,11 +174,22 @@ def details(*applications: str) -> tuple[JobDetails, list[Application]]:
 def test_details_are_kept_with_their_time(connection):
     [kept] = record(connection, seen(1)).values()
 
-    jobs.record_details(connection, kept.key, 0, *details())
+    seen_details, found = details()
+
+    jobs.record_details(connection, kept.key, 0, seen_details, found)
+
+    assert jobs.actions_of(connection, kept.key) == list(seen_details.actions)
+    assert jobs.latest(connection, [job(1)])[job(1)].details_at == LATER
+
+
+def test_what_a_later_release_knows_of_an_action_is_passed_over(connection):
+    [kept] = record(connection, seen(1)).values()
+    told = {"id": f"{job(1)}@a", "name": "a", "type": "shell", "status": "OK", "colour": "blue"}
+    connection.execute(update(tables.jobs).values(actions=[told]))
 
     [action] = jobs.actions_of(connection, kept.key)
-    assert (action["name"], action["started_at"]) == ("a", NOW.isoformat())
-    assert jobs.latest(connection, [job(1)])[job(1)].details_at == LATER
+
+    assert (action.name, action.status) == ("a", "OK")
 
 
 def test_an_application_is_kept_once_and_never_forgotten(connection):

@@ -33,6 +33,7 @@ from tracker_service.engine.slots import Slots
 from tracker_service.identities import Callers, Identities, KeptCredentials
 from tracker_service.identities.keys import KeyRing
 from tracker_service.metrics import Metrics
+from tracker_service.rooms import ALL_ROOMS
 from tracker_service.settings import RightsSettings, Settings
 from tracker_service.sources.credentials import BasicCredential
 from tracker_service.sources.gateway import AccessPool, Gateway, GatewaySession
@@ -166,7 +167,7 @@ def service(
         causes=Causes(store, lookup, engine, now),
         removal=Removal(store, now),
         notifications=Notifications(store, key_ring, now),
-        allowance=RateLimit(store, 600, now),
+        rate_limit=RateLimit(store, 600, now),
         metrics=Metrics(),
         clock=now,
     )
@@ -174,7 +175,7 @@ def service(
 
 @pytest.fixture
 def client(service: Service) -> FlaskClient:
-    return create_app(service).test_client()
+    return create_app(service, ALL_ROOMS).test_client()
 
 
 @pytest.fixture

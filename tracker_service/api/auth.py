@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 from flask import Request, g, request
@@ -15,8 +17,24 @@ from tracker_service.sources.credentials import BasicCredential, TokenCredential
 from tracker_service.sources.tokens import expiry_of, user_of
 
 
-def require_caller(identities: Identities, allowance: RateLimit) -> None:
-    """Let only verified users of the gateway pass, and no page of another site on their behalf.
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What the calls of a blueprint need: each kind of credentials belongs to a blueprint."""
+
+    name: str  #: of the security scheme in the OpenAPI document
+    scheme: Mapping[str, str]  #: https://spec.openapis.org/oas/v3.1.0#security-scheme-object
+    require: Callable[[], None]  #: runs before each call, and raises where it is refused
+
+
+def gateway_credentials(identities: Identities, limit: RateLimit) -> Credentials:
+    """Return the credentials of the gateway's users: a password, a token, a proxy's word."""
+    return Credentials(
+        "gateway", {"type": "http", "scheme": "basic"}, partial(_require_caller, identities, limit)
+    )
+
+
+def _require_caller(identities: Identities, limit: RateLimit) -> None:
+    """Refuse who is no verified user of the gateway, and pages of other sites.
 
     Raises:
         NotAuthenticated: no or wrong credentials.
@@ -29,7 +47,7 @@ def require_caller(identities: Identities, allowance: RateLimit) -> None:
         raise BadInput("Requests from pages of other sites are refused.", status=403)
     named = request.environ.get(NAMED)
     g.caller = identities.named(named) if named else identities.verify(_credential(request))
-    allowance.spend(g.caller.name)
+    limit.spend(g.caller.name)
 
 
 def current_caller() -> Caller:

@@ -9,7 +9,7 @@ from flask import Response, jsonify, request
 from flask_openapi3 import APIBlueprint
 
 from tracker_service.api import openapi
-from tracker_service.api.auth import current_caller, visible_owner
+from tracker_service.api.auth import Credentials, current_caller, visible_owner
 from tracker_service.api.schemas import queries
 from tracker_service.api.schemas.causes import CauseAnswer, FamilyAnswer, FamilyAnswers
 from tracker_service.client import cause_text
@@ -20,13 +20,13 @@ from tracker_service.tracking.causes import Causes
 _JSON, _TEXT = "application/json", "text/plain"
 
 
-def blueprint(causes: Causes, admins: Collection[str]) -> APIBlueprint:
+def blueprint(credentials: Credentials, causes: Causes, admins: Collection[str]) -> APIBlueprint:
     """Return the calls that tell why jobs failed.
 
     Args:
         admins: the users who may see the failures of others.
     """
-    bp = openapi.blueprint("failures", "Why jobs failed.", "/api")
+    bp = openapi.blueprint("failures", "Why jobs failed.", "/api", credentials)
 
     @bp.get("/job/<job_id>/cause", responses=openapi.answers({200: _CAUSE}, 404))
     def cause(path: queries.JobPath) -> Response:
@@ -52,7 +52,7 @@ def blueprint(causes: Causes, admins: Collection[str]) -> APIBlueprint:
             limit=query.limit + 1,
         )
         page = found[: query.limit]
-        answer = jsonify([FamilyAnswer.of(each).model_dump(mode="json") for each in page])
+        answer = jsonify([FamilyAnswer.of(family).model_dump(mode="json") for family in page])
         if len(found) > len(page):
             answer.headers["Link"] = f'<{_next_page(page[-1])}>; rel="next"'
         return answer
@@ -71,10 +71,10 @@ _CAUSE = {
 
 def _as_asked(answer: CauseAnswer) -> Response:
     """Return JSON, or the text for people if that is what the caller likes better."""
-    told = answer.model_dump(mode="json")
-    response = jsonify(told)
+    body = answer.model_dump(mode="json")
+    response = jsonify(body)
     if request.accept_mimetypes.best_match([_JSON, _TEXT], _JSON) == _TEXT:
-        text = "\n".join(line.text for line in cause_text.lines(told))
+        text = "\n".join(line.text for line in cause_text.lines(body))
         response = Response(f"{text}\n", content_type=f"{_TEXT}; charset=utf-8")
     response.vary.add("Accept")
     return response

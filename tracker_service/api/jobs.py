@@ -10,7 +10,7 @@ from flask import Response, jsonify, request
 from flask_openapi3 import APIBlueprint
 
 from tracker_service.api import openapi
-from tracker_service.api.auth import current_caller, visible_owner
+from tracker_service.api.auth import Credentials, current_caller, visible_owner
 from tracker_service.api.schemas import queries
 from tracker_service.api.schemas.jobs import (
     JobAnswer,
@@ -22,19 +22,22 @@ from tracker_service.api.schemas.jobs import (
 from tracker_service.domain.jobs import JobId
 from tracker_service.errors import NotAllowed
 from tracker_service.settings import RightsSettings
+from tracker_service.store.tracked_jobs import Outline
 from tracker_service.tracking.causes import Causes
 from tracker_service.tracking.lookup import JobView, Lookup
 
 EVERYBODY = "*"
 
 
-def blueprint(lookup: Lookup, causes: Causes, rights: RightsSettings) -> APIBlueprint:
+def blueprint(
+    credentials: Credentials, lookup: Lookup, causes: Causes, rights: RightsSettings
+) -> APIBlueprint:
     """Return the calls that tell about jobs.
 
     Args:
         rights: say who may see the jobs of others.
     """
-    bp = openapi.blueprint("jobs", "What is known about jobs.", "/api")
+    bp = openapi.blueprint("jobs", "What is known about jobs.", "/api", credentials)
 
     @bp.get("/job/<job_id>", responses=openapi.answers({200: JobAnswer}, 404))
     def job(path: queries.JobPath, query: queries.RefreshQuery) -> Response:
@@ -63,17 +66,22 @@ def blueprint(lookup: Lookup, causes: Causes, rights: RightsSettings) -> APIBlue
             after=query.cursor,
             limit=query.limit,
         )
-        answer = Response(_pieces(pages), mimetype="application/json")
-        answer.automatically_set_content_length = False  # it would wait for the last piece
-        answer.headers["Cache-Control"] = "private, no-cache"
-        answer.vary.add("Authorization")
-        if outline.has_more:
-            answer.headers["Link"] = f'<{_next_page(outline.task_ids[-1])}>; rel="next"'
-        answer.set_etag(outline.tag, weak=True)
-        answer.make_conditional(request)
-        return answer
+        return _streamed_list(outline, pages)
 
     return bp
+
+
+def _streamed_list(outline: Outline, pages: Iterator[list[JobView]]) -> Response:
+    """Answer with a list as it is read; with 304 if the client has it already (RFC 9110)."""
+    answer = Response(_json_array(pages), mimetype="application/json")
+    answer.automatically_set_content_length = False  # it would wait for the last piece
+    answer.headers["Cache-Control"] = "private, no-cache"
+    answer.vary.add("Authorization")
+    if outline.has_more:
+        answer.headers["Link"] = f'<{_next_page(outline.task_ids[-1])}>; rel="next"'
+    answer.set_etag(outline.tag, weak=True)
+    answer.make_conditional(request)
+    return answer
 
 
 def _owner(caller: str, wanted: str | None, overseers: Collection[str]) -> str | None:
@@ -97,12 +105,12 @@ def _next_page(last: int) -> str:
     return f"{request.base_url}?{urlencode([*given, ('cursor', str(last))])}"
 
 
-def _pieces(pages: Iterator[list[JobView]]) -> Iterator[str]:
-    """Yield a JSON array piece by piece: who has many jobs need not wait for the last."""
+def _json_array(pages: Iterator[list[JobView]]) -> Iterator[str]:
+    """Yield a JSON array page by page, so that a client with many jobs need not wait for all."""
     before = "["
     for page in pages:
         if page:
-            told = [TrackedAnswer.of(view).model_dump() for view in page]
-            yield before + json.dumps(told, separators=(",", ":"))[1:-1]
+            values = [TrackedAnswer.of(view).model_dump() for view in page]
+            yield before + json.dumps(values, separators=(",", ":"))[1:-1]
             before = ","
     yield "[]\n" if before == "[" else "]\n"

@@ -7,7 +7,7 @@ from flask_openapi3 import APIBlueprint
 from pydantic import Field
 
 from tracker_service.api import openapi
-from tracker_service.api.auth import current_caller
+from tracker_service.api.auth import Credentials, current_caller
 from tracker_service.api.schemas.base import Schema
 from tracker_service.identities import Identities
 from tracker_service.store.database import Store
@@ -21,9 +21,9 @@ class LoginAnswer(Schema):
     released: int = Field(description="jobs that waited for it and go on now")
 
 
-def blueprint(store: Store, identities: Identities) -> APIBlueprint:
+def blueprint(credentials: Credentials, store: Store, identities: Identities) -> APIBlueprint:
     """Return the call that gives the tracker a fresh credential."""
-    bp = openapi.blueprint("login", "Credentials for work in the background.", "/api")
+    bp = openapi.blueprint("login", "Credentials for work in the background.", "/api", credentials)
 
     @bp.post("/login", responses=openapi.answers({200: LoginAnswer}))
     def login() -> Response:

@@ -9,7 +9,7 @@ from flask import Response, jsonify
 from flask_openapi3 import APIBlueprint
 
 from tracker_service.api import log_answers, log_files, log_reading, openapi
-from tracker_service.api.auth import current_caller
+from tracker_service.api.auth import Credentials, current_caller
 from tracker_service.api.log_files import LogFilesAnswer
 from tracker_service.api.schemas import queries
 from tracker_service.api.schemas.copies import CopyStatusAnswer, RemovedAnswer
@@ -61,9 +61,11 @@ does not lead to the NodeManagers.
 """
 
 
-def blueprint(lookup: Lookup, identities: Identities, removal: Removal) -> APIBlueprint:
+def blueprint(
+    credentials: Credentials, lookup: Lookup, identities: Identities, removal: Removal
+) -> APIBlueprint:
     """Return the calls that give logs back, and remove them, with the rights of the caller."""
-    bp = openapi.blueprint("logs", "What is saved of jobs.", "/api/job/<job_id>")
+    bp = openapi.blueprint("logs", "What is saved of jobs.", "/api/job/<job_id>", credentials)
 
     def opened(path: queries.ApplicationPath) -> SavedLog:
         caller = current_caller()

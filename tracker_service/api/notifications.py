@@ -2,129 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
-from urllib.parse import quote
-
 from flask import Response, jsonify, request
 from flask_openapi3 import APIBlueprint, Tag
-from pydantic import AfterValidator, BaseModel, Field, RootModel, WithJsonSchema
 from structlog.contextvars import bind_contextvars
 
 from tracker_service.api import openapi
-from tracker_service.api.auth import current_caller
+from tracker_service.api.auth import Credentials, current_caller
 from tracker_service.api.rate_limit import RateLimit
-from tracker_service.api.schemas.base import Instant, Schema
-from tracker_service.api.schemas.queries import JOB_EXAMPLE
-from tracker_service.domain.jobs import JOB_ID_PATTERN, JobId, is_job_id
-from tracker_service.store.notify_tokens import ID_LENGTH, KeptNotifyToken
-from tracker_service.tracking.notifications import NewToken, Notifications
+from tracker_service.api.schemas.notifications import (
+    NewTokenAnswer,
+    NotifyAnswer,
+    NotifyPath,
+    NotifyQuery,
+    TokenAnswer,
+    TokenAnswers,
+    TokenPath,
+)
+from tracker_service.domain.jobs import JobId
+from tracker_service.tracking.notifications import Notifications
 
 _TAG = Tag(name="notifications", description="Oozie tells of changes, so that they are known soon.")
 PER_MINUTE = 6000  #: for one user; what a thousand short jobs send is a third of it
-_ACTION_NUMBER = r"@[0-9]{1,10}"
-
-#: Each property of a job that Oozie knows, with what it puts in the place of the job's id.
-_PROPERTIES = {
-    "oozie.wf.workflow.notification.url": "$jobId",
-    "oozie.coord.action.notification.url": "$actionId",
-}
 
 
-def _notified_id(text: str) -> JobId:
-    """Return the job that an id names; an action of a coordinator stands for the coordinator."""
-    job_id, _, number = text.partition("@")
-    is_action = job_id.endswith("C") and number.isdecimal()
-    if not is_job_id(job_id) or ("@" in text and not is_action):
-        raise ValueError(f"{text[:100]!r} is not shaped like an Oozie job id ({JOB_EXAMPLE})")
-    return JobId(job_id)
-
-
-NotifiedId = Annotated[
-    str,
-    AfterValidator(_notified_id),
-    WithJsonSchema(
-        {
-            "type": "string",
-            "pattern": f"^{JOB_ID_PATTERN[:-5]}([WB]|C({_ACTION_NUMBER})?)$",
-            "example": JOB_EXAMPLE,
-        }
-    ),
-]
-
-
-class NotifyPath(BaseModel):
-    """The path that a token makes known."""
-
-    token: str
-
-
-class NotifyQuery(BaseModel):
-    """What Oozie says; a parameter that a user has added does no harm."""
-
-    id: NotifiedId = Field(description="`$jobId`, or the `$actionId` of a coordinator")
-    status: str = Field("", description="`$status`; it is not believed")
-
-
-class TokenPath(BaseModel):
-    """A path that names a token of the caller."""
-
-    token_id: str = Field(pattern=f"^[0-9a-f]{{{ID_LENGTH}}}$")
-
-
-class NotifyAnswer(Schema):
-    """What a notification has led to."""
-
-    id: str = Field(description="the job")
-    hinted: bool = Field(description="the job is looked at soon")
-    message: str
-
-
-class TokenAnswer(Schema):
-    """What is known of a token."""
-
-    id: str = Field(description="tells it from your other tokens; it is not the token")
-    created: Instant
-    used: Instant | None = Field(description="about when a notification came with it last")
-
-    @classmethod
-    def of(cls, token: KeptNotifyToken) -> Self:
-        """Return a token as its owner sees it."""
-        return cls(id=token.id, created=token.created_at, used=token.used_at)
-
-
-class TokenAnswers(RootModel[list[TokenAnswer]]):
-    """The tokens of the caller, the oldest first."""
-
-
-class NewTokenAnswer(TokenAnswer):
-    """A new token; it is told this once only."""
-
-    token: str
-    url: str = Field(description="what Oozie has to call")
-    properties: dict[str, str] = Field(description="what to set in the properties of a job")
-
-    @classmethod
-    def made(cls, new: NewToken, root: str) -> Self:
-        """Return a new token with what is to be done with it.
-
-        Args:
-            root: the URL of the service, as its callers see it.
-        """
-        place = f"{root.rstrip('/')}/api/notify/{quote(new.token)}"
-        urls = {name: f"{place}?id={put}&status=$status" for name, put in _PROPERTIES.items()}
-        return cls(
-            id=new.kept.id,
-            created=new.kept.created_at,
-            used=None,
-            token=new.token,
-            url=urls["oozie.wf.workflow.notification.url"],
-            properties=urls,
-        )
-
-
-def tokens(notifications: Notifications) -> APIBlueprint:
+def tokens(credentials: Credentials, notifications: Notifications) -> APIBlueprint:
     """Return the calls with which users look after their tokens."""
-    bp = openapi.blueprint("notify-tokens", _TAG.description or "", "/api/notify-tokens")
+    bp = openapi.blueprint(
+        "notify-tokens", _TAG.description or "", "/api/notify-tokens", credentials
+    )
 
     @bp.post("", responses=openapi.answers({201: NewTokenAnswer}))
     def create() -> tuple[Response, int]:
@@ -135,8 +40,8 @@ def tokens(notifications: Notifications) -> APIBlueprint:
     @bp.get("", responses=openapi.answers({200: TokenAnswers}))
     def known() -> Response:
         """List your tokens, without what is secret of them."""
-        told = notifications.tokens(current_caller().name)
-        return jsonify([TokenAnswer.of(token).model_dump() for token in told])
+        found = notifications.tokens(current_caller().name)
+        return jsonify([TokenAnswer.of(token).model_dump() for token in found])
 
     @bp.delete("/<token_id>", responses=openapi.answers({204: None}, 404))
     def revoke(path: TokenPath) -> Response:
@@ -147,7 +52,7 @@ def tokens(notifications: Notifications) -> APIBlueprint:
     return bp
 
 
-def blueprint(notifications: Notifications, allowance: RateLimit) -> APIBlueprint:
+def blueprint(notifications: Notifications, limit: RateLimit) -> APIBlueprint:
     """Return the call that Oozie makes; it brings a token in place of credentials.
 
     Oozie takes nothing but 200 for an answer, and repeats all else three times, a minute apart.
@@ -159,10 +64,10 @@ def blueprint(notifications: Notifications, allowance: RateLimit) -> APIBlueprin
         """Hint that a job has changed: it is looked at soon, if the token's owner tracks it."""
         job_id = JobId(query.id)
         owner = notifications.owner(path.token)
-        allowance.spend(owner)
+        limit.spend(owner)
         bind_contextvars(job=job_id)
         hinted = notifications.hint(owner, job_id)
-        told = "It is looked at soon." if hinted else "Nothing is done: this job is not tracked."
-        return jsonify(NotifyAnswer(id=job_id, hinted=hinted, message=told).model_dump())
+        message = "It is looked at soon." if hinted else "Nothing is done: this job is not tracked."
+        return jsonify(NotifyAnswer(id=job_id, hinted=hinted, message=message).model_dump())
 
     return bp

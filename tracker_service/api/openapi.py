@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from functools import partial
 from importlib.metadata import version
 from importlib.resources import files
-from typing import Any
+from typing import Any, cast
 
 from flask import Blueprint, Response, jsonify, send_from_directory
+from flask.sansio.blueprints import BlueprintSetupState
 from flask_openapi3 import APIBlueprint, Info, OpenAPI, Tag
 from flask_openapi3.types import ResponseDict
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from tracker_service.api.auth import Credentials
 from tracker_service.api.problems import problem
-from tracker_service.api.schemas.jobs import Problem
-
-_BASIC = "gateway"
+from tracker_service.api.schemas.base import Problem
 
 _MEANING = {
     400: "The request is wrong.",
@@ -45,16 +46,28 @@ def answers(answered: ResponseDict, *refusals: int) -> ResponseDict:
     return answered | _problems(400, *refusals)
 
 
-def blueprint(name: str, about: str, url_prefix: str) -> APIBlueprint:
-    """Return a blueprint whose calls need credentials, and describe themselves."""
-    return APIBlueprint(
+def blueprint(name: str, about: str, url_prefix: str, credentials: Credentials) -> APIBlueprint:
+    """Return a blueprint whose calls need these credentials, and say so in the document."""
+    bp = APIBlueprint(
         name,
         __name__,
         url_prefix=url_prefix,
         abp_tags=[Tag(name=name, description=about)],
-        abp_security=[{_BASIC: []}],
+        abp_security=[{credentials.name: []}],
         abp_responses=_problems(401, 403, 429, 502, 503),
     )
+    bp.before_request(credentials.require)
+    bp.record(partial(_describe, credentials))
+    return bp
+
+
+def _describe(credentials: Credentials, setup: BlueprintSetupState) -> None:
+    """Add the credentials of a blueprint to the document of the application that it joins."""
+    app = cast(OpenAPI, setup.app)
+    app.security_schemes = {
+        **(app.security_schemes or {}),
+        credentials.name: {**credentials.scheme},
+    }
 
 
 def _problems(*statuses: int) -> ResponseDict:
@@ -85,7 +98,6 @@ def application() -> OpenAPI:
             version=version("tracker-service"),
             description=_DESCRIPTION,
         ),
-        security_schemes={_BASIC: {"type": "http", "scheme": "basic"}},
         validation_error_status=400,
         validation_error_model=Problem,
         validation_error_callback=_not_valid,
@@ -96,11 +108,11 @@ def application() -> OpenAPI:
 
 
 def _not_valid(error: ValidationError) -> Response:
-    told = (
-        ": ".join(filter(None, (".".join(map(str, each["loc"])), _message(each))))
-        for each in error.errors(include_url=False)
+    messages = (
+        ": ".join(filter(None, (".".join(map(str, fault["loc"])), _message(fault))))
+        for fault in error.errors(include_url=False)
     )
-    return problem(400, "; ".join(told))
+    return problem(400, "; ".join(messages))
 
 
 def _message(error: ErrorDetails) -> str:

@@ -12,8 +12,7 @@ from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 
 from tracker_service.api import openapi
 from tracker_service.api.problems import problem
-from tracker_service.api.schemas.jobs import HealthAnswer
-from tracker_service.api.schemas.workers import ReadyAnswer
+from tracker_service.api.schemas.operations import HealthAnswer, ReadyAnswer
 from tracker_service.metrics import GaugeReading, Metrics
 from tracker_service.store.database import Store
 from tracker_service.store.figures import Capacity, Figures, capacity, figures

@@ -6,18 +6,31 @@ from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import TYPE_CHECKING
 
+from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
+
+from tracker_service.settings import ServeSettings
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 #: What only a proxy of ours may say: who calls, what they called, and the id of the request.
-_TOLD_BY_PROXIES = ("HTTP_X_FORWARDED_", "HTTP_X_REQUEST_ID")
-
+_PROXY_HEADERS = ("HTTP_X_FORWARDED_", "HTTP_X_REQUEST_ID")
 
 NAMED = "tracker.user"  #: in a request's environment: whom a proxy has verified
 
 Network = IPv4Network | IPv6Network
+
+
+def register(app: Flask, serve: ServeSettings) -> None:
+    """Believe the proxies that the settings list, and nobody else."""
+    app.wsgi_app = TrustedProxies(  # type: ignore[method-assign]
+        app.wsgi_app, serve.trusted_proxies
+    )
+    if serve.user_header:
+        app.wsgi_app = NamingProxies(  # type: ignore[method-assign]
+            app.wsgi_app, serve.user_header, serve.user_header_from
+        )
 
 
 class NamingProxies:
@@ -55,7 +68,7 @@ class TrustedProxies:
         """Answer a request, seen as its client sent it to the proxy."""
         if self._trusts(environ.get("REMOTE_ADDR")):
             return self._behind_proxy(environ, start_response)
-        for name in [name for name in environ if name.startswith(_TOLD_BY_PROXIES)]:
+        for name in [name for name in environ if name.startswith(_PROXY_HEADERS)]:
             del environ[name]
         return self._app(environ, start_response)
 

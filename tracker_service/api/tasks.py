@@ -6,7 +6,7 @@ from flask import Response, jsonify, request
 from flask_openapi3 import APIBlueprint
 
 from tracker_service.api import openapi
-from tracker_service.api.auth import current_caller
+from tracker_service.api.auth import Credentials, current_caller
 from tracker_service.api.schemas import bodies, queries
 from tracker_service.api.schemas.copies import CopyLogsAnswer
 from tracker_service.api.schemas.jobs import PostedAnswer, PostedAnswers
@@ -18,9 +18,9 @@ from tracker_service.tracking.lookup import Lookup
 _BODY = {"requestBody": bodies.POSTED_IDS}
 
 
-def blueprint(intake: Intake, lookup: Lookup) -> APIBlueprint:
+def blueprint(credentials: Credentials, intake: Intake, lookup: Lookup) -> APIBlueprint:
     """Return the calls that start and stop tasks."""
-    bp = openapi.blueprint("tasks", "What the tracker does for you.", "/api/task")
+    bp = openapi.blueprint("tasks", "What the tracker does for you.", "/api/task", credentials)
 
     @bp.post(
         "/track/",

@@ -8,7 +8,7 @@ from flask import Response, jsonify
 from flask_openapi3 import APIBlueprint
 
 from tracker_service.api import openapi
-from tracker_service.api.auth import current_caller
+from tracker_service.api.auth import Credentials, current_caller
 from tracker_service.api.schemas import queries
 from tracker_service.api.schemas.workers import (
     JobsetAnswer,
@@ -21,14 +21,18 @@ from tracker_service.store import jobsets, workers
 from tracker_service.store.database import Store
 
 
-def blueprint(store: Store, overseers: Collection[str], worker_silence_s: float) -> APIBlueprint:
+def blueprint(
+    credentials: Credentials, store: Store, overseers: Collection[str], worker_silence_s: float
+) -> APIBlueprint:
     """Return the calls that tell about workers.
 
     Args:
         overseers: the users who may ask.
         worker_silence_s: a worker that was silent for longer does not live.
     """
-    bp = openapi.blueprint("workers", "Who holds what; for admins and auditors.", "/api")
+    bp = openapi.blueprint(
+        "workers", "Who holds what; for admins and auditors.", "/api", credentials
+    )
 
     @bp.get("/workers", responses=openapi.answers({200: WorkerAnswers}))
     def list_workers() -> Response:

@@ -35,7 +35,7 @@ class Service:
     causes: Causes
     removal: Removal
     notifications: Notifications
-    allowance: RateLimit
+    rate_limit: RateLimit
     metrics: Metrics
     clock: Clock
 
@@ -57,7 +57,7 @@ def build_service(settings: Settings, clock: Clock = utc_now) -> Service:
         causes=_build_causes(base, lookup),
         removal=Removal(base.store, clock),
         notifications=Notifications(base.store, KeyRing(settings.key_file), clock),
-        allowance=RateLimit(base.store, settings.serve.requests_per_minute, clock),
+        rate_limit=RateLimit(base.store, settings.serve.requests_per_minute, clock),
         metrics=base.metrics,
         clock=clock,
     )

@@ -25,10 +25,10 @@ def give_credential(tracker: TrackerClient, output: str) -> None:
     Example:
       tracker login
     """
-    told = tracker.login()
+    answer = tracker.login()
     if output == "json":
-        tables.show_json(told.raw)
-    elif not told.kept:
-        click.echo(f"{told.user} is known, and no job waits: nothing is kept")
+        tables.show_json(answer.raw)
+    elif not answer.kept:
+        click.echo(f"{answer.user} is known, and no job waits: nothing is kept")
     else:
-        click.echo(f"the credential of {told.user} is kept; {told.released} jobs go on")
+        click.echo(f"the credential of {answer.user} is kept; {answer.released} jobs go on")

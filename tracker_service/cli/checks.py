@@ -45,9 +45,11 @@ def doctor(config: Path | None, /, output: str, **caller: Any) -> None:  # noqa:
     for finding in _findings(config, **caller):
         found.append(finding)
         if output == "table":
-            click.echo(f"{finding.level:4} {tables.plain(finding.told)}")
+            click.echo(f"{finding.level:4} {tables.plain(finding.message)}")
     if output == "json":
-        tables.show_json([{"check": f.check, "level": f.level, "message": f.told} for f in found])
+        tables.show_json(
+            [{"check": f.check, "level": f.level, "message": f.message} for f in found]
+        )
     if any(finding.level == "FAIL" for finding in found):
         click.get_current_context().exit(1)
 

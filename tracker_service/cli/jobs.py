@@ -63,14 +63,14 @@ def track(
     """
     _check_timeout(wait, timeout)
     answered = tracker.track(_wanted(ids), copies_always=copies is not None)
-    missing = [each.id for each in answered if each.status == "NOT_FOUND"]
+    missing = [answer.id for answer in answered if answer.status == "NOT_FOUND"]
     if wait:
-        found = [each.id for each in answered if each.id not in missing]
+        found = [answer.id for answer in answered if answer.id not in missing]
         ended = _ended(tracker, found, timeout, wants_logs=copies is not None)
         _show_ended(ended, output)
         _end_with(all(seen.has_succeeded for seen in ended))
     elif output == "json":
-        tables.show_json([each.raw for each in answered])
+        tables.show_json([answer.raw for answer in answered])
     else:
         click.echo(tables.answers(answered))
     _end_if_missing(missing)
@@ -184,7 +184,7 @@ def list_jobs(
     if all_of_oozie:
         _list_oozie(tracker, statuses, output, **page)
         return
-    found = list(tracker.tracking([each.upper() for each in statuses], owner))
+    found = list(tracker.tracking([status.upper() for status in statuses], owner))
     if output == "json":
         tables.show_json([job.raw for job in found])
     else:
@@ -201,7 +201,7 @@ def _list_oozie(
     offset: int,
     length: int,
 ) -> None:
-    wanted = [oozie_filter, *(f"status={each.upper()}" for each in statuses)]
+    wanted = [oozie_filter, *(f"status={status.upper()}" for status in statuses)]
     page = tracker.jobs(
         offset=offset, length=length, filter=";".join(filter(None, wanted)), jobtype=jobtype
     )
@@ -259,8 +259,8 @@ def _wanted(ids: Sequence[str]) -> list[str]:
         click.UsageError: standard input has none.
     """
     found: list[str] = []
-    for each in ids:
-        found += _piped() if each == "-" else [each]
+    for job_id in ids:
+        found += _piped() if job_id == "-" else [job_id]
     return unique(found)
 
 
@@ -269,8 +269,10 @@ def _piped() -> list[str]:
     words = (word.strip("._-") for word in _WORD.findall(text))
     found = [word for word in words if is_job_id(word)]
     if not found:
-        told = f"; it begins with {tables.plain(text)[:100]!r}" if text.strip() else ": it is empty"
-        raise click.UsageError(f"no Oozie job id in standard input{told}")
+        sample = (
+            f"; it begins with {tables.plain(text)[:100]!r}" if text.strip() else ": it is empty"
+        )
+        raise click.UsageError(f"no Oozie job id in standard input{sample}")
     return found
 
 

@@ -33,8 +33,8 @@ def verify(tracker: TrackerClient, job_id: str, output: str) -> None:
     if not found:
         raise NotDone(f"{job_id} has no logs: tracker status {job_id} tells more")
     if output == "json":
-        told = ("application", "path", "bytes", "sha256", "verified", "verdict")
-        tables.show_json([{name: getattr(copy, name) for name in told} for copy in found])
+        fields = ("application", "path", "bytes", "sha256", "verified", "verdict")
+        tables.show_json([{name: getattr(copy, name) for name in fields} for copy in found])
     else:
         click.echo(tables.verified(found))
     if not all(copy.verified for copy in found):

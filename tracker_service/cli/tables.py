@@ -35,74 +35,76 @@ def plain(value: object) -> str:
     return "".join(char if char.isprintable() else "?" for char in text)
 
 
-def answers(told: Sequence[Answered]) -> str:
+def answers(answered: Sequence[Answered]) -> str:
     """Return what the service said to each id."""
-    rows = [(each.id, each.status, " ".join(each.applications)) for each in told]
+    rows = [(answer.id, answer.status, " ".join(answer.applications)) for answer in answered]
     return table(("JOB", "STATUS", "APPLICATIONS"), rows)
 
 
-def job(told: Job) -> str:
+def job(shown: Job) -> str:
     """Return all about one job."""
     facts = [
-        ("name", told.name),
-        ("user", told.user),
-        ("started", told.started),
-        ("ended", told.ended),
-        ("tracked", "yes" if told.is_tracked else f"no: tracker track {told.id}"),
-        ("reason", told.reason),
-        ("logs", told.logs),
-        ("why", told.cause.summary if told.cause else None),
+        ("name", shown.name),
+        ("user", shown.user),
+        ("started", shown.started),
+        ("ended", shown.ended),
+        ("tracked", "yes" if shown.is_tracked else f"no: tracker track {shown.id}"),
+        ("reason", shown.reason),
+        ("logs", shown.logs),
+        ("why", shown.cause.summary if shown.cause else None),
     ]
-    lines = [f"{told.id} is {plain(told.status)}"]
+    lines = [f"{shown.id} is {plain(shown.status)}"]
     lines += [f"  {name:8} {plain(value)}" for name, value in facts if value]
     # The nodes that only lead from one action to the next say something if they say why.
-    actions = [a for a in told.actions if not a.type.startswith(":") or a.error_message]
+    actions = [a for a in shown.actions if not a.type.startswith(":") or a.error_message]
     if actions:
         rows = [(a.name, a.type, a.status, why(a.error_code, a.error_message)) for a in actions]
         lines += ["", table(("ACTION", "TYPE", "STATUS", "WHY"), rows)]
-    if told.copies:
-        lines += ["", copies(told.copies)]
+    if shown.copies:
+        lines += ["", copies(shown.copies)]
     return "\n".join(lines)
 
 
-def copies(told: Sequence[LogCopy]) -> str:
+def copies(listed: Sequence[LogCopy]) -> str:
     """Return where the logs are, or why they are not."""
-    rows = [(c.application, c.status, c.bytes, c.path if c.bytes else c.reason) for c in told]
+    rows = [(c.application, c.status, c.bytes, c.path if c.bytes else c.reason) for c in listed]
     return table(("LOG OF", "COPY", "BYTES", "WHERE OR WHY NOT"), rows)
 
 
-def verified(told: Sequence[LogCopy]) -> str:
+def verified(listed: Sequence[LogCopy]) -> str:
     """Return which saved logs are intact, or what is wrong with them."""
     words = {True: "yes", False: "NO", None: _NOTHING}
-    rows = [(c.application, words[c.verified], c.bytes, c.verdict) for c in told]
+    rows = [(c.application, words[c.verified], c.bytes, c.verdict) for c in listed]
     return table(("LOG OF", "INTACT", "BYTES", "VERDICT"), rows)
 
 
-def copy_progress(told: CopyProgress) -> str:
+def copy_progress(progress: CopyProgress) -> str:
     """Return how far the copying is."""
-    state = "finished" if told.is_finished else "going on: tracker status ID shows how far it is"
-    lines = [copies(told.copies), ""] if told.copies else []
-    lines += [f"not found: {plain(job_id)}" for job_id in told.not_found]
+    state = (
+        "finished" if progress.is_finished else "going on: tracker status ID shows how far it is"
+    )
+    lines = [copies(progress.copies), ""] if progress.copies else []
+    lines += [f"not found: {plain(job_id)}" for job_id in progress.not_found]
     return "\n".join([*lines, f"copying is {state}"])
 
 
-def tracked(told: Sequence[Job]) -> str:
+def tracked(jobs: Sequence[Job]) -> str:
     """Return the list of tracked jobs."""
-    rows = [(j.id, j.status, j.owner, j.name, _saved(j), j.reason) for j in told]
+    rows = [(j.id, j.status, j.owner, j.name, _saved(j), j.reason) for j in jobs]
     headings = ("JOB", "STATUS", "OWNER", "NAME", "LOGS SAVED", "REASON")
     return table(headings, rows) if rows else "no jobs"
 
 
-def oozie_jobs(told: OozieJobs) -> str:
+def oozie_jobs(page: OozieJobs) -> str:
     """Return a page of Oozie's own list."""
-    rows = [(j.id, j.status, j.name, j.user, j.started) for j in told.jobs]
+    rows = [(j.id, j.status, j.name, j.user, j.started) for j in page.jobs]
     shown = table(("JOB", "STATUS", "NAME", "USER", "STARTED"), rows)
-    return f"{shown}\n\n{len(rows)} of {told.total} jobs" if rows else "no jobs"
+    return f"{shown}\n\n{len(rows)} of {page.total} jobs" if rows else "no jobs"
 
 
-def notify_tokens(told: Sequence[NotifyToken]) -> str:
+def notify_tokens(tokens: Sequence[NotifyToken]) -> str:
     """Return what is known of tokens."""
-    rows = [(token.id, token.created, token.used) for token in told]
+    rows = [(token.id, token.created, token.used) for token in tokens]
     return table(("TOKEN", "CREATED", "LAST USED"), rows) if rows else "no notification tokens"
 
 
@@ -111,6 +113,6 @@ def why(code: str | None, message: str | None) -> str:
     return ": ".join(part for part in (code, message) if part)
 
 
-def _saved(told: Job) -> str:
-    done = sum(copy.status == "SUCCEEDED" for copy in told.copies)
-    return f"{done}/{len(told.copies)}" if told.copies else ""
+def _saved(shown: Job) -> str:
+    done = sum(copy.status == "SUCCEEDED" for copy in shown.copies)
+    return f"{done}/{len(shown.copies)}" if shown.copies else ""

@@ -74,7 +74,7 @@ class LineDisplay:
     """Prints a line on standard error for each change."""
 
     def __init__(self) -> None:
-        self._told: dict[str, str] = {}
+        self._shown: dict[str, str] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -85,8 +85,8 @@ class LineDisplay:
     def show(self, seen: Seen) -> None:
         """Print what has changed about a job."""
         for subject, state in _facts(seen.job).items():
-            if self._told.get(subject) != state:
-                self._told[subject] = state
+            if self._shown.get(subject) != state:
+                self._shown[subject] = state
                 self.note(f"{subject} {state}")
 
     def note(self, text: str) -> None:
@@ -181,12 +181,12 @@ def has_ended(job: Job) -> bool:
 
 def _facts(job: Job) -> dict[str, str]:
     """Return what may change about a job: the subject, and its present state."""
-    told = {}
+    facts = {}
     for action in job.actions:
         if not action.type.startswith(":"):  # the start, the end, forks and joins
             state = why(action.status, why(action.error_code, action.error_message))
-            told[f"{job.id} action {action.name}"] = state
-    told[job.id] = why(job.status, job.reason)
+            facts[f"{job.id} action {action.name}"] = state
+    facts[job.id] = why(job.status, job.reason)
     for copy in job.copies:
-        told[f"{job.id} log of {copy.application}"] = why(copy.status, copy.reason)
-    return told
+        facts[f"{job.id} log of {copy.application}"] = why(copy.status, copy.reason)
+    return facts

@@ -106,7 +106,7 @@ class TrackerClient:
         params = {"copy": "always"} if copies_always else None
         answer = self._json("POST", "task/track/", list, json=list(ids), params=params)
         with _understood("task/track/"):
-            return [answers.answered(told) for told in answer]
+            return [answers.answered(item) for item in answer]
 
     def untrack(self, job_id: str) -> None:
         """Have a job followed no longer.
@@ -119,9 +119,9 @@ class TrackerClient:
     def job(self, job_id: str, *, refresh: bool = False) -> Job:
         """Return all about one job, tracked or not; with `refresh` Oozie is asked now."""
         path = f"job/{_segment(job_id)}"
-        told = self._json("GET", path, dict, params={"refresh": "true"} if refresh else None)
+        body = self._json("GET", path, dict, params={"refresh": "true"} if refresh else None)
         with _understood(path):
-            return answers.job(told)
+            return answers.job(body)
 
     def tracking(
         self, status: Sequence[str] = (), user: str | None = None, limit: int | None = None
@@ -147,7 +147,7 @@ class TrackerClient:
             answer = self._connection.ask("GET", path, params=query)
             page = self._connection.body(answer, list)
             with _understood(path):
-                found = [understand(told) for told in page]
+                found = [understand(body) for body in page]
             yield from found
             # Only the query of the link is used: credentials go nowhere else, whatever it says.
             query = urlsplit(answer.links.get("next", {}).get("url", "")).query
@@ -159,9 +159,9 @@ class TrackerClient:
             TrackerClientError: 404 if it has not failed, or nothing tells why.
         """
         path = f"job/{_segment(job_id)}/cause"
-        told = self._json("GET", path, dict)
+        body = self._json("GET", path, dict)
         with _understood(path):
-            return answers.cause(told)
+            return answers.cause(body)
 
     def failures(
         self, since: datetime | None = None, category: str | None = None, limit: int | None = None
@@ -172,8 +172,8 @@ class TrackerClient:
             since: failures before do not count; without it: those of the last week.
             limit: families on one page.
         """
-        told = since.astimezone(UTC).isoformat() if since else None
-        query = {"since": told, "category": category, "limit": limit}
+        since_text = since.astimezone(UTC).isoformat() if since else None
+        query = {"since": since_text, "category": category, "limit": limit}
         return self._pages("failures", query, answers.family)
 
     def jobs(
@@ -187,13 +187,13 @@ class TrackerClient:
             jobtype: wf, coord or bundle.
         """
         params = {"offset": offset, "len": length, "filter": filter or None, "jobtype": jobtype}
-        told = self._json("GET", "jobs/", dict, params=params)
+        body = self._json("GET", "jobs/", dict, params=params)
         with _understood("jobs/"):
-            return answers.oozie_jobs(told)
+            return answers.oozie_jobs(body)
 
     def copy_logs(self, ids: Sequence[str], *, refresh: bool = False) -> CopyProgress:
         """Have the logs of jobs saved, however they end; with `refresh` also saved ones again."""
-        told = self._json(
+        body = self._json(
             "POST",
             "task/copy-logs/",
             dict,
@@ -202,14 +202,14 @@ class TrackerClient:
             is_repeatable=not refresh,
         )
         with _understood("task/copy-logs/"):
-            return answers.progress(told)
+            return answers.progress(body)
 
     def logs_status(self, job_id: str) -> CopyProgress:
         """Return how far the copying of a job's logs is."""
         path = f"job/{_segment(job_id)}/logs/status"
-        told = self._json("GET", path, dict)
+        body = self._json("GET", path, dict)
         with _understood(path):
-            return answers.progress(told)
+            return answers.progress(body)
 
     def verify(self, job_id: str, application: str | None = None) -> CopyProgress:
         """Have saved logs read back and compared with their checksums: all, or one application's.
@@ -222,9 +222,9 @@ class TrackerClient:
         """
         path = f"job/{_segment(job_id)}/logs/status"
         params = {"verify": "true"} | ({"id": application} if application else {})
-        told = self._json("GET", path, dict, params=params, read_s=_LONGEST_READ_S)
+        body = self._json("GET", path, dict, params=params, read_s=_LONGEST_READ_S)
         with _understood(path):
-            return answers.progress(told)
+            return answers.progress(body)
 
     def remove_logs(self, job_id: str) -> list[str]:
         """Have the saved logs of a job removed from HDFS; return the paths of what was there.
@@ -233,9 +233,9 @@ class TrackerClient:
             TrackerClientError: 404 if there is nothing, 409 while a log is being copied.
         """
         path = f"job/{_segment(job_id)}/logs"
-        told = self._json("DELETE", path, dict)
+        body = self._json("DELETE", path, dict)
         with _understood(path):
-            return list(told["removed"])
+            return list(body["removed"])
 
     def logs(
         self, job_id: str, application: str | None = None, reading: Reading | None = None
@@ -262,9 +262,9 @@ class TrackerClient:
 
     def login(self) -> LoggedIn:
         """Give the service a fresh credential for the caller's jobs; what waits for one goes on."""
-        told = self._json("POST", "login", dict)
+        body = self._json("POST", "login", dict)
         with _understood("login"):
-            return access.logged_in(told)
+            return access.logged_in(body)
 
     def new_notify_token(self) -> NewNotifyToken:
         """Make a token with which Oozie may tell the service that jobs of the caller have changed.
@@ -272,15 +272,15 @@ class TrackerClient:
         Raises:
             TrackerClientError: 403 if the caller has as many as one user may have.
         """
-        told = self._json("POST", "notify-tokens", dict, is_repeatable=False)
+        body = self._json("POST", "notify-tokens", dict, is_repeatable=False)
         with _understood("notify-tokens"):
-            return access.new_notify_token(told)
+            return access.new_notify_token(body)
 
     def notify_tokens(self) -> list[NotifyToken]:
         """Return what is known of the caller's tokens; not the tokens themselves."""
-        told = self._json("GET", "notify-tokens", list)
+        body = self._json("GET", "notify-tokens", list)
         with _understood("notify-tokens"):
-            return [access.notify_token(each) for each in told]
+            return [access.notify_token(token) for token in body]
 
     def revoke_notify_token(self, token_id: str) -> None:
         """Let the service refuse notifications with a token from now on.

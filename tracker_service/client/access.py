@@ -39,22 +39,22 @@ class LoggedIn:
     raw: JsonObject = field(repr=False, compare=False)
 
 
-def notify_token(told: JsonObject) -> NotifyToken:
+def notify_token(body: JsonObject) -> NotifyToken:
     """Return what is known of a token."""
-    return NotifyToken(id=told["id"], created=told["created"], used=told.get("used"), raw=told)
+    return NotifyToken(id=body["id"], created=body["created"], used=body.get("used"), raw=body)
 
 
-def new_notify_token(told: JsonObject) -> NewNotifyToken:
+def new_notify_token(body: JsonObject) -> NewNotifyToken:
     """Return a token that was just made."""
     return NewNotifyToken(
-        id=told["id"],
-        token=told["token"],
-        url=told["url"],
-        properties=dict(told["properties"]),
-        raw=told,
+        id=body["id"],
+        token=body["token"],
+        url=body["url"],
+        properties=dict(body["properties"]),
+        raw=body,
     )
 
 
-def logged_in(told: JsonObject) -> LoggedIn:
+def logged_in(body: JsonObject) -> LoggedIn:
     """Return what became of a fresh credential."""
-    return LoggedIn(user=told["user"], kept=told["kept"], released=told["released"], raw=told)
+    return LoggedIn(user=body["user"], kept=body["kept"], released=body["released"], raw=body)

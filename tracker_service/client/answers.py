@@ -157,146 +157,146 @@ class OozieJobs:
     raw: JsonObject = field(repr=False, compare=False)
 
 
-def answered(told: JsonObject) -> Answered:
+def answered(body: JsonObject) -> Answered:
     """Return the answer to one posted id."""
-    ids = tuple(told.get("applications-ids") or ())
-    return Answered(id=told["id"], status=told["status"], applications=ids, raw=told)
+    ids = tuple(body.get("applications-ids") or ())
+    return Answered(id=body["id"], status=body["status"], applications=ids, raw=body)
 
 
-def _copy(told: JsonObject) -> LogCopy:
+def _copy(body: JsonObject) -> LogCopy:
     return LogCopy(
-        application=told["application"],
-        status=told["status"],
-        job=told.get("job"),
-        path=told.get("path"),
-        bytes=told.get("bytes"),
-        reason=told.get("reason"),
-        completeness=told.get("completeness"),
-        sha256=told.get("sha256"),
-        verified=told.get("verified"),
-        verdict=told.get("verdict"),
-        deleted_at=told.get("deleted-at"),
+        application=body["application"],
+        status=body["status"],
+        job=body.get("job"),
+        path=body.get("path"),
+        bytes=body.get("bytes"),
+        reason=body.get("reason"),
+        completeness=body.get("completeness"),
+        sha256=body.get("sha256"),
+        verified=body.get("verified"),
+        verdict=body.get("verdict"),
+        deleted_at=body.get("deleted-at"),
     )
 
 
-def _copies(told: Mapping[str, JsonObject] | Sequence[JsonObject]) -> tuple[LogCopy, ...]:
+def _copies(body: Mapping[str, JsonObject] | Sequence[JsonObject]) -> tuple[LogCopy, ...]:
     """Return copies that come as a list, or each under its application."""
-    return tuple(_copy(each) for each in (told.values() if isinstance(told, Mapping) else told))
+    return tuple(_copy(copy) for copy in (body.values() if isinstance(body, Mapping) else body))
 
 
-def progress(told: JsonObject) -> CopyProgress:
+def progress(body: JsonObject) -> CopyProgress:
     """Return how far copying is."""
     return CopyProgress(
-        is_finished=told["finished"],
-        has_succeeded=told["succeeded"],
-        copies=_copies(told["jobs"]),
-        not_found=tuple(told.get("not-found", ())),
-        raw=told,
+        is_finished=body["finished"],
+        has_succeeded=body["succeeded"],
+        copies=_copies(body["jobs"]),
+        not_found=tuple(body.get("not-found", ())),
+        raw=body,
     )
 
 
-def _action(told: JsonObject) -> JobAction:
+def _action(body: JsonObject) -> JobAction:
     return JobAction(
-        name=told["name"],
-        type=told["type"],
-        status=told["status"],
-        external_id=told.get("external-id"),
-        error_code=told.get("error-code"),
-        error_message=told.get("error-message"),
-        ended=told.get("ended"),
+        name=body["name"],
+        type=body["type"],
+        status=body["status"],
+        external_id=body.get("external-id"),
+        error_code=body.get("error-code"),
+        error_message=body.get("error-message"),
+        ended=body.get("ended"),
     )
 
 
-def cause(told: JsonObject) -> JobCause:
+def cause(body: JsonObject) -> JobCause:
     """Return why a job failed."""
     return JobCause(
-        id=told["id"],
-        run=told["run"],
-        category=told["category"],
-        summary=told["summary"],
-        hint=told["hint"],
-        retryable=told["retryable"],
-        confidence=float(told["confidence"]),
-        fingerprint=told["fingerprint"],
-        action=told["action"],
-        error=told["error"],
-        exit_code=told["exit-code"],
-        evidence=tuple(_evidence(each) for each in told["evidence"]),
-        is_complete=told["complete"],
-        other_jobs=told["also-hit"]["jobs"] if told["also-hit"] else 0,
-        raw=told,
+        id=body["id"],
+        run=body["run"],
+        category=body["category"],
+        summary=body["summary"],
+        hint=body["hint"],
+        retryable=body["retryable"],
+        confidence=float(body["confidence"]),
+        fingerprint=body["fingerprint"],
+        action=body["action"],
+        error=body["error"],
+        exit_code=body["exit-code"],
+        evidence=tuple(_evidence(line) for line in body["evidence"]),
+        is_complete=body["complete"],
+        other_jobs=body["also-hit"]["jobs"] if body["also-hit"] else 0,
+        raw=body,
     )
 
 
-def _evidence(told: JsonObject) -> Evidence:
+def _evidence(body: JsonObject) -> Evidence:
     return Evidence(
-        source=told["source"],
-        text=told["text"],
-        action=told["action"],
-        application=told["application"],
-        container=told["container"],
-        file=told["file"],
-        line=told["line"],
-        offset=told["offset"],
+        source=body["source"],
+        text=body["text"],
+        action=body["action"],
+        application=body["application"],
+        container=body["container"],
+        file=body["file"],
+        line=body["line"],
+        offset=body["offset"],
     )
 
 
-def family(told: JsonObject) -> Family:
+def family(body: JsonObject) -> Family:
     """Return failures with the same cause."""
     return Family(
-        fingerprint=told["fingerprint"],
-        category=told["category"],
-        summary=told["summary"],
-        count=told["count"],
-        first_seen=told["first-seen"],
-        last_seen=told["last-seen"],
-        jobs=tuple(told["jobs"]),
-        users=tuple(told["users"]),
-        raw=told,
+        fingerprint=body["fingerprint"],
+        category=body["category"],
+        summary=body["summary"],
+        count=body["count"],
+        first_seen=body["first-seen"],
+        last_seen=body["last-seen"],
+        jobs=tuple(body["jobs"]),
+        users=tuple(body["users"]),
+        raw=body,
     )
 
 
-def job(told: JsonObject) -> Job:
+def job(body: JsonObject) -> Job:
     """Return a job, told at length or in a list."""
-    copies = told.get("log-jobs", told.get("applications", {}))
+    copies = body.get("log-jobs", body.get("applications", {}))
     return Job(
-        id=told["id"],
-        status=told["status"],
-        name=told.get("name"),
-        user=told.get("user"),
-        owner=told.get("owner"),
-        started=told.get("started"),
-        ended=told.get("ended"),
-        is_tracked=told.get("tracked", True),
-        reason=told.get("reason"),
-        applications=tuple(told.get("application-ids", ())),
+        id=body["id"],
+        status=body["status"],
+        name=body.get("name"),
+        user=body.get("user"),
+        owner=body.get("owner"),
+        started=body.get("started"),
+        ended=body.get("ended"),
+        is_tracked=body.get("tracked", True),
+        reason=body.get("reason"),
+        applications=tuple(body.get("application-ids", ())),
         copies=_copies(copies),
-        logs=told.get("logs"),
-        cause=cause(told["cause"]) if told.get("cause") else None,
-        actions=tuple(_action(each) for each in told.get("actions", ())),
-        raw=told,
+        logs=body.get("logs"),
+        cause=cause(body["cause"]) if body.get("cause") else None,
+        actions=tuple(_action(action) for action in body.get("actions", ())),
+        raw=body,
     )
 
 
-def oozie_jobs(told: JsonObject) -> OozieJobs:
+def oozie_jobs(body: JsonObject) -> OozieJobs:
     """Return a page of Oozie's own list."""
     kinds = ("workflows", "coordinatorjobs", "bundlejobs")
-    listed = [each for kind in kinds for each in told.get(kind) or ()]
+    listed = [job for kind in kinds for job in body.get(kind) or ()]
     return OozieJobs(
-        total=int(told["total"]), jobs=tuple(_oozie_job(each) for each in listed), raw=told
+        total=int(body["total"]), jobs=tuple(_oozie_job(job) for job in listed), raw=body
     )
 
 
-def _oozie_job(told: JsonObject) -> OozieJob:
+def _oozie_job(body: JsonObject) -> OozieJob:
     for kind in ("", "coordJob", "bundleJob"):
         id_key, name_key = (f"{kind}Id", f"{kind}Name") if kind else ("id", "appName")
-        if told.get(id_key):
+        if body.get(id_key):
             return OozieJob(
-                id=told[id_key],
-                status=told["status"],
-                name=told.get(name_key),
-                user=told.get("user"),
-                started=told.get("startTime"),
-                raw=told,
+                id=body[id_key],
+                status=body["status"],
+                name=body.get(name_key),
+                user=body.get("user"),
+                started=body.get("startTime"),
+                raw=body,
             )
     raise KeyError("id")

@@ -97,7 +97,7 @@ def _others(card: Mapping[str, Any], others: Mapping[str, Any], zone: tzinfo | N
     since = datetime.fromisoformat(others["since"]).astimezone(zone)
     failed = card["failed-at"] and datetime.fromisoformat(card["failed-at"]).astimezone(zone)
     is_same_day = failed and failed.date() == since.date()
-    told = f"{since:%H:%M}" if is_same_day else f"{since:%Y-%m-%d %H:%M}"
+    time = f"{since:%H:%M}" if is_same_day else f"{since:%Y-%m-%d %H:%M}"
     suffix = " UTC" if zone is UTC else ""
     jobs = "1 other job" if others["jobs"] == 1 else f"{others['jobs']} other jobs"
-    return f"{jobs} since {told}{suffix}"
+    return f"{jobs} since {time}{suffix}"

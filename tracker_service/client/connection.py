@@ -185,10 +185,10 @@ class Connection:
 def _problem(response: requests.Response) -> str | None:
     """Return the message in problem details (RFC 9457), if these are some."""
     try:
-        told = json.loads(response.content)
+        body = json.loads(response.content)
     except ValueError:
         return None
-    message = (told.get("message") or told.get("detail")) if isinstance(told, dict) else None
+    message = (body.get("message") or body.get("detail")) if isinstance(body, dict) else None
     return str(message) if message else None
 
 

@@ -42,31 +42,31 @@ def examine(
         service_ca_file: PEM with the authority of its certificate.
     """
     try:
-        reached = cluster_route(settings)
+        route = cluster_route(settings)
     except ConfigError as error:
-        mend = "; correct TRACKER_GATEWAY__CA_FILE" if "gateway.ca_file" in str(error) else ""
-        yield fail("settings", f"{error}{mend}")
+        remedy = "; correct TRACKER_GATEWAY__CA_FILE" if "gateway.ca_file" in str(error) else ""
+        yield fail("settings", f"{error}{remedy}")
         return
     kind = settings.gateway.background
     what = "Oozie" if settings.gateway.is_direct else "the gateway"
     yield ok("settings", f"the settings can be read; {what} is {settings.gateway.base}")
     yield ok("background", _KEPT["kerberos" if settings.gateway.is_direct else kind])
-    if (yield from _is_reached(reached)):
-        session = reached.session(credential)
+    if (yield from _is_reached(route)):
+        session = route.session(credential)
         try:
             is_known = yield from _behind(session)
-            if is_known and isinstance(reached, Gateway) and kind == "token":
-                yield from tokens.findings(settings.gateway, reached, session)
+            if is_known and isinstance(route, Gateway) and kind == "token":
+                yield from tokens.findings(settings.gateway, route, session)
         finally:
             session.close()
     yield notification.finding(settings, service_url, service_ca_file)
 
 
-def _is_reached(gateway: ClusterRoute) -> Generator[CheckResult, None, bool]:
+def _is_reached(route: ClusterRoute) -> Generator[CheckResult, None, bool]:
     """Yield what is found on the way to the gateway; return whether it leads there."""
-    if not isinstance(gateway, Gateway):
+    if not isinstance(route, Gateway):
         return True  # each service is on a machine of its own
-    for finding in reach.findings(gateway):
+    for finding in reach.findings(route):
         yield finding
         if finding.level == Severity.FAIL:
             return False

@@ -68,8 +68,8 @@ def _port(place: _Place) -> CheckResult:
     try:
         place.connect().close()
     except TimeoutError:
-        told = f"{place} does not answer within {place.timeout_s:g} s; is a firewall in between?"
-        return fail("tcp", told)
+        message = f"{place} does not answer within {place.timeout_s:g} s; is a firewall in between?"
+        return fail("tcp", message)
     except OSError as error:
         return fail(
             "tcp",
@@ -98,12 +98,12 @@ def _certificate(place: _Place, gateway: Gateway) -> CheckResult:
         return fail("tls", _why_not_trusted(place, error, trusted))
     except OSError as error:
         reason = getattr(error, "reason", None) or error
-        told = f"{place} speaks no TLS ({reason}); correct the port in {URL}, or its https://"
-        return fail("tls", told)
+        message = f"{place} speaks no TLS ({reason}); correct the port in {URL}, or its https://"
+        return fail("tls", message)
     days = (ssl.cert_time_to_seconds(str(certificate["notAfter"])) - time.time()) / 86400
     if days < _SOON_DAYS:
-        told = f"the certificate of {place} expires in {days:.0f} days; have it renewed"
-        return warn("tls", told)
+        message = f"the certificate of {place} expires in {days:.0f} days; have it renewed"
+        return warn("tls", message)
     return ok("tls", f"the certificate of {place} is right, for {days:.0f} more days")
 
 

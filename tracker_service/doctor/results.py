@@ -20,19 +20,19 @@ class CheckResult:
 
     level: Severity
     check: str
-    told: str  #: what is so; where it is wrong also how to mend it
+    message: str  #: what is so; where it is wrong also how to mend it
 
 
-def ok(check: str, told: str) -> CheckResult:
+def ok(check: str, message: str) -> CheckResult:
     """Return that something is as it should be."""
-    return CheckResult(Severity.OK, check, told)
+    return CheckResult(Severity.OK, check, message)
 
 
-def warn(check: str, told: str) -> CheckResult:
+def warn(check: str, message: str) -> CheckResult:
     """Return that something could be better."""
-    return CheckResult(Severity.WARN, check, told)
+    return CheckResult(Severity.WARN, check, message)
 
 
-def fail(check: str, told: str) -> CheckResult:
+def fail(check: str, message: str) -> CheckResult:
     """Return that something is wrong."""
-    return CheckResult(Severity.FAIL, check, told)
+    return CheckResult(Severity.FAIL, check, message)

@@ -39,7 +39,7 @@ class _Route:
     path: str
     state: Callable[[Mapping[str, Any]], object]  #: what it says about itself
     good: str  #: what it should say
-    mend: str  #: what to do where it says something else
+    remedy: str  #: what to do where it says something else
     worst: Severity = Severity.FAIL
 
 
@@ -49,27 +49,27 @@ _OOZIE = _Route(
     name="Oozie",
     role="OOZIE",
     path="oozie/v1/admin/status",
-    state=lambda told: told.get("systemMode"),
+    state=lambda body: body.get("systemMode"),
     good="NORMAL",
-    mend="it starts no job so; an administrator ends that with `oozie admin -systemmode NORMAL`",
+    remedy="it starts no job so; an administrator ends that with `oozie admin -systemmode NORMAL`",
 )
 _YARN = _Route(
     check="resource-manager",
     name="the resource manager",
     role="RESOURCEMANAGER",
     path="resourcemanager/v1/cluster/info",
-    state=lambda told: (told.get("clusterInfo") or {}).get("state"),
+    state=lambda body: (body.get("clusterInfo") or {}).get("state"),
     good="STARTED",
-    mend="it starts no application so; have an administrator look at it",
+    remedy="it starts no application so; have an administrator look at it",
 )
 _HISTORY = _Route(
     check="job-history",
     name="the job history",
     role="JOBHISTORYUI",
     path="jobhistory/ws/v1/history/info",
-    state=lambda told: "STARTED" if (told.get("historyInfo") or {}).get("startedOn") else None,
+    state=lambda body: "STARTED" if (body.get("historyInfo") or {}).get("startedOn") else None,
     good="STARTED",
-    mend="do without it: the service can",
+    remedy="do without it: the service can",
     worst=Severity.WARN,
 )
 
@@ -129,21 +129,23 @@ def known(user: str) -> CheckResult:
 def _looked_at(session: GatewaySession, route: _Route) -> CheckResult:
     """Ask a service how it is."""
 
-    def wrong(told: str) -> CheckResult:
-        return CheckResult(route.worst, route.check, told)
+    def wrong(message: str) -> CheckResult:
+        return CheckResult(route.worst, route.check, message)
 
     try:
         answer = session.ask("GET", route.path)
         if answer.status == 404:
-            told = _missing(route.name, route.role)
-            return wrong(told if route.worst == Severity.FAIL else f"{told}, or {route.mend}")
+            message = _missing(route.name, route.role)
+            return wrong(
+                message if route.worst == Severity.FAIL else f"{message}, or {route.remedy}"
+            )
         state = route.state(answer.json())
     except GatewayUnavailable as error:
         return wrong(_away(route.name, error))
     except (GatewayError, AttributeError) as error:
-        return wrong(f"{route.name} does not tell how it is ({error}); {route.mend}")
+        return wrong(f"{route.name} does not tell how it is ({error}); {route.remedy}")
     if state != route.good:
-        return wrong(f"{route.name} says {state}, not {route.good}; {route.mend}")
+        return wrong(f"{route.name} says {state}, not {route.good}; {route.remedy}")
     return ok(route.check, f"{route.name} answers ({state})")
 
 

@@ -281,8 +281,8 @@ def load(file: Path | None = None) -> Settings:
     try:
         return Settings(**_values(root, path))
     except ValidationError as error:
-        told = "\n".join(_explain(e["loc"], e["msg"], root, path) for e in error.errors())
-        raise ConfigError(told) from error
+        message = "\n".join(_explain(e["loc"], e["msg"], root, path) for e in error.errors())
+        raise ConfigError(message) from error
     except SettingsError as error:
         section = str(error).partition('field "')[2].partition('"')[0]
         start = f"{PREFIX}{section}".upper()

@@ -27,7 +27,7 @@ _BASE = "cluster:"  #: begins the URLs that the sources ask for; leads nowhere b
 _NODE = "yarn/nodemanager"  #: a NodeManager; which one is in the query, as Knox wants it
 _FILES = "/webhdfs/v1/"
 #: What an operator can do about a login that failed.
-MEND_LOGIN = (
+LOGIN_REMEDY = (
     "look whether the KDC answers, whether gateway.keytab has the present key of "
     "gateway.principal, and whether the clocks agree within 5 minutes"
 )
@@ -166,7 +166,7 @@ class DirectSession(GatewaySession):
         direct, place = self.gateway, _origin(response.url)
         if status == 401 and code is None:
             return GatewayUnavailable(
-                f"{place} does not take the login of {direct.principal}: {MEND_LOGIN}"
+                f"{place} does not take the login of {direct.principal}: {LOGIN_REMEDY}"
             )
         if status == 401 and code == "E1400":
             name = f"oozie.service.ProxyUserService.proxyuser.{direct.short_name}"
@@ -205,11 +205,11 @@ class _Transport(Transport):
         """Return the path as it would be below a topology."""
         return self._direct.path_of(request.url or "")
 
-    def judge_error(self, passage: Attempt, error: Exception) -> None:
+    def judge_error(self, attempt: Attempt, error: Exception) -> None:
         """Tell what it says that there was no answer: nothing about the other services."""
-        super().judge_error(passage, error)
-        if passage.gateway is Health.DEAD:
-            passage.gateway, passage.service = Health.NONE, Health.DEAD
+        super().judge_error(attempt, error)
+        if attempt.gateway is Health.DEAD:
+            attempt.gateway, attempt.service = Health.NONE, Health.DEAD
 
 
 def _origin(url: str) -> str:

@@ -128,9 +128,8 @@ class GatewaySession(requests.Session):
         # Knox has no 502 to 504 of its own: "the service is away" is a 500 with an HTML page or
         # with nothing. What Oozie, YARN or HDFS say with a 500 is nothing to act upon either.
         if response.status_code >= 500:
-            told = f"answered {response.status_code}"
             response.close()
-            raise GatewayUnavailable(f"{self._place(request)}: {told}")
+            raise GatewayUnavailable(f"{self._place(request)}: answered {response.status_code}")
         return response
 
     def ask(
@@ -167,10 +166,10 @@ class GatewaySession(requests.Session):
         return None
 
     def _refuse_foreign(self, url: str) -> None:
-        ours, theirs = urlsplit(self.url), urlsplit(url)
-        if (ours.scheme, ours.netloc) != (theirs.scheme, theirs.netloc):
+        own, foreign = urlsplit(self.url), urlsplit(url)
+        if (own.scheme, own.netloc) != (foreign.scheme, foreign.netloc):
             raise GatewayUnavailable(
-                f"the gateway sends us to {theirs.scheme}://{theirs.netloc}, which is not the "
+                f"the gateway sends us to {foreign.scheme}://{foreign.netloc}, which is not the "
                 "gateway itself; correct gateway.frontend.url there"
             )
 
@@ -214,8 +213,8 @@ class Answer:
 
     def explanation(self) -> str:
         """Return what the service says about an error, in one line."""
-        told = self.headers.get("oozie-error-message") or remote_message(self.body)
-        return told or f"{self.path}: answered {self.status}"
+        message = self.headers.get("oozie-error-message") or remote_message(self.body)
+        return message or f"{self.path}: answered {self.status}"
 
 
 def remote_message(body: bytes) -> str | None:

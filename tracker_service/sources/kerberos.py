@@ -17,7 +17,7 @@ from requests_kerberos import DISABLED, HTTPKerberosAuth
 from requests_kerberos.exceptions import KerberosExchangeError
 
 from tracker_service.errors import GatewayUnavailable
-from tracker_service.sources.direct import MEND_LOGIN
+from tracker_service.sources.direct import LOGIN_REMEDY
 
 
 def keytab_login(principal: str, keytab: Path) -> Callable[[], AuthBase]:
@@ -49,9 +49,9 @@ class _Handshake(HTTPKerberosAuth):  # type: ignore[misc]  # it has no types
             return str(super().generate_request_header(response, host, is_preemptive))
         except KerberosExchangeError as error:
             response.close()
-            told = " ".join(str(error).split())
+            reason = " ".join(str(error).split())
             raise GatewayUnavailable(
-                f"{self.principal} cannot log in at {host} ({told}): {remedy(told)}"
+                f"{self.principal} cannot log in at {host} ({reason}): {remedy(reason)}"
             ) from error
 
 
@@ -71,6 +71,6 @@ _REMEDIES = {
 }
 
 
-def remedy(told: str) -> str:
+def remedy(reason: str) -> str:
     """Return what an operator can do about a login that failed for a reason."""
-    return next((mend for words, mend in _REMEDIES.items() if words in told), MEND_LOGIN)
+    return next((text for words, text in _REMEDIES.items() if words in reason), LOGIN_REMEDY)

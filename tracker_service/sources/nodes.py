@@ -25,7 +25,7 @@ _PIECE_BYTES = 64 * 1024
 _PAGE_BYTES = 1024 * 1024  #: the most before a log, or of a list of files; 5 KB are usual
 _LONGEST_ENTITY = 10  #: characters, as `&thetasym;`
 _FILE = re.compile(r"<a [^>]*>([^<>]+) : Total file length is (\d+) bytes")
-_TOLD = re.compile(r"<h1>\s*(.*?)\s*</h1>", re.DOTALL)
+_MESSAGE = re.compile(r"<h1>\s*(.*?)\s*</h1>", re.DOTALL)
 _BEGIN, _END = "<pre>", "</pre>"
 
 
@@ -86,8 +86,8 @@ class Nodes:
                 if len(page) > _PAGE_BYTES:
                     raise GatewayUnavailable(f"{container.id}: a list of logs without an end")
         found = [RunningLog(html.unescape(m[1]), int(m[2])) for m in _FILE.finditer(page)]
-        if not found and (told := _TOLD.search(page)):
-            raise GatewayUnavailable(f"{container.id}: {html.unescape(told[1])}")
+        if not found and (message := _MESSAGE.search(page)):
+            raise GatewayUnavailable(f"{container.id}: {html.unescape(message[1])}")
         return found
 
     def read(
@@ -107,7 +107,7 @@ class Nodes:
     def _page(
         self, container: RunningContainer, user: str, name: str, **part: str
     ) -> Generator[str, None, None]:
-        path = "/".join(quote(each, safe="") for each in (container.id, user, name))
+        path = "/".join(quote(part, safe="") for part in (container.id, user, name))
         address = {"scheme": container.scheme, "host": container.host, "port": container.port}
         response = self._session.request(
             "GET",
@@ -155,8 +155,8 @@ def _inside(parts: Iterable[str], container: str) -> Iterator[str]:
             text = text[-len(_END) :]
         elif len(text) > _PAGE_BYTES:
             break
-    told = _TOLD.search(text)
-    reason = html.unescape(told[1]) if told else "the page broke off"
+    message = _MESSAGE.search(text)
+    reason = html.unescape(message[1]) if message else "the page broke off"
     raise GatewayUnavailable(f"{container}: {reason}")
 
 

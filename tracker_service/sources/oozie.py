@@ -134,12 +134,12 @@ class Oozie:
         """
         answer = self._session.ask("GET", "oozie/v2/jobs", params=parameters)
         if answer.status == 400:
-            told = answer.explanation()
+            words = answer.explanation()
             # A wrong number has its code in the header alone, a wrong time in the words of E0603.
-            named = f"{answer.headers.get('oozie-error-code')} {told}"
+            named = f"{answer.headers.get('oozie-error-code')} {words}"
             if any(code in named for code in _NOT_UNDERSTOOD):
-                raise BadInput(f"Oozie does not understand this: {told}")
-            raise GatewayUnavailable(f"oozie/v2/jobs: {told}")
+                raise BadInput(f"Oozie does not understand this: {words}")
+            raise GatewayUnavailable(f"oozie/v2/jobs: {words}")
         return answer.json()
 
     def named(self, name: str, user: str) -> JobId | None:
@@ -179,11 +179,11 @@ class Oozie:
         body = _checked(self._session.ask("GET", path, params=params), job_id)
         key, id_key, letter = _CHILDREN[kind]
         with _trusting_nothing(path):
-            told = body[key] or ()
+            children = body[key] or ()
             return Children(
                 observation=_observation(body, _SPELLING[kind], datetime.now(UTC)),
-                started=tuple(_child(each.get(id_key), letter) for each in told),
-                is_last=kind == JobType.BUNDLE or len(told) < ACTIONS_PER_PAGE,
+                started=tuple(_child(child.get(id_key), letter) for child in children),
+                is_last=kind == JobType.BUNDLE or len(children) < ACTIONS_PER_PAGE,
             )
 
     def earlier_tries(self, action: Action) -> list[Action]:
@@ -203,7 +203,7 @@ class Oozie:
             return []
         body = _checked(answer, action.id)
         with _trusting_nothing(path):
-            return [_earlier(action, told) for told in body["retries"] or ()]
+            return [_earlier(action, attempt) for attempt in body["retries"] or ()]
 
     def submit(self, configuration: bytes) -> JobId:
         """Submit and start a workflow.
@@ -294,9 +294,9 @@ def _observation(job: dict[str, Any], spelling: _Spelling, now: datetime) -> Obs
     )
 
 
-def _child(told: object, letter: str) -> JobId | None:
+def _child(external_id: object, letter: str) -> JobId | None:
     """Return the id of what an action has started; it is null while the action waits."""
-    text = str(told or "")
+    text = str(external_id or "")
     return JobId(text) if text.endswith(letter) and is_job_id(text) else None
 
 
@@ -318,13 +318,13 @@ def _action(action: dict[str, Any], hide: Callable[[str], str]) -> Action:
     )
 
 
-def _earlier(action: Action, told: dict[str, Any]) -> Action:
+def _earlier(action: Action, attempt: dict[str, Any]) -> Action:
     """Return an action as it was in an earlier try; only the console's address has its launcher."""
     return replace(
         action,
-        external_id=application_in(str(told.get("consoleUrl"))),
-        child_ids=str(told.get("externalChildIDs") or ""),
-        retry_count=int(told.get("attempt") or 0) - 1,
+        external_id=application_in(str(attempt.get("consoleUrl"))),
+        child_ids=str(attempt.get("externalChildIDs") or ""),
+        retry_count=int(attempt.get("attempt") or 0) - 1,
     )
 
 

@@ -49,9 +49,9 @@ class Tokens:
             raise RouteClosed(
                 f"the topology at {self._session.url} gives no tokens; have KNOXTOKEN added to it"
             )
-        told = answer.json()
-        token = str(told.get("access_token"))
-        return TokenCredential(user_of(token), token, _instant(told.get("expires_in")))
+        body = answer.json()
+        token = str(body.get("access_token"))
+        return TokenCredential(user_of(token), token, _instant(body.get("expires_in")))
 
 
 def user_of(token: str) -> str:

@@ -102,7 +102,9 @@ class WebHdfs:
     def list(self, path: str) -> list[FileStatus]:
         """Return what a directory holds."""
         with _meanings(path):
-            return [_file_status(name, told) for name, told in self._client.list(path, status=True)]
+            return [
+                _file_status(name, status) for name, status in self._client.list(path, status=True)
+            ]
 
     def make_directory(self, path: str, permission: str = "700") -> None:
         """Make a directory and its missing parents; the permission is that of all of them."""
@@ -212,14 +214,14 @@ def _watched(pieces: Iterable[bytes], broken: list[Exception]) -> Iterator[bytes
         raise
 
 
-def _file_status(name: str, told: dict[str, Any]) -> FileStatus:
+def _file_status(name: str, status: dict[str, Any]) -> FileStatus:
     return FileStatus(
         name=name,
-        is_directory=told["type"] == "DIRECTORY",
-        length=int(told["length"]),
-        owner=str(told["owner"]),
-        permission=str(told["permission"]),
-        modified_ms=int(told["modificationTime"]),
+        is_directory=status["type"] == "DIRECTORY",
+        length=int(status["length"]),
+        owner=str(status["owner"]),
+        permission=str(status["permission"]),
+        modified_ms=int(status["modificationTime"]),
     )
 
 

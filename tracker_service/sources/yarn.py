@@ -115,8 +115,8 @@ class Yarn:
         answer = self._session.ask("GET", path)
         if answer.status == 404:
             return []
-        told = answer.json()
-        found = (told.get(outer) or told).get(inner) or []
+        body = answer.json()
+        found = (body.get(outer) or body).get(inner) or []
         return [found] if isinstance(found, dict) else list(found)
 
     def tagged(self, tags: Collection[str]) -> list[tuple[ApplicationId, str]]:
@@ -125,7 +125,7 @@ class Yarn:
         wanted = sorted(tags)
         for chunk in chunks(wanted, _TAGS_PER_REQUEST):
             found += list(self._tagged(chunk))
-        return sorted(found, key=lambda each: [int(number) for number in each[0].split("_")[1:]])
+        return sorted(found, key=lambda found: [int(number) for number in found[0].split("_")[1:]])
 
     def _tagged(self, tags: Sequence[str]) -> Iterator[tuple[ApplicationId, str]]:
         params = {"applicationTags": ",".join(tags)}
@@ -143,9 +143,9 @@ def _instant(milliseconds: object) -> datetime | None:
     return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
-def _diagnostics(told: str) -> str | None:
+def _diagnostics(words: str) -> str | None:
     """Return a text without what a database does not take: it may quote whatever a job wrote."""
-    text = told[:_DIAGNOSTICS].encode("utf-8", "replace").decode().replace("\0", "?")
+    text = words[:_DIAGNOSTICS].encode("utf-8", "replace").decode().replace("\0", "?")
     return text.strip() or None
 
 

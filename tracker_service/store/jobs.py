@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import Any
 
@@ -23,6 +23,7 @@ from tracker_service.store.tables import applications, job_state_changes, jobs
 
 OOZIE = "oozie"
 _CHUNK = 500  #: ids in one statement
+_ACTION_FIELDS = frozenset(field.name for field in fields(Action))
 _SUMMARY = [column for column in jobs.c if column.name != "actions"]
 
 # Statements are built once: to build one takes longer than SQLite takes to execute it.
@@ -215,7 +216,7 @@ def record_details(
     if details.observation.run != run:
         return
     seen_at = details.observation.observed_at
-    actions = [action_values(action) for action in details.actions]
+    actions = [_action_json(action) for action in details.actions]
     connection.execute(_NEW_DETAILS, {"key": key, "seen_at": seen_at, "told": actions})
     record_applications(connection, key, seen_at, found)
 
@@ -238,27 +239,29 @@ def record_applications(
     insert_new(connection, applications, rows)
 
 
-def action_values(action: Action) -> dict[str, Any]:
-    """Return the fields of an action as JSON has them, times as text (RFC 3339)."""
+def _action_json(action: Action) -> dict[str, Any]:
+    """Return an action as the column holds it: its fields, times as text (RFC 3339)."""
     return {
         name: value.isoformat() if isinstance(value, datetime) else value
         for name, value in asdict(action).items()
     }
 
 
-def action_of(values: Mapping[str, Any]) -> Action:
-    """Return the action with the fields that `action_values` gives."""
+def _action(values: Mapping[str, Any]) -> Action:
+    """Return the action that `_action_json` wrote, here or in another release of the tracker."""
+    known = {name: value for name, value in values.items() if name in _ACTION_FIELDS}
     times = {
-        name: datetime.fromisoformat(values[name])
+        name: datetime.fromisoformat(known[name])
         for name in ("started_at", "ended_at")
-        if values.get(name)
+        if known.get(name)
     }
-    return Action(**{**values, **times})
+    return Action(**{**known, **times})
 
 
-def actions_of(connection: Connection, key: int) -> list[dict[str, Any]]:
-    """Return a job's actions as they were last seen: the fields of `Action`, times as text."""
-    return connection.scalar(select(jobs.c.actions).where(jobs.c.id == key)) or []
+def actions_of(connection: Connection, key: int) -> list[Action]:
+    """Return a job's actions as they were last seen."""
+    column = connection.scalar(select(jobs.c.actions).where(jobs.c.id == key)) or []
+    return [_action(values) for values in column]
 
 
 def applications_of(

@@ -12,7 +12,7 @@ from tracker_service.domain.failures import Conclude, Failure, Witness
 from tracker_service.domain.jobs import JobId, JobStatus, JobType, type_of
 from tracker_service.errors import GatewayError, NoCause
 from tracker_service.identities import Caller
-from tracker_service.store import causes, failure_groups, jobs
+from tracker_service.store import causes, failure_groups
 from tracker_service.store.causes import KeptCause, Others
 from tracker_service.store.database import Store
 from tracker_service.store.failure_groups import FailureGroup, GroupFilter, PagePlace
@@ -121,17 +121,16 @@ class Causes:
 
     def _so_far(self, view: JobView) -> Failure:
         """Return what is known before all logs are saved, or of a job that nobody tracks."""
-        actions = [jobs.action_of(told) for told in view.actions]
         if view.job_key is None:
-            found = applications_of(view.id, actions)
+            found = applications_of(view.id, view.actions)
             witnesses = [
                 Witness(
-                    application=each.id,
-                    action=each.action,
-                    workflow_id=each.workflow_id,
-                    role=each.role,
+                    application=application.id,
+                    action=application.action,
+                    workflow_id=application.workflow_id,
+                    role=application.role,
                 )
-                for each in found
+                for application in found
             ]
         else:
             with self._store.read() as connection:
@@ -140,7 +139,7 @@ class Causes:
             job_id=view.id,
             run=view.run,
             status=view.status,
-            actions=actions,
+            actions=view.actions,
             witnesses=witnesses,
             is_complete=False,
         )
@@ -191,12 +190,12 @@ def _why_none(view: JobView) -> str:
 
 def _ask_its_workflows(view: JobView) -> str:
     failed = [
-        each
-        for each, status in view.children.items()
+        job_id
+        for job_id, status in view.children.items()
         if status.is_terminal and status != JobStatus.SUCCEEDED
     ]
-    told = f"{view.id} is {view.status}; why, the jobs that it started tell"
+    start = f"{view.id} is {view.status}; why, the jobs that it started tell"
     if not failed:
-        return f"{told}, and none of them is known to have failed: track it to have them followed."
+        return f"{start}, and none of them is known to have failed: track it to have them followed."
     more = f" and {len(failed) - _NAMED} more" if len(failed) > _NAMED else ""
-    return f"{told}. Ask about {', '.join(failed[:_NAMED])}{more}."
+    return f"{start}. Ask about {', '.join(failed[:_NAMED])}{more}."

@@ -9,7 +9,7 @@ import structlog
 
 from tracker_service.domain.causes import Cause
 from tracker_service.domain.failures import Conclude, Failure, Witness
-from tracker_service.domain.jobs import Action, JobId, JobStatus
+from tracker_service.domain.jobs import JobId, JobStatus
 from tracker_service.domain.tasks import TrackTask
 from tracker_service.store import causes, jobs
 from tracker_service.store.database import Connection
@@ -43,7 +43,9 @@ class Conclusion:
                 job_id=kept.id,
                 run=kept.run,
                 status=kept.status,
-                actions=found.actions if found and is_seen else _known(connection, kept.key),
+                actions=found.actions
+                if found and is_seen
+                else jobs.actions_of(connection, kept.key),
                 witnesses=witnesses,
                 is_complete=(found is None or found.is_complete) and _all_saved(witnesses),
             ),
@@ -72,10 +74,6 @@ def concluded(conclude: Conclude, failure: Failure) -> Cause | None:
     except Exception:
         log.exception("cause_broke", job=failure.job_id, run=failure.run)
         return None
-
-
-def _known(connection: Connection, job_key: int) -> list[Action]:
-    return [jobs.action_of(told) for told in jobs.actions_of(connection, job_key)]
 
 
 def _all_saved(witnesses: Sequence[Witness]) -> bool:

@@ -12,7 +12,7 @@ import structlog
 from tracker_service.domain.applications import ApplicationId, applications_of
 from tracker_service.domain.chunks import chunks
 from tracker_service.domain.copies import Copy
-from tracker_service.domain.jobs import JobDetails, JobId, JobStatus
+from tracker_service.domain.jobs import Action, JobDetails, JobId, JobStatus
 from tracker_service.domain.tasks import TaskState
 from tracker_service.errors import GatewayError, JobNotFound
 from tracker_service.identities import Caller, Identities
@@ -48,7 +48,7 @@ class JobView:
     reason: str | None = None  #: why the task does not go on
     applications: Sequence[ApplicationId] = ()
     copies: Sequence[Copy] = ()
-    actions: Sequence[Mapping[str, Any]] = ()  #: the fields of `Action`
+    actions: Sequence[Action] = ()
     history: Sequence[StateChange] = ()
     children: Mapping[JobId, JobStatus] = field(default_factory=dict)  #: those tracked as well
     retention: timedelta  #: how long the cluster keeps a log
@@ -219,7 +219,7 @@ class Lookup:
             with self._store.read() as connection:
                 found = tracked_jobs.listed(connection, part)
                 # Meanwhile some may have ended, and others may stand in their place.
-                there = [each for each in found if each.id <= page[-1]]
+                there = [task for task in found if task.id <= page[-1]]
                 views = _views(connection, there, self._retention)
             yield views
 
@@ -264,29 +264,29 @@ class Lookup:
 
 
 def _copies(connection: Connection, runs: Sequence[TrackedJob]) -> list[Copy]:
-    copied = copies.of_tasks(connection, [each.id for each in runs])
-    return [copy for theirs in copied.values() for copy in theirs]
+    copied = copies.of_tasks(connection, [task.id for task in runs])
+    return [copy for of_task in copied.values() for copy in of_task]
 
 
 def _job_copies(
     connection: Connection, tracked: Sequence[TrackedJob], retention: timedelta
 ) -> list[JobCopies]:
     """Return the copies of each job, in the order of the tasks; the newest run stands first."""
-    copied = copies.of_tasks(connection, [each.id for each in tracked])
-    known = jobs.applications_of(connection, [each.job.key for each in tracked])
+    copied = copies.of_tasks(connection, [task.id for task in tracked])
+    known = jobs.applications_of(connection, [task.job.key for task in tracked])
     runs: dict[JobId, list[TrackedJob]] = {}
-    for each in tracked:
-        runs.setdefault(each.job_id, []).append(each)
+    for task in tracked:
+        runs.setdefault(task.job_id, []).append(task)
     return [
         JobCopies(
             id=job_id,
-            status=(newest := theirs[0]).job.status,
+            status=(newest := of_job[0]).job.status,
             is_tracked=not newest.is_stopped,
             is_settled=_is_settled(newest, known[newest.job.key]),
             retention=retention,
-            copies=[copy for run in theirs for copy in copied[run.id]],
+            copies=[copy for run in of_job for copy in copied[run.id]],
         )
-        for job_id, theirs in runs.items()
+        for job_id, of_job in runs.items()
     ]
 
 
@@ -313,7 +313,7 @@ def _untracked(caller: Caller, details: JobDetails, retention: timedelta) -> Job
         checked_at=seen.observed_at,
         is_tracked=False,
         applications=list(dict.fromkeys(application.id for application in found)),
-        actions=[jobs.action_values(action) for action in details.actions],
+        actions=details.actions,
         retention=retention,
     )
 
@@ -321,29 +321,29 @@ def _untracked(caller: Caller, details: JobDetails, retention: timedelta) -> Job
 def _views(
     connection: Connection, tracked: Sequence[TrackedJob], retention: timedelta
 ) -> list[JobView]:
-    found = jobs.applications_of(connection, [each.job.key for each in tracked])
-    copied = copies.of_tasks(connection, [each.id for each in tracked])
+    found = jobs.applications_of(connection, [task.job.key for task in tracked])
+    copied = copies.of_tasks(connection, [task.id for task in tracked])
     return [
         JobView(
-            id=each.job.id,
-            task_id=each.id,
-            job_key=each.job.key,
-            owner=each.owner,
-            run=each.job.run,
-            status=each.job.status,
-            name=each.job.name,
-            user=each.job.user,
-            parent_id=each.job.parent_id,
-            created_at=each.job.created_at,
-            started_at=each.job.started_at,
-            ended_at=each.job.ended_at,
-            checked_at=each.checked_at,
-            is_tracked=not each.is_stopped,
-            reason=each.reason,
-            applications=found[each.job.key],
-            copies=copied[each.id],
+            id=task.job.id,
+            task_id=task.id,
+            job_key=task.job.key,
+            owner=task.owner,
+            run=task.job.run,
+            status=task.job.status,
+            name=task.job.name,
+            user=task.job.user,
+            parent_id=task.job.parent_id,
+            created_at=task.job.created_at,
+            started_at=task.job.started_at,
+            ended_at=task.job.ended_at,
+            checked_at=task.checked_at,
+            is_tracked=not task.is_stopped,
+            reason=task.reason,
+            applications=found[task.job.key],
+            copies=copied[task.id],
             retention=retention,
-            searched_since=searched_since(each),
+            searched_since=searched_since(task),
         )
-        for each in tracked
+        for task in tracked
     ]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 from calls import (
@@ -15,7 +16,7 @@ from calls import (
     save_copies,
     tracked,
 )
-from fakes import APP_1, APP_2, NOW, details, job
+from fakes import APP_1, APP_2, NOW, action, details, job
 from flask.testing import FlaskClient
 from sqlalchemy import text
 
@@ -402,6 +403,19 @@ def test_a_job_that_is_not_tracked_is_told_with_the_same_fields(client, oozie):
     assert untracked.keys() == known.keys()
     assert untracked["tracked"] is False
     assert untracked["actions"] == known["actions"]
+
+
+def test_the_times_of_an_action_are_the_same_whether_its_job_is_tracked_or_not(client, oozie):
+    began = datetime(2026, 11, 22, 5, 0, 0, tzinfo=UTC)
+    ended = datetime(2026, 11, 22, 5, 0, 7, 250_000, tzinfo=UTC)
+    oozie.has(details(job(1), "RUNNING", action(job(1), "work", started_at=began, ended_at=ended)))
+    [untracked] = get(client, f"/api/job/{job(1)}").json["actions"]
+    post(client, job(1))
+    [kept] = get(client, f"/api/job/{job(1)}").json["actions"]
+
+    assert untracked == kept
+    assert kept["started"] == "2026-11-22T05:00:00+00:00"
+    assert kept["ended"] == "2026-11-22T05:00:07.250000+00:00"
 
 
 def test_looking_at_a_job_does_not_track_it(client, oozie, store):

@@ -13,6 +13,7 @@ from tracker_service.api.proxies import NamingProxies
 from tracker_service.app import create_app
 from tracker_service.domain.copies import CopyStatus
 from tracker_service.errors import CredentialsRefused
+from tracker_service.rooms import ALL_ROOMS
 from tracker_service.settings import RightsSettings, ServeSettings, Settings
 from tracker_service.store import credentials
 
@@ -70,7 +71,7 @@ def test_nothing_is_told_to_who_does_not_prove_who_they_are(client):
 @pytest.fixture
 def named(service):
     """A client behind a proxy that names users in a header."""
-    app = create_app(service)
+    app = create_app(service, ALL_ROOMS)
     app.wsgi_app = NamingProxies(app.wsgi_app, "X-Remote-User", [ip_network("10.0.0.0/8")])
     return app.test_client()
 
@@ -135,7 +136,7 @@ def audited(service):
     """A client of a service in which sam is an auditor."""
     rights = RightsSettings(admins=("admin",), auditors=("sam",))
     object.__setattr__(service, "settings", Settings(rights=rights, serve=ServeSettings()))
-    return create_app(service).test_client()
+    return create_app(service, ALL_ROOMS).test_client()
 
 
 def test_an_auditor_lists_the_jobs_of_all_and_reads_no_logs(audited, oozie, store, fake_cluster):

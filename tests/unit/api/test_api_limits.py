@@ -8,6 +8,7 @@ from fakes import job
 
 from tracker_service.api.rate_limit import RateLimit
 from tracker_service.app import create_app
+from tracker_service.rooms import ALL_ROOMS
 from tracker_service.store import rate_limits
 
 MIB = 1024 * 1024
@@ -17,7 +18,7 @@ MIB = 1024 * 1024
 def slow(service, store, now):
     """The API where a user may make five requests a minute."""
     return create_app(
-        dataclasses.replace(service, allowance=RateLimit(store, 5, now))
+        dataclasses.replace(service, rate_limit=RateLimit(store, 5, now)), ALL_ROOMS
     ).test_client()
 
 
@@ -77,7 +78,7 @@ def test_what_is_refused_for_its_number_is_not_carried_out(slow, oozie, store):
 def test_the_requests_of_all_processes_are_counted_together(store, now, service):
     one, other = RateLimit(store, 120, now), RateLimit(store, 120, now)
     processes = [
-        create_app(dataclasses.replace(service, allowance=each)).test_client()
+        create_app(dataclasses.replace(service, rate_limit=each), ALL_ROOMS).test_client()
         for each in (one, other)
     ]
 

@@ -15,6 +15,7 @@ from sqlalchemy import text
 from tracker_service.api import notifications
 from tracker_service.app import create_app
 from tracker_service.identities.keys import KeyRing
+from tracker_service.rooms import ALL_ROOMS
 from tracker_service.serve import _Logger
 from tracker_service.tracking.notifications import TOKENS_PER_USER, Notifications
 
@@ -156,7 +157,7 @@ def test_credentials_take_the_place_of_no_token(client):
 
 def test_who_notifies_too_often_is_refused_and_others_are_not(service, monkeypatch):
     monkeypatch.setattr(notifications, "PER_MINUTE", 5)
-    client = create_app(service).test_client()
+    client = create_app(service, ALL_ROOMS).test_client()
     guests, sams = make(client)["token"], make(client, SAM)["token"]
     for _ in range(5):
         assert notify(client, guests, job(1)).status_code == 200
@@ -267,7 +268,7 @@ def test_tokens_outlive_the_change_of_the_first_key(client, service, tmp_path, n
         service, notifications=Notifications(service.store, KeyRing(file), now)
     )
 
-    assert notify(create_app(later).test_client(), token, job(1)).status_code == 200
+    assert notify(create_app(later, ALL_ROOMS).test_client(), token, job(1)).status_code == 200
 
 
 def test_the_use_of_a_token_is_written_down_once_a_minute(client, store, now):

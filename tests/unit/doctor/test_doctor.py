@@ -106,8 +106,8 @@ def look(loopback: Loopback, service: Loopback) -> Callable[..., dict[str, Check
         credential = BasicCredential("guest", "guest-password")
         found = list(examine(settings, credential, service.origin))
         for finding in found:
-            assert "\n" not in finding.told
-            assert "guest-password" not in finding.told
+            assert "\n" not in finding.message
+            assert "guest-password" not in finding.message
         return {finding.check: finding for finding in found}
 
     return run
@@ -139,7 +139,7 @@ def test_where_all_is_well_nothing_is_wrong_and_nothing_stays(look, gateway):
 
     assert list(found) == ALL
     assert wrong(found) == {}
-    assert found["oozie"].told == "Oozie answers (NORMAL)"
+    assert found["oozie"].message == "Oozie answers (NORMAL)"
     assert gateway.files == {}
 
 
@@ -165,7 +165,7 @@ def test_a_wrong_password_is_tried_once_and_ends_the_looking(look, gateway, loop
     found = look()
 
     assert wrong(found) == {"login": "FAIL"}
-    assert "refuses the password of guest" in found["login"].told
+    assert "refuses the password of guest" in found["login"].message
     assert "oozie" not in found
     assert len(loopback.asked) == 1
 
@@ -176,7 +176,7 @@ def test_a_wrong_topology_is_told(look, gateway):
     found = look()
 
     assert wrong(found) == {"topology": "FAIL"}
-    assert "correct TRACKER_GATEWAY__URL" in found["topology"].told
+    assert "correct TRACKER_GATEWAY__URL" in found["topology"].message
 
 
 def test_a_topology_without_hdfs_is_told_and_the_rest_is_looked_at(look, gateway):
@@ -185,7 +185,7 @@ def test_a_topology_without_hdfs_is_told_and_the_rest_is_looked_at(look, gateway
     found = look()
 
     assert wrong(found) == {"hdfs-read": "FAIL"}
-    assert found["hdfs-read"].told.endswith("add the service WEBHDFS to it")
+    assert found["hdfs-read"].message.endswith("add the service WEBHDFS to it")
     assert found["login"].level == found["oozie"].level == "ok"
 
 
@@ -214,7 +214,7 @@ def test_each_service_behind_the_gateway_is_told_of(look, gateway, key, check, l
     found = look()
 
     assert wrong(found) == {check: level}
-    assert told in found[check].told
+    assert told in found[check].message
 
 
 def test_safe_mode_is_told(look, gateway):
@@ -223,8 +223,8 @@ def test_safe_mode_is_told(look, gateway):
     found = look()
 
     assert wrong(found) == {"oozie": "FAIL"}
-    assert "Oozie says SAFEMODE" in found["oozie"].told
-    assert "oozie admin -systemmode NORMAL" in found["oozie"].told
+    assert "Oozie says SAFEMODE" in found["oozie"].message
+    assert "oozie admin -systemmode NORMAL" in found["oozie"].message
 
 
 def test_hdfs_away_is_told_and_the_login_is_known_all_the_same(look, gateway):
@@ -250,7 +250,7 @@ def test_a_home_that_cannot_be_read_is_told(look, gateway, exception, told):
     found = look()
 
     assert wrong(found) == {"hdfs-read": "FAIL"}
-    assert told in found["hdfs-read"].told
+    assert told in found["hdfs-read"].message
     assert "hdfs-write" not in found
 
 
@@ -261,21 +261,21 @@ def test_what_cannot_be_written_is_told_and_removed(look, gateway, operation):
     found = look()
 
     assert wrong(found) == {"hdfs-write": "FAIL"}
-    assert "guest may not write" in found["hdfs-write"].told
-    assert "it says no" in found["hdfs-write"].told
+    assert "guest may not write" in found["hdfs-write"].message
+    assert "it says no" in found["hdfs-write"].message
     assert gateway.files == {}
 
 
 def test_data_nodes_out_of_reach_are_told(look, gateway):
     gateway.instead["CREATE"] = Reply(500)
 
-    assert "gateway.dispatch.whitelist" in look()["hdfs-write"].told
+    assert "gateway.dispatch.whitelist" in look()["hdfs-write"].message
 
 
 def test_a_location_that_leads_elsewhere_is_told(look, gateway):
     gateway.origin = "http://datanode.example.com:9864"
 
-    assert "gateway.frontend.url" in look()["hdfs-write"].told
+    assert "gateway.frontend.url" in look()["hdfs-write"].message
 
 
 def test_a_rename_that_does_not_replace_is_told(look, gateway):
@@ -284,7 +284,7 @@ def test_a_rename_that_does_not_replace_is_told(look, gateway):
     found = look()
 
     assert wrong(found) == {"hdfs-write": "FAIL"}
-    assert "HttpFS" in found["hdfs-write"].told
+    assert "HttpFS" in found["hdfs-write"].message
 
 
 def test_what_could_not_be_removed_is_named(look, gateway):
@@ -293,7 +293,7 @@ def test_what_could_not_be_removed_is_named(look, gateway):
     found = look()
 
     assert wrong(found) == {"hdfs-write": "WARN"}
-    assert "/user/guest/WORK/logs/.tracker/doctor-" in found["hdfs-write"].told
+    assert "/user/guest/WORK/logs/.tracker/doctor-" in found["hdfs-write"].message
 
 
 @pytest.mark.parametrize(
@@ -312,7 +312,7 @@ def test_clocks_that_are_apart_are_warned_of(seconds, level, told):
     found = routes.clock(f"{there}, {behind_it}")
 
     assert (found.check, found.level) == ("clock", level)
-    assert told in found.told
+    assert told in found.message
 
 
 @pytest.mark.parametrize("date", ["", "yesterday"])
@@ -324,7 +324,7 @@ def test_a_name_without_an_address_is_told(look):
     found = look("https://nowhere.invalid/gateway/x")
 
     assert found["dns"].level == "FAIL"
-    assert "nowhere.invalid has no address" in found["dns"].told
+    assert "nowhere.invalid has no address" in found["dns"].message
     assert list(found) == ["settings", "background", "dns", "notification"]
 
 
@@ -332,7 +332,7 @@ def test_a_port_where_nothing_listens_is_told(look):
     found = look("https://127.0.0.1:1/gateway/x")
 
     assert wrong(found) == {"tcp": "FAIL"}
-    assert "nothing listens at 127.0.0.1:1" in found["tcp"].told
+    assert "nothing listens at 127.0.0.1:1" in found["tcp"].message
 
 
 def test_a_port_that_is_silent_is_told(look, monkeypatch):
@@ -341,7 +341,7 @@ def test_a_port_that_is_silent_is_told(look, monkeypatch):
 
     monkeypatch.setattr(reach.socket, "create_connection", silent)
 
-    assert "firewall" in look("https://127.0.0.1:1/gateway/x")["tcp"].told
+    assert "firewall" in look("https://127.0.0.1:1/gateway/x")["tcp"].message
 
 
 def seen_with(
@@ -361,7 +361,7 @@ def test_a_right_certificate_is_told_with_the_time_that_it_has(look, tmp_path):
 
     found = seen_with(look, ours.certificate(), ours.file)
 
-    assert (found.level, found.told.partition(", ")[2]) == ("ok", "for 30 more days")
+    assert (found.level, found.message.partition(", ")[2]) == ("ok", "for 30 more days")
 
 
 @pytest.mark.parametrize("with_file", [True, False])
@@ -371,8 +371,8 @@ def test_a_certificate_of_another_authority_is_told(look, tmp_path, with_file):
     found = seen_with(look, ours.certificate(), other.file if with_file else None)
 
     assert found.level == "FAIL"
-    assert "not signed by an authority in" in found.told
-    assert "set TRACKER_GATEWAY__CA_FILE" in found.told
+    assert "not signed by an authority in" in found.message
+    assert "set TRACKER_GATEWAY__CA_FILE" in found.message
 
 
 def test_a_certificate_that_has_expired_is_told(look, tmp_path):
@@ -380,7 +380,7 @@ def test_a_certificate_that_has_expired_is_told(look, tmp_path):
 
     found = seen_with(look, ours.certificate(lasts=-tls.DAY), ours.file)
 
-    assert (found.level, "has expired" in found.told) == ("FAIL", True)
+    assert (found.level, "has expired" in found.message) == ("FAIL", True)
 
 
 def test_a_certificate_of_the_future_is_told(look, tmp_path):
@@ -388,7 +388,7 @@ def test_a_certificate_of_the_future_is_told(look, tmp_path):
 
     found = seen_with(look, ours.certificate(begins=tls.DAY), ours.file)
 
-    assert (found.level, "is not valid yet" in found.told) == ("FAIL", True)
+    assert (found.level, "is not valid yet" in found.message) == ("FAIL", True)
 
 
 def test_passwords_that_travel_unencrypted_are_warned_of(look, gateway, monkeypatch):
@@ -396,7 +396,7 @@ def test_passwords_that_travel_unencrypted_are_warned_of(look, gateway, monkeypa
 
     found = look()
 
-    assert (found["tls"].level, "unencrypted" in found["tls"].told) == ("WARN", True)
+    assert (found["tls"].level, "unencrypted" in found["tls"].message) == ("WARN", True)
 
 
 def test_a_certificate_that_expires_soon_is_warned_of(look, tmp_path):
@@ -404,7 +404,7 @@ def test_a_certificate_that_expires_soon_is_warned_of(look, tmp_path):
 
     found = seen_with(look, ours.certificate(lasts=3 * tls.DAY), ours.file)
 
-    assert (found.level, "expires in 3 days" in found.told) == ("WARN", True)
+    assert (found.level, "expires in 3 days" in found.message) == ("WARN", True)
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
@@ -414,14 +414,14 @@ def test_a_certificate_for_another_name_is_told(look, tmp_path, host):
     found = seen_with(look, ours.certificate("knox.example.com"), ours.file, host)
 
     assert found.level == "FAIL"
-    assert f"is not for the name {host}" in found.told
+    assert f"is not for the name {host}" in found.message
 
 
 def test_a_port_without_tls_is_told(look, loopback):
     found = look(tls.secure(loopback) + TOPOLOGY)
 
     assert wrong(found) == {"tls": "FAIL"}
-    assert "speaks no TLS" in found["tls"].told
+    assert "speaks no TLS" in found["tls"].message
 
 
 def test_a_gateway_that_hangs_up_is_told(look):
@@ -431,7 +431,7 @@ def test_a_gateway_that_hangs_up_is_told(look):
         found = look(url, read_timeout_s=0.1)
 
     assert wrong(found) == {"login": "FAIL"}
-    assert "no answer in time" in found["login"].told
+    assert "no answer in time" in found["login"].message
 
 
 def test_a_ca_file_that_is_none_is_told(look, tmp_path):
@@ -441,7 +441,7 @@ def test_a_ca_file_that_is_none_is_told(look, tmp_path):
     found = look(ca_file=file)
 
     assert list(found) == ["settings"]
-    assert str(file) in found["settings"].told
+    assert str(file) in found["settings"].message
 
 
 def test_a_tracker_that_does_not_answer_is_warned_of(look, gateway, service):
@@ -450,7 +450,7 @@ def test_a_tracker_that_does_not_answer_is_warned_of(look, gateway, service):
     found = look()
 
     assert wrong(found) == {"notification": "WARN"}
-    assert f"no tracker answers at {service.origin}" in found["notification"].told
+    assert f"no tracker answers at {service.origin}" in found["notification"].message
 
 
 def test_a_tracker_that_only_this_machine_reaches_is_warned_of(service):
@@ -459,7 +459,7 @@ def test_a_tracker_that_only_this_machine_reaches_is_warned_of(service):
     *_, found = examine(settings, BasicCredential("guest", "x"), service.origin)
 
     assert (found.check, found.level) == ("notification", "WARN")
-    assert "Oozie on another machine cannot reach" in found.told
+    assert "Oozie on another machine cannot reach" in found.message
 
 
 def test_a_tracker_is_looked_for_where_the_settings_put_it(service):
@@ -484,7 +484,7 @@ def test_the_certificate_of_a_tracker_is_trusted_by_its_own_file(tmp_path):
         *_, unknown = examine(settings, credential, url)
 
     assert trusted.level == "ok"
-    assert (unknown.level, "is not trusted here" in unknown.told) == ("WARN", True)
+    assert (unknown.level, "is not trusted here" in unknown.message) == ("WARN", True)
 
 
 @pytest.fixture
@@ -553,7 +553,7 @@ def test_what_is_to_be_set_in_a_job_is_told(service):
     *_, found = examine(settings, BasicCredential("guest", "x"), f"{service.origin}/tracker/")
 
     url = f"{service.origin}/tracker/api/notify/TOKEN?id=$jobId&status=$status"
-    assert f"oozie.wf.workflow.notification.url={url}" in found.told
+    assert f"oozie.wf.workflow.notification.url={url}" in found.message
 
 
 # Tokens in place of passwords
@@ -577,7 +577,7 @@ def test_tokens_that_are_given_taken_and_renewed_are_well(look_at_tokens):
     found = look_at_tokens()
 
     assert wrong(found) == {}
-    assert found["token"].told == "the gateway gives tokens for 60 minutes"
+    assert found["token"].message == "the gateway gives tokens for 60 minutes"
     assert {"token-url", "token-renewal"} <= set(found)
 
 
@@ -602,7 +602,7 @@ def test_what_is_wrong_with_tokens_is_told_with_the_remedy(
     found = look_at_tokens()
 
     assert wrong(found) == {check: level}
-    assert told in found[check].told
+    assert told in found[check].message
 
 
 def test_keys_that_did_not_sign_the_tokens_are_told(look, tokens, loopback, tmp_path):
@@ -612,4 +612,4 @@ def test_keys_that_did_not_sign_the_tokens_are_told(look, tokens, loopback, tmp_
     found = look(background="token", token_url=f"{loopback.origin}{TOKENS}", token_keys=str(keys))
 
     assert wrong(found) == {"token-keys": "FAIL"}
-    assert "TRACKER_GATEWAY__TOKEN_KEYS" in found["token-keys"].told
+    assert "TRACKER_GATEWAY__TOKEN_KEYS" in found["token-keys"].message

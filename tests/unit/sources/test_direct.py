@@ -400,4 +400,4 @@ def test_the_doctor_says_why_the_service_cannot_act_for_a_user(services, guest):
     [found] = routes.findings(guest)
 
     assert (found.check, found.level) == ("login", "FAIL")
-    assert "set hadoop.proxyuser.tracker.hosts" in found.told
+    assert "set hadoop.proxyuser.tracker.hosts" in found.message

@@ -26,3 +26,14 @@ class Schema(BaseModel):
         serialize_by_alias=True,
         json_schema_serialization_defaults_required=True,
     )
+
+
+class Problem(Schema):
+    """What every refusal says; the problem details of RFC 9457 and the keys of older clients."""
+
+    type: str = Field(default="about:blank", description="a URI that names the kind of problem")
+    title: str = Field(description="the status in words")
+    status: int = Field(description="of HTTP")
+    detail: str = Field(description="what happened, and what you can do")
+    message: str = Field(description="the same as `detail`")
+    status_code: int = Field(alias="status_code", description="the same as `status`")

@@ -57,14 +57,14 @@ def posted_ids(request: Request) -> list[JobId]:
     if request.mimetype == "text/plain":
         ids = [line.strip() for line in _text(request).splitlines()]
     elif request.mimetype == "application/json":
-        ids = [each.strip() for each in _json_ids(_text(request))]
+        ids = [job_id.strip() for job_id in _json_ids(_text(request))]
     else:
         raise BadInput(
             f"Content type {request.mimetype or 'missing'}: send text/plain with one id a line, or "
             "application/json with an array of ids or an object whose `id` is one or an array.",
             status=415,
         )
-    return _checked_ids([each for each in ids if each])
+    return _checked_ids([job_id for job_id in ids if job_id])
 
 
 def _checked_ids(ids: Sequence[str]) -> list[JobId]:
@@ -72,10 +72,10 @@ def _checked_ids(ids: Sequence[str]) -> list[JobId]:
         raise BadInput("The body names no job: send at least one Oozie job id.")
     if len(ids) > MAX_IDS:
         raise BadInput(f"{len(ids)} ids: send at most {MAX_IDS} with one request.", status=413)
-    wrong = [each[:100] for each in ids if not is_job_id(each)]
+    wrong = [job_id[:100] for job_id in ids if not is_job_id(job_id)]
     if wrong:
         raise BadInput(f"Not shaped like an Oozie job id ({JOB_EXAMPLE}): {', '.join(wrong)}")
-    return [JobId(each) for each in ids]
+    return [JobId(job_id) for job_id in ids]
 
 
 def _text(request: Request) -> str:
@@ -93,7 +93,7 @@ def _json_ids(text: str) -> list[str]:
     if isinstance(value, dict):
         value = value.get("id")
         value = [value] if isinstance(value, str) else value
-    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise BadInput(
             "The JSON has the wrong type: send an array of ids, or an object whose `id` is an id "
             "or an array of ids."

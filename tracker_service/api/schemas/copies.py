@@ -143,8 +143,8 @@ class CopyLogsAnswer(Schema):
     def of(cls, found: Iterable[JobCopies], not_found: Iterable[str]) -> Self:
         """Return how far the copying is."""
         found = list(found)
-        copies = [(copy, each.retention) for each in found for copy in each.copies]
-        finished = all(each.is_finished for each in found)
+        copies = [(copy, job.retention) for job in found for copy in job.copies]
+        finished = all(job.is_finished for job in found)
         succeeded = all(copy.status == CopyStatus.SUCCEEDED for copy, _ in copies)
         return cls(
             finished=finished,

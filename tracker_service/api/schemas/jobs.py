@@ -1,36 +1,23 @@
-"""What clients get: the shape of each answer, as OpenAPI describes it."""
+"""What clients get about jobs and their tasks."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 
-from tracker_service.api.schemas.base import Instant
-from tracker_service.api.schemas.base import Schema as _Answer
+from tracker_service.api.schemas.base import Instant, Schema
 from tracker_service.api.schemas.causes import CauseAnswer
 from tracker_service.api.schemas.copies import CopiesByApplication, by_application
 from tracker_service.domain.applications import short
-from tracker_service.domain.jobs import JobStatus
+from tracker_service.domain.jobs import Action, JobStatus
 from tracker_service.store.jobs import StateChange
 from tracker_service.tracking.causes import Card
 from tracker_service.tracking.intake import TrackResult
 from tracker_service.tracking.lookup import JobView
 
 
-class Problem(_Answer):
-    """What every refusal says; the problem details of RFC 9457 and the keys of older clients."""
-
-    type: str = Field(default="about:blank", description="a URI that names the kind of problem")
-    title: str = Field(description="the status in words")
-    status: int = Field(description="of HTTP")
-    detail: str = Field(description="what happened, and what you can do")
-    message: str = Field(description="the same as `detail`")
-    status_code: int = Field(alias="status_code", description="the same as `status`")
-
-
-class PostedAnswer(_Answer):
+class PostedAnswer(Schema):
     """What is known about one posted id."""
 
     id: str
@@ -48,7 +35,7 @@ class PostedAnswers(RootModel[list[PostedAnswer]]):
     """One answer for each id, in the order posted."""
 
 
-class StatusAnswer(_Answer):
+class StatusAnswer(Schema):
     """A job's state."""
 
     id: str
@@ -56,7 +43,7 @@ class StatusAnswer(_Answer):
     status_code: int = Field(default=200, alias="status_code")
 
 
-class ActionAnswer(_Answer):
+class ActionAnswer(Schema):
     """An action of a workflow, with the words of Oozie."""
 
     name: str
@@ -71,19 +58,19 @@ class ActionAnswer(_Answer):
     ended: str | None
 
     @classmethod
-    def of(cls, action: Mapping[str, Any]) -> Self:
+    def of(cls, action: Action) -> Self:
         """Return an action as clients see it."""
         return cls(
-            name=action["name"],
-            type=action["type"],
-            status=action["status"],
-            external_id=action["external_id"],
-            external_child_ids=action["child_ids"],
-            external_status=action["external_status"],
-            error_code=action["error_code"],
-            error_message=action["error_message"],
-            started=action["started_at"],
-            ended=action["ended_at"],
+            name=action.name,
+            type=action.type,
+            status=action.status,
+            external_id=action.external_id,
+            external_child_ids=action.child_ids,
+            external_status=action.external_status,
+            error_code=action.error_code,
+            error_message=action.error_message,
+            started=action.started_at.isoformat() if action.started_at else None,
+            ended=action.ended_at.isoformat() if action.ended_at else None,
         )
 
 
@@ -93,7 +80,7 @@ _LOGS = (
 )
 
 
-class ChangeAnswer(_Answer):
+class ChangeAnswer(Schema):
     """A change of a job's state."""
 
     sequence: int
@@ -112,14 +99,14 @@ class ChangeAnswer(_Answer):
         )
 
 
-class ChildAnswer(_Answer):
+class ChildAnswer(Schema):
     """A job that another one has started."""
 
     id: str
     status: JobStatus
 
 
-class JobAnswer(_Answer):
+class JobAnswer(Schema):
     """All about one job."""
 
     id: str
@@ -170,11 +157,11 @@ class JobAnswer(_Answer):
             cause=CauseAnswer.of(card) if card else None,
             actions=[ActionAnswer.of(action) for action in view.actions],
             history=[ChangeAnswer.of(change) for change in view.history],
-            children=[ChildAnswer(id=each, status=told) for each, told in view.children.items()],
+            children=[ChildAnswer(id=id, status=status) for id, status in view.children.items()],
         )
 
 
-class TrackedAnswer(_Answer):
+class TrackedAnswer(Schema):
     """A job that is tracked; each copy that has a workflow is named `action-copy-job-<app>` too."""
 
     model_config = ConfigDict(extra="allow")
@@ -220,9 +207,3 @@ class OozieJobsAnswer(BaseModel):
     workflows: list[dict[str, Any]] = Field(default=[], description="with `jobtype=wf`")
     coordinatorjobs: list[dict[str, Any]] = Field(default=[], description="with `jobtype=coord`")
     bundlejobs: list[dict[str, Any]] = Field(default=[], description="with `jobtype=bundle`")
-
-
-class HealthAnswer(_Answer):
-    """How the service is, in one word."""
-
-    status: str

@@ -70,9 +70,9 @@ Flag = Annotated[bool, BeforeValidator(_true_or_false), WithJsonSchema({"type": 
 
 def _instant(text: object) -> datetime:
     # A `+` that nobody has escaped comes as a space.
-    told = str(text)[:11] + str(text)[11:].replace(" ", "+")
+    escaped = str(text)[:11] + str(text)[11:].replace(" ", "+")
     try:
-        instant = datetime.fromisoformat(told)
+        instant = datetime.fromisoformat(escaped)
     except ValueError:
         instant = datetime.min
     if instant.tzinfo is None:

@@ -1,0 +1,53 @@
+"""Refuse requests that nobody should send, and limit what browsers may do with the answers."""
+
+from __future__ import annotations
+
+from flask import Flask, Response, request
+
+from tracker_service.api import problems
+from tracker_service.api.schemas import queries
+from tracker_service.errors import BadInput
+
+_DATA_POLICY = "default-src 'none'; frame-ancestors 'none'"
+_PAGE_POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'"
+)
+_LISTS = ("id", "status")  #: parameters that may be given more than once
+
+
+def register(app: Flask) -> None:
+    """Refuse wrong requests before anything else looks at them, and harden every answer."""
+    app.config["MAX_CONTENT_LENGTH"] = queries.MAX_BODY_BYTES
+    app.before_request(_refuse_at_once)
+    app.after_request(_harden)
+
+
+def _refuse_at_once() -> None:
+    """Refuse a request by its head alone: nobody reads its body or asks the gateway.
+
+    Raises:
+        BadInput: the body is too long, or a parameter is given twice.
+    """
+    if (request.content_length or 0) > queries.MAX_BODY_BYTES:
+        raise BadInput(problems.TOO_LONG, status=413)
+    twice = [n for n, values in request.args.lists() if len(values) > 1 and n not in _LISTS]
+    if twice:
+        raise BadInput(f"Given more than once: {', '.join(twice)}. Send each once.")
+
+
+def _harden(response: Response) -> Response:
+    """Forbid browsers everything but showing the answer.
+
+    See the OWASP Secure Headers Project, https://owasp.org/www-project-secure-headers
+    """
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["X-Frame-Options"] = "DENY"
+    response.headers["Referrer-Policy"] = "no-referrer"
+    response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
+    is_page = request.path.startswith("/docs")  # of Swagger UI, which styles itself
+    response.headers["Content-Security-Policy"] = _PAGE_POLICY if is_page else _DATA_POLICY
+    if request.is_secure:
+        response.headers["Strict-Transport-Security"] = "max-age=31536000"
+    response.headers.setdefault("Cache-Control", "no-store")
+    return response

@@ -1,0 +1,114 @@
+"""What Oozie sends with a notification, and what clients get about the tokens for them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Self
+from urllib.parse import quote
+
+from pydantic import AfterValidator, BaseModel, Field, RootModel, WithJsonSchema
+
+from tracker_service.api.schemas.base import Instant, Schema
+from tracker_service.api.schemas.queries import JOB_EXAMPLE
+from tracker_service.domain.jobs import JOB_ID_PATTERN, JobId, is_job_id
+from tracker_service.store.notify_tokens import ID_LENGTH, KeptNotifyToken
+from tracker_service.tracking.notifications import NewToken
+
+_ACTION_NUMBER = r"@[0-9]{1,10}"
+
+#: Each property of a job that Oozie knows, with what it puts in the place of the job's id.
+_PROPERTIES = {
+    "oozie.wf.workflow.notification.url": "$jobId",
+    "oozie.coord.action.notification.url": "$actionId",
+}
+
+
+def _notified_id(text: str) -> JobId:
+    """Return the job that an id names; an action of a coordinator stands for the coordinator."""
+    job_id, _, number = text.partition("@")
+    is_action = job_id.endswith("C") and number.isdecimal()
+    if not is_job_id(job_id) or ("@" in text and not is_action):
+        raise ValueError(f"{text[:100]!r} is not shaped like an Oozie job id ({JOB_EXAMPLE})")
+    return JobId(job_id)
+
+
+NotifiedId = Annotated[
+    str,
+    AfterValidator(_notified_id),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": f"^{JOB_ID_PATTERN[:-5]}([WB]|C({_ACTION_NUMBER})?)$",
+            "example": JOB_EXAMPLE,
+        }
+    ),
+]
+
+
+class NotifyPath(BaseModel):
+    """The path that a token makes known."""
+
+    token: str
+
+
+class NotifyQuery(BaseModel):
+    """What Oozie says; a parameter that a user has added does no harm."""
+
+    id: NotifiedId = Field(description="`$jobId`, or the `$actionId` of a coordinator")
+    status: str = Field("", description="`$status`; it is not believed")
+
+
+class TokenPath(BaseModel):
+    """A path that names a token of the caller."""
+
+    token_id: str = Field(pattern=f"^[0-9a-f]{{{ID_LENGTH}}}$")
+
+
+class NotifyAnswer(Schema):
+    """What a notification has led to."""
+
+    id: str = Field(description="the job")
+    hinted: bool = Field(description="the job is looked at soon")
+    message: str
+
+
+class TokenAnswer(Schema):
+    """What is known of a token."""
+
+    id: str = Field(description="tells it from your other tokens; it is not the token")
+    created: Instant
+    used: Instant | None = Field(description="about when a notification came with it last")
+
+    @classmethod
+    def of(cls, token: KeptNotifyToken) -> Self:
+        """Return a token as its owner sees it."""
+        return cls(id=token.id, created=token.created_at, used=token.used_at)
+
+
+class TokenAnswers(RootModel[list[TokenAnswer]]):
+    """The tokens of the caller, the oldest first."""
+
+
+class NewTokenAnswer(TokenAnswer):
+    """A new token; it is told this once only."""
+
+    token: str
+    url: str = Field(description="what Oozie has to call")
+    properties: dict[str, str] = Field(description="what to set in the properties of a job")
+
+    @classmethod
+    def made(cls, new: NewToken, root: str) -> Self:
+        """Return a new token with what is to be done with it.
+
+        Args:
+            root: the URL of the service, as its callers see it.
+        """
+        place = f"{root.rstrip('/')}/api/notify/{quote(new.token)}"
+        urls = {name: f"{place}?id={put}&status=$status" for name, put in _PROPERTIES.items()}
+        return cls(
+            id=new.kept.id,
+            created=new.kept.created_at,
+            used=None,
+            token=new.token,
+            url=urls["oozie.wf.workflow.notification.url"],
+            properties=urls,
+        )

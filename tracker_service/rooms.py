@@ -1,0 +1,87 @@
+"""The rooms of the API: the blueprints of each, and the credentials that its calls need."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from flask_openapi3 import APIBlueprint
+
+from tracker_service.api import (
+    auth,
+    causes,
+    jobs,
+    login,
+    logs,
+    notifications,
+    operations,
+    rate_limit,
+    tasks,
+    workers,
+)
+from tracker_service.api.rate_limit import RateLimit
+from tracker_service.bootstrap import Service
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """A part of the API that a process can serve without the others."""
+
+    name: str
+    blueprints: Callable[[Service], Iterable[APIBlueprint]]
+
+
+def _tracking(service: Service) -> Iterable[APIBlueprint]:
+    callers, rights = _gateway_users(service), service.settings.rights
+    return (
+        tasks.blueprint(callers, service.intake, service.lookup),
+        jobs.blueprint(callers, service.lookup, service.causes, rights),
+        causes.blueprint(callers, service.causes, rights.admins),
+        logs.blueprint(callers, service.lookup, service.identities, service.removal),
+    )
+
+
+def _workers(service: Service) -> Iterable[APIBlueprint]:
+    overseers = service.settings.rights.overseers
+    yield workers.blueprint(
+        _gateway_users(service), service.store, overseers, _worker_silence_s(service)
+    )
+
+
+def _notifications(service: Service) -> Iterable[APIBlueprint]:
+    limit = RateLimit(
+        service.store, notifications.PER_MINUTE, service.clock, of=rate_limit.NOTIFICATIONS
+    )
+    return (
+        notifications.tokens(_gateway_users(service), service.notifications),
+        notifications.blueprint(service.notifications, limit),  # the token in the path is enough
+    )
+
+
+def _login(service: Service) -> Iterable[APIBlueprint]:
+    yield login.blueprint(_gateway_users(service), service.store, service.identities)
+
+
+def _operations(service: Service) -> Iterable[APIBlueprint]:
+    retention = timedelta(hours=service.settings.copying.retention_h)
+    yield operations.blueprint(
+        service.store, service.metrics, _worker_silence_s(service), retention, service.clock
+    )
+
+
+def _gateway_users(service: Service) -> auth.Credentials:
+    return auth.gateway_credentials(service.identities, service.rate_limit)
+
+
+def _worker_silence_s(service: Service) -> float:
+    return 2 * service.settings.worker.lease_s
+
+
+TRACKING = Room("tracking", _tracking)  #: tasks, jobs, why jobs failed, saved logs
+WORKERS = Room("workers", _workers)  #: which worker holds which jobsets
+NOTIFICATIONS = Room("notifications", _notifications)  #: calls of Oozie, and tokens for them
+LOGIN = Room("login", _login)  #: fresh credentials for work in the background
+OPERATIONS = Room("operations", _operations)  #: health and metrics, without credentials
+
+ALL_ROOMS = (TRACKING, WORKERS, NOTIFICATIONS, LOGIN, OPERATIONS)
