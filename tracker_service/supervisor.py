@@ -19,14 +19,14 @@ from urllib.parse import urlsplit
 
 import structlog
 
+from tracker_service.domain.backoff import Backoff
 from tracker_service.errors import ConfigError
 
 log = structlog.get_logger()
 
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None, use_errno=True)
-_FIRST_PAUSE_S = 0.5
-_LONGEST_PAUSE_S = 30.0
+_PAUSES = Backoff(first_s=0.5, longest_s=30.0)  #: before a child that died is started again
 _GOOD_LIFE_S = 30.0  #: a child that lived this long begins again with the first pause
 _STOP_S = 20.0  #: for a child to end after SIGTERM
 
@@ -59,7 +59,7 @@ class _Child:
     arguments: Sequence[str]
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
-    pause_s: float = _FIRST_PAUSE_S
+    deaths: int = 0  #: in a row, each after a short life
     start_at: float = 0.0
 
     @property
@@ -143,10 +143,10 @@ class Supervisor:
         if child.process.poll() is None:
             return
         if now - child.started > _GOOD_LIFE_S:
-            child.pause_s = _FIRST_PAUSE_S
+            child.deaths = 0
         log.warning("child_died", child=child.name, exit=child.process.returncode)
-        child.process, child.start_at = None, now + child.pause_s
-        child.pause_s = min(2 * child.pause_s, _LONGEST_PAUSE_S)
+        child.deaths += 1
+        child.process, child.start_at = None, now + _PAUSES.after(child.deaths)
 
     def _end(self) -> None:
         alive = [c.process for c in self._children if c.process and c.process.poll() is None]

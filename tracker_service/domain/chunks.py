@@ -1,4 +1,4 @@
-"""Cut long lists into parts of a size that one statement or request takes."""
+"""Part many things into few statements or requests."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import TypeVar
 
 Item = TypeVar("Item")
 
-_IN_ONE_STATEMENT = 500
+IN_ONE_STATEMENT = 500  #: values that a statement names at most
 
 
-def chunks(items: Sequence[Item], size: int = _IN_ONE_STATEMENT) -> Iterator[Sequence[Item]]:
-    """Yield the items in their order, in parts of this size; the last one may be shorter."""
+def chunks(items: Sequence[Item], size: int = IN_ONE_STATEMENT) -> Iterator[Sequence[Item]]:
+    """Return the items in their order, up to `size` at once."""
     for start in range(0, len(items), size):
         yield items[start : start + size]

@@ -1,19 +1,19 @@
 from __future__ import annotations
 
-from tracker_service.domain.chunks import chunks
+import pytest
+
+from tracker_service.domain.chunks import IN_ONE_STATEMENT, chunks
 
 
-def test_a_list_is_cut_into_parts_in_its_order():
-    assert list(chunks("abcdefg", 3)) == ["abc", "def", "g"]
+@pytest.mark.parametrize(
+    ("count", "sizes"), [(0, []), (1, [1]), (3, [3]), (4, [3, 1]), (6, [3, 3])]
+)
+def test_items_come_in_their_order_and_as_many_at_once_as_asked_for(count, sizes):
+    parts = list(chunks(range(count), 3))
+
+    assert [len(part) for part in parts] == sizes
+    assert [item for part in parts for item in part] == list(range(count))
 
 
-def test_a_list_that_fits_stays_whole():
-    assert list(chunks([1, 2], 2)) == [[1, 2]]
-
-
-def test_an_empty_list_has_no_parts():
-    assert list(chunks([])) == []
-
-
-def test_one_statement_takes_500():
-    assert [len(part) for part in chunks(range(1001))] == [500, 500, 1]
+def test_one_statement_names_no_more_than_a_database_takes():
+    assert max(map(len, chunks(range(1201)))) == IN_ONE_STATEMENT
