@@ -10,10 +10,9 @@ from typing import Any
 
 import structlog
 
-from tracker_service.archive.copying.publishing import is_part
 from tracker_service.archive.manifest import MANIFEST
 from tracker_service.domain.applications import short
-from tracker_service.domain.copies import Copy, CopyStatus, log_directory, run_directory
+from tracker_service.domain.copies import Copy, CopyStatus, is_part, log_directory, run_directory
 from tracker_service.errors import LogInUse, LogNotSaved, PathNotFound
 from tracker_service.sources.webhdfs import FileStatus, WebHdfs
 from tracker_service.store import copies, saved_logs, tasks

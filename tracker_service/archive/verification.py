@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 from dataclasses import dataclass
 
-from tracker_service.archive.checksum import Tally
+from tracker_service.archive.checksum import Checksum
 from tracker_service.domain.copies import Copy
 from tracker_service.errors import AccessDenied, PathNotFound, RequestRefused
 from tracker_service.sources.webhdfs import WebHdfs
@@ -16,7 +16,7 @@ class Verification:
     """What became of one saved log."""
 
     is_intact: bool | None  #: None where there is nothing to compare
-    told: str  #: what differs, or why nothing can be compared
+    explanation: str  #: what differs, or why nothing can be compared
 
 
 def verify(hdfs: WebHdfs, copy: Copy) -> Verification:
@@ -46,9 +46,9 @@ def _compared(hdfs: WebHdfs, copy: Copy, length: int, sha256: str) -> Verificati
     with closing(file.pieces):
         if file.length != length:
             return Verification(False, f"{copy.path} has {file.length} bytes, not {length}")
-        tally = Tally()
-        for _ in tally.of(file.pieces):
+        checksum = Checksum()
+        for _ in checksum.of(file.pieces):
             pass
-    if (tally.length, tally.sha256) != (length, sha256):
-        return Verification(False, f"{copy.path} has the SHA-256 {tally.sha256}, not {sha256}")
+    if (checksum.length, checksum.sha256) != (length, sha256):
+        return Verification(False, f"{copy.path} has the SHA-256 {checksum.sha256}, not {sha256}")
     return Verification(True, "intact")
