@@ -1,4 +1,4 @@
-"""Read saved logs back, and compare them with what was written."""
+"""Read saved logs back, and compare their checksums with those in the store."""
 
 from __future__ import annotations
 
@@ -13,17 +13,20 @@ from tracker_service.sources.webhdfs import WebHdfs
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What became of one saved log."""
+    """The result of comparing one saved log."""
 
-    is_intact: bool | None  #: None where there is nothing to compare
+    is_intact: bool | None  #: None: there is nothing to compare
     explanation: str  #: what differs, or why nothing can be compared
 
 
 def verify(hdfs: WebHdfs, copy: Copy) -> Verification:
-    """Read a saved log back with the rights of the reader; nothing is held in memory.
+    """Read a saved log back, in constant memory, and compare its length and checksum.
+
+    Args:
+        hdfs: opened as the user who asks.
 
     Raises:
-        GatewayUnavailable, CredentialsRefused: nobody can say whether it is intact.
+        GatewayUnavailable, CredentialsRefused: the log could not be read.
     """
     if not copy.saved_at:
         return Verification(None, f"no log is saved: {copy.status}: {copy.reason}")

@@ -31,7 +31,6 @@ from tracker_service.domain.copies import (
     Contents,
     Copy,
     CopyStatus,
-    Strategy,
     WrittenLog,
     part_path,
 )
