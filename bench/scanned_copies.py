@@ -6,13 +6,13 @@ import statistics
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from threading import Event
 from typing import Any
 
 from bench.scanning import ERRORS, MIB, ROW, SPARK, long_log, small_logs, tfile
 from tests.stands import access, real_stand
 from tracker_service.archive.copying.direct_copy import DirectCopy
 from tracker_service.archive.copying.log_files import FoundLogFiles
-from tracker_service.archive.copying.streams import Streams
 from tracker_service.causes.findings import Findings
 from tracker_service.causes.rules import load_rules
 from tracker_service.causes.scan.scanner import Scanner
@@ -38,12 +38,12 @@ class NoScanner:
 
 def seconds(hdfs: WebHdfs, found: FoundLogFiles, scanner: Any) -> float:  # noqa: ANN401
     """Return how long one direct copy takes, from its files to its part."""
-    from fakes import AtOnce, a_copy  # noqa: PLC0415 - of the unit tests
+    from fakes import a_copy  # noqa: PLC0415 - of the unit tests
 
     copy = replace(a_copy(), path=f"{HOME}/copy.log")
-    streams, redaction = Streams(AtOnce(), 1), Redaction(Secrets({}))
+    redaction = Redaction(Secrets({}))
     began = time.monotonic()
-    DirectCopy(hdfs, copy, found, 1024 * MIB, streams, scanner, redaction).write()
+    DirectCopy(hdfs, copy, found, 1024 * MIB, Event(), scanner, redaction).write()
     return time.monotonic() - began
 
 

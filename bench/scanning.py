@@ -18,7 +18,7 @@ from pathlib import Path
 import requests
 
 from bench.big_log import memory
-from tracker_service.archive.checksum import Tally
+from tracker_service.archive.checksum import Checksum
 from tracker_service.archive.formats.node_file import NodeFile
 from tracker_service.archive.formats.node_logs import logs_of
 from tracker_service.archive.formats.yarn_text import as_text
@@ -130,7 +130,7 @@ def _handler(data: bytes) -> type[BaseHTTPRequestHandler]:
 def text(file: NodeFile, rules: Rules | None) -> Iterator[bytes]:
     """Do what a direct copy does with the bytes."""
     pieces = as_text(file.name, logs_of(file))
-    return Tally().of(Scanner(rules).of(pieces) if rules else pieces)
+    return Checksum().of(Scanner(rules).of(pieces) if rules else pieces)
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -175,7 +175,8 @@ def main() -> None:
     rules = load_rules()
     size = f"{BYTES // MIB} MiB, {len(rules.rules)} rules, median of {ROUNDS}"
     print(
-        f"| MB/s, {size} | decode, text, tally | copy: with HTTPS | copy and scan | scan | costs |"
+        f"| MB/s, {size} | decode, text, checksum "
+        "| copy: with HTTPS | copy and scan | scan | costs |"
     )
     print("| --- | --- | --- | --- | --- | --- |")
     kinds = {"rows": ROW, "Spark at INFO": SPARK, "nothing but errors": ERRORS}

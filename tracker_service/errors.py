@@ -24,7 +24,9 @@ TrackerError
 ├── NoCause                   nothing failed, or nothing tells why
 ├── LogInUse                  this log is being copied now: wait until that is finished
 ├── LogFileBroken             a file of aggregated logs is damaged: no reading again will mend it
-└── LeaseLost                 another worker holds this jobset now: drop it
+├── LeaseLost                 another worker holds this jobset now: drop it
+├── CopyChanged               somebody else has changed this copy meanwhile: look at it again
+└── WorkerStops               this worker stops: what it broke off is begun again later
 """
 
 from __future__ import annotations
@@ -143,3 +145,11 @@ class LogFileBroken(TrackerError):
 
 class LeaseLost(TrackerError):
     """Another worker holds this jobset now; whatever was about to be written is its work."""
+
+
+class CopyChanged(TrackerError):
+    """Somebody else has changed this copy meanwhile; what was known of it is out of date."""
+
+
+class WorkerStops(TrackerError):
+    """This worker stops; whatever it has not finished is begun again later."""

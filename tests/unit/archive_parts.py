@@ -10,13 +10,16 @@ from fakes import AtOnce
 
 from tracker_service.archive.copying.aggregation import Aggregation
 from tracker_service.archive.copying.copier import Copier
+from tracker_service.archive.copying.direct_way import DirectOptions, DirectWay
+from tracker_service.archive.copying.earlier_runs import EarlierRuns
 from tracker_service.archive.copying.log_files import LogFileFinder
 from tracker_service.archive.copying.progress import CopyLimits, Progress
-from tracker_service.archive.copying.steps import Steps
+from tracker_service.archive.copying.publishing import Publisher
 from tracker_service.archive.copying.streams import Streams
-from tracker_service.archive.copying.ways import Chooser
+from tracker_service.archive.copying.tries import Tries
+from tracker_service.archive.copying.ways import Chooser, Ways
 from tracker_service.archive.copying.workflow_copy import WorkflowOptions
-from tracker_service.archive.copying.workflow_watch import WorkflowWatch
+from tracker_service.archive.copying.workflow_way import WorkflowWay
 from tracker_service.causes.rules import load_rules
 from tracker_service.domain.copies import Strategy
 from tracker_service.identities import Identities
@@ -51,17 +54,23 @@ def build(
     secrets: Secrets | None = None,
 ) -> Parts:
     """Put a copier together whose threads run at once."""
-    finder, streams = LogFileFinder(PATTERNS), Streams(AtOnce(), 2)
-    progress = Progress(store, LIMITS, clock)
-    steps = Steps(
-        store,
-        Aggregation(finder, 3600, clock),
-        Chooser(finder, strategy, limit, timedelta(days=7), secrets, clock),
-        progress,
-        WorkflowWatch(progress, OPTIONS, clock),
-        streams,
-        load_rules(),
-        clock,
+    finder = LogFileFinder(PATTERNS)
+    progress, earlier_runs, rules = Progress(store, LIMITS, clock), EarlierRuns(store), load_rules()
+    publisher = Publisher(earlier_runs, progress)
+    tries = Tries(progress, may_use_workflow=strategy == Strategy.AUTO)
+    streams = Streams(AtOnce(), 2, identities, tries, progress)
+    options = DirectOptions(limit=limit, secrets=secrets, rules=rules)
+    ways = Ways(
+        aggregation=Aggregation(finder, 3600, clock),
+        chooser=Chooser(finder, strategy, limit, timedelta(days=7), clock),
+        earlier_runs=earlier_runs,
+        direct=DirectWay(progress, publisher, streams, options),
+        workflow=WorkflowWay(
+            progress, publisher, tries, streams, OPTIONS, rules=rules, clock=clock
+        ),
+        tries=tries,
+        progress=progress,
+        clock=clock,
     )
-    copier = Copier(store, identities, AtOnce(), streams, steps, progress, clock)
+    copier = Copier(store, identities, AtOnce(), streams, ways, tries, progress, clock)
     return Parts(copier, progress, streams, finder)

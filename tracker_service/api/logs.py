@@ -20,7 +20,7 @@ from tracker_service.archive.removal import Removal
 from tracker_service.archive.verification import Verification, verify
 from tracker_service.audit import AuditedAction, audited
 from tracker_service.domain.applications import ApplicationId, short
-from tracker_service.domain.copies import Copy, one_for_each
+from tracker_service.domain.copies import Copy, one_per_application
 from tracker_service.domain.jobs import JobId
 from tracker_service.errors import BadInput, LogNotSaved
 from tracker_service.identities import Identities
@@ -136,7 +136,9 @@ def _verdicts(
 ) -> Mapping[str, Verification]:
     hdfs = identities.access(current_caller()).hdfs
     chosen = (
-        _chosen(found, [ApplicationId(w) for w in wanted]) if wanted else one_for_each(found.copies)
+        _chosen(found, [ApplicationId(w) for w in wanted])
+        if wanted
+        else one_per_application(found.copies)
     )
     with _reading(found.id, *(copy.application for copy in chosen)):
         return {copy.id: verify(hdfs, copy) for copy in chosen}
@@ -158,8 +160,8 @@ def _chosen(found: JobCopies, wanted: Sequence[ApplicationId]) -> list[Copy]:
     if not found.copies:
         raise LogNotSaved(f"No log is saved: {found.why_none}.")
     if not wanted:
-        return one_for_each(found.copies)
-    by_application = {copy.application: copy for copy in one_for_each(found.copies)}
+        return one_per_application(found.copies)
+    by_application = {copy.application: copy for copy in one_per_application(found.copies)}
     missing = [short(application) for application in wanted if application not in by_application]
     if missing:
         raise LogNotSaved(f"The job has no such application: {', '.join(missing)}.")

@@ -1,4 +1,4 @@
-"""Count and fingerprint bytes on their way."""
+"""Measure bytes while they pass: how many, and their SHA-256."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import hashlib
 from collections.abc import Iterable, Iterator
 
 
-class Tally:
-    """The length and the SHA-256 of what has passed."""
+class Checksum:
+    """The length and the SHA-256 of the bytes that have passed."""
 
     def __init__(self) -> None:
         self.length = 0  #: in bytes
@@ -19,7 +19,7 @@ class Tally:
         return self._digest.hexdigest()
 
     def of(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
-        """Yield the pieces as they come, and count them."""
+        """Yield the pieces as they come, and measure them."""
         for piece in pieces:
             self.length += len(piece)
             self._digest.update(piece)

@@ -1,16 +1,16 @@
-"""Remove saved logs that are older than the operator wants them to be kept."""
+"""Remove saved logs that are older than the operator wants to keep them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
-from itertools import groupby
+from itertools import chain, groupby
 from operator import attrgetter
 
 import structlog
 
 from tracker_service.archive.manifest import MANIFEST
-from tracker_service.archive.removal import listed, own_manifest
+from tracker_service.archive.removal import entries, own_manifest
 from tracker_service.domain.copies import Copy, log_directory
 from tracker_service.errors import AccessDenied, GatewayError, RequestRefused
 from tracker_service.identities import Identities
@@ -20,16 +20,16 @@ from tracker_service.store.database import Store
 
 log = structlog.get_logger()
 
-_EVERY = timedelta(hours=1)  #: one user's copies are looked at
-_AT_ONCE = 100  #: copies of a user in one look; the next look goes on behind them
+_EVERY = timedelta(hours=1)  #: between two looks at the logs of one user
+_AT_ONCE = 100  #: logs of a user in one look; the next look continues after them
 _USERS_AT_ONCE = 10
 
 
 class Expiry:
-    """The end of copies, for users who have something tracked: only they have left a credential.
+    """Removes expired logs of users who track something: only these have left a credential.
 
-    A log is removed only where our manifest lies beside it and lists it with the checksum that we
-    know; what cannot be removed now is looked at again in a later round.
+    A log is removed only if the manifest beside it is ours and lists the log with the checksum in
+    the store. A log that cannot be removed now is tried again in a later round.
     """
 
     def __init__(
@@ -39,23 +39,23 @@ class Expiry:
         kept_for: timedelta | None,
         clock: Callable[[], datetime],
     ) -> None:
-        """Prepare to remove copies.
+        """Prepare to remove logs.
 
         Args:
-            kept_for: since a log was saved; None: for ever.
+            kept_for: how long a saved log is kept; None: for ever.
         """
         self._store, self._identities = store, identities
         self._kept_for, self._clock = kept_for, clock
         self._looked: dict[str, datetime] = {}
-        self._last: dict[str, str] = {}  # the copy up to which a user's were looked at
+        self._last: dict[str, str] = {}  # the id of the last copy in a user's unfinished round
         self._is_stopping = False
 
     def stop(self) -> None:
-        """Begin nothing more."""
+        """Stop before the next directory."""
         self._is_stopping = True
 
     def advance(self, jobset_ids: Collection[int]) -> None:
-        """Look at the copies of users with live tasks in these jobsets, hourly at most."""
+        """Remove expired logs of users with live tasks in these jobsets, at most once an hour."""
         if self._kept_for is None:
             return
         now = self._clock()
@@ -77,30 +77,33 @@ class Expiry:
             self._last[owner] = old[-1].id
         try:
             with self._identities.acting_for(owner) as access:
-                in_order = attrgetter("directory")
-                for directory, theirs in groupby(sorted(old, key=in_order), in_order):
+                by_directory = attrgetter("directory")
+                for directory, group in groupby(sorted(old, key=by_directory), by_directory):
                     if self._is_stopping:
                         return
-                    self._remove_safely(access.hdfs, directory, list(theirs))
+                    self._remove_safely(access.hdfs, directory, list(group))
         except GatewayError as error:
             log.info("copies_not_expired", user=owner, reason=str(error))
 
     def _remove_safely(self, hdfs: WebHdfs, directory: str, old: Sequence[Copy]) -> None:
-        """Remove the old logs in one directory; one that refuses does not stop the others."""
+        """Remove the old logs in one directory; if the cluster refuses, go on with the next one."""
         try:
             self._remove(hdfs, directory, old)
         except (AccessDenied, RequestRefused) as error:
             log.info("copies_not_expired", user=old[0].owner, job=old[0].job_id, reason=str(error))
 
     def _remove(self, hdfs: WebHdfs, directory: str, old: Sequence[Copy]) -> None:
-        """Remove the old logs in one directory; the files first, so that it can be repeated."""
+        """Remove the old logs in one directory.
+
+        The files are removed before the store forgets them: after a crash it can be repeated.
+        """
         known = _in_manifest(hdfs, directory, old[0])
         ours = self._unchanged([copy for copy in old if (copy.file_name, copy.sha256) in known])
         if not ours:
             return
-        there = {file.name for file in listed(hdfs, directory) if not file.is_directory}
+        names = {entry.name for entry in entries(hdfs, directory) if not entry.is_directory}
         for copy in ours:
-            if copy.file_name in there:
+            if copy.file_name in names:
                 hdfs.delete(copy.path)
         with self._store.begin() as connection:
             saved_logs.forget_saved(connection, ours, saved_logs.EXPIRED)
@@ -108,24 +111,26 @@ class Expiry:
         _tidy(hdfs, directory, old[0])
 
     def _unchanged(self, seen: Sequence[Copy]) -> list[Copy]:
-        """Return those that are still as they were seen: nobody has them copied again."""
+        """Leave out copies that have changed since they were read: they are being copied again."""
         with self._store.read() as connection:
-            now = copies.of_tasks(connection, {copy.task_id for copy in seen})
-        there = [copy for each in now.values() for copy in each]
-        return [copy for copy in seen if copy in there]
+            by_task = copies.of_tasks(connection, {copy.task_id for copy in seen})
+        current = list(chain.from_iterable(by_task.values()))
+        return [copy for copy in seen if copy in current]
 
 
 def _in_manifest(hdfs: WebHdfs, directory: str, copy: Copy) -> set[tuple[str, str]]:
-    """Return the files that our manifest in a directory lists, with their checksums."""
+    """Return the names and checksums of the files that our manifest in a directory lists."""
     manifest = own_manifest(hdfs, directory, copy) or {}
-    told = manifest.get("applications")
-    entries = [each for each in told if isinstance(each, dict)] if isinstance(told, list) else []
-    return {(str(each.get("file")), str(each.get("sha256"))) for each in entries}
+    applications = manifest.get("applications")
+    if not isinstance(applications, list):
+        return set()
+    listed = [entry for entry in applications if isinstance(entry, dict)]
+    return {(str(entry.get("file")), str(entry.get("sha256"))) for entry in listed}
 
 
 def _tidy(hdfs: WebHdfs, directory: str, copy: Copy) -> None:
-    """Remove a directory in which only our manifest is left."""
-    if [file.name for file in listed(hdfs, directory)] == [MANIFEST]:
+    """Remove a directory if only our manifest is left in it."""
+    if [entry.name for entry in entries(hdfs, directory)] == [MANIFEST]:
         hdfs.delete(f"{directory}/{MANIFEST}")
         hdfs.delete_if_empty(directory)
         hdfs.delete_if_empty(log_directory(copy.owner, copy.job_id))

@@ -1,4 +1,4 @@
-"""Write beside the saved logs of a job what was saved, from where, and how complete."""
+"""Write the manifest beside the saved logs of a job: sources, checksums, completeness, cause."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ _VERSION = 1
 def write_manifest(
     hdfs: WebHdfs, status: JobStatus, finished: Sequence[Copy], cause: Cause | None, now: datetime
 ) -> None:
-    """Write the manifest of a run of a job beside its logs, in place of one that is there.
+    """Write the manifest of a run of a job beside its logs; it replaces an earlier one.
 
     Args:
         status: of the job.
         finished: the copies of its logs, at least one; all have ended.
-        cause: why it failed; None if it did not, or nobody knows.
+        cause: why the job failed; None if it did not fail, or the cause is unknown.
     """
-    nowhere = log_directory(finished[0].owner, finished[0].job_id)
-    directory = next((copy.directory for copy in finished if copy.saved_at), nowhere)
+    without_logs = log_directory(finished[0].owner, finished[0].job_id)
+    directory = next((copy.directory for copy in finished if copy.saved_at), without_logs)
     part = f"{directory}/.{MANIFEST}.part"
     hdfs.make_directory(directory)
-    told = manifest(status, finished, cause, now)
-    hdfs.write(part, json.dumps(told, indent=2).encode() + b"\n")
+    content = json.dumps(manifest(status, finished, cause, now), indent=2)
+    hdfs.write(part, content.encode() + b"\n")
     hdfs.rename(part, f"{directory}/{MANIFEST}")
 
 
 def manifest(
     status: JobStatus, finished: Sequence[Copy], cause: Cause | None, now: datetime
 ) -> dict[str, Any]:
-    """Return the manifest as JSON is made of it."""
+    """Return the content of the manifest."""
     first = finished[0]
     return {
         "version": _VERSION,
@@ -56,20 +56,20 @@ def manifest(
     }
 
 
-def _dashed(told: dict[str, Any]) -> dict[str, Any]:
-    """Return a cause, or a quote in it, as the manifest spells names."""
+def _dashed(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return a cause, or a quote in it, with dashes in the names of its fields."""
     return {
         name.replace("_", "-"): [_dashed(quote) for quote in value] if name == "evidence" else value
-        for name, value in told.items()
+        for name, value in fields.items()
     }
 
 
 def overall(finished: Iterable[Copy]) -> Completeness:
-    """Return how complete the logs of a job are as a whole."""
-    each = {copy.completeness for copy in finished}
-    if each == {Completeness.COMPLETE}:
+    """Return how complete the logs of a job are taken together."""
+    values = {copy.completeness for copy in finished}
+    if values == {Completeness.COMPLETE}:
         return Completeness.COMPLETE
-    return Completeness.LOST if each == {Completeness.LOST} else Completeness.PARTIAL
+    return Completeness.LOST if values == {Completeness.LOST} else Completeness.PARTIAL
 
 
 def _application(copy: Copy) -> dict[str, Any]:
@@ -96,7 +96,7 @@ def _application(copy: Copy) -> dict[str, Any]:
 
 
 def _redacted(contents: Contents | None) -> Mapping[str, int] | Literal[False]:
-    """Return how many secrets were hidden; a workflow copies logs as they are."""
+    """Return how many secrets were hidden; False for a workflow's copy, which hides none."""
     return False if contents is None or contents.redacted is None else contents.redacted
 
 

@@ -1,4 +1,4 @@
-"""Remove saved logs from HDFS: what is ours, and never anything else."""
+"""Remove saved logs from HDFS, and no file that the tracker has not written."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from datetime import datetime
+from itertools import chain
 from typing import Any
 
 import structlog
 
-from tracker_service.archive.copying.publishing import is_part
 from tracker_service.archive.manifest import MANIFEST
 from tracker_service.domain.applications import short
-from tracker_service.domain.copies import Copy, CopyStatus, log_directory, run_directory
+from tracker_service.domain.copies import Copy, CopyStatus, is_part, log_directory, run_directory
 from tracker_service.errors import LogInUse, LogNotSaved, PathNotFound
 from tracker_service.sources.webhdfs import FileStatus, WebHdfs
 from tracker_service.store import copies, saved_logs, tasks
@@ -33,21 +33,21 @@ class Removal:
     def remove(self, hdfs: WebHdfs, found: Sequence[Copy]) -> list[str]:
         """Remove the logs of a job, with the rights of their owner.
 
-        1. Give up what waits to be copied.
-        2. Remove the files: logs, what tries have left, our manifests; then empty directories.
-        3. Note it. After a crash before that, the same call again finds less to remove, and
-           notes it.
+        1. Give up the copies that wait.
+        2. Remove the files (logs, leftovers of tries, our manifests), then empty directories.
+        3. Note that they are removed. After a crash before this step, call it again: it finds
+           less to remove, and notes the same.
 
         Args:
             found: the owner's copies of one job, at least one.
 
         Returns:
-            the paths that were there.
+            the paths of the removed files.
 
         Raises:
-            LogInUse: a log is being copied now.
+            LogInUse: a log is being copied now; nothing is removed.
             LogNotSaved: there is nothing to remove.
-            GatewayError: not all is removed; call again.
+            GatewayError: not all files are removed; call again.
         """
         with self._store.begin() as connection:
             has_given_up = self._give_up_waiting(connection, found)
@@ -57,65 +57,65 @@ class Removal:
             saved_logs.forget_saved(connection, saved, saved_logs.REMOVED)
         log.info("logs_removed", job=found[0].job_id, user=found[0].owner, files=len(removed))
         if not (removed or saved or has_given_up):
-            told = "; ".join(f"{short(copy.application)}: {copy.reason}" for copy in found)
-            raise LogNotSaved(f"No log of {found[0].job_id} is saved: {told}")
+            reasons = "; ".join(f"{short(copy.application)}: {copy.reason}" for copy in found)
+            raise LogNotSaved(f"No log of {found[0].job_id} is saved: {reasons}")
         return removed
 
     def _give_up_waiting(self, connection: Connection, found: Sequence[Copy]) -> bool:
-        """End what has not begun; no worker starts it, nor writes a manifest of what is removed."""
+        """End the copies that wait, so that no worker starts them or writes their manifest.
+
+        Returns:
+            whether any copy had not ended.
+        """
         now, task_ids = self._clock(), {copy.task_id for copy in found}
-        before = _waiting(connection, task_ids)
+        had_unfinished = any(copies.has_unfinished(connection, task_id) for task_id in task_ids)
         for task_id in task_ids:
             copies.give_up_waiting(connection, task_id, now, saved_logs.REMOVED)
             tasks.note_manifest(connection, task_id, now)
-        there = copies.of_tasks(connection, task_ids)
-        running = [c for each in there.values() for c in each if c.status == CopyStatus.RUNNING]
+        all_copies = chain.from_iterable(copies.of_tasks(connection, task_ids).values())
+        running = [copy for copy in all_copies if copy.status == CopyStatus.RUNNING]
         if running:
-            told = ", ".join(short(copy.application) for copy in running)
+            applications = ", ".join(short(copy.application) for copy in running)
             raise LogInUse(
-                f"Logs of {found[0].job_id} are being copied now ({told}): nothing is removed; "
-                "repeat this when GET …/logs/status says `finished`."
+                f"Logs of {found[0].job_id} are being copied now ({applications}): nothing is "
+                "removed; repeat this when GET …/logs/status says `finished`."
             )
-        return before
-
-
-def _waiting(connection: Connection, task_ids: set[int]) -> bool:
-    return any(copies.has_unfinished(connection, task_id) for task_id in task_ids)
+        return had_unfinished
 
 
 def _remove_files(hdfs: WebHdfs, found: Sequence[Copy]) -> list[str]:
-    """Remove all that is ours in the directory of a job and in those of its earlier runs."""
+    """Remove our files in the directory of a job and in the directories of its earlier runs."""
     first = found[0]
     directory, removed = log_directory(first.owner, first.job_id), list[str]()
     for run in sorted({copy.run for copy in found}):
-        theirs = [copy for copy in found if copy.run == run]
-        removed += _remove_in(hdfs, run_directory(first.owner, first.job_id, run), theirs)
+        of_run = [copy for copy in found if copy.run == run]
+        removed += _remove_in(hdfs, run_directory(first.owner, first.job_id, run), of_run)
     return removed + _remove_in(hdfs, directory, found)
 
 
 def _remove_in(hdfs: WebHdfs, directory: str, found: Sequence[Copy]) -> list[str]:
-    """Remove the files of some copies, and our manifest, in a directory; then it, if empty."""
+    """Remove the files of copies and our manifest in a directory, then the directory if empty."""
     removed = []
-    for file in listed(hdfs, directory):
-        path = f"{directory}/{file.name}"
-        if _is_ours(hdfs, directory, file, found) and hdfs.delete(path):
+    for entry in entries(hdfs, directory):
+        path = f"{directory}/{entry.name}"
+        if _is_ours(hdfs, directory, entry, found) and hdfs.delete(path):
             removed.append(path)
     hdfs.delete_if_empty(directory)
     return removed
 
 
-def _is_ours(hdfs: WebHdfs, directory: str, file: FileStatus, found: Sequence[Copy]) -> bool:
-    if file.is_directory:
+def _is_ours(hdfs: WebHdfs, directory: str, entry: FileStatus, found: Sequence[Copy]) -> bool:
+    if entry.is_directory:
         return False
-    if file.name == MANIFEST:
+    if entry.name == MANIFEST:
         return own_manifest(hdfs, directory, found[0]) is not None
-    if file.name == f".{MANIFEST}.part":
+    if entry.name == f".{MANIFEST}.part":
         return True
-    return any(file.name == copy.file_name or is_part(file.name, copy) for copy in found)
+    return any(entry.name == copy.file_name or is_part(entry.name, copy) for copy in found)
 
 
-def listed(hdfs: WebHdfs, directory: str) -> list[FileStatus]:
-    """Return what is in a directory; nothing where there is none."""
+def entries(hdfs: WebHdfs, directory: str) -> list[FileStatus]:
+    """Return the entries of a directory; none if there is no such directory."""
     try:
         return hdfs.list(directory)
     except PathNotFound:
@@ -123,7 +123,7 @@ def listed(hdfs: WebHdfs, directory: str) -> list[FileStatus]:
 
 
 def own_manifest(hdfs: WebHdfs, directory: str, copy: Copy) -> Mapping[str, Any] | None:
-    """Return the manifest in a directory if it is one of ours, of the job and user of a copy."""
+    """Return the manifest in a directory if it is ours: for the job and the user of a copy."""
     try:
         file = hdfs.read(f"{directory}/{MANIFEST}")
     except PathNotFound:
@@ -133,11 +133,10 @@ def own_manifest(hdfs: WebHdfs, directory: str, copy: Copy) -> Mapping[str, Any]
             return None
         content = b"".join(file.pieces)
     try:
-        told = json.loads(content)
+        manifest = json.loads(content)
     except (ValueError, RecursionError):
         return None
-    is_ours = isinstance(told, dict) and (told.get("job"), told.get("saved-for")) == (
-        copy.job_id,
-        copy.owner,
-    )
-    return told if is_ours else None
+    if not isinstance(manifest, dict):
+        return None
+    is_ours = (manifest.get("job"), manifest.get("saved-for")) == (copy.job_id, copy.owner)
+    return manifest if is_ours else None

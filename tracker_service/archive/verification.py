@@ -1,11 +1,11 @@
-"""Read saved logs back, and compare them with what was written."""
+"""Read saved logs back, and compare their checksums with those in the store."""
 
 from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import dataclass
 
-from tracker_service.archive.checksum import Tally
+from tracker_service.archive.checksum import Checksum
 from tracker_service.domain.copies import Copy
 from tracker_service.errors import AccessDenied, PathNotFound, RequestRefused
 from tracker_service.sources.webhdfs import WebHdfs
@@ -13,17 +13,20 @@ from tracker_service.sources.webhdfs import WebHdfs
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What became of one saved log."""
+    """The result of comparing one saved log."""
 
-    is_intact: bool | None  #: None where there is nothing to compare
-    told: str  #: what differs, or why nothing can be compared
+    is_intact: bool | None  #: None: there is nothing to compare
+    explanation: str  #: what differs, or why nothing can be compared
 
 
 def verify(hdfs: WebHdfs, copy: Copy) -> Verification:
-    """Read a saved log back with the rights of the reader; nothing is held in memory.
+    """Read a saved log back, in constant memory, and compare its length and checksum.
+
+    Args:
+        hdfs: opened as the user who asks.
 
     Raises:
-        GatewayUnavailable, CredentialsRefused: nobody can say whether it is intact.
+        GatewayUnavailable, CredentialsRefused: the log could not be read.
     """
     if not copy.saved_at:
         return Verification(None, f"no log is saved: {copy.status}: {copy.reason}")
@@ -46,9 +49,9 @@ def _compared(hdfs: WebHdfs, copy: Copy, length: int, sha256: str) -> Verificati
     with closing(file.pieces):
         if file.length != length:
             return Verification(False, f"{copy.path} has {file.length} bytes, not {length}")
-        tally = Tally()
-        for _ in tally.of(file.pieces):
+        checksum = Checksum()
+        for _ in checksum.of(file.pieces):
             pass
-    if (tally.length, tally.sha256) != (length, sha256):
-        return Verification(False, f"{copy.path} has the SHA-256 {tally.sha256}, not {sha256}")
+    if (checksum.length, checksum.sha256) != (length, sha256):
+        return Verification(False, f"{copy.path} has the SHA-256 {checksum.sha256}, not {sha256}")
     return Verification(True, "intact")

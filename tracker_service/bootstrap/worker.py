@@ -11,18 +11,22 @@ from functools import partial
 from tracker_service.archive import duties as archive
 from tracker_service.archive.copying.aggregation import Aggregation
 from tracker_service.archive.copying.copier import Copier
+from tracker_service.archive.copying.direct_way import DirectOptions, DirectWay
+from tracker_service.archive.copying.earlier_runs import EarlierRuns
 from tracker_service.archive.copying.log_files import LogFileFinder
 from tracker_service.archive.copying.progress import CopyLimits, Progress
-from tracker_service.archive.copying.steps import Steps
+from tracker_service.archive.copying.publishing import Publisher
 from tracker_service.archive.copying.streams import Streams
-from tracker_service.archive.copying.ways import Chooser
+from tracker_service.archive.copying.tries import Tries
+from tracker_service.archive.copying.ways import Chooser, Ways
 from tracker_service.archive.copying.workflow_copy import WorkflowOptions
-from tracker_service.archive.copying.workflow_watch import WorkflowWatch
+from tracker_service.archive.copying.workflow_way import WorkflowWay
 from tracker_service.archive.expiry import Expiry
 from tracker_service.archive.manifest import write_manifest
 from tracker_service.bootstrap.foundation import Foundation, build_foundation
 from tracker_service.causes.rules import Rules, load_rules
 from tracker_service.causes.verdict import cause_of
+from tracker_service.domain.copies import Strategy
 from tracker_service.engine.clock import Clock, utc_now
 from tracker_service.engine.slots import Pace, Slots
 from tracker_service.engine.worker import Worker
@@ -131,33 +135,42 @@ def _build_completion(base: Foundation, threads: _Threads, rules: Rules) -> Comp
 
 
 def _build_copier(base: Foundation, threads: _Threads, rules: Rules) -> Copier:
-    copying = base.settings.copying
+    store, identities, copying = base.store, base.identities, base.settings.copying
     finder = LogFileFinder(copying.log_directories)
-    progress = Progress(base.store, _limits(copying), base.clock)
-    streams = Streams(threads.streams, copying.streams)
-    steps = Steps(
-        base.store,
-        Aggregation(finder, copying.aggregation_deadline_s, base.clock),
-        _build_chooser(base, finder),
-        progress,
-        WorkflowWatch(progress, _workflow_options(copying), base.clock),
-        streams,
-        rules,
-        base.clock,
+    progress, earlier_runs = Progress(store, _limits(copying), base.clock), EarlierRuns(store)
+    publisher = Publisher(earlier_runs, progress)
+    tries = Tries(progress, may_use_workflow=copying.strategy == Strategy.AUTO)
+    streams = Streams(threads.streams, copying.streams, identities, tries, progress)
+    ways = Ways(
+        aggregation=Aggregation(finder, copying.aggregation_deadline_s, base.clock),
+        chooser=_build_chooser(base, finder),
+        earlier_runs=earlier_runs,
+        direct=DirectWay(progress, publisher, streams, _direct_options(base, rules)),
+        workflow=WorkflowWay(
+            progress,
+            publisher,
+            tries,
+            streams,
+            _workflow_options(copying),
+            rules=rules,
+            clock=base.clock,
+        ),
+        tries=tries,
+        progress=progress,
+        clock=base.clock,
     )
-    return Copier(base.store, base.identities, threads.copies, streams, steps, progress, base.clock)
+    return Copier(store, identities, threads.copies, streams, ways, tries, progress, base.clock)
 
 
 def _build_chooser(base: Foundation, finder: LogFileFinder) -> Chooser:
     copying = base.settings.copying
-    return Chooser(
-        finder,
-        copying.strategy,
-        copying.direct_limit,
-        timedelta(hours=copying.retention_h),
-        base.secrets,
-        base.clock,
-    )
+    retention = timedelta(hours=copying.retention_h)
+    return Chooser(finder, copying.strategy, copying.direct_limit, retention, base.clock)
+
+
+def _direct_options(base: Foundation, rules: Rules) -> DirectOptions:
+    limit = base.settings.copying.direct_limit
+    return DirectOptions(limit=limit, secrets=base.secrets, rules=rules)
 
 
 def _build_expiry(base: Foundation) -> Expiry:

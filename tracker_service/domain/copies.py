@@ -118,6 +118,11 @@ class Copy:
         return self.path.rpartition("/")[2]
 
     @property
+    def has_workflow(self) -> bool:
+        """Tell whether a workflow copies the log now."""
+        return self.status == CopyStatus.RUNNING and self.strategy == Strategy.WORKFLOW
+
+    @property
     def completeness(self) -> Completeness | None:
         """Return how much of the log is saved; None while that is open."""
         if self.saved_at:
@@ -126,8 +131,8 @@ class Copy:
         return Completeness.LOST if self.status.is_finished else None
 
 
-def one_for_each(copies: Sequence[Copy]) -> list[Copy]:
-    """Return one copy for each application: that of the newest run, of saved ones if any is."""
+def one_per_application(copies: Sequence[Copy]) -> list[Copy]:
+    """Return one copy of each application: the newest saved one, or the newest if none is saved."""
     ordered = sorted(copies, key=lambda copy: (copy.saved_at is not None, copy.run))
     chosen = {copy.application: copy.id for copy in ordered}
     return [copy for copy in copies if chosen[copy.application] == copy.id]
@@ -146,6 +151,16 @@ def run_directory(owner: str, job_id: str, run: int) -> str:
 def log_path(owner: str, job_id: str, application: str) -> str:
     """Return where the log of one application lies in HDFS."""
     return f"{log_directory(owner, job_id)}/{application}.log"
+
+
+def part_path(copy: Copy) -> str:
+    """Return where the running try writes the log: no two tries share a file."""
+    return f"{copy.path}.part-{copy.id}-{copy.attempt}"
+
+
+def is_part(name: str, copy: Copy) -> bool:
+    """Tell whether some try of a copy wrote the file of this name."""
+    return name.startswith(f"{copy.file_name}.part-{copy.id}-")
 
 
 def working_directory(owner: str, copy_id: str) -> str:

@@ -9,7 +9,7 @@ from fakes import APP_1, APP_2, NOW, FakeHdfs, a_cause, a_copy, job
 
 from tracker_service.archive.manifest import manifest, overall, write_manifest
 from tracker_service.domain.causes import Quote, Source
-from tracker_service.domain.copies import Contents, CopyStatus, Strategy, one_for_each
+from tracker_service.domain.copies import Contents, CopyStatus, Strategy, one_per_application
 from tracker_service.domain.jobs import JobStatus
 
 DIRECTORY = f"/user/guest/WORK/logs/{job(1)}"
@@ -136,5 +136,5 @@ def test_of_an_application_in_several_runs_the_newest_saved_copy_counts():
     other = lost()
     unsaved = a_copy(run=2, id="unsaved", status=CopyStatus.FAILED)
 
-    assert one_for_each([new, old, other]) == [new, other]
-    assert one_for_each([unsaved, new, old]) == [new]
+    assert one_per_application([new, old, other]) == [new, other]
+    assert one_per_application([unsaved, new, old]) == [new]

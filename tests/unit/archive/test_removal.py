@@ -10,8 +10,7 @@ from calls import GUEST, SAM, assert_problem, end_the_task, get, post, save_copi
 from fakes import APP_1, APP_2, NOW, action, details, job
 from tree_hdfs import TreeHdfs
 
-from tracker_service.archive.copying.publishing import part_path
-from tracker_service.domain.copies import CopyStatus
+from tracker_service.domain.copies import CopyStatus, part_path
 from tracker_service.domain.tasks import TaskState
 from tracker_service.errors import GatewayUnavailable
 from tracker_service.store import copies, jobsets, saved_logs, tasks, tracked_jobs

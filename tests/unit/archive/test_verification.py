@@ -29,21 +29,21 @@ def test_a_log_that_was_changed_is_not(content, told):
     verdict = verify(FakeHdfs(files={"/1.log": content}), SAVED)
 
     assert verdict.is_intact is False
-    assert told in verdict.told
-    assert "/1.log" in verdict.told
+    assert told in verdict.explanation
+    assert "/1.log" in verdict.explanation
 
 
 def test_a_log_that_somebody_removed_is_missing():
     verdict = verify(FakeHdfs(), SAVED)
 
-    assert (verdict.is_intact, verdict.told) == (False, "/1.log is missing")
+    assert (verdict.is_intact, verdict.explanation) == (False, "/1.log is missing")
 
 
 @pytest.mark.parametrize("error", [AccessDenied("denied"), RequestRefused("no block")])
 def test_a_log_that_cannot_be_read_is_not_intact(error):
     verdict = verify(FakeHdfs(troubles={"/1.log": error}), SAVED)
 
-    assert (verdict.is_intact, verdict.told) == (False, f"not readable: {error}")
+    assert (verdict.is_intact, verdict.explanation) == (False, f"not readable: {error}")
 
 
 def test_while_the_cluster_is_away_nobody_calls_a_log_damaged():

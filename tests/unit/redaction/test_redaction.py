@@ -1,20 +1,19 @@
 from __future__ import annotations
 
 import hashlib
+from threading import Event
 
 import pytest
-from fakes import AtOnce, FakeHdfs, a_copy
+from fakes import FakeHdfs, a_copy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from log_files import ALL_SAMPLES, NODE, Sample, container, tfile
 
 from tracker_service.archive.copying.direct_copy import DirectCopy
 from tracker_service.archive.copying.log_files import FoundLogFiles
-from tracker_service.archive.copying.publishing import part_path
-from tracker_service.archive.copying.streams import Streams
 from tracker_service.causes.rules import load_rules
 from tracker_service.causes.scan.scanner import Scanner
-from tracker_service.domain.copies import WrittenLog
+from tracker_service.domain.copies import WrittenLog, part_path
 from tracker_service.redaction.masking import Redaction
 from tracker_service.redaction.secrets import KEY_BYTES, Secrets
 
@@ -191,8 +190,8 @@ def copied(redaction: Redaction | None, **logs: bytes) -> tuple[bytes, WrittenLo
     hdfs, copy = FakeHdfs(), a_copy()
     hdfs.files[f"/app-logs/{NODE}"] = tfile([container(1, **logs)])
     found = FoundLogFiles(directory="/app-logs", files=tuple(hdfs.list("/app-logs")))
-    streams, scanner = Streams(AtOnce(), 1), Scanner(load_rules())
-    whole = DirectCopy(hdfs, copy, found, 10_000, streams, scanner, redaction).write()
+    scanner = Scanner(load_rules())
+    whole = DirectCopy(hdfs, copy, found, 10_000, Event(), scanner, redaction).write()
     return hdfs.files[part_path(copy)], whole
 
 

@@ -11,7 +11,13 @@ from pydantic import Field
 from tracker_service.api.schemas.base import Instant, Schema
 from tracker_service.archive.verification import Verification
 from tracker_service.domain.applications import short
-from tracker_service.domain.copies import Completeness, Copy, CopyStatus, Strategy, one_for_each
+from tracker_service.domain.copies import (
+    Completeness,
+    Copy,
+    CopyStatus,
+    Strategy,
+    one_per_application,
+)
 from tracker_service.tracking.lookup import JobCopies
 from tracker_service.tracking.safety import completeness, deleted_at
 
@@ -78,7 +84,8 @@ CopiesByApplication = dict[str, CopyAnswer]
 def by_application(copies: Sequence[Copy], retention: timedelta) -> CopiesByApplication:
     """Return copies, each under its application."""
     return {
-        short(copy.application): CopyAnswer.of(copy, retention) for copy in one_for_each(copies)
+        short(copy.application): CopyAnswer.of(copy, retention)
+        for copy in one_per_application(copies)
     }
 
 
@@ -94,7 +101,9 @@ class VerifiedCopyAnswer(CopyAnswer):
         """Return the same with the verdict on it, if there is one."""
         if verdict is None:
             return self
-        return self.model_copy(update={"verified": verdict.is_intact, "verdict": verdict.told})
+        return self.model_copy(
+            update={"verified": verdict.is_intact, "verdict": verdict.explanation}
+        )
 
 
 class CopyStatusAnswer(Schema):
@@ -119,7 +128,7 @@ class CopyStatusAnswer(Schema):
                 short(copy.application): VerifiedCopyAnswer.of(copy, found.retention).judged(
                     verdicts.get(copy.id)
                 )
-                for copy in one_for_each(found.copies)
+                for copy in one_per_application(found.copies)
             },
         )
 

@@ -14,8 +14,8 @@ from tracker_service.sources.access import ClusterAccess
 from tracker_service.sources.webhdfs import WebHdfs
 from tracker_service.sources.yarn import LogAggregation
 
-_STABLE_FOR = timedelta(seconds=10)
-_MISSING_FOR = timedelta(seconds=60)
+_STABLE_FOR = timedelta(seconds=10)  #: files that no longer change are complete after this time
+_MISSING_FOR = timedelta(seconds=60)  #: files that are not there will not come after this time
 _COLLECTING = (LogAggregation.RUNNING, LogAggregation.RUNNING_WITH_FAILURE)
 
 
@@ -23,41 +23,41 @@ _COLLECTING = (LogAggregation.RUNNING, LogAggregation.RUNNING_WITH_FAILURE)
 class Ready:
     """The log can be copied now."""
 
-    owner: str  #: whom it belongs to
-    finished_at: datetime | None = None  #: when the application ended, where YARN still knows
+    owner: str  #: the user who ran the application
+    finished_at: datetime | None = None  #: when the application ended; None: YARN has forgotten
     gap: str | None = None  #: what is known to be missing
     may_be_nowhere: bool = False  #: YARN does not say that every node has uploaded its log
-    diagnostics: str | None = None  #: what YARN says of the application
+    diagnostics: str | None = None  #: YARN's message about the application
 
 
 @dataclass(frozen=True, slots=True)
 class NotReady:
-    """The log cannot be copied now, or never; the reason is for its reader."""
+    """The log cannot be copied now."""
 
     reason: str
-    is_final: bool = False
-    diagnostics: str | None = None  #: what YARN says of the application
+    is_final: bool = False  #: the log can never be copied
+    diagnostics: str | None = None  #: YARN's message about the application
 
 
-Files = frozenset[tuple[str, int, int]]  #: name, length and time of change of each node's file
+FileFacts = frozenset[tuple[str, int, int]]  #: names, lengths and times of change
 
 
 class Aggregation:
-    """Watches applications until their logs are complete."""
+    """Tells whether logs are complete; remembers files of applications that YARN has forgotten."""
 
     def __init__(
         self, finder: LogFileFinder, deadline_s: float, clock: Callable[[], datetime]
     ) -> None:
         self._finder, self._deadline = finder, timedelta(seconds=deadline_s)
         self._clock = clock
-        self._seen: dict[str, tuple[Files, datetime]] = {}  # of applications that RM has forgotten
+        self._seen: dict[str, tuple[FileFacts, datetime]] = {}  # last change, by copy
 
     def look(self, access: ClusterAccess, copy: Copy) -> Ready | NotReady:
-        """Look once whether an application's log is complete.
+        """Tell whether an application's log is complete.
 
-        The resource manager knows; one that has forgotten the application leaves the files
-        themselves, which are complete once they no longer change. After the deadline the log is
-        ready as far as it is there.
+        The resource manager is asked. If it has forgotten the application, the log is complete
+        once the aggregated files no longer change. After the deadline the log is ready, however
+        much of it is there.
 
         Raises:
             GatewayUnavailable, CredentialsRefused: nobody can say.
@@ -80,8 +80,8 @@ class Aggregation:
             return replace(ready, diagnostics=report.diagnostics)
         if report.has_ended and aggregation not in _COLLECTING:
             # It was killed before it had a container, or this release does not tell.
-            told = replace(self._look_at_files(access.hdfs, copy), diagnostics=report.diagnostics)
-            return replace(told, may_be_nowhere=True) if isinstance(told, Ready) else told
+            found = replace(self._look_at_files(access.hdfs, copy), diagnostics=report.diagnostics)
+            return replace(found, may_be_nowhere=True) if isinstance(found, Ready) else found
         return NotReady(f"waits until YARN has collected the log (now {aggregation})")
 
     def _look_at_files(self, hdfs: WebHdfs, copy: Copy) -> Ready | NotReady:
@@ -101,7 +101,7 @@ class Aggregation:
         return NotReady("YARN does not tell how far the log is; waits until its files are stable")
 
     def _is_late(self, copy: Copy, finished_at: datetime | None = None) -> bool:
-        """Tell whether the deadline is over, which begins when the application has ended."""
+        """Tell whether the deadline is over; it counts from the end of the application."""
         begun = max(copy.created_at, finished_at or copy.created_at)
         return self._clock() - begun > self._deadline
 
@@ -111,7 +111,7 @@ def _gap(aggregation: LogAggregation) -> str:
 
 
 def _facts(found: FoundLogFiles) -> Iterator[tuple[str, int, int]]:
-    """Yield the files of the nodes; while one is uploaded, something new with each look."""
+    """Yield facts that stay the same from look to look once all files are uploaded."""
     for file in found.files:
         yield file.name, file.length, file.modified_ms
     if found.is_uploading:

@@ -1,37 +1,30 @@
-"""See to it that each copy that is due gets its next step, and that trouble stays where it is."""
+"""Find the copies that are due, and bring them on, each user's on a thread of their own."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from threading import Lock
 
 import structlog
 
-from tracker_service.archive.copying.progress import LOOK, RUNS, TROUBLE, Progress
-from tracker_service.archive.copying.steps import (
-    Full,
-    Next,
-    Step,
-    Steps,
-    has_workflow,
-    unexpected,
-    waits_for,
+from tracker_service.archive.copying.progress import (
+    IS_COPIED,
+    LOOK_AGAIN_AFTER,
+    OUTAGE_PAUSE,
+    LimitReached,
+    Progress,
 )
 from tracker_service.archive.copying.streams import Streams
+from tracker_service.archive.copying.tries import Tries, unexpected
+from tracker_service.archive.copying.ways import Ways
 from tracker_service.domain.copies import Copy, CopyStatus, Strategy
 from tracker_service.domain.jobs import JobId, JobStatus
 from tracker_service.domain.leases import Lease
 from tracker_service.engine.per_owner import PerOwner
-from tracker_service.errors import (
-    CredentialsRefused,
-    GatewayError,
-    GatewayUnavailable,
-    LeaseLost,
-    StoreUnavailable,
-)
+from tracker_service.errors import GatewayError, GatewayUnavailable
 from tracker_service.identities import Identities
 from tracker_service.sources.access import ClusterAccess
 from tracker_service.store import copies
@@ -39,12 +32,14 @@ from tracker_service.store.database import Store
 
 log = structlog.get_logger()
 
-_AT_ONCE = 500  #: copies in one look
-_TROUBLES_IN_A_ROW = 3
+_COPIES_AT_ONCE = 500  #: in one look
+_OUTAGES_IN_A_ROW = 3  #: unanswered copies after which the others of the user are not tried
+
+Due = tuple[Copy, Lease]
 
 
 class Copier:
-    """Looks at the copies that are due, each user's on a thread of their own."""
+    """Brings the copies on that are due, each user's on a thread of their own."""
 
     def __init__(
         self,
@@ -52,168 +47,123 @@ class Copier:
         identities: Identities,
         executor: Executor,
         streams: Streams,
-        steps: Steps,
+        ways: Ways,
+        tries: Tries,
         progress: Progress,
         clock: Callable[[], datetime],
     ) -> None:
         self._store, self._identities, self._per_owner = store, identities, PerOwner(executor)
-        self._streams, self._steps, self._progress = streams, steps, progress
-        self._clock = clock
-        self._full: dict[str, datetime] = {}  # users without a place for a workflow, until when
+        self._streams, self._ways, self._tries = streams, ways, tries
+        self._progress, self._clock = progress, clock
+        self._full: dict[str, datetime] = {}  # users without a slot for a workflow, until when
         self._lock = Lock()
 
     def advance(self, leases: Mapping[int, Lease]) -> None:
         """Start a look at the copies that are due; each user's on a thread of their own."""
         now = self._clock()
         with self._store.read() as connection:
-            due = copies.due(connection, leases, now, self._resting(now), _AT_ONCE)
-        by_owner: dict[str, list[tuple[Copy, Lease]]] = {}
+            due = copies.due(connection, leases, now, self._due_filter(now), _COPIES_AT_ONCE)
+        by_owner: dict[str, list[Due]] = {}
         for copy, lease in due:
             by_owner.setdefault(copy.owner, []).append((copy, lease))
-        for owner, theirs in by_owner.items():
-            self._per_owner.start(owner, partial(self._look, owner, theirs))
+        for owner, owned in by_owner.items():
+            self._per_owner.start(owner, partial(self._look, owner, owned))
 
-    def _resting(self, now: datetime) -> copies.DueFilter:
+    def _due_filter(self, now: datetime) -> copies.DueFilter:
         with self._lock:
             return copies.DueFilter(
                 owners=self._per_owner.busy,
                 copies=self._streams.copies,
                 without_workflow={owner for owner, until in self._full.items() if until > now},
-                is_without_stream=self._streams.what_is_full is not None,
+                is_without_stream=self._streams.limit_reached is not None,
             )
 
     def stop(self) -> None:
-        """Let what is being copied break off."""
+        """Make running copies break off."""
         self._streams.stop()
 
-    def _look(self, owner: str, due: Sequence[tuple[Copy, Lease]]) -> None:
-        """Look at one user's copies; while the cluster does not answer, all of them wait.
+    def _look(self, owner: str, due: Sequence[Due]) -> None:
+        """Look at one user's copies; the trouble of one user never stops the others.
 
-        Those that run come first: they free places for those that wait.
+        Running copies come first: they free slots for those that wait.
         """
-        left = sorted(due, key=lambda each: each[0].status != CopyStatus.RUNNING)
+        left = sorted(due, key=lambda pair: pair[0].status != CopyStatus.RUNNING)
         try:
             with self._identities.acting_for(owner) as access:
-                stands, left = self._how_workflows_stand(access, left)
-                left = self._watch_all(left, stands)
-                in_a_row = 0
-                while left and in_a_row < _TROUBLES_IN_A_ROW and not self._streams.is_stopping:
-                    try:
-                        step = self._steps.next_of(left[0][0], stands)
-                        was_answered = self._do(step, access, *left[0])
-                    except Full as full:
-                        left = self._without_place(owner, left, full)
-                        continue
-                    left, in_a_row = left[1:], 0 if was_answered else in_a_row + 1
-                if not self._streams.is_stopping:
-                    self._postpone(left, TROUBLE, "the cluster does not answer")
+                self._advance_all(access, left)
         except GatewayError as error:
             log.warning("copies_not_seen", user=owner, reason=str(error))
-            self._postpone(left, TROUBLE, str(error))
+            self._progress.postpone_all(left, OUTAGE_PAUSE, str(error))
         except Exception as error:
-            # One user's trouble must not stop the others'; it is tried again, and it is seen.
             log.exception("copies_broke", user=owner)
-            self._postpone(left, TROUBLE, unexpected(error))
+            self._progress.postpone_all(left, OUTAGE_PAUSE, unexpected(error))
 
-    def _how_workflows_stand(
-        self, access: ClusterAccess, due: list[tuple[Copy, Lease]]
-    ) -> tuple[Mapping[str, JobStatus], list[tuple[Copy, Lease]]]:
-        """Ask with one request for about 100 copies how their workflows stand.
+    def _advance_all(self, access: ClusterAccess, left: list[Due]) -> None:
+        """Bring one user's copies on, until the cluster stops answering.
+
+        Args:
+            left: the copies; each is removed once nothing more is to be done for it now.
+        """
+        statuses = self._workflow_statuses(access, left)
+        self._postpone_progressing(left, statuses)
+        step, outages = partial(self._ways.advance, statuses=statuses), 0
+        while left and outages < _OUTAGES_IN_A_ROW and not self._streams.stopping.is_set():
+            try:
+                was_answered = self._tries.run(access, *left[0], step)
+            except LimitReached as limit:
+                self._leave_without_slot(left, limit)
+                continue
+            del left[0]
+            outages = 0 if was_answered else outages + 1
+        if left and not self._streams.stopping.is_set():
+            self._progress.postpone_all(left, OUTAGE_PAUSE, "the cluster does not answer")
+
+    def _workflow_statuses(self, access: ClusterAccess, left: list[Due]) -> Mapping[str, JobStatus]:
+        """Ask Oozie for the statuses of copy workflows, about 100 with one request.
+
+        While Oozie does not answer, the copies that have a workflow are postponed.
 
         Returns:
-            the states by the ids of workflows, and the copies that can be looked at: while Oozie
-            does not answer, those without a workflow.
+            the statuses by the ids of the workflows.
         """
-        running = [JobId(copy.job) for copy, _ in due if has_workflow(copy) and copy.job]
+        running = [JobId(copy.job) for copy, _ in left if copy.has_workflow and copy.job]
         try:
-            return {seen.id: seen.status for seen in access.oozie.jobs(running).values()}, due
+            return {seen.id: seen.status for seen in access.oozie.jobs(running).values()}
         except GatewayUnavailable as error:
-            self._postpone([each for each in due if has_workflow(each[0])], TROUBLE, str(error))
-            return {}, [each for each in due if not has_workflow(each[0])]
+            with_workflow = [pair for pair in left if pair[0].has_workflow]
+            self._progress.postpone_all(with_workflow, OUTAGE_PAUSE, str(error))
+            _remove(left, with_workflow)
+            return {}
 
-    def _watch_all(
-        self, due: Sequence[tuple[Copy, Lease]], stands: Mapping[str, JobStatus]
-    ) -> list[tuple[Copy, Lease]]:
-        """Let those that go on as they should go on; return the others."""
-        fine = [each for each in due if self._steps.goes_on(each[0], stands)]
-        self._postpone(fine, LOOK, RUNS)
-        return _without(due, fine)
+    def _postpone_progressing(self, left: list[Due], statuses: Mapping[str, JobStatus]) -> None:
+        """Leave running copies alone that need nothing but time."""
+        running = [pair for pair in left if pair[0].status == CopyStatus.RUNNING]
+        progressing = [pair for pair in running if self._ways.is_progressing(pair[0], statuses)]
+        if progressing:
+            self._progress.postpone_all(progressing, LOOK_AGAIN_AFTER, IS_COPIED)
+            _remove(left, progressing)
 
-    def _without_place(
-        self, owner: str, left: Sequence[tuple[Copy, Lease]], full: Full
-    ) -> list[tuple[Copy, Lease]]:
-        """Leave those alone for a moment that have no place; return the others.
+    def _leave_without_slot(self, left: list[Due], limit: LimitReached) -> None:
+        """Leave copies alone for a moment that wait for a slot, and note the limit.
 
         It takes one write for all of them.
         """
-        without = [left[0], *(each for each in left[1:] if waits_for(full.strategy, each[0]))]
-        if full.strategy == Strategy.WORKFLOW:
+        first, others = left[0], left[1:]
+        waiting = [first, *(pair for pair in others if _waits_for_slot(pair[0], limit.strategy))]
+        if limit.strategy == Strategy.WORKFLOW:
             with self._lock:
-                self._full[owner] = self._clock() + LOOK
+                self._full[first[0].owner] = self._clock() + LOOK_AGAIN_AFTER
         with self._store.begin() as connection:
-            copies.explain(connection, [copy.id for copy, _ in without], str(full))
-        return _without(left, without)
-
-    def _do(self, step: Step, access: ClusterAccess, copy: Copy, lease: Lease) -> bool:
-        """Bring one copy a step further; trouble with one does not stop the others.
-
-        Returns:
-            False if the cluster did not answer.
-
-        Raises:
-            CredentialsRefused, Full: it would be the same for the next.
-        """
-        try:
-            then = step(access, copy, lease)
-        except (CredentialsRefused, StoreUnavailable, Full):
-            raise
-        except GatewayUnavailable as error:
-            self._postpone([(copy, lease)], TROUBLE, str(error))
-            return False
-        except LeaseLost as error:
-            log.warning("lease_lost", job=copy.job_id, copy=copy.id, reason=str(error))
-        except Exception as error:
-            self._steps.fail(access, copy, lease, error)
-        else:
-            if then is not None:
-                return self._go_on(then, access, lease)
-        return True
-
-    def _go_on(self, then: Next, access: ClusterAccess, lease: Lease) -> bool:
-        if not then.is_long:
-            return self._do(then.step, access, then.copy, lease)
-        self._stream(then.step, then.copy, lease)
-        return True
-
-    def _stream(self, step: Step, copy: Copy, lease: Lease) -> None:
-        """Let a thread of the streams do a long step, as the user of the copy."""
-
-        def run() -> None:
-            try:
-                with self._identities.acting_for(copy.owner) as access:
-                    self._do(step, access, copy, lease)
-            except GatewayError as error:
-                self._postpone([(copy, lease)], TROUBLE, str(error))
-            except Exception as error:
-                log.exception("stream_broke", job=copy.job_id, copy=copy.id)
-                self._postpone([(copy, lease)], TROUBLE, unexpected(error))
-
-        self._streams.start(copy, run)
-
-    def _postpone(self, due: Sequence[tuple[Copy, Lease]], pause: timedelta, reason: str) -> None:
-        """Look at copies again after a pause, and say why."""
-        by_lease: dict[Lease, list[Copy]] = {}
-        for copy, lease in due:
-            by_lease.setdefault(lease, []).append(copy)
-        for lease, theirs in by_lease.items():
-            try:
-                self._progress.later(theirs, lease, pause, reason)
-            except LeaseLost as error:
-                log.warning("lease_lost", jobset=lease.jobset_id, reason=str(error))
+            copies.explain(connection, [copy.id for copy, _ in waiting], str(limit))
+        _remove(left, waiting)
 
 
-def _without(
-    due: Sequence[tuple[Copy, Lease]], others: Sequence[tuple[Copy, Lease]]
-) -> list[tuple[Copy, Lease]]:
-    ids = {copy.id for copy, _ in others}
-    return [each for each in due if each[0].id not in ids]
+def _waits_for_slot(copy: Copy, strategy: Strategy) -> bool:
+    """Tell whether a copy waits for a slot of this strategy."""
+    is_by_workflow = copy.strategy == Strategy.WORKFLOW
+    return copy.status == CopyStatus.WAITING and is_by_workflow == (strategy == Strategy.WORKFLOW)
+
+
+def _remove(left: list[Due], done: Sequence[Due]) -> None:
+    ids = {copy.id for copy, _ in done}
+    left[:] = [pair for pair in left if pair[0].id not in ids]

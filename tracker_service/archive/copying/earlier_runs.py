@@ -1,4 +1,4 @@
-"""Put the logs of earlier runs of a job out of the way of its newest run."""
+"""Move the logs of earlier runs of a job aside, so that its newest run has the plain names."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ class EarlierRuns:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._lock = Lock()  # the logs of a job are copied by several threads of one worker
+        self._lock = Lock()  # several threads of one worker copy the logs of one job
 
-    def place_of(self, copy: Copy) -> str:
-        """Return where the log of a copy belongs: aside, once a later run has saved logs."""
+    def path_for(self, copy: Copy) -> str:
+        """Return the path of a copy's log: in `run-<n>/` once a later run has saved logs."""
         aside = run_directory(copy.owner, copy.job_id, copy.run)
         with self._store.read() as connection:
             is_late = saved_logs.has_later_run(connection, copy)
         return f"{aside}/{copy.file_name}" if is_late else copy.path
 
-    def put_away(self, hdfs: WebHdfs, copy: Copy, lease: Lease) -> None:
+    def move_aside(self, hdfs: WebHdfs, copy: Copy, lease: Lease) -> None:
         """Move the logs of the runs before a copy's run to `run-<n>/`, with their manifest.
 
-        Each move is one step of the NameNode and is noted behind it; what a crash in between
-        leaves is found moved, and noted, by the next call. No log of the copy's run has its name
-        before all of them are moved.
+        Each move is one step of the NameNode, and is noted after it. If a crash comes in between,
+        the next call finds the file moved and notes it. No log of the copy's run gets its name
+        before all earlier logs are moved.
 
         Raises:
             LeaseLost, GatewayError: not all is moved; call again.

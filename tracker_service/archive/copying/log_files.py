@@ -11,22 +11,22 @@ from tracker_service.errors import AccessDenied, PathNotFound, RequestRefused
 from tracker_service.sources.webhdfs import FileStatus, WebHdfs
 
 _UPLOADING = ".tmp"
-_CHECKSUM = "-checksum"  #: says beside a rolled IFile how much of it is valid
+_CHECKSUM = "-checksum"  #: a file beside a rolled IFile; it says how much of the IFile is valid
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundLogFiles:
-    """What lies in the directory of an application's aggregated logs."""
+    """The files in the directory of an application's aggregated logs."""
 
-    directory: str | None  #: None where there is none that could be read
-    files: tuple[FileStatus, ...] = ()  #: one for each node and upload, by name
-    checksums: frozenset[str] = frozenset()  #: names of files that have a checksum beside them
+    directory: str | None  #: None: there is no directory that could be listed
+    files: tuple[FileStatus, ...] = ()  #: one for each node and upload, in the order of names
+    checksums: frozenset[str] = frozenset()  #: names of files that have a checksum file
     is_uploading: bool = False  #: some node still writes
-    denied: str | None = None  #: why a directory could not be looked into
+    denied: str | None = None  #: why a directory could not be listed
 
     @property
     def is_empty(self) -> bool:
-        """Tell whether there is a directory into which no node has uploaded anything."""
+        """Tell whether there is a directory, but no node has uploaded anything into it."""
         return self.directory is not None and not (self.files or self.is_uploading)
 
     @property
@@ -37,19 +37,19 @@ class FoundLogFiles:
 
 @dataclass(slots=True)
 class LogFileFinder:
-    """Knows where this cluster keeps its aggregated logs, once it has found one.
+    """Finds aggregated logs, and remembers where this cluster keeps them.
 
     Follows `LogAggregationUtils` of Hadoop: the layouts of 2.x to 3.2, and the buckets since 3.3.
     """
 
     patterns: Sequence[str]  #: of directories, with {user}, {bucket} and {application}
-    _winner: str | None = field(default=None, init=False)
+    _last_pattern: str | None = field(default=None, init=False)
     _lock: Lock = field(default_factory=Lock, init=False)
 
     @property
     def knows_the_place(self) -> bool:
-        """Tell whether a log was found before, so that it is known where to look."""
-        return self._winner is not None
+        """Tell whether a log was found before."""
+        return self._last_pattern is not None
 
     def find(self, hdfs: WebHdfs, application: ApplicationId, owner: str) -> FoundLogFiles:
         """List the aggregated files of an application.
@@ -58,19 +58,19 @@ class LogFileFinder:
             owner: the user who ran the application.
 
         Raises:
-            GatewayUnavailable, CredentialsRefused: nobody can say.
+            GatewayUnavailable, CredentialsRefused: the directories could not be listed.
         """
         denied, empty = None, None
         for pattern in self._in_order():
             directory = _directory(pattern, application, owner)
             try:
-                listed = hdfs.list(directory)
+                entries = hdfs.list(directory)
             except PathNotFound:
                 continue
             except (AccessDenied, RequestRefused) as error:
                 denied = str(error)
                 continue
-            found = _found(directory, listed)
+            found = _log_files(directory, entries)
             if found.files:
                 self._remember(pattern)
                 return found
@@ -79,13 +79,13 @@ class LogFileFinder:
 
     def _in_order(self) -> list[str]:
         with self._lock:
-            winner = self._winner
-        others = [pattern for pattern in self.patterns if pattern != winner]
-        return [winner, *others] if winner else others
+            last = self._last_pattern
+        others = [pattern for pattern in self.patterns if pattern != last]
+        return [last, *others] if last else others
 
     def _remember(self, pattern: str) -> None:
         with self._lock:
-            self._winner = pattern
+            self._last_pattern = pattern
 
 
 def _directory(pattern: str, application: ApplicationId, owner: str) -> str:
@@ -93,14 +93,14 @@ def _directory(pattern: str, application: ApplicationId, owner: str) -> str:
     return pattern.format(user=owner, bucket=bucket, application=application)
 
 
-def _found(directory: str, listed: Sequence[FileStatus]) -> FoundLogFiles:
-    plain = [file for file in listed if not file.is_directory]
-    whole = [file for file in plain if not file.name.endswith((_UPLOADING, _CHECKSUM))]
+def _log_files(directory: str, entries: Sequence[FileStatus]) -> FoundLogFiles:
+    files = [entry for entry in entries if not entry.is_directory]
+    uploaded = [file for file in files if not file.name.endswith((_UPLOADING, _CHECKSUM))]
     return FoundLogFiles(
         directory=directory,
-        files=tuple(sorted(whole, key=lambda file: file.name)),
+        files=tuple(sorted(uploaded, key=lambda file: file.name)),
         checksums=frozenset(
-            file.name.removesuffix(_CHECKSUM) for file in plain if file.name.endswith(_CHECKSUM)
+            file.name.removesuffix(_CHECKSUM) for file in files if file.name.endswith(_CHECKSUM)
         ),
-        is_uploading=any(file.name.endswith(_UPLOADING) for file in plain),
+        is_uploading=any(file.name.endswith(_UPLOADING) for file in files),
     )

@@ -1,4 +1,4 @@
-"""Write down how each copy stands, under the lease of its jobset."""
+"""Record the progress of copies in the store, under the lease of their jobset."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ import structlog
 
 from tracker_service.domain.copies import Copy, CopyStatus, Strategy, WrittenLog
 from tracker_service.domain.leases import Lease
-from tracker_service.errors import LeaseLost
+from tracker_service.errors import CopyChanged, LeaseLost
 from tracker_service.store import copies, jobsets
 from tracker_service.store.database import Connection, Store
 
 log = structlog.get_logger()
 
-LOOK = timedelta(seconds=1)  #: at a copy that runs, or that waits for a place
-TROUBLE = timedelta(seconds=10)  #: before the next look, where the cluster did not answer
-RUNS = "is being copied"
-_SUBMISSION = timedelta(seconds=5)  #: until a try without a workflow is looked into
+LOOK_AGAIN_AFTER = timedelta(seconds=1)  #: a copy that runs, or that waits for a slot
+OUTAGE_PAUSE = timedelta(seconds=10)  #: before the next look, if the cluster did not answer
+IS_COPIED = "is being copied"
+_SUBMISSION = timedelta(seconds=5)  #: until a try without a known workflow is looked into
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CopyLimits:
-    """How much is copied at once, and how often it is tried."""
+    """How many copy workflows run at once, and how often a copy is tried."""
 
     per_user: int  #: copy workflows
     per_gateway: int  #: copy workflows
@@ -32,11 +32,11 @@ class CopyLimits:
     retry_after: timedelta
 
     def pause_after(self, failures: int) -> timedelta:
-        """Return how long to wait after a failed try: three times as long after each."""
+        """Return how long to wait after a failed try: each pause is three times the last."""
         return self.retry_after * int(3 ** (failures - 1))
 
-    def what_is_full(self, running: Mapping[str, int], owner: str) -> str | None:
-        """Say which limit leaves no room for one more copy workflow of a user, if one does."""
+    def limit_reached(self, running: Mapping[str, int], owner: str) -> str | None:
+        """Say which limit leaves no room for one more workflow of a user; None if there is room."""
         if running.get(owner, 0) >= self.per_user:
             return f"{self.per_user} copy workflows of {owner} run already"
         if sum(running.values()) >= self.per_gateway:
@@ -44,51 +44,72 @@ class CopyLimits:
         return None
 
 
+class LimitReached(Exception):
+    """One more copy of this strategy has to wait for a slot."""
+
+    def __init__(self, strategy: Strategy, limit: str) -> None:
+        super().__init__(f"waits for a place: {limit}")
+        self.strategy = strategy
+
+
 class Progress:
     """The states of copies in the store.
 
-    Each change is made only if the lease holds and the copy still is in the state and try that the
-    caller saw; otherwise it raises LeaseLost, and the copy is somebody else's work.
+    A copy is changed only while the lease holds (otherwise LeaseLost is raised), and only if it is
+    in the state and the try that the caller saw (otherwise CopyChanged is raised).
     """
 
     def __init__(self, store: Store, limits: CopyLimits, clock: Callable[[], datetime]) -> None:
         self._store, self._limits, self._clock = store, limits, clock
 
-    def later(self, due: Sequence[Copy], lease: Lease, pause: timedelta, reason: str) -> None:
-        """Look at copies of one jobset again after a pause, and say why."""
+    def postpone(self, due: Sequence[Copy], lease: Lease, pause: timedelta, reason: str) -> None:
+        """Make copies of one jobset due again after a pause, and note the reason."""
         with self._store.begin() as connection:
             jobsets.guard(connection, lease)
             ids = [copy.id for copy in due]
             copies.postpone(connection, ids, self._clock() + pause, reason)
 
-    def what_is_full(self, owner: str) -> str | None:
-        """Say which limit leaves no room for one more copy workflow of a user, if one does."""
+    def postpone_all(
+        self, due: Sequence[tuple[Copy, Lease]], pause: timedelta, reason: str
+    ) -> None:
+        """Make copies due again after a pause; leave out those whose lease is lost."""
+        by_lease: dict[Lease, list[Copy]] = {}
+        for copy, lease in due:
+            by_lease.setdefault(lease, []).append(copy)
+        for lease, leased in by_lease.items():
+            try:
+                self.postpone(leased, lease, pause, reason)
+            except LeaseLost as error:
+                log.warning("lease_lost", jobset=lease.jobset_id, reason=str(error))
+
+    def limit_reached(self, owner: str) -> str | None:
+        """Say which limit leaves no room for one more workflow of a user; None if there is room."""
         with self._store.read() as connection:
-            return self._limits.what_is_full(copies.running_workflows(connection), owner)
+            return self._limits.limit_reached(copies.running_workflows(connection), owner)
 
     def start_workflow(self, copy: Copy, lease: Lease, why: str) -> Copy | None:
-        """Begin a new try by a workflow if the limits leave room for it.
+        """Note a new try by a workflow, if the limits leave room for it.
 
-        The try is written down before its workflow is submitted: a crash in between leaves a try
-        without a workflow, which can be looked into.
+        The try is noted before its workflow is submitted. After a crash in between, the workflow
+        is searched for by the name of the try.
 
         Args:
-            why: it is done in this way.
+            why: the reason for the strategy.
 
         Returns:
-            the copy as it runs now; None if it has to wait for a place.
+            the running copy; None if it has to wait for a slot.
         """
-        started = self._begun(copy, Strategy.WORKFLOW, why)
+        started = self._new_try(copy, Strategy.WORKFLOW, why)
         with self._store.begin() as connection:
             jobsets.guard(connection, lease)
-            if self._limits.what_is_full(copies.running_workflows(connection), copy.owner):
+            if self._limits.limit_reached(copies.running_workflows(connection), copy.owner):
                 return None
             self._write_start(connection, copy, started)
         return started
 
     def start_directly(self, copy: Copy, lease: Lease, why: str) -> Copy:
-        """Begin a new try by this process, and return the copy as it runs now."""
-        started = replace(self._begun(copy, Strategy.DIRECT, why), job=copy.id)
+        """Note a new try by this process, and return the running copy."""
+        started = replace(self._new_try(copy, Strategy.DIRECT, why), job=copy.id)
         with self._store.begin() as connection:
             jobsets.guard(connection, lease)
             self._write_start(connection, copy, started)
@@ -101,7 +122,7 @@ class Progress:
         )
         return started
 
-    def _begun(self, copy: Copy, strategy: Strategy, why: str) -> Copy:
+    def _new_try(self, copy: Copy, strategy: Strategy, why: str) -> Copy:
         return replace(
             copy,
             status=CopyStatus.RUNNING,
@@ -128,15 +149,15 @@ class Progress:
             part=None,
             started_at=started.started_at,
             log_at=started.log_at,
-            reason=RUNS,
-            due_at=self._clock() + (LOOK if started.job else _SUBMISSION),
+            reason=IS_COPIED,
+            due_at=self._clock() + (LOOK_AGAIN_AFTER if started.job else _SUBMISSION),
         )
         if not changed:
-            raise LeaseLost(f"the copy {before.id} was changed by somebody else meanwhile")
+            raise _changed(before)
 
     def submitted(self, copy: Copy, lease: Lease, job: str) -> None:
         """Note the workflow of a try."""
-        self._change(copy, lease, job=job, due_at=self._clock() + LOOK)
+        self._change(copy, lease, job=job, due_at=self._clock() + LOOK_AGAIN_AFTER)
         log.info(
             "copy_started",
             job=copy.job_id,
@@ -146,18 +167,18 @@ class Progress:
         )
 
     def not_submitted(self, copy: Copy, lease: Lease) -> None:
-        """Note that a try never reached Oozie; an outage is no failed try."""
+        """Note that the workflow of a try never reached Oozie; this is no failed try."""
         reason = "the copy workflow did not reach Oozie; it is submitted again"
         now = self._clock()
         self._change(copy, lease, status=CopyStatus.WAITING, reason=reason, due_at=now)
 
     def interrupted(self, copy: Copy, lease: Lease, reason: str) -> None:
-        """Note that a direct try came to nothing without being at fault: it is made again."""
+        """Note that a direct try was interrupted; this is no failed try."""
         now = self._clock()
         self._change(copy, lease, status=CopyStatus.WAITING, reason=reason, due_at=now)
 
     def leave_to_workflow(self, copy: Copy, lease: Lease, why: str) -> None:
-        """Note that a log cannot be copied directly, so that a workflow will do it."""
+        """Note that a workflow has to copy a log that cannot be copied directly."""
         self._change(
             copy,
             lease,
@@ -170,31 +191,31 @@ class Progress:
         )
         log.warning("copy_left_to_workflow", job=copy.job_id, copy=copy.id, reason=why)
 
-    def measured(self, copy: Copy, lease: Lease, whole: WrittenLog) -> None:
-        """Note what a complete part is, before it gets the log's name."""
-        self._change(copy, lease, part=asdict(whole))
+    def measured(self, copy: Copy, lease: Lease, written: WrittenLog) -> None:
+        """Note the length and checksum of a complete part, before it gets the log's name."""
+        self._change(copy, lease, part=asdict(written))
 
-    def succeeded(self, copy: Copy, lease: Lease, whole: WrittenLog) -> None:
+    def succeeded(self, copy: Copy, lease: Lease, written: WrittenLog) -> None:
         """Note that the whole log lies under its name."""
         now = self._clock()
         self._change(
             copy,
             lease,
             status=CopyStatus.SUCCEEDED,
-            bytes=whole.length,
-            sha256=whole.sha256,
-            contents=asdict(whole.contents),
+            bytes=written.length,
+            sha256=written.sha256,
+            contents=asdict(written.contents),
             part=None,
             saved_at=now,
             ended_at=now,
             reason=None,
         )
         log.info(
-            "copy_succeeded", job=copy.job_id, copy=copy.id, path=copy.path, bytes=whole.length
+            "copy_succeeded", job=copy.job_id, copy=copy.id, path=copy.path, bytes=written.length
         )
 
     def failed(self, copy: Copy, lease: Lease, reason: str) -> None:
-        """Note a failed try: there will be another, or it was the last."""
+        """Note a failed try: another follows after a pause, or the copy is given up."""
         failures, tries = copy.failures + 1, self._limits.tries
         if failures >= tries:
             self.gave_up(copy, lease, reason)
@@ -214,7 +235,7 @@ class Progress:
     def gave_up(
         self, copy: Copy, lease: Lease, reason: str, status: CopyStatus = CopyStatus.FAILED
     ) -> None:
-        """Note that there will be no copy, and why."""
+        """End a copy without a log, and note the reason."""
         self._change(
             copy,
             lease,
@@ -228,11 +249,15 @@ class Progress:
         )
 
     def is_last_try(self, copy: Copy) -> bool:
-        """Tell whether no other try follows if this one fails."""
+        """Tell whether the copy is given up if this try fails."""
         return copy.failures + 1 >= self._limits.tries
 
     def _change(self, copy: Copy, lease: Lease, **values: object) -> None:
         with self._store.begin() as connection:
             jobsets.guard(connection, lease)
             if not copies.change(connection, copy, **values):
-                raise LeaseLost(f"the copy {copy.id} was changed by somebody else meanwhile")
+                raise _changed(copy)
+
+
+def _changed(copy: Copy) -> CopyChanged:
+    return CopyChanged(f"the copy {copy.id} was changed by somebody else meanwhile")

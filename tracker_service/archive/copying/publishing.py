@@ -2,62 +2,97 @@
 
 from __future__ import annotations
 
+import structlog
+
+from tracker_service.archive.copying.earlier_runs import EarlierRuns
 from tracker_service.archive.copying.progress import Progress
-from tracker_service.domain.copies import Copy, WrittenLog
+from tracker_service.domain.copies import (
+    Copy,
+    Strategy,
+    WrittenLog,
+    is_part,
+    part_path,
+    working_directory,
+)
 from tracker_service.domain.leases import Lease
-from tracker_service.errors import PathNotFound, RequestRefused
+from tracker_service.errors import CredentialsRefused, GatewayError, PathNotFound, RequestRefused
 from tracker_service.sources.webhdfs import WebHdfs
 
-
-def part_path(copy: Copy) -> str:
-    """Return where the try that runs now writes: no two tries share a file."""
-    return f"{copy.path}.part-{copy.id}-{copy.attempt}"
+log = structlog.get_logger()
 
 
-def is_part(name: str, copy: Copy) -> bool:
-    """Tell whether a file of this name was written by some try of a copy."""
-    return name.startswith(f"{copy.file_name}.part-{copy.id}-")
+class Publisher:
+    """Makes logs visible, and notes that their copies have succeeded."""
+
+    def __init__(self, earlier_runs: EarlierRuns, progress: Progress) -> None:
+        self._earlier_runs, self._progress = earlier_runs, progress
+
+    def publish(self, hdfs: WebHdfs, copy: Copy, lease: Lease, written: WrittenLog) -> None:
+        """Make the log that a try has written the saved log of its application.
+
+        The logs of earlier runs are moved aside first. After a crash, call it again: `written` is
+        then what was noted of the part, if anything was.
+
+        Raises:
+            RequestRefused: the part or the log has another length than was written.
+            PathNotFound: there is neither a part nor a log.
+            LeaseLost, CopyChanged: the copy is somebody else's work.
+        """
+        self._earlier_runs.move_aside(hdfs, copy, lease)
+        self._rename(hdfs, copy, lease, written)
+        if copy.strategy == Strategy.WORKFLOW or copy.attempt > 1:
+            remove_leftovers(hdfs, copy)
+        self._progress.succeeded(copy, lease, written)
+
+    def _rename(self, hdfs: WebHdfs, copy: Copy, lease: Lease, written: WrittenLog) -> None:
+        """Give a complete part the name of the log.
+
+        1. Compare the length of the part with what was written, and note what the part is. The
+           same transaction checks the lease.
+        2. Rename the part, which replaces an older log in one step.
+        3. Compare the length of the log: the answer to a rename is an empty 200, done or not.
+        After a crash between 2 and 3 the part is gone, and the log has the length that step 1
+        noted.
+        """
+        part = part_path(copy)
+        try:
+            length = hdfs.status(part).length
+        except PathNotFound:
+            if copy.part is None:
+                raise
+        else:
+            _compare(part, length, written)
+            self._progress.measured(copy, lease, written)
+            hdfs.rename(part, copy.path)
+        _compare(copy.path, hdfs.status(copy.path).length, written)
 
 
-def publish(hdfs: WebHdfs, progress: Progress, copy: Copy, lease: Lease, whole: WrittenLog) -> None:
-    """Give a complete part the name of the log.
+def _compare(path: str, length: int, written: WrittenLog) -> None:
+    if length != written.length:
+        raise RequestRefused(f"{path} has {length} bytes, not {written.length}")
 
-    1. Look whether the part has the length of what was written, and write down what it is; the
-       lease is checked in the same moment.
-    2. Rename, which replaces an older copy in one step.
-    3. Look at the log under its name: the rename answers with an empty 200, done or not.
-    After a crash between 2 and 3 the part is gone, and the log has the length of step 1: then
-    `whole` is what was written down.
 
-    Raises:
-        RequestRefused: part or log have another length.
-        PathNotFound: there is neither.
-        LeaseLost: the copy is somebody else's work.
+def remove_leftovers(hdfs: WebHdfs, copy: Copy) -> None:
+    """Remove the files that the tries of a copy have left.
+
+    Where the cluster refuses that, the copy stands all the same. What a crash leaves of a failed
+    try is removed at the end of the last try.
     """
-    part = part_path(copy)
     try:
-        length = hdfs.status(part).length
-    except PathNotFound:
-        if copy.part is None:
-            raise
-    else:
-        _compare(part, length, whole)
-        progress.measured(copy, lease, whole)
-        hdfs.rename(part, copy.path)
-    _compare(copy.path, hdfs.status(copy.path).length, whole)
+        if copy.strategy == Strategy.WORKFLOW:
+            hdfs.delete(working_directory(copy.owner, copy.id))
+        _remove_parts(hdfs, copy)
+    except CredentialsRefused:
+        raise
+    except GatewayError as error:
+        log.info("copy_not_tidied", job=copy.job_id, copy=copy.id, reason=str(error))
 
 
-def _compare(path: str, length: int, whole: WrittenLog) -> None:
-    if length != whole.length:
-        raise RequestRefused(f"{path} has {length} bytes, not {whole.length}")
-
-
-def remove_parts(hdfs: WebHdfs, copy: Copy) -> None:
-    """Remove what the tries of a copy have written of the log and not published."""
+def _remove_parts(hdfs: WebHdfs, copy: Copy) -> None:
     try:
-        listed = hdfs.list(copy.directory)
+        entries = hdfs.list(copy.directory)
     except PathNotFound:
         return
-    for file in listed:
-        if is_part(file.name, copy):
-            hdfs.delete(f"{copy.directory}/{file.name}")
+    for entry in entries:
+        if is_part(entry.name, copy):
+            hdfs.delete(f"{copy.directory}/{entry.name}")

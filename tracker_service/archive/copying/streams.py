@@ -1,62 +1,84 @@
-"""Run the long steps of copies, a few at a time, on threads of their own."""
+"""Run the long work of copies, a few at a time, on threads of their own."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Set
+from collections.abc import Set
 from concurrent.futures import Executor
-from threading import Lock
+from threading import Event, Lock
 
+import structlog
+
+from tracker_service.archive.copying.progress import OUTAGE_PAUSE, Progress
+from tracker_service.archive.copying.tries import Tries, Work, unexpected
 from tracker_service.domain.copies import Copy
+from tracker_service.domain.leases import Lease
+from tracker_service.errors import GatewayError
+from tracker_service.identities import Identities
 
-_WAITING = 2  #: steps for each place: no place is to stand empty until the next look
+log = structlog.get_logger()
+
+_QUEUED_PER_SLOT = 2  #: running and waiting: no slot is to stand empty until the next look
 
 
 class Streams:
-    """The steps that move whole logs through this process.
+    """The threads through which whole logs pass.
 
     Args:
-        executor: whose threads are the places.
-        places: how many threads it has.
+        executor: runs the work; its threads are the slots.
+        slots: how many threads it has.
     """
 
-    def __init__(self, executor: Executor, places: int) -> None:
-        self._executor, self._places = executor, places
+    def __init__(
+        self,
+        executor: Executor,
+        slots: int,
+        identities: Identities,
+        tries: Tries,
+        progress: Progress,
+    ) -> None:
+        self._executor, self._slots, self._identities = executor, slots, identities
+        self._tries, self._progress = tries, progress
         self._copies: set[str] = set()
         self._lock = Lock()
-        self._is_stopping = False
+        self.stopping = Event()  #: set when running work has to break off
 
     @property
-    def what_is_full(self) -> str | None:
-        """Say that there is no place for one more step, if that is so."""
+    def limit_reached(self) -> str | None:
+        """Say why no more work is taken now; None if there is a free slot."""
         with self._lock:
-            is_full = len(self._copies) >= _WAITING * self._places
-        return f"{self._places} logs are being copied already" if is_full else None
+            is_full = len(self._copies) >= _QUEUED_PER_SLOT * self._slots
+        return f"{self._slots} logs are being copied already" if is_full else None
 
     @property
     def copies(self) -> Set[str]:
-        """Return the ids of the copies that have a step here."""
+        """Return the ids of the copies whose work runs or waits here."""
         with self._lock:
             return frozenset(self._copies)
 
-    @property
-    def is_stopping(self) -> bool:
-        """Tell whether the steps are to break off."""
-        return self._is_stopping
-
-    def start(self, copy: Copy, step: Callable[[], None]) -> None:
-        """Run a step of a copy; it has to see to its errors itself."""
+    def start(self, copy: Copy, lease: Lease, work: Work) -> None:
+        """Do the work of a try on a free thread, as the user of the copy."""
         with self._lock:
             self._copies.add(copy.id)
-        self._executor.submit(self._run, copy, step)
+        self._executor.submit(self._run, copy, lease, work)
 
-    def _run(self, copy: Copy, step: Callable[[], None]) -> None:
+    def _run(self, copy: Copy, lease: Lease, work: Work) -> None:
         try:
-            if not self._is_stopping:
-                step()
+            if not self.stopping.is_set():
+                self._run_as_owner(copy, lease, work)
         finally:
             with self._lock:
                 self._copies.discard(copy.id)
 
+    def _run_as_owner(self, copy: Copy, lease: Lease, work: Work) -> None:
+        try:
+            with self._identities.acting_for(copy.owner) as access:
+                self._tries.run(access, copy, lease, work)
+        except GatewayError as error:
+            self._progress.postpone_all([(copy, lease)], OUTAGE_PAUSE, str(error))
+        except Exception as error:
+            log.exception("stream_broke", job=copy.job_id, copy=copy.id)
+            self._progress.postpone_all([(copy, lease)], OUTAGE_PAUSE, unexpected(error))
+
     def stop(self) -> None:
-        """Let the steps break off: what they have not finished is begun again later."""
-        self._is_stopping = True
+        """Make running work break off: another try does it again later."""
+        self.stopping.set()

@@ -1,48 +1,34 @@
-"""Choose how a log is copied."""
+"""Bring one copy a step further: begin it when its log is complete, by the way that suits it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Protocol
 
-from tracker_service.archive.copying.aggregation import Ready
-from tracker_service.archive.copying.direct_copy import DirectCopy
+from tracker_service.archive.copying.aggregation import Aggregation, Ready
+from tracker_service.archive.copying.earlier_runs import EarlierRuns
 from tracker_service.archive.copying.log_files import FoundLogFiles, LogFileFinder
-from tracker_service.archive.copying.streams import Streams
-from tracker_service.causes.rules import Rules
-from tracker_service.causes.scan.scanner import Scanner
-from tracker_service.domain.copies import Copy, Strategy, WrittenLog
-from tracker_service.redaction.masking import Redaction
-from tracker_service.redaction.secrets import Secrets
+from tracker_service.archive.copying.progress import LOOK_AGAIN_AFTER, LimitReached, Progress
+from tracker_service.archive.copying.tries import Tries
+from tracker_service.domain.copies import Copy, CopyStatus, Strategy
+from tracker_service.domain.jobs import JobStatus
+from tracker_service.domain.leases import Lease
+from tracker_service.sources.access import ClusterAccess
 from tracker_service.sources.webhdfs import WebHdfs
 
+_LONGEST_PAUSE = timedelta(seconds=15)  #: between two looks at an application's log
 
-@dataclass(frozen=True, slots=True)
-class Directly:
-    """The aggregated files can be read."""
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """The way that was chosen for a log, and what the way has to know."""
+
+    strategy: Strategy  #: DIRECT or WORKFLOW
     why: str
-    found: FoundLogFiles
-    limit: int  #: bytes of the files
-    secrets: Secrets | None  #: are hidden, where that is wanted
-
-    def write(self, hdfs: WebHdfs, copy: Copy, streams: Streams, rules: Rules) -> WrittenLog:
-        """Write the text of a log to the part of the try that runs; see `DirectCopy.write`.
-
-        Args:
-            rules: for the lines that may tell why the job failed.
-        """
-        redaction, scanner = Redaction(self.secrets) if self.secrets else None, Scanner(rules)
-        return DirectCopy(hdfs, copy, self.found, self.limit, streams, scanner, redaction).write()
-
-
-@dataclass(frozen=True, slots=True)
-class ByWorkflow:
-    """A workflow has to copy the log."""
-
-    why: str
-    log_owner: str
+    log_owner: str  #: the user who ran the application
+    log_files: FoundLogFiles  #: none where a workflow copies the log
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +38,109 @@ class Lost:
     reason: str
 
 
+class Way(Protocol):
+    """How a log is copied: from the beginning of a try to the log under its name.
+
+    A copy may be found in any state after a crash. A part is never visible as a log; the rename,
+    one atomic step of the NameNode, makes it one.
+    """
+
+    strategy: Strategy
+
+    def limit_reached(self, owner: str) -> str | None:
+        """Say which limit leaves no room for one more copy; None if there is room."""
+
+    def begin(self, access: ClusterAccess, copy: Copy, lease: Lease, choice: Choice) -> None:
+        """Note a new try, then start it."""
+
+    def is_progressing(self, copy: Copy, status: JobStatus | None) -> bool:
+        """Tell whether a running copy needs nothing but time."""
+
+    def resume(
+        self, access: ClusterAccess, copy: Copy, lease: Lease, status: JobStatus | None
+    ) -> None:
+        """Bring a running copy on that does not progress by itself."""
+
+
+class Ways:
+    """Takes one step with one copy, in whatever state it is."""
+
+    def __init__(
+        self,
+        *,
+        aggregation: Aggregation,
+        chooser: Chooser,
+        earlier_runs: EarlierRuns,
+        direct: Way,
+        workflow: Way,
+        tries: Tries,
+        progress: Progress,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._aggregation, self._chooser, self._earlier_runs = aggregation, chooser, earlier_runs
+        self._direct, self._workflow = direct, workflow
+        self._tries, self._progress, self._clock = tries, progress, clock
+
+    def is_progressing(self, copy: Copy, statuses: Mapping[str, JobStatus]) -> bool:
+        """Tell whether a running copy needs nothing but time.
+
+        Args:
+            statuses: of the workflows that Oozie knows, by their ids.
+        """
+        return self._way(copy).is_progressing(copy, statuses.get(copy.job or ""))
+
+    def advance(
+        self, access: ClusterAccess, copy: Copy, lease: Lease, statuses: Mapping[str, JobStatus]
+    ) -> None:
+        """Begin a copy that waits, if its log is complete; bring on one that was begun.
+
+        Raises:
+            LimitReached: the copy has to wait for a slot.
+        """
+        if copy.status == CopyStatus.WAITING:
+            self._begin_if_ready(access, copy, lease)
+        else:
+            self._way(copy).resume(access, copy, lease, statuses.get(copy.job or ""))
+
+    def _way(self, copy: Copy) -> Way:
+        """Return the way of a copy: one whose way is open waits for the direct one."""
+        return self._workflow if copy.strategy == Strategy.WORKFLOW else self._direct
+
+    def _begin_if_ready(self, access: ClusterAccess, copy: Copy, lease: Lease) -> None:
+        way = self._way(copy)
+        if limit := way.limit_reached(copy.owner):
+            raise LimitReached(way.strategy, limit)
+        log_state = self._aggregation.look(access, copy)
+        copy = replace(copy, diagnostics=log_state.diagnostics or copy.diagnostics)
+        if isinstance(log_state, Ready):
+            self._begin(access, copy, lease, log_state)
+        elif log_state.is_final:
+            self._tries.give_up(access, copy, lease, log_state.reason)
+        else:
+            waited = self._clock() - copy.created_at
+            pause = max(LOOK_AGAIN_AFTER, min(waited / 4, _LONGEST_PAUSE))
+            self._progress.postpone([copy], lease, pause, log_state.reason)
+
+    def _begin(self, access: ClusterAccess, copy: Copy, lease: Lease, ready: Ready) -> None:
+        path = self._earlier_runs.path_for(copy)
+        log_at = ready.finished_at or copy.log_at
+        copy = replace(copy, log_at=log_at, gap=ready.gap, path=path)
+        choice = self._chooser.choose(access.hdfs, copy, ready)
+        if isinstance(choice, Lost):
+            self._tries.give_up(access, copy, lease, choice.reason)
+        elif choice.strategy == Strategy.DIRECT:
+            self._direct.begin(access, copy, lease, choice)
+        else:
+            self._workflow.begin(access, copy, lease, choice)
+
+
 class Chooser:
-    """Knows the ways that the settings allow.
+    """Chooses the way of a log among those that the settings allow.
 
     Args:
         strategy: the setting `copying.strategy`.
-        direct_limit: bytes of aggregated files; what is longer, a workflow copies.
+        direct_limit: bytes of aggregated files; a longer log is copied by a workflow.
         retention: after which the cluster deletes aggregated logs.
-        secrets: what is hidden in logs that are copied directly; None: nothing.
     """
 
     def __init__(
@@ -68,37 +149,31 @@ class Chooser:
         strategy: Strategy,
         direct_limit: int,
         retention: timedelta,
-        secrets: Secrets | None,
         clock: Callable[[], datetime],
     ) -> None:
         self._finder, self._strategy, self._limit = finder, strategy, direct_limit
-        self._retention, self._secrets, self._clock = retention, secrets, clock
+        self._retention, self._clock = retention, clock
 
-    @property
-    def may_use_workflow(self) -> bool:
-        """Tell whether a workflow may do what cannot be done directly."""
-        return self._strategy == Strategy.AUTO
-
-    def choose(self, hdfs: WebHdfs, copy: Copy, ready: Ready) -> Directly | ByWorkflow | Lost:
+    def choose(self, hdfs: WebHdfs, copy: Copy, ready: Ready) -> Choice | Lost:
         """Choose the way for a log that is complete.
 
         Raises:
-            GatewayUnavailable, CredentialsRefused: nobody can say what there is.
+            GatewayUnavailable, CredentialsRefused: the aggregated files could not be listed.
         """
         if copy.strategy == Strategy.WORKFLOW:  # decided before
-            return ByWorkflow(copy.strategy_reason or "", ready.owner)
+            return _by_workflow(copy.strategy_reason or "", ready)
         if self._strategy == Strategy.WORKFLOW:
-            return ByWorkflow("the setting copying.strategy", ready.owner)
+            return _by_workflow("the setting copying.strategy", ready)
         found = self._finder.find(hdfs, copy.application, ready.owner)
         if not found.files and (why_lost := self._why_lost(copy, found, ready)):
             return Lost(why_lost)
         if obstacle := self._obstacle(found):
-            return ByWorkflow(obstacle, ready.owner)
+            return _by_workflow(obstacle, ready)
         why = f"{found.length} bytes in {len(found.files)} files can be read directly"
-        return Directly(why, found, self._limit, self._secrets)
+        return Choice(strategy=Strategy.DIRECT, why=why, log_owner=ready.owner, log_files=found)
 
     def _why_lost(self, copy: Copy, found: FoundLogFiles, ready: Ready) -> str | None:
-        """Say why there is no log, if that is certain where none was found."""
+        """Say why there is no log; None if a workflow may still find one."""
         if self._clock() - copy.log_at > self._retention:
             return f"the cluster has deleted the log: it is from {copy.log_at:%Y-%m-%d %H:%M} UTC"
         if self._strategy == Strategy.DIRECT and found.denied:
@@ -112,7 +187,7 @@ class Chooser:
         return None
 
     def _obstacle(self, found: FoundLogFiles) -> str | None:
-        """Say why a log is not to be copied directly, if so."""
+        """Say why a log is not copied directly; None if it is."""
         if self._strategy == Strategy.DIRECT:
             return None
         if not found.files:
@@ -120,3 +195,8 @@ class Chooser:
         if found.length > self._limit:
             return f"{found.length} bytes are more than copying.direct_limit allows"
         return None
+
+
+def _by_workflow(why: str, ready: Ready) -> Choice:
+    none = FoundLogFiles(directory=None)
+    return Choice(strategy=Strategy.WORKFLOW, why=why, log_owner=ready.owner, log_files=none)

@@ -3,15 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
 from importlib.resources import files
+from threading import Event
 from xml.etree import ElementTree as ET
 
-from tracker_service.archive.copying.publishing import part_path
-from tracker_service.domain.copies import Copy, copy_job_name, working_directory
+import structlog
+
+from tracker_service.archive.checksum import Checksum
+from tracker_service.causes.scan.scanner import Scanner
+from tracker_service.domain.copies import (
+    Contents,
+    Copy,
+    WrittenLog,
+    copy_job_name,
+    part_path,
+    working_directory,
+)
 from tracker_service.domain.jobs import JobId
-from tracker_service.errors import PathNotFound
+from tracker_service.errors import GatewayUnavailable, PathNotFound, RequestRefused, WorkerStops
 from tracker_service.sources.access import ClusterAccess
+from tracker_service.sources.webhdfs import WebHdfs
+
+log = structlog.get_logger()
 
 _SCRIPT = "copy-log.sh"
 _REASON_BYTES = 4000
@@ -35,7 +50,8 @@ def submit(access: ClusterAccess, copy: Copy, log_owner: str, options: WorkflowO
     """Start the workflow that writes the log to `part_path`.
 
     Raises:
-        GatewayError: also where nobody knows whether it was started: see `find`.
+        GatewayUnavailable: nobody knows whether the workflow was started; `find` tells later.
+        GatewayError: the workflow was not started.
     """
     directory = _directory(copy)
     access.hdfs.make_directory(directory)
@@ -55,23 +71,48 @@ def submit(access: ClusterAccess, copy: Copy, log_owner: str, options: WorkflowO
 
 
 def find(access: ClusterAccess, copy: Copy) -> JobId | None:
-    """Return the workflow of the try that runs now, if it reached Oozie."""
+    """Return the workflow of the running try, if it reached Oozie."""
     return access.oozie.named(copy_job_name(copy), copy.owner)
 
 
-def reason(access: ClusterAccess, copy: Copy) -> str | None:
-    """Return what the commands in the cluster said when they failed."""
+def reported_reason(access: ClusterAccess, copy: Copy) -> str | None:
+    """Return the last lines that the script wrote about its failure, if it wrote any."""
     try:
-        told = access.hdfs.head(_reason_path(copy), _REASON_BYTES)
+        report = access.hdfs.head(_reason_path(copy), _REASON_BYTES)
     except PathNotFound:
         return None
-    lines = [line.strip() for line in told.decode(errors="replace").splitlines()]
+    lines = [line.strip() for line in report.decode(errors="replace").splitlines()]
     return " ".join([line for line in lines if line][-3:]) or None
 
 
-def remove_files(access: ClusterAccess, copy: Copy) -> None:
-    """Remove the working files of a copy's workflows."""
-    access.hdfs.delete(working_directory(copy.owner, copy.id))
+def read_back(hdfs: WebHdfs, copy: Copy, scanner: Scanner, stopping: Event) -> WrittenLog:
+    """Read the part that a workflow wrote, for its checksum and for lines that explain a failure.
+
+    The log counts even where a gateway cuts the long stream: the cluster itself has written the
+    part to its end. Then there is no checksum.
+
+    Raises:
+        GatewayUnavailable: nothing came.
+        RequestRefused: the part is empty.
+        WorkerStops: this process ends.
+    """
+    contents = Contents(gaps=(copy.gap,) if copy.gap else ())
+    file, checksum = hdfs.read(part_path(copy)), Checksum()
+    if file.length == 0:
+        file.pieces.close()
+        raise RequestRefused("the copy workflow wrote an empty file")
+    try:
+        with closing(file.pieces):
+            for _ in checksum.of(scanner.of(file.pieces)):
+                if stopping.is_set():
+                    raise WorkerStops("this worker stops")
+    except GatewayUnavailable as error:
+        if not checksum.length:
+            raise
+        log.warning("copy_not_read_back", job=copy.job_id, copy=copy.id, reason=str(error))
+        return WrittenLog(file.length, None, contents)
+    contents = replace(contents, findings=scanner.findings.as_json())
+    return WrittenLog(checksum.length, checksum.sha256, contents)
 
 
 def script() -> bytes:
@@ -123,7 +164,7 @@ def _child(parent: ET.Element, tag: str, text: str) -> None:
 
 
 def _directory(copy: Copy) -> str:
-    """Return a directory of this try's own: an earlier one may still be carried out, late."""
+    """Return the working directory of this try; the workflow of an earlier try may still run."""
     return f"{working_directory(copy.owner, copy.id)}/{copy.attempt}"
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -21,24 +22,32 @@ from fakes import (
     seen,
 )
 from held import Held
+from structlog.testing import capture_logs
 
 from tracker_service.archive.copying.copier import Copier
 from tracker_service.archive.copying.progress import Progress
-from tracker_service.archive.copying.publishing import part_path
 from tracker_service.domain.applications import applications_of
-from tracker_service.domain.copies import Contents, Copy, CopyStatus, WrittenLog
+from tracker_service.domain.copies import (
+    Contents,
+    Copy,
+    CopyStatus,
+    WrittenLog,
+    part_path,
+)
 from tracker_service.domain.jobs import JobStatus
 from tracker_service.domain.leases import Lease
 from tracker_service.errors import (
     AccessDenied,
+    CopyChanged,
     CredentialsRefused,
     GatewayUnavailable,
-    LeaseLost,
     RequestRefused,
 )
 from tracker_service.identities import Identities
 from tracker_service.identities.keys import KeyRing
+from tracker_service.metrics import Metrics
 from tracker_service.store import copies, jobs, tasks
+from tracker_service.store.database import Store
 from tracker_service.tracking import outcome
 
 
@@ -595,10 +604,81 @@ def test_a_copy_that_somebody_else_has_changed_is_left_alone(copying):
     [lease] = copying.leases().values()
     copying.progress.succeeded(started, lease, WrittenLog(4, "5ha", Contents()))
 
-    with pytest.raises(LeaseLost):
+    with pytest.raises(CopyChanged):
         copying.progress.failed(started, lease, "late")
 
     assert copying.copy().status == "SUCCEEDED"
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics()
+
+
+@pytest.fixture
+def counted(
+    copying: Copying, identities: Identities, now: Clock, metrics: Metrics
+) -> Iterator[Copying]:
+    """A copier whose worker counts lost leases."""
+    watched = Store(copying.store.url, metrics.lease_lost)
+    parts = build(watched, identities, now)
+    yield replace(copying, copier=parts.copier, progress=parts.progress)
+    watched.close()
+
+
+def test_a_lost_lease_is_counted_and_logged_once(counted, metrics):
+    started = counted.start()
+    counted.says("SUCCEEDED")
+    counted.wrote()
+    leases = counted.leases()
+    counted.lose_lease()
+    counted.clock.advance(seconds=1)
+
+    with capture_logs() as events:
+        counted.copier.advance(leases)
+
+    assert [event["copy"] for event in events if event["event"] == "lease_lost"] == [started.id]
+    assert metrics.lease_losses() == 1
+
+
+def test_a_copy_that_somebody_else_has_changed_is_no_lost_lease(counted, oozie, metrics):
+    counted.want(APP_1)
+    submit = oozie.submit
+
+    def change_meanwhile(configuration: bytes) -> str:
+        with counted.store.begin() as connection:
+            copies.change(connection, counted.copy(), status=CopyStatus.KILLED)
+        return submit(configuration)
+
+    oozie.submit = change_meanwhile
+    with capture_logs() as events:
+        counted.advance()
+
+    seen_events = [event["event"] for event in events]
+    assert (seen_events.count("copy_changed"), seen_events.count("lease_lost")) == (1, 0)
+    assert metrics.lease_losses() == 0
+    assert counted.copy().status == "KILLED"
+
+
+def test_a_copy_that_breaks_off_because_its_worker_stops_is_no_lost_lease(
+    counted, metrics, monkeypatch
+):
+    started = counted.start()
+    counted.says("SUCCEEDED")
+    counted.wrote()
+
+    def stop(home: FakeHdfs, path: str) -> Iterator[bytes]:
+        counted.copier.stop()
+        yield home.files[path]
+
+    monkeypatch.setattr(FakeHdfs, "_pieces", stop)
+    with capture_logs() as events:
+        counted.advance(1)
+
+    seen_events = [event["event"] for event in events]
+    assert (seen_events.count("copy_broken_off"), seen_events.count("lease_lost")) == (1, 0)
+    assert metrics.lease_losses() == 0
+    assert counted.copy() == started
 
 
 def test_a_new_try_forgets_what_was_measured_in_the_last(copying):

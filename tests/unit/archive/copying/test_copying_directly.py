@@ -8,9 +8,8 @@ from archive_parts import Parts, build
 from fakes import APP_1, APP_2, NOW, Clock, FakeCluster, FakeHdfs, details, job
 from held import Held
 
-from tracker_service.archive.copying.publishing import part_path
 from tracker_service.domain.applications import ApplicationId
-from tracker_service.domain.copies import Copy, CopyStatus, Strategy
+from tracker_service.domain.copies import Copy, CopyStatus, Strategy, part_path
 from tracker_service.domain.leases import Lease
 from tracker_service.errors import AccessDenied, GatewayUnavailable, RequestRefused
 from tracker_service.sandbox.recordings import recording, timed
@@ -330,7 +329,7 @@ def test_the_log_that_the_cluster_deletes_first_is_copied_first(copying_with, st
 def test_without_a_free_stream_a_log_waits_and_workflows_go_on(copying, monkeypatch):
     copying.want(APP, APP_2)
     copying.lies_there()
-    monkeypatch.setattr(type(copying.parts.streams), "what_is_full", "2 logs are being copied")
+    monkeypatch.setattr(type(copying.parts.streams), "limit_reached", "2 logs are being copied")
 
     copying.advance()
 

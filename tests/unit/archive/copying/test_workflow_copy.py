@@ -10,8 +10,8 @@ import pytest
 from fakes import APP_1, a_copy
 
 from tracker_service.archive.copying import workflow_copy
-from tracker_service.archive.copying.publishing import part_path
 from tracker_service.archive.copying.workflow_copy import WorkflowOptions, configuration
+from tracker_service.domain.copies import part_path
 
 OPTIONS = WorkflowOptions(
     name_node="hdfs://namenode", resource_manager="rm", queue=None, properties={}

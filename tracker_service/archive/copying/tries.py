@@ -1,0 +1,134 @@
+"""Do the work of a try, and note what becomes of a copy whose try fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import structlog
+
+from tracker_service.archive.copying.progress import OUTAGE_PAUSE, LimitReached, Progress
+from tracker_service.archive.copying.publishing import remove_leftovers
+from tracker_service.domain.copies import Copy, CopyStatus, Strategy
+from tracker_service.domain.leases import Lease
+from tracker_service.errors import (
+    CopyChanged,
+    CredentialsRefused,
+    GatewayUnavailable,
+    LeaseLost,
+    LogFileBroken,
+    StoreUnavailable,
+    TrackerError,
+    WorkerStops,
+)
+from tracker_service.sources.access import ClusterAccess
+
+log = structlog.get_logger()
+
+Work = Callable[[ClusterAccess, Copy, Lease], None]
+
+
+class Tries:
+    """Runs the work of tries; the trouble of one copy never stops another.
+
+    Args:
+        may_use_workflow: a workflow may copy what cannot be copied directly.
+    """
+
+    def __init__(self, progress: Progress, *, may_use_workflow: bool) -> None:
+        self._progress, self._may_use_workflow = progress, may_use_workflow
+
+    def run(self, access: ClusterAccess, copy: Copy, lease: Lease, work: Work) -> bool:
+        """Do some work for a copy; postpone the copy if the cluster does not answer.
+
+        Returns:
+            False if the cluster did not answer.
+
+        Raises:
+            CredentialsRefused, LimitReached, StoreUnavailable: the next copy would meet them too.
+        """
+        try:
+            with self.noting_failure(access, copy, lease):
+                work(access, copy, lease)
+        except GatewayUnavailable as error:
+            self._progress.postpone_all([(copy, lease)], OUTAGE_PAUSE, str(error))
+            return False
+        return True
+
+    @contextmanager
+    def noting_failure(self, access: ClusterAccess, copy: Copy, lease: Lease) -> Iterator[None]:
+        """Note an error in the block as a failed try; drop work that is not ours any more.
+
+        Raises:
+            CredentialsRefused, GatewayUnavailable, LimitReached, StoreUnavailable: these are no
+                failures of the try, and the next copy would meet them too.
+        """
+        with _dropping_work_of_others(copy):
+            try:
+                yield
+            except (CredentialsRefused, GatewayUnavailable, LimitReached, StoreUnavailable):
+                raise
+            except (LeaseLost, CopyChanged, WorkerStops):
+                raise
+            except Exception as error:
+                self._note_failure(access, copy, lease, error)
+
+    def give_up(
+        self,
+        access: ClusterAccess,
+        copy: Copy,
+        lease: Lease,
+        reason: str,
+        status: CopyStatus = CopyStatus.FAILED,
+    ) -> None:
+        """End a copy without a log, and remove what its tries have left."""
+        self._progress.gave_up(copy, lease, reason, status)
+        if copy.attempt:
+            remove_leftovers(access.hdfs, copy)
+
+    def _note_failure(
+        self, access: ClusterAccess, copy: Copy, lease: Lease, error: Exception
+    ) -> None:
+        """Note a failed try; a log that cannot be copied directly is left to a workflow."""
+        reason = str(error)
+        if not isinstance(error, TrackerError):
+            log.error("copy_step_broke", job=copy.job_id, copy=copy.id, exc_info=error)
+            reason = unexpected(error)
+        if self._is_left_to_workflow(copy, error):
+            self._progress.leave_to_workflow(copy, lease, reason)
+        else:
+            self._progress.failed(copy, lease, _with_owner_hint(copy, reason))
+        remove_leftovers(access.hdfs, copy)
+
+    def _is_left_to_workflow(self, copy: Copy, error: Exception) -> bool:
+        if copy.strategy != Strategy.DIRECT or not self._may_use_workflow:
+            return False
+        return isinstance(error, LogFileBroken) or self._progress.is_last_try(copy)
+
+
+@contextmanager
+def _dropping_work_of_others(copy: Copy) -> Iterator[None]:
+    """Stop work on a copy that another worker will do, or has done; the log says why."""
+    try:
+        yield
+    except LeaseLost as error:
+        log.warning("lease_lost", job=copy.job_id, copy=copy.id, reason=str(error))
+    except CopyChanged as error:
+        log.warning("copy_changed", job=copy.job_id, copy=copy.id, reason=str(error))
+    except WorkerStops as error:
+        log.info("copy_broken_off", job=copy.job_id, copy=copy.id, reason=str(error))
+
+
+def unexpected(error: Exception) -> str:
+    """Return the reason of a copy for an error that nobody has foreseen."""
+    return f"something unexpected went wrong in the tracker: {error!r}"
+
+
+def _with_owner_hint(copy: Copy, reason: str) -> str:
+    """Say whose job it was: `yarn logs` says "not found" also of logs that a user may not read."""
+    if copy.job_user and copy.job_user != copy.owner:
+        return (
+            f"{reason} (the job belongs to {copy.job_user}: {copy.owner} needs the right to read "
+            f"its logs in HDFS, or {copy.job_user} tracks it)"
+        )
+    return reason
