@@ -119,9 +119,9 @@ class Between:
     def _connection(self) -> HTTPConnection:
         host, port = str(self._target.hostname), self._target.port
         if self._target.scheme == "http":
-            return HTTPConnection(host, port, timeout=60)
+            return HTTPConnection(host, port, timeout=120)
         context = ssl.create_default_context(cafile=str(self._ca_file))
-        return HTTPSConnection(host, port, timeout=60, context=context)
+        return HTTPSConnection(host, port, timeout=120, context=context)
 
     def _here(self, location: str) -> str:
         parts = urlsplit(location)
