@@ -70,7 +70,7 @@ def other_server() -> Iterator[Loopback]:
 @pytest.fixture
 def knox(loopback: Loopback) -> Gateway:
     """The loopback server as a Knox topology."""
-    return Gateway(url=f"{loopback.origin}/gateway/sandbox", read_timeout_s=5)
+    return Gateway(url=f"{loopback.origin}/gateway/sandbox", read_timeout_s=120)
 
 
 @pytest.fixture

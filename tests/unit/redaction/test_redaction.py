@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 from fakes import AtOnce, FakeHdfs, a_copy
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from log_files import ALL_SAMPLES, NODE, Sample, container, tfile
 
@@ -224,7 +224,6 @@ VALUE = st.text("abcdefgh0123456789", min_size=12, max_size=3000)
 NEAR_A_BORDER = st.integers(-5000, 5000)
 
 
-@settings(deadline=None, database=None)
 @given(
     fill=FILL,
     named=NAMED,
@@ -242,7 +241,6 @@ def test_a_secret_across_any_border_is_hidden_and_all_else_is_as_it_was(
     assert hidden(*cut(text, *places)) == before + (named % "***").encode() + after
 
 
-@settings(deadline=None, database=None)
 @given(offset=st.integers(-14_000, 100), places=st.lists(st.integers(0, 2 * BLOCK), max_size=4))
 def test_a_private_key_across_any_border_is_hidden(offset, places):
     before, after = b"." * (BLOCK + offset), b"." * BLOCK
@@ -251,7 +249,6 @@ def test_a_private_key_across_any_border_is_hidden(offset, places):
     assert hidden(*cut(text, *places)) == before + HIDDEN_KEY.encode() + after
 
 
-@settings(deadline=None, database=None)
 @given(
     text=st.lists(
         st.sampled_from(
