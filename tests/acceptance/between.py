@@ -79,7 +79,7 @@ class Between:
         return trap.sprung
 
     def _pass_on(self, handler: BaseHTTPRequestHandler) -> None:
-        body = b"".join(_body(handler))
+        body = body_of(handler)
         trap = self._taken(f"{handler.command} {handler.path}")
         answer, content = self._asked(handler, body)
         if trap is not None:
@@ -128,12 +128,27 @@ class Between:
         return f"{self.origin}{parts.path}?{parts.query}" if parts.netloc else location
 
 
+class BodyCut(Exception):
+    """The client has gone away while it sent a body."""
+
+
+def body_of(handler: BaseHTTPRequestHandler) -> bytes:
+    """Read the body of a request, whichever way its length is told."""
+    return b"".join(_body(handler))
+
+
 def _body(handler: BaseHTTPRequestHandler) -> Iterator[bytes]:
     """Yield the body of a request, whichever way its length is told."""
     if "chunked" not in handler.headers.get("Transfer-Encoding", ""):
         yield handler.rfile.read(int(handler.headers.get("Content-Length") or 0))
         return
-    while length := int(handler.rfile.readline(), 16):
+    while length := _length(handler.rfile.readline()):
         yield handler.rfile.read(length)
         handler.rfile.readline()
     handler.rfile.readline()
+
+
+def _length(line: bytes) -> int:
+    if not line:
+        raise BodyCut
+    return int(line, 16)
