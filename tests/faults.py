@@ -173,7 +173,7 @@ def _drip_body(way: FaultyWay, handler: BaseHTTPRequestHandler, fault: Fault) ->
 
 def _reset(way: FaultyWay, handler: BaseHTTPRequestHandler, _: Fault) -> None:
     """Lose the answer of what was done."""
-    answer, _content = way.carry_out(handler)
+    _answer, _content = way.carry_out(handler)
     handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
     handler.connection.close()
     handler.close_connection = True

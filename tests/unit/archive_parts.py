@@ -25,6 +25,7 @@ from tracker_service.store.database import Store
 
 LIMITS = CopyLimits(per_user=2, per_gateway=3, tries=3, retry_after=timedelta(minutes=1))
 OPTIONS = WorkflowOptions(name_node="hdfs://nn", resource_manager="rm", queue=None, properties={})
+RULES = load_rules()
 PATTERNS = (
     "/app-logs/{user}/bucket-logs-tfile/{bucket}/{application}",
     "/app-logs/{user}/logs/{application}",
@@ -60,7 +61,7 @@ def build(
         progress,
         WorkflowWatch(progress, OPTIONS, clock),
         streams,
-        load_rules(),
+        RULES,
         clock,
     )
     copier = Copier(store, identities, AtOnce(), streams, steps, progress, clock)

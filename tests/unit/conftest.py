@@ -4,8 +4,10 @@ import random
 import shutil
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 
+import flask_openapi3.utils
 import pytest
 import structlog
 from fakes import (
@@ -51,6 +53,10 @@ from tracker_service.tracking.schedule import Schedule
 structlog.configure(
     processors=[structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
 )
+
+
+# Each application describes the same models anew, which takes most of the time of its tests.
+flask_openapi3.utils.get_model_schema = cache(flask_openapi3.utils.get_model_schema)
 
 
 @pytest.fixture
