@@ -8,8 +8,17 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 COMPILE := $(BIN)/pip-compile -q --strip-extras --generate-hashes --allow-unsafe --no-header \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host setup.cfg
 
+CORES := $(shell nproc)
+PYTEST := $(BIN)/pytest -n $(CORES) --dist worksteal
+NO_SERVER := -k "not postgresql and not mariadb"
+TIMES := .times
+
+# $(call part,NAME,COMMAND): run a part of the tests, and write down how long it took
+part = @begin=$$(date +%s); $(2) && printf '%-8s %5d s\n' $(1) $$(( $$(date +%s) - begin )) >> $(TIMES)
+
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-on-cluster kerberos unit lint types cluster cluster-down bench crash lock system-packages clean
+.PHONY: help install run check test test-all parts-of-test test-on-cluster unit lint types kerberos \
+	cluster cluster-down bench crash lock system-packages clean
 
 help: ## Show what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -28,12 +37,31 @@ $(INSTALLED): setup.cfg pyproject.toml config/requirements-dev.txt
 run: install ## Run the service with the sandbox cluster, and print how to try it
 	@$(BIN)/tracker run --sandbox
 
-test: install system-packages ## Run all tests, those on real clusters too
-	@$(MAKE) --no-print-directory -j3 --output-sync kerberos lint types  # to build takes one core
-	$(BIN)/pytest tests/unit tests/store tests/causes -n 2
-	$(BIN)/pytest tests/contract tests/acceptance -m "not cluster" -n 4 --durations 10
-	$(BIN)/python -m tests.on_cluster $(MAKE) --no-print-directory test-on-cluster
-	$(BIN)/pytest tests/acceptance -m kerberos --durations 5  # it starts a cluster of its own
+check: install ## Check style and types, and run the tests that need no cluster and no server
+	@rm -f $(TIMES)
+	$(call part,style,$(MAKE) --no-print-directory -j2 --output-sync lint types)
+	$(call part,unit,$(PYTEST) tests/unit tests/store tests/causes $(NO_SERVER))
+	@cat $(TIMES)
+
+test: install system-packages ## Run all that the promises rest on, on real clusters too
+	@rm -f $(TIMES)
+	@$(MAKE) --no-print-directory parts-of-test
+	@cat $(TIMES)
+
+test-all: install system-packages ## Before a release: the same with many more examples and kills
+	@rm -f $(TIMES)
+	@TESTS_PROFILE=long $(MAKE) --no-print-directory parts-of-test
+	$(call part,crash,$(BIN)/python -m tests.crashes --kills 1000)
+	$(call part,crash-p,$(BIN)/python -m tests.crashes --kills 1000 --database postgresql)
+	$(call part,crash-m,$(BIN)/python -m tests.crashes --kills 1000 --database mariadb)
+	@cat $(TIMES)
+
+parts-of-test:
+	$(call part,style,$(MAKE) --no-print-directory -j3 --output-sync kerberos lint types)
+	$(call part,unit,$(PYTEST) tests/unit tests/store tests/causes)
+	$(call part,sandbox,$(PYTEST) tests/contract tests/acceptance -m "not cluster" --durations 10)
+	$(call part,cluster,$(BIN)/python -m tests.on_cluster $(MAKE) --no-print-directory test-on-cluster)
+	$(call part,kerberos,$(BIN)/pytest tests/acceptance -m kerberos --durations 5)
 
 APART := tests/acceptance/test_formats.py tests/acceptance/test_gateway_identities.py
 
@@ -42,8 +70,8 @@ test-on-cluster:
 	$(BIN)/pytest tests/contract tests/acceptance -m "cluster and not kerberos" \
 		$(addprefix --ignore ,$(APART)) -n 2 --dist loadfile --durations 10
 
-unit: install ## Run the fast tests alone
-	$(BIN)/pytest tests/unit tests/store tests/causes -n 2
+unit: install ## Run the fast tests alone, those of the store on each database that is there
+	$(PYTEST) tests/unit tests/store tests/causes
 
 lint: install ## Check style, and who may import whom
 	$(BIN)/ruff check --config config/ruff.toml .
@@ -113,4 +141,4 @@ system-packages:
 	fi
 
 clean: ## Remove what was made here, except the databases in .tracker
-	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .cluster
+	rm -rf $(VENV) $(TIMES) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .cluster

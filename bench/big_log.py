@@ -17,8 +17,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.acceptance.proxied import Front, free_port, gunicorn
-from tests.acceptance.service import RunningService
+from tests.acceptance.proxied import Front, gunicorn
+from tests.acceptance.service import InstalledService
+from tests.ports import free_port
 from tests.stands import RealStand, real_stand
 
 BYTES = 1024**3
@@ -55,7 +56,7 @@ def read(ca_file: Path, url: str) -> Read:
     return Read(1000 * float(first), BYTES / float(last) / 1e6)
 
 
-def save_big_log(stand: RealStand, service: RunningService, home: Path) -> tuple[str, str]:
+def save_big_log(stand: RealStand, service: InstalledService, home: Path) -> tuple[str, str]:
     """Have a job fail and its log saved, and put a big one in its place.
 
     Returns:
@@ -171,7 +172,7 @@ def main() -> None:
     with ExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         stand = stack.enter_context(real_stand())
-        service = RunningService(stand, home / "state")
+        service = InstalledService(stand, home / "state")
         stack.callback(service.end)
         job, path = save_big_log(stand, service, home)
         url = f"{stand.url}/webhdfs/v1{path}"

@@ -17,7 +17,7 @@ from pathlib import Path
 import requests
 
 from bench.big_log import memory
-from tests.acceptance.service import RunningService
+from tests.acceptance.service import InstalledService
 from tests.cluster import through
 from tests.stands import RealStand, real_stand
 from tests.waiting import until
@@ -48,7 +48,7 @@ class Way:
     """A service that copies in one way only."""
 
     name: str
-    service: RunningService
+    service: InstalledService
 
     def save(self, jobs: Sequence[str]) -> float:
         """Copy the logs of ended jobs again.
@@ -112,7 +112,7 @@ def compare(stand: RealStand, ways: Sequence[Way]) -> Iterator[str]:
         yield f"| {name} | {told(by_workflow)} | {told(direct)} | 1/{share:.1f} |"
 
 
-def ends(stand: RealStand, service: RunningService) -> Iterator[str]:
+def ends(stand: RealStand, service: InstalledService) -> Iterator[str]:
     """Yield rows: how long it takes from the end of a job to its saved log, part by part."""
     parts: dict[str, list[float]] = {"detect": [], "aggregate": [], "copy": [], "all": []}
     for _ in range(ENDS):
@@ -125,7 +125,7 @@ def ends(stand: RealStand, service: RunningService) -> Iterator[str]:
         yield f"| {part} | {told(seconds)} | {p95:.2f} s |"
 
 
-def one_end(stand: RealStand, service: RunningService) -> list[float]:
+def one_end(stand: RealStand, service: InstalledService) -> list[float]:
     """Return when a job ended, when that was seen, when its copy began, and when it was saved."""
     client, job = stand.client(), failing_job(stand)
     service.track(job)
@@ -141,7 +141,7 @@ def one_end(stand: RealStand, service: RunningService) -> list[float]:
     return [ended, *(milliseconds / 1000 for milliseconds in instants)]
 
 
-def extra_memory(stand: RealStand, service: RunningService, megabytes: float) -> float:
+def extra_memory(stand: RealStand, service: InstalledService, megabytes: float) -> float:
     """Return the most PSS of the worker while it copies a log of this length, in MiB."""
     job = failing_job(stand, megabytes)
     settled(stand, [job])
@@ -161,14 +161,13 @@ def extra_memory(stand: RealStand, service: RunningService, megabytes: float) ->
     return max(seen)
 
 
-def _worker(service: RunningService) -> int:
-    for pid in service.processes():
-        if b"worker" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"):
-            return pid
-    raise AssertionError("there is no worker")
+def _worker(service: InstalledService) -> int:
+    worker = service.child("worker")
+    assert worker, "there is no worker"
+    return worker
 
 
-def latencies(service: RunningService, job: str, is_over: Callable[[], bool]) -> list[float]:
+def latencies(service: InstalledService, job: str, is_over: Callable[[], bool]) -> list[float]:
     """Ask about a job again and again until it is over; return the seconds of each answer."""
     seconds = []
     while not is_over():
@@ -184,7 +183,7 @@ def p95_ms(seconds: Sequence[float]) -> float:
     return 1000 * sorted(seconds)[int(0.95 * len(seconds))]
 
 
-def many(stand: RealStand, service: RunningService) -> Iterator[str]:
+def many(stand: RealStand, service: InstalledService) -> Iterator[str]:
     """Yield a row: what becomes of many failed jobs that are posted at once."""
     jobs: list[str] = []
     for _ in range(MANY // 20):
@@ -222,8 +221,8 @@ def main() -> None:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         stand = stack.enter_context(real_stand())
 
-        def run(name: str, **more: object) -> RunningService:
-            service = RunningService(stand, home / name, **settings(**more))
+        def run(name: str, **more: object) -> InstalledService:
+            service = InstalledService(stand, home / name, **settings(**more))
             stack.callback(service.end)
             return service
 

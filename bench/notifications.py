@@ -11,7 +11,7 @@ from pathlib import Path
 
 import requests
 
-from tests.acceptance.service import RunningService
+from tests.acceptance.service import InstalledService
 from tests.stands import RealStand, real_stand
 from tests.waiting import until
 
@@ -22,7 +22,7 @@ SELDOM = {"TRACKER_POLLING__INTERVAL_S": 3600, "TRACKER_POLLING__MAX_INTERVAL_S"
 _ENDS = "('SUCCEEDED', 'KILLED', 'FAILED')"
 
 
-def notifying(service: RunningService) -> dict[str, str]:
+def notifying(service: InstalledService) -> dict[str, str]:
     """Return the properties of jobs that notify a service."""
     answer = requests.post(
         f"{service.url}/api/notify-tokens", auth=("guest", "guest-password"), timeout=10
@@ -31,7 +31,7 @@ def notifying(service: RunningService) -> dict[str, str]:
     return dict(answer.json()["properties"])
 
 
-def run_jobs(service: RunningService, stand: RealStand) -> list[str]:
+def run_jobs(service: InstalledService, stand: RealStand) -> list[str]:
     """Run the jobs, a few at a time, each until the service knows its end."""
     properties, jobs = notifying(service), list[str]()
 
@@ -48,7 +48,7 @@ def run_jobs(service: RunningService, stand: RealStand) -> list[str]:
     return jobs
 
 
-def arrivals(service: RunningService) -> dict[str, list[tuple[float, float]]]:
+def arrivals(service: InstalledService) -> dict[str, list[tuple[float, float]]]:
     """Return when the notifications of each job came, and how long each took to be answered."""
     found: dict[str, list[tuple[float, float]]] = {}
     for text in service.log.read_text().splitlines():
@@ -60,7 +60,7 @@ def arrivals(service: RunningService) -> dict[str, list[tuple[float, float]]]:
     return found
 
 
-def known_after(service: RunningService, jobs: Sequence[str]) -> list[float]:
+def known_after(service: InstalledService, jobs: Sequence[str]) -> list[float]:
     """Return for each job the seconds from its last notification to its end in the store."""
     changes = (
         "SELECT external_id, min(changed_at) FROM job_state_changes JOIN jobs ON jobs.id = job_id"
@@ -81,7 +81,7 @@ def told(seconds: Sequence[float]) -> str:
 def main() -> None:
     """Print the table."""
     with real_stand() as stand, tempfile.TemporaryDirectory() as home:
-        service = RunningService(stand, Path(home) / "state", TRACKER_LOG_FORMAT="json", **SELDOM)
+        service = InstalledService(stand, Path(home) / "state", TRACKER_LOG_FORMAT="json", **SELDOM)
         try:
             jobs = run_jobs(service, stand)
         finally:

@@ -17,7 +17,7 @@ from pathlib import Path
 import requests
 
 from bench.big_log import MIB, curl, memory, watched
-from tests.acceptance.service import RunningService
+from tests.acceptance.service import InstalledService
 from tests.stands import RealStand, real_stand
 
 BYTES = 1024**3
@@ -71,7 +71,7 @@ def write_log(file: Path) -> int:
         return log.tell()
 
 
-def save_log(stand: RealStand, service: RunningService, home: Path) -> tuple[str, str, int]:
+def save_log(stand: RealStand, service: InstalledService, home: Path) -> tuple[str, str, int]:
     """Have a job fail and its log saved, and put a big one in its place.
 
     Returns:
@@ -144,7 +144,7 @@ def main() -> None:
     with ExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         stand = stack.enter_context(real_stand())
-        service = RunningService(stand, home / "state")
+        service = InstalledService(stand, home / "state")
         stack.callback(service.end)
         url, path, length = save_log(stand, service, home)
         hdfs = f"{stand.url}/webhdfs/v1{path}?op=DELETE"

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.acceptance.service import RunningService
+from tests.acceptance.service import InstalledService
 from tests.stands import SandboxStand, sandbox_stand
 from tests.waiting import until
 
@@ -17,7 +17,7 @@ ROUNDS = 5
 LATENCY_S = 0.02
 
 
-def post_rounds(service: RunningService, stand: SandboxStand) -> Iterator[tuple[float, int]]:
+def post_rounds(service: InstalledService, stand: SandboxStand) -> Iterator[tuple[float, int]]:
     """Post a thousand ids that nobody tracks yet; yield seconds and requests for each round."""
     service.get("jobs/tracking")  # now the caller is verified
     for _ in range(ROUNDS):
@@ -28,7 +28,7 @@ def post_rounds(service: RunningService, stand: SandboxStand) -> Iterator[tuple[
         yield time.perf_counter() - began, len(stand.server.requests)
 
 
-def look(service: RunningService, stand: SandboxStand) -> tuple[float, int]:
+def look(service: InstalledService, stand: SandboxStand) -> tuple[float, int]:
     """Wait for one whole look at all jobs of one user; return its seconds and requests."""
     oldest = "SELECT min(polled_at) FROM jobsets"
     until(lambda: service.query(oldest)[0][0])
@@ -46,7 +46,7 @@ def main() -> None:
     """Print the table."""
     rows = []
     with sandbox_stand(LATENCY_S) as stand, tempfile.TemporaryDirectory() as home:
-        quiet = RunningService(stand, Path(home) / "post", TRACKER_POLLING__INTERVAL_S=3600)
+        quiet = InstalledService(stand, Path(home) / "post", TRACKER_POLLING__INTERVAL_S=3600)
         rounds = list(post_rounds(quiet, stand))
         quiet.end()
         seconds = [each for each, _ in rounds]
@@ -57,7 +57,7 @@ def main() -> None:
                 max(requests for _, requests in rounds),
             )
         )
-        service = RunningService(stand, Path(home) / "look", TRACKER_POLLING__INTERVAL_S=5)
+        service = InstalledService(stand, Path(home) / "look", TRACKER_POLLING__INTERVAL_S=5)
         service.track(*[stand.start("sleep", "sam") for _ in range(JOBS)], user="sam")
         spent, requests = look(service, stand)
         service.end()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import requests
 
-from tests.acceptance.service import RunningService
+from tests.acceptance.service import InstalledService
 from tests.stands import RealStand, ask, real_stand
 
 TRIES = 10_000
@@ -43,7 +43,7 @@ def row(name: str, took: list[float], statuses: Counter[int]) -> str:
 
 def measure(stand: RealStand, home: Path) -> None:
     """Measure, and print the table."""
-    service = RunningService(stand, home / "state")
+    service = InstalledService(stand, home / "state")
     try:
         url = f"{service.url}/api/jobs/tracking"
         print("| who is asked | tries | median | p95 | answers |\n| --- | --- | --- | --- | --- |")

@@ -9,13 +9,14 @@ from typing import TypeVar
 
 import pytest
 
-from tests import stands
+from tests import profiles, stands
 from tests.kerberos_stand import KerberosStand, kerberos_stand
 
 Started = TypeVar("Started")
 
 LEFT_OUT: list[str] = []  #: parts that could not be tested on this machine, with the reason
 
+profiles.load()
 for variable in [name for name in os.environ if name.startswith("TRACKER_")]:
     del os.environ[variable]
 

@@ -24,7 +24,7 @@ from tracker_service.supervisor import die_with_parent
 #: Debian puts the programs of PostgreSQL where no PATH leads.
 _POSTGRES_BIN = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
 _PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", *map(str, _POSTGRES_BIN)])
-_START_S = 60
+_START_S = 180
 
 #: The kernel ends a server with the thread that has started it; this one ends with the process.
 _starter = ThreadPoolExecutor(1, thread_name_prefix="database-starter")
@@ -117,7 +117,7 @@ class Server(Databases):
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(polite)
             try:
-                self._process.wait(30)
+                self._process.wait(120)
             except subprocess.TimeoutExpired:
                 self.kill()
 

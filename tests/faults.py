@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from http.client import HTTPResponse
 from http.server import BaseHTTPRequestHandler
-from threading import Event, Lock
+from threading import Event, Lock, local
 from urllib.parse import parse_qs, urlsplit
 
-from tests.acceptance.between import Between, _body
+from tests.acceptance.between import Between, BodyCut, body_of
 from tests.stands import Stand
 
 DEAD_HOST = "http://127.0.0.1:1"
@@ -69,6 +69,7 @@ class FaultyWay(Between):
         self.passed: list[Passed] = []
         self._fault: Fault | None = None
         self._guard = Lock()
+        self._asking = local()  #: what each thread was answered
 
     @contextmanager
     def broken(self, kind: str, route: str = "") -> Iterator[Fault]:
@@ -114,37 +115,34 @@ class FaultyWay(Between):
         fault, at = self._fault, time.monotonic()
         line = f"{handler.command} {handler.path}"
         strikes = fault is not None and fault.route.search(line)
-        status = None
+        self._asking.status = None
         try:
             if fault is None or not strikes:
-                status = self._plainly(handler)
+                self._plainly(handler)
             else:
                 with self._guard:
                     fault.met += 1
-                status = FAULTS[fault.kind](self, handler, fault)
-        except OSError:
+                FAULTS[fault.kind](self, handler, fault)
+        except (OSError, BodyCut):
             handler.close_connection = True  # the client has given up
         finally:
             authorization = handler.headers.get("Authorization", "")
+            status = self._asking.status
             told = Passed(at, handler.command, handler.path, status, authorization)
             self.passed.append(told)
 
-    def _plainly(self, handler: BaseHTTPRequestHandler) -> int:
+    def _plainly(self, handler: BaseHTTPRequestHandler) -> None:
         answer, content = self.carry_out(handler)
         self._send(handler, answer, content)
-        return answer.status
 
     def carry_out(self, handler: BaseHTTPRequestHandler) -> tuple[HTTPResponse, bytes]:
-        """Ask the gateway."""
-        return self._asked(handler, body_of(handler))
+        """Ask the gateway, and note its answer whether the client waits for it or not."""
+        answer, content = self._asked(handler, body_of(handler))
+        self._asking.status = answer.status
+        return answer, content
 
 
-def body_of(handler: BaseHTTPRequestHandler) -> bytes:
-    """Read the body of a request, whichever way its length is told."""
-    return b"".join(_body(handler))
-
-
-Breaking = Callable[[FaultyWay, BaseHTTPRequestHandler, Fault], int | None]
+Breaking = Callable[[FaultyWay, BaseHTTPRequestHandler, Fault], None]
 
 
 def _hang(_: FaultyWay, handler: BaseHTTPRequestHandler, fault: Fault) -> None:
@@ -167,20 +165,18 @@ def _drip_headers(_: FaultyWay, handler: BaseHTTPRequestHandler, fault: Fault) -
     _drip(handler, fault, b"HTTP/1.1 200 OK\r\n", b"X-Slow: " + b"x" * 10_000)
 
 
-def _drip_body(way: FaultyWay, handler: BaseHTTPRequestHandler, fault: Fault) -> int:
+def _drip_body(way: FaultyWay, handler: BaseHTTPRequestHandler, fault: Fault) -> None:
     answer, content = way.carry_out(handler)
     head = f"HTTP/1.1 {answer.status} {answer.reason}\r\nContent-Length: {len(content) + 9999}\r\n"
     _drip(handler, fault, head.encode() + b"\r\n", content + b" " * 9999)
-    return answer.status
 
 
-def _reset(way: FaultyWay, handler: BaseHTTPRequestHandler, _: Fault) -> int:
+def _reset(way: FaultyWay, handler: BaseHTTPRequestHandler, _: Fault) -> None:
     """Lose the answer of what was done."""
-    answer, _content = way.carry_out(handler)
+    _answer, _content = way.carry_out(handler)
     handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
     handler.connection.close()
     handler.close_connection = True
-    return answer.status
 
 
 def _half_closed(_: FaultyWay, handler: BaseHTTPRequestHandler, fault: Fault) -> None:
@@ -192,15 +188,14 @@ def _half_closed(_: FaultyWay, handler: BaseHTTPRequestHandler, fault: Fault) ->
     fault.healed.wait(2)
 
 
-def _truncated(way: FaultyWay, handler: BaseHTTPRequestHandler, _: Fault) -> int:
-    answer, content = way.carry_out(handler)
+def _truncated(way: FaultyWay, handler: BaseHTTPRequestHandler, _: Fault) -> None:
+    _answer, content = way.carry_out(handler)
     half = content[: len(content) // 2]
     head = (
         b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
     )
     handler.connection.sendall(head + b"%x\r\n%b\r\n" % (len(half) or 1, half or b"{"))
     handler.close_connection = True
-    return answer.status
 
 
 def _says(status: int, body: bytes, **headers: str) -> Breaking:
@@ -218,7 +213,7 @@ def _says(status: int, body: bytes, **headers: str) -> Breaking:
     return answer
 
 
-def _clock_ahead(way: FaultyWay, handler: BaseHTTPRequestHandler, _: Fault) -> int:
+def _clock_ahead(way: FaultyWay, handler: BaseHTTPRequestHandler, _: Fault) -> None:
     """Let the cluster live in the day after tomorrow: its headers, and all times of Oozie."""
     answer, content = way.carry_out(handler)
     date = answer.headers.get_all("Date") or []
@@ -228,7 +223,6 @@ def _clock_ahead(way: FaultyWay, handler: BaseHTTPRequestHandler, _: Fault) -> i
     if "/oozie/" in handler.path:
         content = _DATES.sub(lambda found: _later(found[0]), content)
     way._send(handler, answer, content)
-    return answer.status
 
 
 def _later(date: bytes) -> bytes:

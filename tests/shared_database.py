@@ -55,7 +55,12 @@ def _start_keeper(kind: str, home: Path) -> dict[str, str]:
             stderr=log,
             start_new_session=True,
         )
-    until(lambda: _told(kind, home) or keeper.poll() is not None, seconds=90)
+    try:
+        until(lambda: _told(kind, home) or keeper.poll() is not None)
+    except BaseException:
+        keeper.kill()
+        keeper.wait()
+        raise
     keeper.returncode = 0  # nobody waits for it: it ends after us
     return _told(kind, home) or {"missing": f"see {log.name}"}
 

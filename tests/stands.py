@@ -24,6 +24,8 @@ from tracker_service.sources.gateway import Gateway
 COMMAND = Path(__file__).parent / "cluster" / "cluster"
 #: Away from the usual ports, so that a cluster started by hand is left alone.
 PORT_OFFSET = "10000"
+#: The variable that says why there is no cluster, to those who would try to start one again.
+MISSING = "NO_CLUSTER"
 
 
 class NoCluster(Exception):
@@ -193,6 +195,8 @@ def real_stand() -> Iterator[RealStand]:
     Raises:
         NoCluster: it cannot be started here; says why.
     """
+    if reason := os.environ.get(MISSING):
+        raise NoCluster(reason)
     if cluster("status").returncode == 0:
         yield RealStand(through.described())
         return
@@ -207,10 +211,10 @@ def started(*options: str, home: str | None = None) -> Iterator[dict[str, Any]]:
     Raises:
         NoCluster: it cannot be started here; says why.
     """
-    up = cluster("up", *options, home=home)
-    if up.returncode != 0:
-        raise NoCluster(up.stderr.strip().splitlines()[-1])
     try:
+        up = cluster("up", *options, home=home)
+        if up.returncode != 0:
+            raise NoCluster(up.stderr.strip().splitlines()[-1])
         yield json.loads(up.stdout)
     finally:
         cluster("down", home=home)
@@ -222,7 +226,7 @@ def cluster(*arguments: str, home: str | None = None) -> subprocess.CompletedPro
         [sys.executable, str(COMMAND), *arguments],
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=1200,
         check=False,
         env=os.environ | ({"CLUSTER_HOME": home} if home else {}),
     )
@@ -249,7 +253,7 @@ def ask(
         auth=("guest", password),
         verify=str(stand.ca_file) if stand.ca_file else True,
         allow_redirects=False,
-        timeout=60,
+        timeout=120,
         **more,
     )
 

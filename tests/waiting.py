@@ -8,9 +8,14 @@ from typing import TypeVar
 
 Value = TypeVar("Value")
 
+#: An end costs nothing where the condition comes, so that a slow machine is given much time.
+GENEROUS_S = 180.0
+
 
 def until(
-    look: Callable[[], Value], is_good: Callable[[Value], object] = bool, seconds: float = 60
+    look: Callable[[], Value],
+    is_good: Callable[[Value], object] = bool,
+    seconds: float = GENEROUS_S,
 ) -> Value:
     """Look again and again until what is seen is good, and return it."""
     deadline = time.monotonic() + seconds

@@ -15,7 +15,7 @@ import requests
 from cryptography.fernet import Fernet
 
 from bench.scale.neutral import Topology
-from tests.acceptance.proxied import free_port
+from tests.ports import free_port
 from tests.waiting import until
 from tracker_service.supervisor import die_with_parent
 

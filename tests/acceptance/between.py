@@ -79,7 +79,7 @@ class Between:
         return trap.sprung
 
     def _pass_on(self, handler: BaseHTTPRequestHandler) -> None:
-        body = b"".join(_body(handler))
+        body = body_of(handler)
         trap = self._taken(f"{handler.command} {handler.path}")
         answer, content = self._asked(handler, body)
         if trap is not None:
@@ -119,13 +119,22 @@ class Between:
     def _connection(self) -> HTTPConnection:
         host, port = str(self._target.hostname), self._target.port
         if self._target.scheme == "http":
-            return HTTPConnection(host, port, timeout=60)
+            return HTTPConnection(host, port, timeout=120)
         context = ssl.create_default_context(cafile=str(self._ca_file))
-        return HTTPSConnection(host, port, timeout=60, context=context)
+        return HTTPSConnection(host, port, timeout=120, context=context)
 
     def _here(self, location: str) -> str:
         parts = urlsplit(location)
         return f"{self.origin}{parts.path}?{parts.query}" if parts.netloc else location
+
+
+class BodyCut(Exception):
+    """The client has gone away while it sent a body."""
+
+
+def body_of(handler: BaseHTTPRequestHandler) -> bytes:
+    """Read the body of a request, whichever way its length is told."""
+    return b"".join(_body(handler))
 
 
 def _body(handler: BaseHTTPRequestHandler) -> Iterator[bytes]:
@@ -133,7 +142,13 @@ def _body(handler: BaseHTTPRequestHandler) -> Iterator[bytes]:
     if "chunked" not in handler.headers.get("Transfer-Encoding", ""):
         yield handler.rfile.read(int(handler.headers.get("Content-Length") or 0))
         return
-    while length := int(handler.rfile.readline(), 16):
+    while length := _length(handler.rfile.readline()):
         yield handler.rfile.read(length)
         handler.rfile.readline()
     handler.rfile.readline()
+
+
+def _length(line: bytes) -> int:
+    if not line:
+        raise BodyCut
+    return int(line, 16)

@@ -1,21 +1,24 @@
-"""Run `tracker` as its users do: as a process, with nothing but what a user would set."""
+"""Run `tracker` as its users do: in a process, with nothing but what a user would set."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from tests import warm
+from tests.waiting import GENEROUS_S
+from tracker_service.supervisor import die_with_parent
+
+TRACKER = Path(sys.executable).with_name("tracker")  #: as it is installed
 
 
 def environment(**variables: object) -> dict[str, str]:
     """Return this machine's environment with these variables alone for the tracker."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("TRACKER_")}
-    there = [str(ROOT), *filter(None, [kept.get("PYTHONPATH")])]
-    kept["PYTHONPATH"] = os.pathsep.join(there)
     return kept | {name: str(value) for name, value in variables.items()}
 
 
@@ -32,13 +35,39 @@ def tracker(
     directory: Path, variables: Mapping[str, object], *arguments: str, piped: str = ""
 ) -> subprocess.CompletedProcess[str]:
     """Run a command of `tracker` to its end, in a directory of its own."""
-    return subprocess.run(
-        [sys.executable, "-m", "tracker_service.cli", *arguments],
-        env=environment(HOME=directory, **variables),
-        cwd=directory,
-        input=piped,
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
+    own = environment(HOME=directory, **variables)
+    with tempfile.TemporaryDirectory() as name:
+        output, errors, given = (Path(name) / each for each in ("output", "errors", "input"))
+        given.write_text(piped)
+        if "LD_PRELOAD" in variables:  # only a new interpreter loads it
+            process = installed(arguments, own, output, errors, directory)
+        else:
+            process = warm.start(arguments, own, warm.Files(output, errors, given), directory)
+        try:
+            status = process.wait(GENEROUS_S)
+        finally:
+            process.kill()
+            process.wait()
+        return subprocess.CompletedProcess(
+            arguments, status, output.read_text(), errors.read_text()
+        )
+
+
+def installed(
+    words: Sequence[str],
+    environment: Mapping[str, str],
+    output: Path,
+    errors: Path | None = None,
+    directory: Path | None = None,
+) -> subprocess.Popen[bytes]:
+    """Start the installed command in an interpreter of its own; it ends with this process."""
+    with output.open("ab") as out, (errors or output).open("ab") as err:
+        return subprocess.Popen(
+            [TRACKER, *words],
+            env=dict(environment),
+            cwd=directory,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=err,
+            preexec_fn=die_with_parent,  # noqa: PLW1509 - calls prctl and nothing else
+        )

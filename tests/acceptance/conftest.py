@@ -11,25 +11,31 @@ from tests.stands import Stand
 Run = Callable[..., RunningService]
 
 
-@pytest.fixture(scope="session")
-def _shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, RunningService]]:
-    running: dict[str, RunningService] = {}
-    yield running
-    for service in running.values():
-        service.end()
+def _shared(stand: str) -> Callable[..., Iterator[RunningService]]:
+    """Return the fixture of the one service in front of a stand."""
+
+    def service(
+        request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    ) -> Iterator[RunningService]:
+        state_dir = tmp_path_factory.mktemp("service") / stand
+        started = RunningService(request.getfixturevalue(stand), state_dir)
+        yield started
+        started.end()
+
+    return pytest.fixture(scope="session", name=f"service_of_{stand}")(service)
+
+
+_of_sandbox, _of_real = _shared("sandbox"), _shared("real")
 
 
 @pytest.fixture
-def service(
-    stand: Stand,
-    _shared: dict[str, RunningService],
-    tmp_path_factory: pytest.TempPathFactory,
-) -> RunningService:
-    """The service in front of the stand, started once for all tests that leave it running."""
-    if stand.name not in _shared:
-        state_dir = tmp_path_factory.mktemp("service") / stand.name
-        _shared[stand.name] = RunningService(stand, state_dir)
-    return _shared[stand.name]
+def service(stand: Stand, request: pytest.FixtureRequest) -> RunningService:
+    """The service in front of the stand, started once for all tests that leave it running.
+
+    Where it cannot be started, all of them fail, and only the first one waits for it.
+    """
+    started: RunningService = request.getfixturevalue(f"service_of_{stand.name}")
+    return started
 
 
 @pytest.fixture

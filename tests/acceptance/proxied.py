@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -14,7 +12,9 @@ from pathlib import Path
 
 import requests
 
-from tests.waiting import until
+from tests.ports import free_port, listens
+from tests.waiting import GENEROUS_S, until
+from tracker_service.supervisor import die_with_parent
 
 CONFIG = Path(__file__).parents[2] / "config"
 NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
@@ -47,7 +47,7 @@ class Front:
             behind: HOST:PORT of the gunicorn, or `unix:` and the path of its socket.
             more: other values of directives that stand in the file: `proxy_read_timeout="1s"`.
         """
-        self.home, self.ca_file = home, home / "tls.pem"
+        self.home, self.behind, self.ca_file = home, behind, home / "tls.pem"
         self._port = free_port()
         self.url = f"https://localhost:{self._port}"
         home.mkdir(parents=True)
@@ -77,7 +77,8 @@ class Front:
             stderr=subprocess.DEVNULL,
         )
         try:
-            until(lambda: listens(self._port), seconds=10)
+            until(lambda: listens(self._port) or process.poll() is not None)
+            assert process.poll() is None, self.errors()
             yield self
         finally:
             end(process)
@@ -106,10 +107,16 @@ def gunicorn(
     clean = {k: v for k, v in os.environ.items() if not k.startswith("TRACKER_")}
     command = [sys.executable, "-m", "gunicorn", "-c", str(CONFIG / "gunicorn.conf.py"), *arguments]
     with log.open("ab") as file:
-        process = subprocess.Popen(command, env=clean | environment, stdout=file, stderr=file)
+        process = subprocess.Popen(
+            command,
+            env=clean | environment,
+            stdout=file,
+            stderr=file,
+            preexec_fn=die_with_parent,  # noqa: PLW1509 - calls prctl and nothing else
+        )
     try:
         bind = environment["TRACKER_SERVE__BIND"]
-        until(lambda: process.poll() is not None or _takes_connections(bind), seconds=30)
+        until(lambda: process.poll() is not None or _takes_connections(bind))
         assert process.poll() is None, log.read_text()
         yield process
     finally:
@@ -117,24 +124,18 @@ def gunicorn(
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    process.send_signal(signal.SIGTERM)
-    process.wait(30)
+    """End a process in good order, or else at once."""
+    process.terminate()
+    try:
+        process.wait(GENEROUS_S)
+    finally:
+        process.kill()
+        process.wait()
 
 
 def _takes_connections(bind: str) -> bool:
     place, _, end = bind.rpartition(":")
     return Path(end).is_socket() if place == "unix" else listens(int(end))
-
-
-def listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _replaced(line: str, values: Mapping[str, str]) -> str:

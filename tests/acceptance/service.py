@@ -4,28 +4,33 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import sqlite3
 import subprocess
-import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import requests
 
+from tests import warm
+from tests.acceptance.command import installed
+from tests.ports import free_port
 from tests.stands import Stand
-from tests.waiting import until
+from tests.waiting import GENEROUS_S, until
+
+Process = warm.Process | subprocess.Popen[bytes]
 
 
 class RunningService:
     """`tracker run` on a state directory of its own."""
 
+    process: Process  #: the supervisor
+
     def __init__(self, stand: Stand, state_dir: Path, **settings: object) -> None:
         self.state_dir = state_dir
         self.log = state_dir.parent / f"{state_dir.name}.log"
-        self.url = f"http://127.0.0.1:{_free_port()}"
+        self.url = f"http://127.0.0.1:{free_port()}"
         self.settings = {
             "TRACKER_STATE_DIR": str(state_dir),
             "TRACKER_SERVE__BIND": self.url.removeprefix("http://"),
@@ -36,7 +41,8 @@ class RunningService:
             "TRACKER_SERVE__REQUESTS_PER_MINUTE": "1000000",  # tests ask all the time
         }
         self.settings |= self.reached(stand) | {n: str(v) for n, v in settings.items()}
-        self.process = self.start()
+        self._started: list[Process] = []
+        self.start()
 
     def reached(self, stand: Stand) -> dict[str, str]:
         """Return the settings by which the service reaches a stand."""
@@ -47,42 +53,51 @@ class RunningService:
         """Return what a request has that tells who asks."""
         return {"auth": (user, f"{user}-password")}
 
-    def start(self) -> subprocess.Popen[bytes]:
-        """Start all processes, and wait until the service says that it is ready."""
-        self.process = self.launch()
-        until(self.is_ready, seconds=30)
-        return self.process
+    def start(self) -> None:
+        """Start all processes, and wait until the service says that it is ready.
 
-    def launch(self) -> subprocess.Popen[bytes]:
+        A service that does not become ready is ended.
+        """
+        self.process = self.launch()
+        try:
+            until(lambda: self.is_ready() or self.process.poll() is not None)
+            assert self.process.poll() is None, self.log.read_text()[-2000:]
+        except BaseException:
+            self.end()
+            raise
+
+    def launch(self) -> Process:
         """Start the supervisor and do not wait."""
         return self.command("run")
 
-    def command(self, *words: str) -> subprocess.Popen[bytes]:
+    def command(self, *words: str) -> Process:
         """Start a command of the service with its settings, for example another worker."""
         environment = {k: v for k, v in os.environ.items() if not k.startswith("TRACKER_")}
-        with self.log.open("ab") as log:
-            return subprocess.Popen(
-                [sys.executable, "-m", "tracker_service.cli", *words],
-                env=environment | self.settings,
-                stdout=log,
-                stderr=log,
-            )
+        self._started.append(self._begin(words, environment | self.settings))
+        return self._started[-1]
+
+    def _begin(self, words: Sequence[str], environment: Mapping[str, str]) -> Process:
+        if "LD_PRELOAD" in environment:  # only a new interpreter loads it
+            return installed(words, environment, self.log)
+        return warm.start(words, environment, warm.Files(self.log))
 
     def is_ready(self) -> bool:
         try:
-            return requests.get(f"{self.url}/readyz", timeout=5).status_code == 200
-        except requests.ConnectionError:
+            return requests.get(f"{self.url}/readyz", timeout=10).status_code == 200
+        except requests.RequestException:
             return False
 
     def stop(self) -> int:
         """End all processes as an operator does."""
         self.process.terminate()
-        return self.process.wait(30)
+        return self.process.wait(GENEROUS_S)
 
     def end(self) -> None:
         """Leave nothing behind, whatever the test has done."""
-        if self.process.poll() is None:
-            self.stop()
+        for process in self._started:
+            if process.poll() is None:
+                _kill(self.processes(below=process.pid))
+                process.wait()
 
     def processes(self, below: int | None = None) -> set[int]:
         """Return the process ids of the supervisor, or of another process, and of all below it."""
@@ -91,14 +106,15 @@ class RunningService:
             found |= more
         return found
 
+    def child(self, role: str) -> int | None:
+        """Return the process of a command that the supervisor has started, if it is there."""
+        children = (pid for pid, parent in _parents() if parent == self.process.pid)
+        return next((pid for pid in children if _name(pid) == f"tracker {role}"), None)
+
     def kill_all(self) -> None:
         """Pull the plug: kill -9 of every process at once."""
-        pids = self.processes()
-        for pid in pids:
-            with suppress(ProcessLookupError):  # who has lost its parent ends by itself
-                os.kill(pid, signal.SIGKILL)
+        _kill(self.processes())
         self.process.wait()
-        until(lambda: not alive(pids))
 
     def kill_supervisor(self) -> None:
         os.kill(self.process.pid, signal.SIGKILL)
@@ -112,10 +128,10 @@ class RunningService:
             else {"json": body}
         )
         who = self.login(user)
-        return requests.post(f"{self.url}/api/task/track/", timeout=60, **who | how | more)
+        return requests.post(f"{self.url}/api/task/track/", timeout=GENEROUS_S, **who | how | more)
 
     def get(self, path: str, user: str = "guest", **more: Any) -> requests.Response:
-        return requests.get(f"{self.url}/api/{path}", timeout=60, **self.login(user) | more)
+        return requests.get(f"{self.url}/api/{path}", timeout=GENEROUS_S, **self.login(user) | more)
 
     def track(self, *jobs: str, user: str = "guest") -> None:
         """Post ids that are to be taken in."""
@@ -126,7 +142,7 @@ class RunningService:
         return str(self.get(f"job/{job}/status", user).json()["status"])
 
     def wait_for(self, job: str, *statuses: str, user: str = "guest") -> str:
-        return until(lambda: self.status(job, user), lambda s: s in statuses, seconds=120)
+        return until(lambda: self.status(job, user), lambda s: s in statuses)
 
     def wait_saved(self, job: str, user: str = "guest") -> dict[str, Any]:
         """Wait until a job has ended and its copying is finished, and return its copies."""
@@ -140,7 +156,7 @@ class RunningService:
             told = answer.json()
             return not self.live_tasks(job, user) and told["finished"], told["jobs"]
 
-        return until(look, lambda seen: seen[0], seconds=180)[1]
+        return until(look, lambda seen: seen[0])[1]
 
     def live_tasks(self, job: str, user: str = "guest") -> int:
         """Count in the database what is still to be done about a job."""
@@ -159,9 +175,31 @@ class RunningService:
             connection.close()
 
 
+class InstalledService(RunningService):
+    """The command `tracker` as it is installed, in interpreters of its own."""
+
+    def _begin(self, words: Sequence[str], environment: Mapping[str, str]) -> Process:
+        return installed(words, environment, self.log)
+
+
+def _kill(pids: Iterable[int]) -> None:
+    """Kill processes at once, and wait until none of them does anything more."""
+    for pid in pids:
+        with suppress(ProcessLookupError):  # who has lost its parent ends by itself
+            os.kill(pid, signal.SIGKILL)
+    until(lambda: not alive(pids))
+
+
 def alive(pids: Iterable[int]) -> set[int]:
     """Return which of these processes still run."""
     return {pid for pid, _ in _parents() if pid in set(pids)}
+
+
+def _name(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:  # it has just ended
+        return ""
 
 
 def _parents() -> list[tuple[int, int]]:
@@ -174,9 +212,3 @@ def _parents() -> list[tuple[int, int]]:
         if state != "Z":
             found.append((int(status.parent.name), int(parent)))
     return found
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -22,7 +22,7 @@ def copy_logs(
         f"{service.url}/api/task/copy-logs/{'?refresh=true' if refresh else ''}",
         json=list(jobs),
         auth=(user, f"{user}-password"),
-        timeout=60,
+        timeout=120,
     )
     assert answer.status_code == 200, answer.text
     told: dict[str, Any] = answer.json()
@@ -36,7 +36,7 @@ def wait_copied(service: RunningService, job: str) -> dict[str, Any]:
         told = service.get(f"job/{job}/logs/status").json()
         return told["succeeded"] and bool(told["jobs"]), told["jobs"]
 
-    return until(look, lambda seen: seen[0], seconds=180)[1]
+    return until(look, lambda seen: seen[0])[1]
 
 
 def test_the_logs_of_a_job_that_succeeds_are_saved_if_somebody_wants_them(
@@ -52,7 +52,7 @@ def test_the_logs_of_a_job_that_succeeds_are_saved_if_somebody_wants_them(
     log = service.get(f"job/{job}/logs")
     assert log.content == stand.yarn_logs(f"application_{application}", "guest")
     assert copy["bytes"] == len(log.content)
-    until(lambda: not service.live_tasks(job), seconds=60)
+    until(lambda: not service.live_tasks(job))
     again = copy_logs(service, job)
     assert (again["finished"], again["succeeded"]) == (True, True)
     assert [each["status"] for each in again["jobs"]] == ["SUCCEEDED"]
@@ -77,7 +77,7 @@ def test_a_saved_log_is_copied_again_with_refresh_and_is_readable_all_the_time(
         }
         return bool(now["succeeded"] and changed)
 
-    until(is_new, seconds=120)
+    until(is_new)
 
 
 def test_a_log_that_is_wanted_while_the_job_runs_is_saved_when_the_application_ends(
@@ -110,7 +110,7 @@ def test_who_stops_tracking_keeps_what_is_saved(stand: Stand, service: RunningSe
 
     for job in (saved, running):
         answer = requests.delete(
-            f"{service.url}/api/task/track/{job}", auth=("guest", "guest-password"), timeout=60
+            f"{service.url}/api/task/track/{job}", auth=("guest", "guest-password"), timeout=120
         )
         assert (answer.status_code, answer.content) == (204, b"")
 
@@ -165,7 +165,7 @@ def test_the_metrics_of_all_processes_are_counted(sandbox: SandboxStand, run: Ru
         service.get(f"job/{job}/status")
 
     def told() -> str:
-        return requests.get(f"{service.url}/metrics", timeout=10).text
+        return requests.get(f"{service.url}/metrics", timeout=120).text
 
     count = (
         'tracker_http_request_duration_seconds_count{method="GET",'
@@ -184,7 +184,7 @@ def _value(text: str, name: str) -> float:
 
 def test_a_body_of_a_gigabyte_is_refused_at_once(sandbox: SandboxStand, run: Run) -> None:
     service = run(sandbox)
-    client = HTTPConnection(service.url.removeprefix("http://"), timeout=5)
+    client = HTTPConnection(service.url.removeprefix("http://"), timeout=120)
     client.putrequest("POST", "/api/task/track/")
     client.putheader("Content-Type", "text/plain")
     client.putheader("Content-Length", str(2**30))

@@ -10,7 +10,6 @@ from tests.acceptance.clocks import SettableClock
 from tests.acceptance.conftest import Run
 from tests.acceptance.service import RunningService
 from tests.stands import SandboxStand
-from tests.waiting import until
 
 pytestmark = pytest.mark.slow
 
@@ -30,9 +29,9 @@ def service(run: Run, sandbox: SandboxStand, clock: SettableClock) -> RunningSer
 def test_a_clock_that_is_set_delays_nothing_and_does_nothing_twice(
     service: RunningService, sandbox: SandboxStand, clock: SettableClock, seconds: int
 ) -> None:
-    before = [sandbox.start("fail") for _ in range(3)]
-    service.track(*before)
-    until(lambda: [service.status(job) for job in before], lambda seen: "RUNNING" in seen)
+    before, endless = [sandbox.start("fail") for _ in range(3)], sandbox.start("sleep")
+    service.track(*before, endless)
+    service.wait_for(endless, "RUNNING")
 
     clock.set_ahead(seconds)
     after = sandbox.start("fail")

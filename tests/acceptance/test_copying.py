@@ -65,7 +65,7 @@ def test_an_outage_in_the_middle_of_copying_uses_up_no_try(run: Run) -> None:
         until(lambda: service.query("SELECT 1 FROM copies WHERE status = 'RUNNING'"))
 
         stand.server.down.update({"oozie", "webhdfs"})
-        until(lambda: "at http" in str(service.query("SELECT reason FROM copies")), seconds=30)
+        until(lambda: "at http" in str(service.query("SELECT reason FROM copies")))
         stand.server.down.clear()
 
         [copy] = service.wait_saved(job).values()

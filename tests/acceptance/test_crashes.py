@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-from pathlib import Path
 
 import pytest
 
 from tests.acceptance.conftest import Run
 from tests.acceptance.service import RunningService, alive
 from tests.stands import SandboxStand, Stand, access
-from tests.waiting import until
+from tests.waiting import GENEROUS_S, until
 
 pytestmark = pytest.mark.slow
 
@@ -65,7 +64,7 @@ def test_no_process_outlives_the_supervisor(sandbox: SandboxStand, run: Run) -> 
 
     service.kill_supervisor()
 
-    until(lambda: not alive(pids), seconds=10)
+    until(lambda: not alive(pids))
 
 
 @pytest.mark.parametrize("role", ["worker", "serve"])
@@ -74,23 +73,17 @@ def test_a_child_that_dies_is_started_again(sandbox: SandboxStand, run: Run, rol
     job = sandbox.start("fail")
     service.track(job)
 
-    child = _pid_of(service, role)
+    child = service.child(role)
+    assert child
     family = service.processes(below=child)
 
     os.kill(child, signal.SIGKILL)
 
-    until(lambda: not alive(family), seconds=10)
-    until(service.is_ready, seconds=30)
+    until(lambda: not alive(family))
+    until(service.is_ready)
     assert service.wait_saved(job)
+    assert f"child={role} exit=-9" in service.log.read_text()
     assert service.stop() == 0
-
-
-def _pid_of(service: RunningService, role: str) -> int:
-    for pid in service.processes() - {service.process.pid}:
-        command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        if role.encode() in command:
-            return pid
-    raise AssertionError(f"no process of {role}")
 
 
 def test_one_state_directory_serves_one_tracker_run(sandbox: SandboxStand, run: Run) -> None:
@@ -98,7 +91,7 @@ def test_one_state_directory_serves_one_tracker_run(sandbox: SandboxStand, run: 
 
     second = service.launch()
 
-    assert second.wait(20) == 1
+    assert second.wait(GENEROUS_S) == 1
     assert "another `tracker run` uses" in service.log.read_text()
     assert service.is_ready()
     assert service.stop() == 0

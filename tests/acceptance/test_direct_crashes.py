@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 import requests
@@ -15,7 +13,7 @@ import requests
 from tests.acceptance.between import Between
 from tests.acceptance.service import RunningService
 from tests.stands import Stand, access
-from tests.waiting import until
+from tests.waiting import GENEROUS_S, until
 from tracker_service.errors import GatewayUnavailable
 from tracker_service.sources.webhdfs import WebHdfs
 
@@ -52,17 +50,15 @@ class Crashing:
     text: bytes
 
     def kill_worker(self) -> None:
-        for pid in self.service.processes():
-            with suppress(OSError):  # some other process may just have ended
-                if b"worker" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"):
-                    os.kill(pid, signal.SIGKILL)
+        if worker := self.service.child("worker"):
+            os.kill(worker, signal.SIGKILL)
 
     def copy_again(self) -> None:
         answer = requests.post(
             f"{self.service.url}/api/task/copy-logs/?refresh=true",
             json=[self.job],
             auth=("guest", "guest-password"),
-            timeout=60,
+            timeout=GENEROUS_S,
         )
         assert answer.status_code == 200, answer.text
 
@@ -113,10 +109,10 @@ def test_a_worker_that_is_killed_behind_a_step_leaves_the_old_log_or_the_whole_n
 
     crashing.copy_again()
 
-    assert sprung.wait(60), f"the worker never came to this: {step}"
+    assert sprung.wait(GENEROUS_S), f"the worker never came to this: {step}"
     crashing.service.kill_all()  # the supervisor would start the worker later and later
     assert crashing.saved() in (OLD, crashing.text)
     crashing.service.start()
-    until(lambda: crashing.has_saved(with_manifest="manifest" in step), seconds=60)
+    until(lambda: crashing.has_saved(with_manifest="manifest" in step))
     assert crashing.saved() == crashing.text
     assert crashing.files() == {crashing.path.rpartition("/")[2], "manifest.json"}

@@ -20,7 +20,6 @@ def wait_for_end(stand: Stand, job: str) -> Observation:
     return until(
         lambda: oozie.jobs([JobId(job)])[JobId(job)],
         lambda seen: seen.status.is_terminal,
-        seconds=120,
     )
 
 

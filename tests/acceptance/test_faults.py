@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 import requests
 
 from tests.acceptance.conftest import Run
 from tests.acceptance.service import RunningService
-from tests.faults import FAULTS, FaultyWay
+from tests.faults import FAULTS, Fault, FaultyWay
 from tests.stands import SandboxStand, access
 from tests.waiting import until
 
@@ -23,6 +23,8 @@ IMPATIENT = {
     "TRACKER_POLLING__MAX_INTERVAL_S": 2,
 }
 LASTS_S = 4.0  #: long enough for several tries
+AT_ONCE_S = 0.5  #: much less than a request waits for who does not answer
+TRIES = 5  #: the machine may hold one of them up, not all
 STORM = 40  #: requests in a tenth of a second; a process has 24 at once
 
 
@@ -44,10 +46,10 @@ def service(
     service.end()
 
 
-def post_while_it_lasts(service: RunningService, sandbox: SandboxStand) -> list[str]:
-    """Post new jobs for a while, and return those that were answered with 200."""
+def post_while_it_lasts(service: RunningService, sandbox: SandboxStand, fault: Fault) -> list[str]:
+    """Post new jobs until the fault has struck, and return those that were answered with 200."""
     taken, end = [], time.monotonic() + LASTS_S
-    while time.monotonic() < end:
+    while time.monotonic() < end or not fault.met:
         job = sandbox.start("fail")
         answer = service.post([job])
         assert answer.status_code in (200, 401, 503), answer.text
@@ -66,9 +68,9 @@ def test_a_fault_that_heals_loses_nothing_and_does_nothing_twice(
     until(lambda: service.post([*jobs, endless]).status_code, lambda status: status == 200)
 
     with way.broken(kind) as fault:
-        jobs += post_while_it_lasts(service, sandbox)
+        jobs += post_while_it_lasts(service, sandbox, fault)
     jobs.append(sandbox.start("fail"))
-    until(lambda: service.post([jobs[-1]]).status_code, lambda status: status == 200, seconds=30)
+    until(lambda: service.post([jobs[-1]]).status_code, lambda status: status == 200)
 
     assert fault.met
     for job in jobs:
@@ -125,26 +127,33 @@ def test_a_dead_oozie_leaves_hdfs_open_and_lets_ids_in_at_once(
     [copy] = service.wait_saved(saved).values()
 
     with way.broken("hang", "/oozie/"):
-        until(lambda: open_circuits(service), lambda told: "oozie" in told, seconds=30)
+        until(lambda: open_circuits(service), lambda told: "oozie" in told)
         for _ in range(6):  # the API's own circuit opens too
             service.track(sandbox.start("sleep"))
-        began = time.monotonic()
-        service.track(late := sandbox.start("fail"))
-        took = time.monotonic() - began
+        late = [sandbox.start("fail") for _ in range(TRIES)]
+        took = [seconds(lambda job=job: service.track(job)) for job in late]
         log = service.get(f"job/{saved}/logs")
 
-    assert took < 0.5
+    assert min(took) < AT_ONCE_S
     expected = sandbox.yarn_logs(f"application_{copy['application']}", "guest")
     assert log.content == expected
-    assert_saved_once(service, sandbox, way, late)
+    for job in late:
+        assert_saved_once(service, sandbox, way, job)
     service.track(sandbox.start("sleep"))  # the API's circuit closes when it has asked
     until(lambda: open_circuits(service), lambda told: not told)
     assert "circuit_opened" in service.log.read_text()
     assert "circuit_closed" in service.log.read_text()
 
 
+def seconds(do: Callable[[], object]) -> float:
+    """Return how long it takes to do something."""
+    began = time.monotonic()
+    do()
+    return time.monotonic() - began
+
+
 def open_circuits(service: RunningService) -> set[str]:
-    text = requests.get(f"{service.url}/metrics", timeout=5).text
+    text = requests.get(f"{service.url}/metrics", timeout=120).text
     beginning, end = 'tracker_gateway_circuit_open{route="', '"} 1.0'
     lines = [line for line in text.splitlines() if line.startswith(beginning)]
     return {line[len(beginning) : -len(end)] for line in lines if line.endswith(end)}
@@ -157,16 +166,17 @@ def test_who_cannot_be_verified_is_told_quickly_when_to_come_back(
 
     def ask(user: str) -> requests.Response:
         return requests.post(
-            f"{service.url}/api/task/track/", json=[job], auth=(user, "x"), timeout=30
+            f"{service.url}/api/task/track/", json=[job], auth=(user, "x"), timeout=120
         )
 
     with way.broken("503"):
         for number in range(6):
             assert ask(f"user{number}").status_code == 503
-        before, began = len(way.passed), time.monotonic()
-        answer = ask("another")
+        before, answers = len(way.passed), []
+        took = [seconds(lambda: answers.append(ask("another"))) for _ in range(TRIES)]
 
-    assert time.monotonic() - began < 0.5
+    assert min(took) < AT_ONCE_S
+    answer = answers[-1]
     assert answer.status_code == 503
     assert 1 <= int(answer.headers["Retry-After"]) <= 60
     assert "is asked again in" in answer.json()["detail"]
@@ -182,11 +192,10 @@ def test_refused_credentials_are_used_no_more(
 
     with way.broken("401") as fault:
         until(lambda: service.query(refused))
-        until_now, looks = fault.met, looks_in_vain(service)
+        looks = looks_in_vain(service)
         until(lambda: looks_in_vain(service), lambda count: count >= looks + 3)
 
-        assert until_now <= 2
-        assert fault.met == until_now
+        assert fault.met <= 2
 
 
 def looks_in_vain(service: RunningService) -> int:
@@ -211,7 +220,7 @@ def test_after_an_outage_thousands_of_due_jobs_are_asked_about_at_a_steady_pace(
         with way.broken("503", "/oozie/"):
             for user in USERS:
                 service.track(*jobs[user], user=user)
-            until(lambda: open_circuits(service), lambda told: "oozie" in told, seconds=30)
+            until(lambda: open_circuits(service), lambda told: "oozie" in told)
         healed = time.monotonic()
         known = "SELECT count(*) FROM jobs WHERE status = 'RUNNING'"
         until(lambda: service.query(known)[0][0], lambda count: count >= 1000)

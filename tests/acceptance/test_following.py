@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests import warm
 from tests.acceptance import command
 from tests.acceptance.service import RunningService
 from tests.acceptance.test_main_way import saved_log
 from tests.stands import Stand
-from tests.waiting import until
+from tests.waiting import GENEROUS_S, until
 
 pytestmark = pytest.mark.slow
 
@@ -24,14 +23,9 @@ class Followed:
 
     def __init__(self, service: RunningService, job: str, directory: Path) -> None:
         self._printed, self._said = directory / "printed", directory / "said"
-        with self._printed.open("wb") as printed, self._said.open("wb") as said:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "tracker_service.cli", "logs", "--follow", job],
-                env=command.environment(HOME=directory, **command.login(service.url)),
-                cwd=directory,
-                stdout=printed,
-                stderr=said,
-            )
+        own = command.environment(HOME=directory, **command.login(service.url))
+        files = warm.Files(self._printed, self._said)
+        self.process = warm.start(["logs", "--follow", job], own, files, directory)
 
     @property
     def printed(self) -> str:
@@ -60,8 +54,7 @@ def followed(
     service.track(job)
     following = Followed(service, job, tmp_path)
     yield job, following
-    if following.process.poll() is None:
-        following.process.kill()
+    following.process.kill()
     following.process.wait()
     if service.status(job) == "RUNNING":
         stand.kill(job)
@@ -71,14 +64,14 @@ def test_what_a_job_writes_is_printed_while_it_runs_and_to_its_end(
     service: RunningService, stand: Stand, followed: tuple[str, Followed]
 ) -> None:
     job, following = followed
-    seen = until(lambda: following.ticks, seconds=90)
+    seen = until(lambda: following.ticks)
     until(lambda: len(following.ticks) > len(seen))
     assert service.status(job) == "RUNNING"
     assert following.process.poll() is None
 
     stand.kill(job)
 
-    assert following.process.wait(120) == 0, following.said
+    assert following.process.wait(GENEROUS_S) == 0, following.said
     [copy] = service.wait_saved(job).values()
     whole = ticks_in(saved_log(stand, copy["path"]).decode())
     assert set(whole) <= set(following.ticks)

@@ -75,7 +75,7 @@ def test_whatever_a_job_started_is_saved_directly_and_equals_what_yarn_prints(
     real.rerun(rerun, "fail")
     saving.track(rerun)
 
-    until(lambda: len(copies_of(saving, rerun)) == 2, seconds=120)
+    until(lambda: len(copies_of(saving, rerun)) == 2)
     for job in jobs:
         copies = saving.wait_saved(job)
         assert {f"application_{each}" for each in copies} == real.yarn_applications(job)

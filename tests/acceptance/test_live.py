@@ -43,7 +43,7 @@ def test_the_owner_sees_the_log_grow_and_nobody_else_sees_it(
     stand: Stand, started: tuple[str, ApplicationId]
 ) -> None:
     _, application = started
-    seen = until(lambda: ticks(stand, application), seconds=60)
+    seen = until(lambda: ticks(stand, application))
 
     until(lambda: ticks(stand, application) > seen)
 
@@ -55,7 +55,7 @@ def test_all_logs_of_the_container_are_given(
     stand: Stand, started: tuple[str, ApplicationId]
 ) -> None:
     _, application = started
-    until(lambda: ticks(stand, application), seconds=60)
+    until(lambda: ticks(stand, application))
 
     text = b"".join(live_log(access(stand), "guest", application, Chosen()))
 
@@ -70,7 +70,7 @@ def test_all_logs_of_the_container_are_given(
 def test_once_it_has_ended_its_saved_log_is_to_be_read(stand: Stand) -> None:
     job, application = running(stand)
     stand.kill(job)
-    until(lambda: access(stand).yarn.application(application).has_ended, seconds=60)
+    until(lambda: access(stand).yarn.application(application).has_ended)
 
     with pytest.raises(NotRunning, match="read its saved log"):
         live_log(access(stand), "guest", application, Chosen())

@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.conftest import Run
+from tests.profiles import IS_LONG
 from tests.stands import sandbox_stand
 
 pytestmark = pytest.mark.slow
+
+EXAMPLES = "100" if IS_LONG else "10"
 
 
 @pytest.mark.parametrize("ids", ["any", "known"])
@@ -30,7 +33,7 @@ def test_the_service_answers_as_its_description_says(run: Run, tmp_path: Path, i
                 f"{service.url}/openapi.json",
                 # More than one worker may break Python 3.11: both call `ast.parse`, which counts
                 # its depth for all threads together ("AST constructor recursion depth mismatch").
-                *("--auth", "guest:guest-password", "--max-examples", "30", "--workers", "1"),
+                *("--auth", "guest:guest-password", "--max-examples", EXAMPLES, "--workers", "1"),
                 # After three wrong passwords of a name the next one is answered with 429, which
                 # it does not expect; see unit/test_api_identities.
                 *("--exclude-checks", "ignored_auth"),
@@ -39,7 +42,7 @@ def test_the_service_answers_as_its_description_says(run: Run, tmp_path: Path, i
             cwd=tmp_path,
             capture_output=True,
             text=True,
-            timeout=240,
+            timeout=800,
             check=False,
         )
 

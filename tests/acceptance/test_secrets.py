@@ -31,15 +31,15 @@ def used(service: RunningService, stand: Stand, token: str) -> Iterator[bytes]:
     service.track(failing, endless)
     yield service.get("jobs/tracking", headers={"X-Secret": "x"}).content
     for auth in (("guest", WRONG), ("nobody", WRONG)):
-        yield requests.get(f"{service.url}/api/jobs/tracking", auth=auth, timeout=30).content
+        yield requests.get(f"{service.url}/api/jobs/tracking", auth=auth, timeout=120).content
     headers = {"Authorization": "Bearer eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJndWVzdCJ9.c2VjcmV0"}
-    yield requests.get(f"{service.url}/api/jobs/tracking", headers=headers, timeout=30).content
-    yield requests.get(f"{service.url}/api/notify/{token}?id={failing}", timeout=30).content
+    yield requests.get(f"{service.url}/api/jobs/tracking", headers=headers, timeout=120).content
+    yield requests.get(f"{service.url}/api/notify/{token}?id={failing}", timeout=120).content
     service.wait_saved(failing)
     yield service.get(f"job/{failing}").content
     yield service.get(f"job/{failing}/logs/status").content
-    yield requests.get(f"{service.url}/metrics", timeout=30).content
-    yield requests.get(f"{service.url}/openapi.json", timeout=30).content
+    yield requests.get(f"{service.url}/metrics", timeout=120).content
+    yield requests.get(f"{service.url}/openapi.json", timeout=120).content
 
 
 def written(service: RunningService) -> Iterator[tuple[str, bytes]]:
@@ -54,7 +54,7 @@ def written(service: RunningService) -> Iterator[tuple[str, bytes]]:
 
 def test_nobody_finds_a_secret_anywhere(talkative: RunningService, stand: Stand) -> None:
     url, auth = f"{talkative.url}/api/notify-tokens", ("guest", PASSWORD)
-    token = requests.post(url, auth=auth, timeout=30).json()["token"]
+    token = requests.post(url, auth=auth, timeout=120).json()["token"]
     answers = list(used(talkative, stand, token))
     key = (talkative.state_dir / "credentials.key").read_bytes().strip()
     basic = (base64.b64encode(f"guest:{each}".encode()) for each in (PASSWORD, WRONG))

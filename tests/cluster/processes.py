@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from .machine import Failure
 
-STARTS = 120  # seconds that a daemon may take to answer
+STARTS = 300  # seconds that a daemon may take to answer
 STOPS = 15  # seconds that a daemon may take to end by itself
 STOP_ORDER = ("knox", "ldap", "oozie", "jhs", "nm", "rm", "core", "kdc")
 

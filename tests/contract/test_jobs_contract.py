@@ -50,7 +50,7 @@ def info(stand: Stand, job: str, query: str = "show=info") -> Bean:
 def run(stand: Stand, workflow: str) -> Bean:
     """Run a workflow to its end, and return all that Oozie tells of it."""
     job = stand.start(workflow)
-    return until(lambda: info(stand, job), is_at_its_end, seconds=180)
+    return until(lambda: info(stand, job), is_at_its_end)
 
 
 def is_at_its_end(told: Bean) -> bool:
@@ -225,7 +225,6 @@ def test_a_coordinator_starts_a_workflow_for_each_action_and_ends_after_them(
     until(
         lambda: guest.oozie.jobs([coordinator])[coordinator].status,
         lambda status: status.is_terminal,
-        seconds=120,
     )
 
     told = info(stand, coordinator, "show=info&len=10")
@@ -274,7 +273,6 @@ def test_a_bundle_starts_coordinators_that_know_it_and_ends_after_them(
     until(
         lambda: guest.oozie.jobs([bundle])[bundle].status,
         lambda status: status.is_terminal,
-        seconds=120,
     )
 
     told = info(stand, bundle)
@@ -297,7 +295,7 @@ def test_a_job_that_is_run_again_keeps_its_id_and_forgets_the_application_before
     stand.rerun(job, "fail")
 
     assert guest.oozie.jobs([job])[job].run == 1
-    after = until(lambda: info(stand, job), lambda told: told["endTime"], seconds=120)
+    after = until(lambda: info(stand, job), lambda told: told["endTime"])
     assert (after["run"], after["status"]) == (1, "KILLED")
     [first, second] = (actions(told)["work"]["externalId"] for told in (before, after))
     assert stand.yarn_applications(job) == {first, second}

@@ -127,7 +127,7 @@ class Client(threading.Thread):
         auth = (wish.user, f"{wish.user}-password")
         self._on_posted()
         try:
-            answer = session.post(url, json=list(wish.ids), auth=auth, timeout=20)
+            answer = session.post(url, json=list(wish.ids), auth=auth, timeout=120)
         except requests.RequestException:
             answer = None
         with self._ledger.lock:

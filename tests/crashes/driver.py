@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +18,7 @@ from tests.crashes.processes import Family, Part
 from tests.crashes.report import Report
 from tests.crashes.seen import Seen, wait_until_settled
 from tests.crashes.steps import API, WORKER, Plan
+from tests.ports import free_port
 from tracker_service.sandbox.cluster import Cluster
 from tracker_service.store.database import Store
 
@@ -47,7 +47,7 @@ class Driver:
     def __init__(self, order: Order, home: Path, db: Database) -> None:
         self._order, self._db = order, db
         self._rng = Random(order.seed)
-        self._ports = [_free_port() for _ in range(order.apis)]
+        self._ports = [free_port() for _ in range(order.apis)]
         self._home = home
         self._plan = Plan(Random(order.seed + 1))
         self._family = Family([], Random(order.seed + 2))
@@ -62,8 +62,8 @@ class Driver:
         Store(self._db.url).upgrade()
         with WatchedSandbox(self._cluster, self._family, self._traps) as sandbox:
             self._family.parts = self._parts(sandbox.url)
-            self._family.start()
             try:
+                self._family.tend()
                 self._until_enough(began, progress)
                 killed_s = time.monotonic() - began
                 progress(f"{self._kills} kills in {killed_s:.0f} s; now all is left alone\n")
@@ -177,9 +177,3 @@ def run(order: Order, home: Path, progress: Callable[[str], None]) -> Report:
 
 def _bound_to(port: int) -> dict[str, str]:
     return {"TRACKER_SERVE__BIND": f"127.0.0.1:{port}"}
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
+import subprocess
 import threading
 import time
 from collections import Counter
@@ -14,33 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
+from tests import warm
 from tests.crashes.steps import API, WORKER
 
-#: What takes long to import; new processes are forked from one that has it.
-_WARM = (
-    "tests.crashes.processes",
-    "tracker_service.cli.running",
-    "gunicorn.workers.gthread",
-    "sqlalchemy.dialects.sqlite",
-    "sqlalchemy.dialects.postgresql",
-    "sqlalchemy.dialects.mysql",
-    "psycopg",
-    "pymysql",
-)
 _VERBS = {WORKER: "worker", API: "serve"}
-
-
-def _be(verb: str, environment: Mapping[str, str], log: str) -> None:
-    """Become the process of a verb of `tracker`; runs in the new process."""
-    from tracker_service.cli import main  # noqa: PLC0415
-    from tracker_service.supervisor import die_with_parent  # noqa: PLC0415
-
-    die_with_parent()
-    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    os.dup2(output, 1)
-    os.dup2(output, 2)
-    os.environ.update(environment)
-    main([verb], standalone_mode=False)
 
 
 @dataclass
@@ -50,22 +27,20 @@ class Part:
     role: str
     environment: Mapping[str, str]
     log: Path
-    process: multiprocessing.process.BaseProcess | None = None
+    process: warm.Process | None = None
 
     def start(self) -> None:
-        arguments = (_VERBS[self.role], self.environment, str(self.log))
-        context = multiprocessing.get_context("forkserver")
-        self.process = context.Process(target=_be, args=arguments, daemon=True)
-        self.process.start()
+        environment = os.environ | self.environment
+        self.process = warm.start([_VERBS[self.role]], environment, warm.Files(self.log))
 
     @property
     def is_alive(self) -> bool:
-        return self.process is not None and self.process.is_alive()
+        return self.process is not None and self.process.poll() is None
 
     @property
     def pids(self) -> list[int]:
         """The process and those that it has started."""
-        if self.process is None or self.process.pid is None:
+        if self.process is None:
             return []
         return [self.process.pid, *_children(self.process.pid)]
 
@@ -79,18 +54,11 @@ class Family:
     kills: Counter[str] = field(default_factory=Counter)  #: by what was killed
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
-    def start(self) -> None:
-        """Start all, from a process that has imported everything."""
-        multiprocessing.get_context("forkserver").set_forkserver_preload(list(_WARM))
-        self.tend()
-
     def tend(self) -> None:
         """Start again what is dead."""
         with self._lock:
             for part in self.parts:
                 if not part.is_alive:
-                    if part.process is not None:
-                        part.process.join()
                     part.start()
 
     def role_of(self, pid: int | None) -> str | None:
@@ -119,7 +87,7 @@ class Family:
             whole = not below or self.rng.random() < 0.5
             _kill(own if whole else below[0])
             if whole and part.process is not None:
-                part.process.join()
+                part.process.wait()
             if below:
                 _wait_until_gone(below[0])
             self.kills[part.role if whole or part.role == WORKER else "process of gunicorn"] += 1
@@ -146,10 +114,10 @@ class Family:
                     part.process.terminate()
             for part in self.parts:
                 if part.process is not None:
-                    part.process.join(20)
-                    if part.is_alive:
-                        part.process.kill()
-                    part.process.join()
+                    with suppress(subprocess.TimeoutExpired):
+                        part.process.wait(60)
+                    part.process.kill()
+                    part.process.wait()
 
     def _part_of(self, pid: int | None) -> Part | None:
         if pid is None:
@@ -164,7 +132,7 @@ def _kill(pid: int) -> None:
 
 def _wait_until_gone(pid: int) -> None:
     """Wait until a killed process does nothing more; it may be left to its parent as a zombie."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         try:
             state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]

@@ -107,7 +107,7 @@ class Seen:
         with requests.Session() as session:
             session.auth = (user, f"{user}-password")
             while url:
-                answer = session.get(url, timeout=30)
+                answer = session.get(url, timeout=120)
                 answer.raise_for_status()
                 found |= {told["id"]: told["status"] for told in answer.json()}
                 url = answer.links.get("next", {}).get("url")

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 from jobset_machine import Jobsets
 
@@ -16,10 +16,8 @@ def test_no_order_of_events_lets_two_workers_write_or_loses_a_task(store, monkey
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=15,
+            max_examples=settings().max_examples // 6,
             stateful_step_count=40,
             phases=(Phase.reuse, Phase.generate),  # to shrink takes minutes with a database
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
         ),
     )

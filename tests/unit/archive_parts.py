@@ -28,6 +28,7 @@ from tracker_service.store.database import Store
 
 LIMITS = CopyLimits(per_user=2, per_gateway=3, tries=3, retry_after=timedelta(minutes=1))
 OPTIONS = WorkflowOptions(name_node="hdfs://nn", resource_manager="rm", queue=None, properties={})
+RULES = load_rules()
 PATTERNS = (
     "/app-logs/{user}/bucket-logs-tfile/{bucket}/{application}",
     "/app-logs/{user}/logs/{application}",
@@ -55,7 +56,7 @@ def build(
 ) -> Parts:
     """Put a copier together whose threads run at once."""
     finder = LogFileFinder(PATTERNS)
-    progress, earlier_runs, rules = Progress(store, LIMITS, clock), EarlierRuns(store), load_rules()
+    progress, earlier_runs, rules = Progress(store, LIMITS, clock), EarlierRuns(store), RULES
     publisher = Publisher(earlier_runs, progress)
     tries = Tries(progress, may_use_workflow=strategy == Strategy.AUTO)
     streams = Streams(AtOnce(), 2, identities, tries, progress)

@@ -4,8 +4,10 @@ import random
 import shutil
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 
+import flask_openapi3.utils
 import pytest
 import structlog
 from fakes import (
@@ -53,6 +55,10 @@ structlog.configure(
 )
 
 
+# Each application describes the same models anew, which takes most of the time of its tests.
+flask_openapi3.utils.get_model_schema = cache(flask_openapi3.utils.get_model_schema)
+
+
 @pytest.fixture
 def loopback() -> Iterator[Loopback]:
     server = Loopback()
@@ -70,7 +76,7 @@ def other_server() -> Iterator[Loopback]:
 @pytest.fixture
 def knox(loopback: Loopback) -> Gateway:
     """The loopback server as a Knox topology."""
-    return Gateway(url=f"{loopback.origin}/gateway/sandbox", read_timeout_s=5)
+    return Gateway(url=f"{loopback.origin}/gateway/sandbox", read_timeout_s=120)
 
 
 @pytest.fixture

@@ -174,7 +174,7 @@ def test_the_counts_of_all_processes_are_added_up(tmp_path):
             capture_output=True,
             text=True,
             check=True,
-            timeout=60,
+            timeout=180,
         )
 
     told = samples(done.stdout)
@@ -190,7 +190,7 @@ def test_names_and_units_follow_the_rules_of_prometheus(client, oozie):
     metrics = client.get("/metrics").data
 
     checked = subprocess.run(
-        [promtool, "check", "metrics"], input=metrics, capture_output=True, check=False, timeout=60
+        [promtool, "check", "metrics"], input=metrics, capture_output=True, check=False, timeout=180
     )
 
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")

@@ -1,6 +1,6 @@
 """Run the service: what the verbs of `service` do.
 
-What one of them alone needs is imported when it runs: the supervisor stays small that way.
+What one of them alone needs is imported when it runs.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -41,14 +41,29 @@ def run_all(chosen: settings.Settings, with_sandbox: bool) -> None:
     from tracker_service import metrics  # noqa: PLC0415
 
     lock = supervisor.lock_directory(chosen.state_dir)
+    _import_for_children(with_sandbox)
     commands = [["worker"], ["serve"]]
     if with_sandbox:
         chosen = _with_sandbox(chosen)
         commands.insert(0, ["sandbox", "--bind", urlsplit(chosen.gateway.base).netloc])
-    supervisor.finish(["db", "upgrade"])
+    supervisor.finish(_run_command, ["db", "upgrade"])
     metrics.share(chosen.state_dir.absolute() / "metrics")
-    supervisor.Supervisor(commands, _greeting(chosen, with_sandbox)).run()
+    supervisor.Supervisor(_run_command, commands, _greeting(chosen, with_sandbox)).run()
     lock.close()
+
+
+def _import_for_children(with_sandbox: bool) -> None:
+    """Import what the processes below this one need, once for all of them."""
+    from tracker_service import bootstrap, serve  # noqa: PLC0415, F401
+
+    if with_sandbox:
+        from tracker_service.sandbox import server  # noqa: PLC0415, F401
+
+
+def _run_command(arguments: Sequence[str]) -> None:
+    from tracker_service.cli import main  # noqa: PLC0415
+
+    main(arguments, prog_name="tracker")
 
 
 def serve(chosen: settings.Settings) -> None:

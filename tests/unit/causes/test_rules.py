@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from tracker_service.causes import rules
-from tracker_service.causes.rules import Place, load_rules
+from tracker_service.causes.rules import Place, Rules, load_rules
 from tracker_service.domain.causes import Category, Retryable
 from tracker_service.errors import ConfigError
 
@@ -23,6 +23,11 @@ RULE = {
 }
 
 
+@pytest.fixture(scope="module")
+def rules_of_package() -> Rules:
+    return load_rules()
+
+
 @pytest.fixture
 def site_file(tmp_path):
     def write(*rules: object, **more: object) -> Path:
@@ -33,23 +38,19 @@ def site_file(tmp_path):
     return write
 
 
-def test_the_rules_of_the_package_are_sound():
-    rules = load_rules()
-
-    assert rules.rules
-    assert len(rules.by_id) == len(rules.rules)
+def test_the_rules_of_the_package_are_sound(rules_of_package):
+    assert rules_of_package.rules
+    assert len(rules_of_package.by_id) == len(rules_of_package.rules)
 
 
 @pytest.mark.parametrize("told", yaml.safe_load(OWN.read_bytes())["rules"], ids=lambda r: r["id"])
-def test_no_rule_of_the_package_hides_another(told):
-    rules = load_rules()
-
+def test_no_rule_of_the_package_hides_another(rules_of_package, told):
     for place in told.get("where", ["log", "yarn", "oozie"]):
-        decides = rules.match(Place(place), told["example"].encode())
+        decides = rules_of_package.match(Place(place), told["example"].encode())
         assert decides is not None
         assert decides.id == told["id"]
     if "log" in told.get("where", ["log"]):
-        assert rules.telling.search(told["example"].encode())
+        assert rules_of_package.telling.search(told["example"].encode())
 
 
 def test_a_site_adds_rules_of_its_own(site_file):

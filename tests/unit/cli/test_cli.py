@@ -182,16 +182,16 @@ class Process:
     """A child process that ends when it is told to."""
 
     def __init__(self) -> None:
-        self.returncode: int | None = None
+        self.exitcode: int | None = None
 
-    def poll(self) -> int | None:
-        return self.returncode
+    def is_alive(self) -> bool:
+        return self.exitcode is None
 
     def terminate(self) -> None:
-        self.returncode = -signal.SIGTERM
+        self.exitcode = -signal.SIGTERM
 
-    def wait(self, _: float) -> int | None:
-        return self.returncode
+    def join(self, _: float) -> None:
+        """Has ended already."""
 
 
 class World:
@@ -203,8 +203,8 @@ class World:
     def monotonic(self) -> float:
         return self.now
 
-    def start(self, command: list[str], **_: object) -> Process:
-        self.started.append((self.now, command[-1], Process()))
+    def start(self, _: object, arguments: list[str]) -> Process:
+        self.started.append((self.now, arguments[0], Process()))
         return self.started[-1][2]
 
 
@@ -212,13 +212,15 @@ class World:
 def world(monkeypatch) -> World:
     world = World()
     monkeypatch.setattr(supervisor, "time", world)
-    monkeypatch.setattr(supervisor.subprocess, "Popen", world.start)
+    monkeypatch.setattr(supervisor, "_forked", world.start)
     return world
 
 
 @pytest.fixture
 def children(world) -> Supervisor:
-    return Supervisor([["worker"], ["serve"]], Greeting("http://127.0.0.1:1/readyz", "hello"))
+    return Supervisor(
+        print, [["worker"], ["serve"]], Greeting("http://127.0.0.1:1/readyz", "hello")
+    )
 
 
 def tend(children: Supervisor, world: World, seconds: float) -> None:
@@ -237,7 +239,7 @@ def test_each_command_is_started_once(children, world):
 
 def pause_after_death(children: Supervisor, world: World) -> float:
     """Let the newest process die, and return how long its command waits for another."""
-    world.started[-1][2].returncode, died_at, before = 1, world.now, len(world.started)
+    world.started[-1][2].exitcode, died_at, before = 1, world.now, len(world.started)
     while len(world.started) == before:
         tend(children, world, 0)
     return round(world.started[-1][0] - died_at, 1)
@@ -267,7 +269,7 @@ def test_all_children_are_ended(children, world):
 
     children._end()
 
-    assert [p.returncode for _, _, p in world.started] == [-signal.SIGTERM] * 2
+    assert [p.exitcode for _, _, p in world.started] == [-signal.SIGTERM] * 2
 
 
 def test_nothing_is_greeted_before_it_answers():

@@ -213,7 +213,7 @@ def test_who_reads_only_the_beginning_of_a_log_gets_no_complaint(tracker, loopba
     with process:
         assert process.stdout.readline() == b"line\n"
         process.stdout.close()
-        assert (process.wait(30), process.stderr.read()) == (0, b"")
+        assert (process.wait(180), process.stderr.read()) == (0, b"")
 
 
 def test_copies_are_asked_for(tracker, loopback):

@@ -102,7 +102,7 @@ def look(loopback: Loopback, service: Loopback) -> Callable[..., dict[str, Check
     """Examines all, and returns what was found by check."""
 
     def run(url: str = f"{loopback.origin}{TOPOLOGY}", **gateway: object) -> dict[str, CheckResult]:
-        settings = Settings(gateway={"url": url, "connect_timeout_s": 1, **gateway})
+        settings = Settings(gateway={"url": url, "connect_timeout_s": 20, **gateway})
         credential = BasicCredential("guest", "guest-password")
         found = list(examine(settings, credential, service.origin))
         for finding in found:

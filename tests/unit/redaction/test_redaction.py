@@ -5,7 +5,7 @@ from threading import Event
 
 import pytest
 from fakes import FakeHdfs, a_copy
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from log_files import ALL_SAMPLES, NODE, Sample, container, tfile
 
@@ -223,7 +223,6 @@ VALUE = st.text("abcdefgh0123456789", min_size=12, max_size=3000)
 NEAR_A_BORDER = st.integers(-5000, 5000)
 
 
-@settings(deadline=None, database=None)
 @given(
     fill=FILL,
     named=NAMED,
@@ -241,7 +240,6 @@ def test_a_secret_across_any_border_is_hidden_and_all_else_is_as_it_was(
     assert hidden(*cut(text, *places)) == before + (named % "***").encode() + after
 
 
-@settings(deadline=None, database=None)
 @given(offset=st.integers(-14_000, 100), places=st.lists(st.integers(0, 2 * BLOCK), max_size=4))
 def test_a_private_key_across_any_border_is_hidden(offset, places):
     before, after = b"." * (BLOCK + offset), b"." * BLOCK
@@ -250,7 +248,6 @@ def test_a_private_key_across_any_border_is_hidden(offset, places):
     assert hidden(*cut(text, *places)) == before + HIDDEN_KEY.encode() + after
 
 
-@settings(deadline=None, database=None)
 @given(
     text=st.lists(
         st.sampled_from(

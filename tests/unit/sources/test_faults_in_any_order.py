@@ -4,7 +4,7 @@ import json
 
 import pytest
 from fakes import job
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from loopback_server import Reply
 
@@ -36,14 +36,11 @@ replies = st.lists(st.one_of(faults, st.just(Reply(200, WHOLE))), min_size=1, ma
 
 
 @pytest.mark.slow
-@settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
 @given(replies=replies)
 def test_what_is_no_whole_answer_is_never_taken_for_one(loopback, open_session, replies):
     loopback.asked.clear()
     loopback.says(*replies)
-    gateway = Gateway(url=f"{loopback.origin}/gateway/sandbox", read_timeout_s=5)
+    gateway = Gateway(url=f"{loopback.origin}/gateway/sandbox", read_timeout_s=120)
     oozie = Oozie(open_session(gateway, BasicCredential("guest", "guest-password")), 100)
 
     for _ in range(5):

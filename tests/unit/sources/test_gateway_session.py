@@ -171,7 +171,7 @@ def test_what_changes_something_is_sent_once_only(loopback, session, method):
 
 def test_a_silent_gateway_is_an_outage_after_the_time_out(loopback):
     given_up = threading.Event()
-    loopback.says(lambda _: Reply(200, b"{}") if given_up.wait(5) else Reply())
+    loopback.says(lambda _: Reply(200, b"{}") if given_up.wait(120) else Reply())
     impatient = Gateway(url=f"{loopback.origin}/gateway/sandbox", read_timeout_s=0.05)
 
     with impatient.session(BasicCredential("guest", "x")) as session:

@@ -185,7 +185,7 @@ def test_a_place_is_free_again_whatever_happened():
 
 
 def test_who_waits_for_a_place_gets_it_when_one_is_free():
-    protection, entered = Protection(max_concurrent=1, place_wait_s=10), threading.Event()
+    protection, entered = Protection(max_concurrent=1, place_wait_s=180), threading.Event()
 
     def enter() -> None:
         with protection.admitted(JOBS):
@@ -195,7 +195,7 @@ def test_who_waits_for_a_place_gets_it_when_one_is_free():
         thread = threading.Thread(target=enter)
         thread.start()
         assert not entered.wait(0.05)
-    thread.join(10)
+    thread.join(180)
 
     assert entered.is_set()
 

@@ -4,7 +4,7 @@ import tracemalloc
 from collections.abc import Iterable
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from log_files import (
     ALL_SAMPLES,
@@ -31,9 +31,6 @@ from tracker_service.errors import GatewayUnavailable, LogFileBroken
 
 MIB = 1024 * 1024
 TWO = [container(1, stderr=b"one\n", stdout=b""), container(2, stderr=b"two\n")]
-quick = settings(
-    deadline=None, database=None, max_examples=60, suppress_health_check=list(HealthCheck)
-)
 
 FORMATS = pytest.mark.parametrize("write", [tfile, ifile])
 ALGORITHMS = pytest.mark.parametrize("algorithm", ["none", "gz"])
@@ -68,7 +65,6 @@ containers = st.lists(
 )
 
 
-@quick
 @given(
     containers,
     st.sampled_from(["none", "gz"]),
@@ -82,7 +78,6 @@ def test_whatever_a_node_manager_writes_as_tfile_is_read(logs, algorithm, block,
     assert held(logs_of(Disk(data, piece).file())) == flat(logs)
 
 
-@quick
 @given(containers, st.sampled_from(["none", "gz"]), st.integers(1, 500))
 def test_whatever_a_node_manager_writes_as_ifile_is_read(logs, algorithm, piece):
     found = held(logs_of(Disk(ifile(logs, algorithm=algorithm), piece).file()))
@@ -95,7 +90,6 @@ def test_whatever_a_node_manager_writes_as_ifile_is_read(logs, algorithm, piece)
 FUZZED = [(s, n) for s in ("tfile", "tfile-gz", "ifile", "ifile-gz") for n in ("odd", "empty")]
 
 
-@settings(quick, max_examples=250)
 @given(
     st.sampled_from([*FUZZED, ("tfile-rolled", "rolled"), ("ifile-rolled", "rolled")]),
     st.lists(st.tuples(st.floats(-1, 1), st.integers(0, 255)), min_size=1, max_size=4),

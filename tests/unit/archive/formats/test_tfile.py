@@ -4,7 +4,7 @@ import struct
 import zlib
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from log_files import (
     MAGIC,
@@ -56,7 +56,6 @@ def test_numbers_are_read_as_hadoop_writes_them(number, written):
     assert reader.vint(ByteSource([bytes.fromhex(written)])) == number
 
 
-@settings(deadline=None, database=None, max_examples=300)
 @given(st.integers(-HUGE - 1, HUGE) | st.integers(-200_000, 200_000))
 def test_a_number_takes_its_own_bytes_and_no_more(number):
     source = ByteSource([vint(number) + b"next"])

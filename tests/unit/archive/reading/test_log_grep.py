@@ -4,7 +4,7 @@ import random
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tracker_service.archive.reading.grep import Grep, search_for
@@ -225,7 +225,6 @@ LINES = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
 @given(lines=LINES, size=st.integers(1, 300_000), seed=st.integers(0, 9), context=st.integers(0, 3))
 def test_what_is_found_does_not_depend_on_how_the_bytes_come(lines, size, seed, context):
     text = b"\n".join(random.Random(seed).choices([*lines, b"filler"], k=3 * len(lines) + 1))

@@ -1,0 +1,124 @@
+"""Start `tracker` in a process forked from one that has imported everything: in no time.
+
+What needs an interpreter of its own (a preloaded library, the installed command) is started by
+`tests.acceptance.command.installed` instead.
+"""
+
+from __future__ import annotations
+
+import atexit
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+_IMPORTED = (
+    "tests.warm",
+    "tracker_service.serve",
+    "tracker_service.cli.running",
+    "tracker_service.store.upgrade",
+    "tracker_service.sandbox.server",
+    "gunicorn.workers.gthread",
+    "sqlalchemy.dialects.sqlite",
+    "sqlalchemy.dialects.postgresql",
+    "sqlalchemy.dialects.mysql",
+    "psycopg",
+    "pymysql",
+    "pytest",  # what the test process began with is imported in each new process, too
+)
+_FORKSERVER = multiprocessing.get_context("forkserver")
+_FORKSERVER.set_forkserver_preload(list(_IMPORTED))
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """What a process reads and writes."""
+
+    output: Path
+    errors: Path | None = None  #: None: they go where the output goes
+    input: Path = Path(os.devnull)
+
+
+class Process:
+    """A process that was started so; it is used as one of `subprocess`."""
+
+    def __init__(self, process: BaseProcess, words: Sequence[str]) -> None:
+        self._process, self._words = process, words
+        assert process.pid is not None
+        self.pid = process.pid
+
+    @property
+    def returncode(self) -> int | None:
+        return self._process.exitcode
+
+    def poll(self) -> int | None:
+        return self._process.exitcode
+
+    def wait(self, timeout: float | None = None) -> int:
+        self._process.join(timeout)
+        if self._process.exitcode is None:
+            raise subprocess.TimeoutExpired(self._words, timeout or 0)
+        return self._process.exitcode
+
+    def terminate(self) -> None:
+        self._send(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self._send(signal.SIGKILL)
+
+    def _send(self, number: signal.Signals) -> None:
+        if self.poll() is None:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+
+def start(
+    words: Sequence[str],
+    environment: Mapping[str, str],
+    files: Files,
+    directory: Path | None = None,
+) -> Process:
+    """Start a command of `tracker`; it ends with this process at the latest."""
+    for written in filter(None, (files.output, files.errors)):
+        written.touch(0o600)
+    process = _FORKSERVER.Process(
+        target=_be, args=(words, dict(environment), files, directory or Path.cwd())
+    )
+    process.start()
+    # This process would wait for it at its own end.
+    atexit.register(process.kill)
+    return Process(process, words)
+
+
+def _be(
+    words: Sequence[str], environment: Mapping[str, str], files: Files, directory: Path
+) -> None:
+    """Become a command of `tracker`; runs in the new process."""
+    from tracker_service.cli import main  # noqa: PLC0415
+    from tracker_service.supervisor import die_with_parent  # noqa: PLC0415
+
+    die_with_parent()
+    os.chdir(directory)
+    os.environ.clear()
+    os.environ.update(environment)
+    tempfile.tempdir = None
+    _open(files)
+    sys.argv = ["tracker", *words]
+    main(words, prog_name="tracker")
+
+
+def _open(files: Files) -> None:
+    """Let the standard input and output of this process be these files."""
+    appending = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    output = os.open(files.output, appending, 0o600)
+    os.dup2(os.open(files.input, os.O_RDONLY), 0)
+    os.dup2(output, 1)
+    os.dup2(os.open(files.errors, appending, 0o600) if files.errors else output, 2)
+    sys.stdin = open(0, closefd=False)  # noqa: SIM115
