@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import and_, or_, select
 
+from tracker_service.domain.chunks import chunks
 from tracker_service.domain.copies import CopyPolicy
 from tracker_service.domain.jobs import JobId, JobStatus
 from tracker_service.domain.tasks import TaskState, TrackTask
@@ -18,18 +19,17 @@ from tracker_service.store.tables import jobs
 from tracker_service.store.tables import tasks as task_table
 
 LISTED = 1000  #: children of one job that are told at most, the newest first
-_CHUNK = 500  #: ids in one statement
 
 
 def without_task(connection: Connection, owner: str, ids: Sequence[JobId]) -> list[JobId]:
     """Return those of these jobs that a user does not track, and has not tracked before."""
     there: set[str] = set()
-    for start in range(0, len(ids), _CHUNK):
+    for chunk in chunks(ids):
         there.update(
             connection.scalars(
                 select(jobs.c.external_id)
                 .join(task_table, task_table.c.job_id == jobs.c.id)
-                .where(jobs.c.kind == OOZIE, jobs.c.external_id.in_(ids[start : start + _CHUNK]))
+                .where(jobs.c.kind == OOZIE, jobs.c.external_id.in_(chunk))
                 .where(task_table.c.kind == tasks.TRACK, task_table.c.owner == owner)
             )
         )

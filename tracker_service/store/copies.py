@@ -10,6 +10,7 @@ from datetime import datetime
 from sqlalchemy import and_, bindparam, case, exists, func, or_, select, true, update
 
 from tracker_service.domain.applications import ApplicationId
+from tracker_service.domain.chunks import chunks
 from tracker_service.domain.copies import STOPPED_BY_US, Copy, CopyStatus, Strategy, log_path
 from tracker_service.domain.jobs import JobId
 from tracker_service.domain.leases import Lease
@@ -139,10 +140,10 @@ def streaming(connection: Connection) -> set[int]:
 
 def explain(connection: Connection, ids: Sequence[str], reason: str) -> None:
     """Say of waiting copies what they wait for; what says so already is not written again."""
-    for start in range(0, len(ids), 500):
+    for chunk in chunks(ids):
         connection.execute(
             update(copies)
-            .where(copies.c.id.in_(ids[start : start + 500]))
+            .where(copies.c.id.in_(chunk))
             .where(copies.c.status == CopyStatus.WAITING)
             .where(or_(copies.c.reason.is_(None), copies.c.reason != reason))
             .values(reason=reason)
@@ -155,10 +156,10 @@ def postpone(connection: Connection, ids: Sequence[str], due_at: datetime, reaso
     That the tracker itself has stopped a workflow is said until the next try.
     """
     is_our_deed = copies.c.reason.startswith(STOPPED_BY_US)
-    for start in range(0, len(ids), 500):
+    for chunk in chunks(ids):
         connection.execute(
             update(copies)
-            .where(copies.c.id.in_(ids[start : start + 500]), copies.c.status.in_(UNFINISHED))
+            .where(copies.c.id.in_(chunk), copies.c.status.in_(UNFINISHED))
             .values(due_at=due_at, reason=case((is_our_deed, copies.c.reason), else_=reason))
         )
 
@@ -195,10 +196,10 @@ def restart(
     A log that was saved stays readable until the new one takes its place.
     """
     ended = (*_AGAIN, CopyStatus.SUCCEEDED) if refresh else _AGAIN
-    for start in range(0, len(task_ids), 500):
+    for chunk in chunks(task_ids):
         connection.execute(
             update(copies)
-            .where(copies.c.task_id.in_(task_ids[start : start + 500]))
+            .where(copies.c.task_id.in_(chunk))
             .where(copies.c.status.in_(ended))
             .values(
                 status=CopyStatus.WAITING,
@@ -228,11 +229,9 @@ def of_tasks(connection: Connection, task_ids: Iterable[int]) -> Mapping[int, li
     """Return the copies of each of these tasks, in the order of their applications."""
     found: dict[int, list[Copy]] = {task_id: [] for task_id in task_ids}
     wanted = list(found)
-    for start in range(0, len(wanted), 500):
+    for chunk in chunks(wanted):
         rows = connection.execute(
-            every_copy()
-            .where(copies.c.task_id.in_(wanted[start : start + 500]))
-            .order_by(copies.c.application_id)
+            every_copy().where(copies.c.task_id.in_(chunk)).order_by(copies.c.application_id)
         )
         for row in rows:
             found[row.task_id].append(copy_of(row))
@@ -265,6 +264,6 @@ _COPY_JOBS = select(copies.c.job).where(copies.c.job.in_(bindparam("ids", expand
 def copy_jobs(connection: Connection, ids: Sequence[JobId]) -> set[str]:
     """Return which of these Oozie jobs are copy workflows of ours."""
     found: set[str] = set()
-    for start in range(0, len(ids), 500):
-        found.update(connection.scalars(_COPY_JOBS, {"ids": ids[start : start + 500]}))
+    for chunk in chunks(ids):
+        found.update(connection.scalars(_COPY_JOBS, {"ids": chunk}))
     return found

@@ -11,14 +11,13 @@ from datetime import datetime
 
 from sqlalchemy import and_, delete, exists, or_, select
 
+from tracker_service.domain.chunks import chunks
 from tracker_service.domain.jobs import JobId
 from tracker_service.domain.tasks import TaskState
 from tracker_service.store.database import Connection, insert_new
 from tracker_service.store.jobs import OOZIE
 from tracker_service.store.tables import hints, jobs, jobsets, tasks
 from tracker_service.store.tasks import TRACK
-
-_AT_ONCE = 500  #: keys in one statement
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,16 +74,15 @@ def for_worker(connection: Connection, worker: str) -> list[Hint]:
             owner=row.owner,
             job_id=JobId(row.external_id),
         )
-        for start in range(0, len(ids), _AT_ONCE)
-        for row in connection.execute(meant.where(tasks.c.id.in_(ids[start : start + _AT_ONCE])))
+        for chunk in chunks(ids)
+        for row in connection.execute(meant.where(tasks.c.id.in_(chunk)))
     ]
 
 
 def take(connection: Connection, task_ids: Sequence[int]) -> None:
     """Take hints away, before what they hint at is looked at: one that comes later stays."""
-    for start in range(0, len(task_ids), _AT_ONCE):
-        some = task_ids[start : start + _AT_ONCE]
-        connection.execute(delete(hints).where(hints.c.task_id.in_(some)))
+    for chunk in chunks(task_ids):
+        connection.execute(delete(hints).where(hints.c.task_id.in_(chunk)))
 
 
 def forget_ended(connection: Connection, before: datetime) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Row, bindparam, insert, select, update
 
 from tracker_service.domain.applications import Application, ApplicationId
+from tracker_service.domain.chunks import chunks
 from tracker_service.domain.jobs import (
     Action,
     JobDetails,
@@ -22,7 +23,6 @@ from tracker_service.store.database import Connection, insert_new
 from tracker_service.store.tables import applications, job_state_changes, jobs
 
 OOZIE = "oozie"
-_CHUNK = 500  #: ids in one statement
 _ACTION_FIELDS = frozenset(field.name for field in fields(Action))
 _SUMMARY = [column for column in jobs.c if column.name != "actions"]
 
@@ -82,8 +82,7 @@ def latest(connection: Connection, ids: Iterable[JobId]) -> dict[JobId, KeptJob]
     """Return the newest run of each of these jobs that is known."""
     wanted = list(ids)
     found: dict[JobId, KeptJob] = {}
-    for start in range(0, len(wanted), _CHUNK):
-        chunk = wanted[start : start + _CHUNK]
+    for chunk in chunks(wanted):
         rows = connection.execute(_RUNS, {"ids": chunk})
         found |= {kept.id: kept for kept in map(kept_job, rows)}
     return found
@@ -177,8 +176,7 @@ def _add(connection: Connection, seen: Sequence[Observation]) -> dict[JobId, Kep
 
 def _with_history(connection: Connection, keys: Sequence[int]) -> set[int]:
     found: set[int] = set()
-    for start in range(0, len(keys), _CHUNK):
-        chunk = keys[start : start + _CHUNK]
+    for chunk in chunks(keys):
         found.update(connection.scalars(_WITH_HISTORY, {"keys": chunk}))
     return found
 
@@ -270,8 +268,8 @@ def applications_of(
     """Return the known applications of each job (by its key), in the order of their finding."""
     found: dict[int, list[ApplicationId]] = {key: [] for key in keys}
     wanted = list(found)
-    for start in range(0, len(wanted), _CHUNK):
-        rows = connection.execute(_APPLICATIONS, {"keys": wanted[start : start + _CHUNK]})
+    for chunk in chunks(wanted):
+        rows = connection.execute(_APPLICATIONS, {"keys": chunk})
         for row in rows:
             found[row.job_id].append(ApplicationId(row.application_id))
     return found

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Row, bindparam, func, insert, or_, select, update
 
+from tracker_service.domain.chunks import chunks
 from tracker_service.domain.copies import CopyPolicy
 from tracker_service.domain.jobs import JobId, JobStatus
 from tracker_service.domain.leases import Lease
@@ -105,10 +106,8 @@ def _of_owner(connection: Connection, owner: str, keys: Sequence[int]) -> dict[i
     """Return a user's tasks for jobs, each under the job's key."""
     return {
         row.job_id: row
-        for start in range(0, len(keys), 500)
-        for row in connection.execute(
-            _OF_OWNER, {"asked_by": owner, "keys": keys[start : start + 500]}
-        )
+        for chunk in chunks(keys)
+        for row in connection.execute(_OF_OWNER, {"asked_by": owner, "keys": chunk})
     }
 
 
@@ -311,11 +310,11 @@ def has_live(connection: Connection, owner: str) -> bool:
 def live_owners(connection: Connection, jobset_ids: Iterable[int]) -> set[str]:
     """Return the users who have something left to do in these jobsets."""
     wanted, owners = list(jobset_ids), set[str]()
-    for start in range(0, len(wanted), 500):
+    for chunk in chunks(wanted):
         owners.update(
             connection.scalars(
                 select(tasks.c.owner)
-                .where(tasks.c.jobset_id.in_(wanted[start : start + 500]))
+                .where(tasks.c.jobset_id.in_(chunk))
                 .where(tasks.c.state != TaskState.ENDED)
                 .distinct()
             )

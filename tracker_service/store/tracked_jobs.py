@@ -9,6 +9,7 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, String, func, or_, select, type_coerce
 
+from tracker_service.domain.chunks import chunks
 from tracker_service.domain.jobs import JobId, JobStatus
 from tracker_service.domain.tasks import TaskState
 from tracker_service.store.database import Connection
@@ -122,12 +123,8 @@ def of_jobs(connection: Connection, owner: str, job_keys: Sequence[int]) -> list
     """Return a user's tasks for many runs of jobs."""
     return [
         tracked
-        for start in range(0, len(job_keys), 500)
-        for tracked in _tracked_jobs(
-            connection,
-            tasks.c.owner == owner,
-            tasks.c.job_id.in_(job_keys[start : start + 500]),
-        )
+        for chunk in chunks(job_keys)
+        for tracked in _tracked_jobs(connection, tasks.c.owner == owner, tasks.c.job_id.in_(chunk))
     ]
 
 
