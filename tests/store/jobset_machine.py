@@ -16,7 +16,7 @@ from sqlalchemy import select, update
 from tracker_service.domain.leases import Lease
 from tracker_service.domain.tasks import TaskState
 from tracker_service.errors import LeaseLost
-from tracker_service.store import jobs, jobsets, tasks
+from tracker_service.store import jobs, jobsets, tasks, track_tasks
 from tracker_service.store.database import Connection, Store
 from tracker_service.store.tables import jobsets as jobset_table
 from tracker_service.store.tables import metadata
@@ -81,7 +81,7 @@ class Jobsets(RuleBasedStateMachine):
         self.jobs += count
         with self.store.begin() as connection:
             kept = list(jobs.record(connection, [seen(number) for number in numbers]).values())
-            tasks.track(connection, user, user, kept, NOW)
+            track_tasks.track(connection, user, user, kept, NOW)
         self.model.live |= dict.fromkeys(numbers, user)
 
     @rule(worker=st.sampled_from(WORKERS), limit=st.integers(1, 3))
@@ -147,7 +147,7 @@ class Jobsets(RuleBasedStateMachine):
         ended = []
         try:
             with self.store.begin() as connection:
-                for task in tasks.live(connection, lease)[:count]:
+                for task in track_tasks.live(connection, lease)[:count]:
                     tasks.end(connection, task, self.clocks[worker])
                     ended.append(_number(task.job_id))
                 jobsets.note_polled(connection, {lease: self.clocks[worker]})
@@ -165,7 +165,7 @@ class Jobsets(RuleBasedStateMachine):
             number = _picked(sorted(self.model.live), pick)
             with self.store.begin() as connection:
                 user = self.model.live.pop(number)
-                assert tasks.stop(connection, user, seen(number).id, NOW)
+                assert track_tasks.stop(connection, user, seen(number).id, NOW)
 
     @rule(makes_thin_ones=st.booleans(), worker=st.sampled_from(WORKERS), order=PICK)
     def merge(self, makes_thin_ones: bool, worker: str, order: int) -> None:
@@ -192,7 +192,7 @@ class Jobsets(RuleBasedStateMachine):
         with self.store.begin() as connection:
             for number in numbers:
                 if number % jobsets.CAPACITY:
-                    assert tasks.stop(connection, user, seen(number).id, NOW)
+                    assert track_tasks.stop(connection, user, seen(number).id, NOW)
                     del self.model.live[number]
 
     @rule()
@@ -239,7 +239,7 @@ class Jobsets(RuleBasedStateMachine):
             connection.execute(update(jobset_table).values(lease_until=LONG_AGO))
             jobsets.claim(connection, "newcomer", ["track"], LEASE_S, 1000)
             leases = [held.lease for held in jobsets.held(connection, "newcomer")]
-            got = [task for lease in leases for task in tasks.live(connection, lease)]
+            got = [task for lease in leases for task in track_tasks.live(connection, lease)]
         assert sorted(_number(task.job_id) for task in got) == sorted(self.model.live)
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from tracker_service.domain.jobs import JobId, JobStatus, Observation
 from tracker_service.domain.leases import Lease
 from tracker_service.domain.tasks import TrackTask
-from tracker_service.store import jobs, jobsets, tasks
+from tracker_service.store import jobs, jobsets, track_tasks
 from tracker_service.store.database import Connection
 from tracker_service.store.tables import tasks as task_table
 
@@ -28,7 +28,7 @@ def seen(number: int, status: str = "RUNNING", run: int = 0, **more) -> Observat
 def track(connection: Connection, *numbers: int, owner: str = "guest") -> list[jobs.KeptJob]:
     """Record these jobs as running and track them."""
     kept = list(jobs.record(connection, [seen(n) for n in numbers]).values())
-    tasks.track(connection, owner, owner, kept, NOW)
+    track_tasks.track(connection, owner, owner, kept, NOW)
     return kept
 
 
@@ -40,7 +40,9 @@ def hold(connection: Connection, worker: str = "worker") -> list[Lease]:
 
 def live_tasks(connection: Connection, worker: str = "worker") -> list[TrackTask]:
     """Claim all that is free, and return the live tasks that the worker holds."""
-    return [task for lease in hold(connection, worker) for task in tasks.live(connection, lease)]
+    return [
+        task for lease in hold(connection, worker) for task in track_tasks.live(connection, lease)
+    ]
 
 
 def task_rows(connection: Connection, owner: str = "guest") -> list:

@@ -12,7 +12,7 @@ from tracker_service.domain.applications import Application, ApplicationId
 from tracker_service.domain.causes import Category, Cause, Quote, Retryable, Source
 from tracker_service.domain.copies import CopyStatus
 from tracker_service.domain.failures import Witness
-from tracker_service.store import causes, copies, failure_groups, jobs, tasks
+from tracker_service.store import causes, copies, failure_groups, jobs, track_tasks
 from tracker_service.store.failure_groups import GroupFilter
 from tracker_service.store.tables import causes as cause_table
 from tracker_service.store.tables import jobs as job_table
@@ -54,7 +54,7 @@ def fail(
     """Let a job of a user fail, and keep why."""
     ended = seen(number, "KILLED", run, user=owner, ended_at=at)
     [kept] = jobs.record(connection, [ended]).values()
-    tasks.track(connection, owner, owner, [kept], NOW)
+    track_tasks.track(connection, owner, owner, [kept], NOW)
     causes.keep(connection, _task_id(connection, kept.key, owner), kept.key, cause(**more), NOW)
 
 
@@ -176,7 +176,7 @@ def test_what_failed_earlier_and_what_belongs_to_others_does_not_count(connectio
 
 def test_applications_are_told_with_what_yarn_and_their_logs_say(connection):
     [kept] = jobs.record(connection, [seen(1, "KILLED")]).values()
-    tasks.track(connection, "guest", "guest", [kept], NOW)
+    track_tasks.track(connection, "guest", "guest", [kept], NOW)
     found = [
         Application(id=APP_1, action="load", workflow_id=job(1), role="launcher"),
         Application(id=APP_2, action="load", workflow_id=job(1), role="child"),

@@ -12,7 +12,14 @@ from sqlalchemy import select
 from tracker_service.errors import ConfigError
 from tracker_service.identities.keys import KeyRing
 from tracker_service.identities.rotation import rotate_keys
-from tracker_service.store import credentials, failed_logins, tables, tasks, verified_callers
+from tracker_service.store import (
+    credentials,
+    failed_logins,
+    tables,
+    tasks,
+    track_tasks,
+    verified_callers,
+)
 from tracker_service.store.credentials import KeptCredential
 
 SECOND = timedelta(seconds=1)
@@ -211,7 +218,7 @@ def test_while_a_task_lives_its_credential_stays(connection):
     [task] = live_tasks(connection)
 
     assert not credentials.erase_unneeded(connection, kept(connection))
-    tasks.start_copying(connection, task)
+    track_tasks.start_copying(connection, task)
     assert not credentials.erase_unneeded(connection, kept(connection))
     tasks.end(connection, task, NOW)
     assert credentials.erase_unneeded(connection, kept(connection))

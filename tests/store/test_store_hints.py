@@ -7,7 +7,7 @@ from rows import NOW, hold, job, live_tasks, seen, track
 from sqlalchemy import func, select
 
 from tracker_service.domain.tasks import TaskState
-from tracker_service.store import hints, jobs, tasks
+from tracker_service.store import hints, jobs, tasks, track_tasks
 from tracker_service.store.tables import hints as hint_table
 
 
@@ -81,7 +81,7 @@ def test_a_hint_is_meant_for_the_user_who_gives_it_alone(connection):
 def test_a_hint_is_meant_for_the_runs_that_are_watched_or_else_for_the_newest(connection):
     track(connection, 1)
     again = jobs.record(connection, [seen(1, "RUNNING", run=1)])
-    tasks.track(connection, "guest", "guest", list(again.values()), NOW)
+    track_tasks.track(connection, "guest", "guest", list(again.values()), NOW)
     first, second = live_tasks(connection)
     assert len(hints.open_to(connection, "guest", job(1))) == 2
 
@@ -93,7 +93,7 @@ def test_a_hint_is_meant_for_the_runs_that_are_watched_or_else_for_the_newest(co
 
 def test_a_job_that_its_user_has_stopped_to_track_takes_no_hint(connection):
     track(connection, 1)
-    tasks.stop(connection, "guest", job(1), NOW)
+    track_tasks.stop(connection, "guest", job(1), NOW)
 
     assert hints.open_to(connection, "guest", job(1)) == {}
 

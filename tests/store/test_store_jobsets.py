@@ -9,7 +9,7 @@ from sqlalchemy import update
 
 from tracker_service.domain.leases import Lease
 from tracker_service.errors import LeaseLost
-from tracker_service.store import jobsets, tasks, tracked_jobs
+from tracker_service.store import jobsets, tasks, track_tasks, tracked_jobs
 from tracker_service.store.tables import jobsets as table
 
 LONG_AGO = datetime(1970, 1, 2, tzinfo=UTC)
@@ -52,7 +52,7 @@ def test_two_users_share_no_jobset(connection):
 def test_the_room_of_ended_tasks_is_used_again(connection):
     track(connection, *range(100))
     [lease] = hold(connection)
-    tasks.end(connection, tasks.live(connection, lease)[0], NOW)
+    tasks.end(connection, track_tasks.live(connection, lease)[0], NOW)
 
     track(connection, 100)
 
@@ -93,7 +93,7 @@ def test_a_lease_that_has_run_out_by_the_clock_of_the_database_is_taken(connecti
 def test_a_jobset_without_tasks_is_not_taken(connection):
     track(connection, 1)
     [lease] = hold(connection)
-    tasks.end(connection, tasks.live(connection, lease)[0], NOW)
+    tasks.end(connection, track_tasks.live(connection, lease)[0], NOW)
     jobsets.release(connection, "worker")
 
     assert jobsets.claim(connection, "worker", ["track"], 30, 10) == 0
@@ -237,7 +237,7 @@ def test_what_is_written_under_a_lost_lease_is_undone(store):
     with store.begin() as connection:
         track(connection, 1)
         [lease] = hold(connection)
-        [task] = tasks.live(connection, lease)
+        [task] = track_tasks.live(connection, lease)
         jobsets.release(connection, "worker")
 
     def write() -> None:
@@ -303,7 +303,7 @@ def test_each_change_of_content_raises_the_version(connection):
 
     track(connection, 2)
     versions.append(holder(connection, lease.jobset_id)[2])
-    tasks.end(connection, tasks.live(connection, lease)[0], NOW)
+    tasks.end(connection, track_tasks.live(connection, lease)[0], NOW)
     versions.append(holder(connection, lease.jobset_id)[2])
 
     assert versions == sorted(set(versions))

@@ -10,7 +10,7 @@ from tracker_service.domain.applications import ApplicationId
 from tracker_service.domain.copies import CopyStatus, Strategy
 from tracker_service.domain.tasks import TaskState
 from tracker_service.errors import LeaseLost
-from tracker_service.store import copies, figures, jobsets, tasks, workers
+from tracker_service.store import copies, figures, jobsets, tasks, track_tasks, workers
 from tracker_service.store.database import database_now
 from tracker_service.store.tables import jobsets as table
 from tracker_service.store.tables import tasks as task_table
@@ -31,7 +31,7 @@ def sets_of(connection, *sizes: int) -> list[int]:
         track(connection, *range(1000 * number, 1000 * number + jobsets.CAPACITY))
     made = [lease.jobset_id for lease in hold(connection)]
     for jobset_id, size in zip(made, sizes, strict=True):
-        for task in tasks.live(connection, lease_of(connection, jobset_id))[size:]:
+        for task in track_tasks.live(connection, lease_of(connection, jobset_id))[size:]:
             tasks.end(connection, task, NOW)
     return made
 
@@ -144,9 +144,9 @@ def test_only_hardly_filled_jobsets_are_thin(connection):
 
 def test_while_a_log_is_saved_a_jobset_stays_as_it_is(connection):
     _, thin = sets_of(connection, 50, 2)
-    task = tasks.live(connection, lease_of(connection, thin))[0]
+    task = track_tasks.live(connection, lease_of(connection, thin))[0]
 
-    tasks.start_copying(connection, task)
+    track_tasks.start_copying(connection, task)
 
     assert jobsets.thin(connection, "worker") == []
 
@@ -246,10 +246,10 @@ def test_jobsets_are_listed_with_who_holds_them(connection):
 
 def test_a_job_of_a_task_that_moves_meanwhile_can_be_stopped(connection):
     older, thin = sets_of(connection, 50, 20)
-    [task, *_] = tasks.live(connection, lease_of(connection, thin))
+    [task, *_] = track_tasks.live(connection, lease_of(connection, thin))
     jobsets.merge(connection, lease_of(connection, thin))
 
-    assert tasks.stop(connection, "guest", task.job_id, NOW)
+    assert track_tasks.stop(connection, "guest", task.job_id, NOW)
 
     assert size(connection, older) == tasks_in(connection, older) == 69
 
@@ -267,7 +267,7 @@ def test_a_jobset_of_which_a_log_passes_through_a_worker_is_known(
 ):
     track(connection, 1)
     [lease] = hold(connection)
-    [task] = tasks.live(connection, lease)
+    [task] = track_tasks.live(connection, lease)
     copies.decide(connection, task, [ApplicationId("application_1_0001")], NOW)
     [copy] = copies.of_tasks(connection, [task.id])[task.id]
 

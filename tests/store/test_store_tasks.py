@@ -9,7 +9,15 @@ from sqlalchemy import delete
 from tracker_service.domain.applications import ApplicationId
 from tracker_service.domain.copies import CopyStatus, Strategy
 from tracker_service.domain.tasks import TaskState
-from tracker_service.store import copies, credentials, jobs, tables, tasks, tracked_jobs
+from tracker_service.store import (
+    copies,
+    credentials,
+    jobs,
+    tables,
+    tasks,
+    track_tasks,
+    tracked_jobs,
+)
 
 APPS = [ApplicationId(f"application_1_{n:04d}") for n in range(1, 5)]
 LATER = NOW + timedelta(minutes=1)
@@ -55,7 +63,7 @@ def test_a_task_whose_job_has_ended_does_not_live_again(connection):
     tasks.end(connection, task, NOW)
     kept = jobs.record(connection, [seen(1, "SUCCEEDED")])
 
-    tasks.track(connection, "guest", "guest", list(kept.values()), NOW)
+    track_tasks.track(connection, "guest", "guest", list(kept.values()), NOW)
 
     assert [row.state for row in task_rows(connection)] == ["ended"]
 
@@ -84,7 +92,7 @@ def test_a_worker_gets_all_that_it_needs_to_know_of_a_task(connection):
 
 def test_a_job_of_unknown_age_began_when_it_was_posted(connection):
     kept = jobs.record(connection, [seen(1, "UNKNOWN", created_at=None)])
-    tasks.track(connection, "guest", "guest", list(kept.values()), LATER)
+    track_tasks.track(connection, "guest", "guest", list(kept.values()), LATER)
 
     [task] = live_tasks(connection)
 
@@ -96,7 +104,7 @@ def test_a_task_follows_its_job_into_the_next_run(connection):
     [task] = live_tasks(connection)
     [again] = jobs.record(connection, [seen(1, run=1)]).values()
 
-    tasks.follow_run(connection, task, again, NOW)
+    track_tasks.follow_run(connection, task, again, NOW)
 
     [followed] = live_tasks(connection)
     assert (followed.id, followed.run) == (task.id, 1)
@@ -106,9 +114,9 @@ def test_a_task_whose_next_run_is_tracked_already_ends(connection):
     track(connection, 1)
     [task] = live_tasks(connection)
     [again] = jobs.record(connection, [seen(1, run=1)]).values()
-    tasks.track(connection, "guest", "guest", [again], NOW)
+    track_tasks.track(connection, "guest", "guest", [again], NOW)
 
-    tasks.follow_run(connection, task, again, NOW)
+    track_tasks.follow_run(connection, task, again, NOW)
 
     [left] = live_tasks(connection)
     assert left.run == 1
@@ -155,7 +163,7 @@ def task(connection):
     track(connection, 1)
     credentials.keep(connection, "guest", b"sealed", NOW)
     [made] = live_tasks(connection)
-    tasks.start_copying(connection, made)
+    track_tasks.start_copying(connection, made)
     return made
 
 
@@ -316,9 +324,9 @@ def test_a_task_that_follows_the_next_run_already_is_not_ended(connection):
     track(connection, 1)
     [stale] = live_tasks(connection)
     [again] = jobs.record(connection, [seen(1, run=1)]).values()
-    tasks.follow_run(connection, stale, again, NOW)
+    track_tasks.follow_run(connection, stale, again, NOW)
 
-    followed = tasks.follow_run(connection, stale, again, NOW)
+    followed = track_tasks.follow_run(connection, stale, again, NOW)
 
     assert (followed.run, followed.state) == (1, TaskState.WATCHING)
     assert [task.run for task in live_tasks(connection)] == [1]

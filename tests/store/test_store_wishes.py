@@ -10,7 +10,7 @@ from rows import NOW, hold, job, live_tasks, seen, task_rows, track
 from tracker_service.domain.applications import ApplicationId
 from tracker_service.domain.copies import CopyPolicy, CopyStatus
 from tracker_service.errors import LeaseLost
-from tracker_service.store import copies, jobs, jobsets, tasks, tracked_jobs
+from tracker_service.store import copies, jobs, jobsets, tasks, track_tasks, tracked_jobs
 
 APPS = [ApplicationId(f"application_1_{n:04d}") for n in range(1, 6)]
 LATER = NOW + timedelta(minutes=1)
@@ -20,7 +20,7 @@ def want_copies(
     connection, *numbers: int, status: str = "RUNNING", wish: CopyPolicy = CopyPolicy.ALL
 ) -> None:
     kept = list(jobs.record(connection, [seen(n, status) for n in numbers]).values())
-    tasks.track(connection, "guest", "guest", kept, LATER, wish)
+    track_tasks.track(connection, "guest", "guest", kept, LATER, wish)
 
 
 def only_copy(connection):
@@ -145,10 +145,10 @@ def test_a_copy_that_runs_is_not_disturbed(connection):
 def test_a_stopped_task_without_copies_ends(connection):
     track(connection, 1)
 
-    assert tasks.stop(connection, "guest", job(1), LATER)
+    assert track_tasks.stop(connection, "guest", job(1), LATER)
 
     [row] = task_rows(connection)
-    assert (row.state, row.reason, row.jobset_id) == ("ended", tasks.STOPPED, None)
+    assert (row.state, row.reason, row.jobset_id) == ("ended", track_tasks.STOPPED, None)
     assert size(connection) == 0
     assert tracked_jobs.listed(connection, tracked_jobs.Listing(owner="guest", since=NOW)) == []
     assert not tasks.has_live(connection, "guest")
@@ -158,7 +158,7 @@ def test_stopping_touches_nobody_elses_task(connection):
     track(connection, 1)
     track(connection, 1, owner="sam")
 
-    tasks.stop(connection, "guest", job(1), LATER)
+    track_tasks.stop(connection, "guest", job(1), LATER)
 
     [row] = task_rows(connection, "sam")
     assert row.state == "watching"
@@ -167,15 +167,15 @@ def test_stopping_touches_nobody_elses_task(connection):
 def test_what_is_not_tracked_cannot_be_stopped(connection):
     track(connection, 1, owner="sam")
 
-    assert not tasks.stop(connection, "guest", job(1), LATER)
-    assert not tasks.stop(connection, "guest", job(2), LATER)
+    assert not track_tasks.stop(connection, "guest", job(1), LATER)
+    assert not track_tasks.stop(connection, "guest", job(2), LATER)
 
 
 def test_stopping_twice_is_told(connection):
     track(connection, 1)
-    tasks.stop(connection, "guest", job(1), LATER)
+    track_tasks.stop(connection, "guest", job(1), LATER)
 
-    assert not tasks.stop(connection, "guest", job(1), LATER)
+    assert not track_tasks.stop(connection, "guest", job(1), LATER)
 
 
 def test_a_copy_that_runs_is_finished_and_one_that_waits_is_given_up(connection):
@@ -185,11 +185,11 @@ def test_a_copy_that_runs_is_finished_and_one_that_waits_is_given_up(connection)
     first, second = copies.of_tasks(connection, [task.id])[task.id]
     copies.change(connection, first, status=CopyStatus.RUNNING, job="x")
 
-    tasks.stop(connection, "guest", job(1), LATER)
+    track_tasks.stop(connection, "guest", job(1), LATER)
 
     first, second = copies.of_tasks(connection, [task.id])[task.id]
     assert (first.status, second.status) == ("RUNNING", "KILLED")
-    assert second.reason == tasks.STOPPED
+    assert second.reason == track_tasks.STOPPED
     [left] = live_tasks(connection)
     assert left.is_stopped
     assert left.state == "copying"
@@ -197,7 +197,7 @@ def test_a_copy_that_runs_is_finished_and_one_that_waits_is_given_up(connection)
 
 def test_a_stopped_job_may_be_tracked_again(connection):
     track(connection, 1)
-    tasks.stop(connection, "guest", job(1), LATER)
+    track_tasks.stop(connection, "guest", job(1), LATER)
 
     track(connection, 1)
 
@@ -211,10 +211,10 @@ def test_a_stopped_job_may_be_tracked_again(connection):
 
 def test_a_job_that_succeeded_and_was_stopped_is_listed_when_it_is_tracked_again(connection):
     kept = list(jobs.record(connection, [seen(1, "SUCCEEDED")]).values())
-    tasks.track(connection, "guest", "guest", kept, NOW)
-    tasks.stop(connection, "guest", job(1), LATER)
+    track_tasks.track(connection, "guest", "guest", kept, NOW)
+    track_tasks.stop(connection, "guest", job(1), LATER)
 
-    tasks.track(connection, "guest", "guest", kept, LATER)
+    track_tasks.track(connection, "guest", "guest", kept, LATER)
 
     assert [
         each.job.id
@@ -226,10 +226,10 @@ def test_a_worker_learns_what_was_changed_since_it_loaded_a_task(connection):
     track(connection, 1)
     [loaded] = live_tasks(connection)
     want_copies(connection, 1)
-    assert tasks.current(connection, loaded).copies_always
+    assert track_tasks.current(connection, loaded).copies_always
 
-    tasks.stop(connection, "guest", job(1), LATER)
-    now = tasks.current(connection, loaded)
+    track_tasks.stop(connection, "guest", job(1), LATER)
+    now = track_tasks.current(connection, loaded)
     assert now.is_stopped
     assert now.state == "ended"
 
@@ -239,10 +239,10 @@ def test_a_stopped_task_does_not_follow_the_next_run(connection):
     [loaded] = live_tasks(connection)
     copies.decide(connection, loaded, APPS[:1], NOW)
     copies.change(connection, only_copy(connection), status=CopyStatus.RUNNING)
-    tasks.stop(connection, "guest", job(1), LATER)
+    track_tasks.stop(connection, "guest", job(1), LATER)
     [again] = jobs.record(connection, [seen(1, run=1)]).values()
 
-    followed = tasks.follow_run(connection, loaded, again, LATER)
+    followed = track_tasks.follow_run(connection, loaded, again, LATER)
 
     assert followed.is_stopped
     [row] = task_rows(connection)

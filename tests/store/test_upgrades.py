@@ -8,16 +8,26 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from old_worker import OldWorker
-from rows import NOW, hold, job, task_rows, track
+from old_worker import OldApi, OldWorker
+from rows import NOW, hold, job, seen, task_rows, track
 from schemas import EARLIER, THEN_MS, make
 from sqlalchemy import select, text, update
 
-from tracker_service.domain.copies import Contents, CopyStatus, Strategy
+from tracker_service.domain.copies import Contents, CopyPolicy, CopyStatus, Strategy
 from tracker_service.domain.jobs import JobStatus
-from tracker_service.domain.tasks import TaskState
+from tracker_service.domain.tasks import TaskState, TrackTask
 from tracker_service.errors import ConfigError, LeaseLost
-from tracker_service.store import copies, credentials, jobs, jobsets, tasks, tracked_jobs, workers
+from tracker_service.store import (
+    adoption,
+    copies,
+    credentials,
+    jobs,
+    jobsets,
+    tasks,
+    track_tasks,
+    tracked_jobs,
+    workers,
+)
 from tracker_service.store.database import Store
 from tracker_service.store.tables import jobsets as jobset_table
 from tracker_service.store.tables import metadata
@@ -54,11 +64,14 @@ def test_an_upgraded_schema_is_like_a_new_one(upgraded):
     assert differences == []
 
 
+_KEPT = ("jobs", "job_state_changes", "jobsets", "tasks", "copies", "credentials")
+
+
 def test_an_upgrade_keeps_all_there_is(upgraded):
     with upgraded.read() as connection:
         counts = {
             table: connection.scalar(text(f"SELECT count(*) FROM {table}"))
-            for table in ("jobs", "job_state_changes", "jobsets", "tasks", "copies", "credentials")
+            for table in (*_KEPT, "track_tasks")
         }
 
     assert counts == {
@@ -68,6 +81,7 @@ def test_an_upgrade_keeps_all_there_is(upgraded):
         "tasks": 3,
         "copies": 4,
         "credentials": 1,
+        "track_tasks": 3,
     }
 
 
@@ -132,7 +146,7 @@ def test_work_goes_on_after_the_upgrade(upgraded):
     with upgraded.begin() as connection:
         [lease] = hold(connection)  # the other one is held by a worker that still lives
         jobsets.guard(connection, lease)
-        [task] = tasks.live(connection, lease)
+        [task] = track_tasks.live(connection, lease)
         due = copies.due(connection, {lease.jobset_id: lease}, NOW, copies.DueFilter(), 10)
         for copy, _ in due:
             assert copies.change(connection, copy, status=CopyStatus.SUCCEEDED, saved_at=NOW)
@@ -176,6 +190,24 @@ def test_mariadb_tells_small_letters_from_capital_ones(from_revision, bare_url):
     assert collations == ["utf8mb4_bin"]
 
 
+@pytest.mark.parametrize(
+    "undone", ["", "DROP TABLE track_tasks", "UPDATE tasks SET subject = NULL"]
+)
+def test_an_upgrade_that_was_broken_off_can_be_repeated(from_revision, undone):
+    """MariaDB cannot take back what has been done of it."""
+    store = from_revision("0006")
+    with store.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '0006'"))
+        if undone:
+            connection.execute(text(undone))
+
+    store.upgrade()
+
+    with store.read() as connection:
+        assert {row.subject for row in task_rows(connection)} == {job(1), job(2), job(3)}
+        assert told(connection, 2).copies_always
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("revision", [None, "0001"])
 def test_processes_that_upgrade_at_once_do_not_disturb_each_other(bare_url, revision):
@@ -212,7 +244,7 @@ def test_processes_that_upgrade_at_once_do_not_disturb_each_other(bare_url, revi
 
 def test_an_old_worker_keeps_its_jobset_through_the_upgrade(from_revision):
     old = OldWorker()
-    with from_revision("0003").begin() as connection:
+    with from_revision("0006").begin() as connection:
         [held] = old.held(connection)
         assert jobsets.claim(connection, "new", ["track"], 30, 10) == 1  # the other one
 
@@ -220,13 +252,13 @@ def test_an_old_worker_keeps_its_jobset_through_the_upgrade(from_revision):
 
         assert old.held(connection) == [held]
         assert old.may_write(connection, held)
-        old.end(connection, held, old.live(connection, held)[0])
+        old.end(connection, held, old.live(connection, held)[0].task_id)
         assert [row.state for row in task_rows(connection)].count("ended") == 2
 
 
 def test_what_an_old_worker_no_longer_holds_it_may_not_write(from_revision):
     old = OldWorker()
-    with from_revision("0003").begin() as connection:
+    with from_revision("0006").begin() as connection:
         [held] = old.held(connection)
         _let_leases_run_out(connection)
 
@@ -239,7 +271,7 @@ def test_what_an_old_worker_no_longer_holds_it_may_not_write(from_revision):
 
 def test_an_old_worker_takes_nothing_from_a_new_one(from_revision):
     old = OldWorker("another old one")
-    with from_revision("0003").begin() as connection:
+    with from_revision("0006").begin() as connection:
         [lease] = hold(connection, "new")
 
         assert old.claim(connection) == 0
@@ -249,7 +281,7 @@ def test_an_old_worker_takes_nothing_from_a_new_one(from_revision):
 
 def test_what_a_new_worker_lets_go_an_old_one_takes_in_a_new_epoch(from_revision):
     old = OldWorker("another old one")
-    with from_revision("0003").begin() as connection:
+    with from_revision("0006").begin() as connection:
         [lease] = hold(connection, "new")
         jobsets.release(connection, "new")
 
@@ -262,20 +294,19 @@ def test_what_a_new_worker_lets_go_an_old_one_takes_in_a_new_epoch(from_revision
 
 
 def test_what_an_old_worker_lets_go_and_what_an_old_api_adds_a_new_worker_takes(from_revision):
-    old = OldWorker()
-    with from_revision("0003").begin() as connection:
-        old.release(connection)
-        old.track(connection, 1, "sam http://gateway")
+    with from_revision("0006").begin() as connection:
+        OldWorker().release(connection)
+        OldApi("sam").track(connection, 1)
 
         leases = hold(connection, "new")
 
-        found = [task.owner for lease in leases for task in tasks.live(connection, lease)]
+        found = [task.owner for lease in leases for task in loaded(connection, lease)]
         assert sorted(found) == ["guest", "guest", "sam"]
 
 
 def test_what_a_new_worker_merges_into_an_old_ones_jobset_the_old_one_sees(from_revision):
     old = OldWorker()
-    with from_revision("0003").begin() as connection:
+    with from_revision("0006").begin() as connection:
         [held] = old.held(connection)
         [lease] = hold(connection, "new")
 
@@ -288,7 +319,7 @@ def test_what_a_new_worker_merges_into_an_old_ones_jobset_the_old_one_sees(from_
 
 
 def test_an_old_worker_is_told_beside_new_ones(from_revision):
-    with from_revision("0003").begin() as connection:
+    with from_revision("0006").begin() as connection:
         workers.note(
             connection, workers.Presence(id="new", started_at=NOW, release="2", kinds=("track",))
         )
@@ -299,6 +330,179 @@ def test_an_old_worker_is_told_beside_new_ones(from_revision):
         ("old", "", False),
         ("new", "2", True),
     ]
+
+
+# Each side sees what the other has written about tasks.
+
+
+def loaded(connection, lease) -> list[TrackTask]:
+    """Return the tasks of a jobset as a new worker loads them."""
+    adoption.adopt(connection, lease.jobset_id)
+    return track_tasks.live(connection, lease)
+
+
+def told(connection, number: int, user: str = "guest") -> tracked_jobs.TrackedJob:
+    """Return what a new API tells a user of the newest run of a job."""
+    return tracked_jobs.of_job(connection, user, job(number))[0]
+
+
+def test_an_old_worker_follows_a_job_that_a_new_api_tracks_to_its_end(from_revision):
+    old = OldWorker("another old one")
+    with from_revision("0006").begin() as connection:
+        track(connection, 4, owner="sam")
+        assert old.claim(connection) == 2
+        [(held, task)] = [
+            (held, task)
+            for held in old.held(connection)
+            for task in old.live(connection, held)
+            if task.owner == "sam"
+        ]
+        assert (task.external_id, task.copies_always, task.stopped_at) == (job(4), False, None)
+
+        old.end(connection, held, task.task_id)
+
+        assert told(connection, 4, "sam").state == TaskState.ENDED
+
+
+def test_a_new_worker_hears_at_once_of_what_an_old_api_changes(from_revision):
+    with from_revision("0006").begin() as connection:
+        track(connection, 4, 5)
+        leases = hold(connection, "new")
+        before = {held.lease: held.version for held in jobsets.held(connection, "new")}
+        assert [task.copies_always for task in tasks_of(connection, leases, 4)] == [False]
+        keys = {number: told(connection, number).job.key for number in (4, 5)}
+
+        OldApi("guest").want_copies(connection, keys[4])
+        OldApi("guest").stop(connection, keys[5])
+
+        after = {held.lease: held.version for held in jobsets.held(connection, "new")}
+        assert any(after[lease] > before[lease] for lease in leases)
+        assert [task.copies_always for task in tasks_of(connection, leases, 4)] == [True]
+        assert tasks_of(connection, leases, 5) == []
+
+
+def tasks_of(connection, leases, number: int) -> list[TrackTask]:
+    found = [task for lease in leases for task in loaded(connection, lease)]
+    return [task for task in found if task.job_id == job(number)]
+
+
+def test_an_old_worker_hears_at_once_of_what_a_new_api_changes(from_revision):
+    old = OldWorker()
+    with from_revision("0006").begin() as connection:
+        [held] = old.held(connection)
+        kept = list(jobs.latest(connection, [job(1)]).values())
+
+        track_tasks.track(connection, "guest", "guest", kept, NOW, CopyPolicy.ALL)
+
+        [changed] = old.held(connection)
+        assert changed.version > held.version
+        assert [bool(task.copies_always) for task in old.live(connection, held)] == [True]
+
+        assert track_tasks.stop(connection, "guest", job(1), NOW)
+
+        assert old.live(connection, held) == []
+        assert OldApi("guest").is_stopped(connection, kept[0].key)
+
+
+def test_a_stop_by_an_old_api_is_told_by_a_new_one(from_revision):
+    store = from_revision("0006")
+    with store.begin() as connection:
+        [kept] = track(connection, 4)
+        OldApi("guest").stop(connection, kept.key)
+
+    adoption.adopt_all(store)
+
+    with store.read() as connection:
+        assert told(connection, 4).is_stopped
+        listing = tracked_jobs.Listing(owner="guest", since=THEN)
+        assert job(4) not in {each.job_id for each in tracked_jobs.listed(connection, listing)}
+
+
+def test_what_an_old_api_has_stopped_can_be_tracked_again_by_a_new_one(from_revision):
+    with from_revision("0006").begin() as connection:
+        [kept] = track(connection, 4)
+        OldApi("guest").stop(connection, kept.key)
+
+        track(connection, 4)
+
+        assert not told(connection, 4).is_stopped
+        assert told(connection, 4).state == TaskState.WATCHING
+
+
+def test_what_an_old_api_tracks_is_tracked_once_whoever_is_asked_then(from_revision):
+    with from_revision("0006").begin() as connection:
+        [kept] = jobs.record(connection, [seen(4)]).values()
+        OldApi("guest").track(connection, kept.key)
+
+        track(connection, 4)
+        assert track_tasks.stop(connection, "guest", job(4), NOW)
+
+        assert [row.subject for row in task_rows(connection)].count(job(4)) == 1
+
+
+def test_what_an_old_api_tracks_a_new_one_can_stop_at_once(from_revision):
+    with from_revision("0006").begin() as connection:
+        [kept] = jobs.record(connection, [seen(4)]).values()
+        OldApi("guest").track(connection, kept.key)
+
+        assert track_tasks.stop(connection, "guest", job(4), NOW)
+
+        assert OldApi("guest").is_stopped(connection, kept.key)
+
+
+def test_both_sides_know_which_run_a_task_follows(from_revision):
+    old = OldWorker()
+    store = from_revision("0006")
+    with store.begin() as connection:
+        [held] = old.held(connection)
+        [again] = jobs.record(connection, [seen(1, run=1)]).values()
+        old.follow_run(connection, held, old.live(connection, held)[0].task_id, again.key)
+    adoption.adopt_all(store)
+    with store.begin() as connection:
+        assert told(connection, 1).job.run == 1
+
+        old.release(connection)
+        [task] = tasks_of(connection, hold(connection, "new"), 1)
+        [third] = jobs.record(connection, [seen(1, run=2)]).values()
+        track_tasks.follow_run(connection, task, third, NOW)
+        jobsets.release(connection, "new")
+        assert old.claim(connection) == 2
+
+        runs = {
+            each.external_id: each.run
+            for held in old.held(connection)
+            for each in old.live(connection, held)
+        }
+        assert runs[job(1)] == 2
+
+
+def test_a_manifest_that_either_side_has_written_is_known_to_both(from_revision):
+    store = from_revision("0006")
+    with store.begin() as connection:
+        OldWorker().note_manifest(connection, 2, THEN_MS)
+    adoption.adopt_all(store)
+
+    with store.begin() as connection:
+        assert track_tasks.manifest_at(connection, 2) == THEN
+
+        track_tasks.note_manifest(connection, 2, NOW)
+
+        [row] = [row for row in task_rows(connection) if row.id == 2]
+        assert row.manifest_at == NOW
+
+
+def test_what_was_taken_over_is_not_taken_over_again(from_revision):
+    store = from_revision("0006")
+    with store.begin() as connection:
+        OldApi("sam").track(connection, 1)
+    adoption.adopt_all(store)
+    with store.read() as connection:
+        before = connection.execute(select(jobset_table)).all()
+
+    adoption.adopt_all(store)
+
+    with store.read() as connection:
+        assert connection.execute(select(jobset_table)).all() == before
 
 
 def _let_leases_run_out(connection) -> None:

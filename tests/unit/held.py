@@ -11,7 +11,7 @@ from tracker_service.domain.copies import Copy, CopyPolicy, CopyStatus
 from tracker_service.domain.jobs import JobId
 from tracker_service.domain.tasks import TaskState, TrackTask
 from tracker_service.identities.keys import KeyRing
-from tracker_service.store import copies, credentials, jobs, jobsets, tasks, tracked_jobs
+from tracker_service.store import copies, credentials, jobs, jobsets, track_tasks, tracked_jobs
 from tracker_service.tracking.poller import Poller
 from tracker_service.tracking.schedule import Schedule
 
@@ -39,14 +39,14 @@ class Held:
         """Post these ids while Oozie is away, and let the worker claim them."""
         with self.store.begin() as connection:
             kept = jobs.record(connection, [seen(each, "UNKNOWN") for each in ids])
-            tasks.track(connection, owner, owner, list(kept.values()), NOW, wish)
+            track_tasks.track(connection, owner, owner, list(kept.values()), NOW, wish)
             credentials.keep(connection, owner, self.key_ring.encrypt(owner, password), NOW)
             jobsets.claim(connection, "worker", ["track"], 3600, 10)
 
     def tasks(self) -> list[TrackTask]:
         with self.store.read() as connection:
             held = jobsets.held(connection, "worker")
-            return [task for each in held for task in tasks.live(connection, each.lease)]
+            return [task for each in held for task in track_tasks.live(connection, each.lease)]
 
     def lose_lease(self) -> None:
         """Let another worker take everything."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from tracker_service.archive.copying.copier import Copier
 from tracker_service.archive.expiry import Expiry
+from tracker_service.domain.tasks import TRACK
 from tracker_service.engine.duties import Duty
-from tracker_service.store.tasks import TRACK
 
 _SAVE_S = 0.5
 _EXPIRE_S = 60

@@ -16,7 +16,7 @@ from tracker_service.domain.applications import short
 from tracker_service.domain.copies import Copy, CopyStatus, is_part, log_directory, run_directory
 from tracker_service.errors import LogInUse, LogNotSaved, PathNotFound
 from tracker_service.sources.webhdfs import FileStatus, WebHdfs
-from tracker_service.store import copies, saved_logs, tasks
+from tracker_service.store import copies, saved_logs, track_tasks
 from tracker_service.store.database import Connection, Store
 
 log = structlog.get_logger()
@@ -71,7 +71,7 @@ class Removal:
         had_unfinished = any(copies.has_unfinished(connection, task_id) for task_id in task_ids)
         for task_id in task_ids:
             copies.give_up_waiting(connection, task_id, now, saved_logs.REMOVED)
-            tasks.note_manifest(connection, task_id, now)
+            track_tasks.note_manifest(connection, task_id, now)
         all_copies = chain.from_iterable(copies.of_tasks(connection, task_ids).values())
         running = [copy for copy in all_copies if copy.status == CopyStatus.RUNNING]
         if running:

@@ -27,6 +27,7 @@ from tracker_service.bootstrap.foundation import Foundation, build_foundation
 from tracker_service.causes.rules import Rules, load_rules
 from tracker_service.causes.verdict import cause_of
 from tracker_service.domain.copies import Strategy
+from tracker_service.domain.tasks import TRACK
 from tracker_service.engine.clock import Clock, utc_now
 from tracker_service.engine.slots import Pace, Slots
 from tracker_service.engine.worker import Worker
@@ -34,7 +35,6 @@ from tracker_service.identities import duties as identities
 from tracker_service.metrics import Metrics
 from tracker_service.settings import CopySettings, Settings
 from tracker_service.store.database import Store
-from tracker_service.store.tasks import TRACK
 from tracker_service.tracking import duties as tracking
 from tracker_service.tracking.completion import Completion
 from tracker_service.tracking.hints import Hints
@@ -79,7 +79,7 @@ def build_worker(settings: Settings, clock: Clock = utc_now) -> Worker:
         store,
         [tracking.Tracking(store, schedule, completion, clock)],
         [
-            *tracking.duties(poller, hints, completion, reruns, clock),
+            *tracking.duties(store, poller, hints, completion, reruns, clock=clock),
             *archive.duties(_build_copier(base, threads, rules), _build_expiry(base)),
             *identities.duties(store, clock),
         ],

@@ -10,13 +10,28 @@ from typing import Protocol
 from tracker_service.domain.jobs import JobId, JobStatus
 from tracker_service.domain.leases import Lease
 
+TRACK = "track"  #: the kind of the tasks that follow a job in Oozie
+ENDED = "ended"  #: the last state of a task of any kind: nothing is left to do
+
 
 class TaskState(StrEnum):
-    """Where a task stands."""
+    """Where a task that follows a job stands."""
 
     WATCHING = "watching"  #: the job has not ended; -> COPYING | ENDED
     COPYING = "copying"  #: the job ended without success, its logs are being saved; -> ENDED
-    ENDED = "ended"  #: nothing is left to do
+    ENDED = "ended"  #: nothing is left to do; as for tasks of any kind
+
+
+class HeldTask(Protocol):
+    """What has to be known of a task to end it."""
+
+    @property
+    def id(self) -> int:
+        """Return the task's row."""
+
+    @property
+    def lease(self) -> Lease:
+        """Return the lease of its jobset."""
 
 
 class TaskOfJob(Protocol):

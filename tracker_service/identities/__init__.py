@@ -14,7 +14,7 @@ from tracker_service.identities.on_behalf import ActingService
 from tracker_service.identities.service import ServiceIdentity
 from tracker_service.sources.access import ClusterAccess
 from tracker_service.sources.gateway import AccessPool
-from tracker_service.store import tasks
+from tracker_service.store import tasks, track_tasks
 from tracker_service.store.database import Connection
 from tracker_service.store.jobs import KeptJob
 
@@ -64,7 +64,7 @@ class Identities:
     ) -> None:
         """Track jobs for a caller, and keep the credential, sealed, as long as there is work."""
         together = affinity(self.asked_as(caller.name), self._gateway_url)
-        tasks.track(connection, caller.name, together, wanted, now, wish)
+        track_tasks.track(connection, caller.name, together, wanted, now, wish)
         self.keep(connection, caller)
 
     def keep(self, connection: Connection, caller: Caller) -> Sequence[int] | None:

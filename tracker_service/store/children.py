@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import and_, or_, select
 
 from tracker_service.domain.chunks import chunks
 from tracker_service.domain.copies import CopyPolicy
 from tracker_service.domain.jobs import JobId, JobStatus
-from tracker_service.domain.tasks import TaskState, TrackTask
-from tracker_service.store import jobsets, tasks
-from tracker_service.store.database import Connection, insert_new
+from tracker_service.domain.tasks import TrackTask
+from tracker_service.store import jobsets, track_tasks
+from tracker_service.store.database import Connection
 from tracker_service.store.jobs import OOZIE, KeptJob
 from tracker_service.store.tables import jobs
-from tracker_service.store.tables import tasks as task_table
+from tracker_service.store.tables import track_tasks as table
 
 LISTED = 1000  #: children of one job that are told at most, the newest first
 
@@ -28,9 +27,8 @@ def without_task(connection: Connection, owner: str, ids: Sequence[JobId]) -> li
         there.update(
             connection.scalars(
                 select(jobs.c.external_id)
-                .join(task_table, task_table.c.job_id == jobs.c.id)
-                .where(jobs.c.kind == OOZIE, jobs.c.external_id.in_(chunk))
-                .where(task_table.c.kind == tasks.TRACK, task_table.c.owner == owner)
+                .join(table, table.c.job_id == jobs.c.id)
+                .where(jobs.c.kind == OOZIE, jobs.c.external_id.in_(chunk), table.c.owner == owner)
             )
         )
     return [job_id for job_id in ids if job_id not in there]
@@ -46,7 +44,7 @@ def follow(
     is_live = {
         job.key: parent.copies_always or job.status != JobStatus.SUCCEEDED for job in started
     }
-    tasks.track(
+    track_tasks.track(
         connection,
         parent.owner,
         jobsets.affinity(connection, parent.lease),
@@ -54,10 +52,8 @@ def follow(
         now,
         CopyPolicy.ALL if parent.copies_always else CopyPolicy.OF_FAILURES,
     )
-    ended: dict[str, Any] = {"kind": tasks.TRACK, "owner": parent.owner, "state": TaskState.ENDED}
-    ended |= {"copies_always": False, "created_at": now, "ended_at": now}
-    rows = [ended | {"job_id": job.key} for job in started if not is_live[job.key]]
-    insert_new(connection, task_table, rows)
+    done = [job for job in started if not is_live[job.key]]
+    track_tasks.add_ended(connection, parent.owner, done, now)
 
 
 def known(connection: Connection, owner: str, parent_id: JobId) -> dict[JobId, JobStatus]:
@@ -69,10 +65,9 @@ def known(connection: Connection, owner: str, parent_id: JobId) -> dict[JobId, J
     of_an_action = and_(jobs.c.parent_id >= f"{parent_id}@", jobs.c.parent_id < f"{parent_id}A")
     rows = connection.execute(
         select(jobs.c.external_id, jobs.c.status)
-        .join(task_table, task_table.c.job_id == jobs.c.id)
+        .join(table, table.c.job_id == jobs.c.id)
         .where(jobs.c.kind == OOZIE, or_(jobs.c.parent_id == parent_id, of_an_action))
-        .where(task_table.c.kind == tasks.TRACK, task_table.c.owner == owner)
-        .where(task_table.c.stopped_at.is_(None))
+        .where(table.c.owner == owner, table.c.stopped_at.is_(None))
         .order_by(jobs.c.id.desc())
         .limit(LISTED)
     )

@@ -17,7 +17,7 @@ from tracker_service.domain.leases import Lease
 from tracker_service.domain.tasks import TaskOfJob, TaskState
 from tracker_service.store.copy_rows import copy_of, every_copy
 from tracker_service.store.database import Connection, insert_new
-from tracker_service.store.tables import copies, credentials, jobs, tasks
+from tracker_service.store.tables import copies, credentials, jobs, tasks, track_tasks
 
 UNFINISHED = (CopyStatus.WAITING, CopyStatus.RUNNING, CopyStatus.UNKNOWN)
 #: No credential is refused; without Knox none is kept.
@@ -40,8 +40,8 @@ def decide(
         return 0
     job = connection.execute(
         select(jobs.c.run, jobs.c.ended_at)
-        .join(tasks, tasks.c.job_id == jobs.c.id)
-        .where(tasks.c.id == task.id)
+        .join(track_tasks, track_tasks.c.job_id == jobs.c.id)
+        .where(track_tasks.c.task_id == task.id)
     ).one()
     # Some log of the job is as old as the job's end at least; the look at each tells more.
     log_at = min(job.ended_at or now, now)

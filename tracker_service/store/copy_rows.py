@@ -10,7 +10,7 @@ from sqlalchemy import Row, Select, select
 from tracker_service.domain.applications import ApplicationId
 from tracker_service.domain.copies import Contents, Copy, CopyStatus, Strategy, WrittenLog
 from tracker_service.domain.jobs import JobId
-from tracker_service.store.tables import copies, jobs, tasks
+from tracker_service.store.tables import copies, jobs, tasks, track_tasks
 
 
 def every_copy() -> Select[Any]:
@@ -24,7 +24,8 @@ def every_copy() -> Select[Any]:
             tasks.c.jobset_id,
         )
         .join(tasks, tasks.c.id == copies.c.task_id)
-        .join(jobs, jobs.c.id == tasks.c.job_id)
+        .join(track_tasks, track_tasks.c.task_id == tasks.c.id)
+        .join(jobs, jobs.c.id == track_tasks.c.job_id)
     )
 
 

@@ -16,8 +16,7 @@ from tracker_service.domain.jobs import JobId
 from tracker_service.domain.tasks import TaskState
 from tracker_service.store.database import Connection, insert_new
 from tracker_service.store.jobs import OOZIE
-from tracker_service.store.tables import hints, jobs, jobsets, tasks
-from tracker_service.store.tasks import TRACK
+from tracker_service.store.tables import hints, jobs, jobsets, tasks, track_tasks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,10 +40,11 @@ def open_to(connection: Connection, owner: str, job_id: JobId) -> dict[int, bool
     """
     rows = connection.execute(
         select(tasks.c.id, tasks.c.state, hints.c.hinted_at)
-        .join(jobs, jobs.c.id == tasks.c.job_id)
+        .join(track_tasks, track_tasks.c.task_id == tasks.c.id)
+        .join(jobs, jobs.c.id == track_tasks.c.job_id)
         .outerjoin(hints, hints.c.task_id == tasks.c.id)
         .where(jobs.c.kind == OOZIE, jobs.c.external_id == job_id)
-        .where(tasks.c.kind == TRACK, tasks.c.owner == owner, tasks.c.stopped_at.is_(None))
+        .where(track_tasks.c.owner == owner, track_tasks.c.stopped_at.is_(None))
         .order_by(jobs.c.run.desc())
     ).all()
     meant = [row for row in rows if row.state == TaskState.WATCHING] or rows[:1]
@@ -63,7 +63,8 @@ def for_worker(connection: Connection, worker: str) -> list[Hint]:
     is_held = and_(jobsets.c.owner == worker, tasks.c.state != TaskState.ENDED)
     meant = (
         select(tasks.c.id, tasks.c.state, tasks.c.owner, jobs.c.external_id)
-        .join(jobs, jobs.c.id == tasks.c.job_id)
+        .join(track_tasks, track_tasks.c.task_id == tasks.c.id)
+        .join(jobs, jobs.c.id == track_tasks.c.job_id)
         .outerjoin(jobsets, jobsets.c.id == tasks.c.jobset_id)
         .where(or_(is_held, tasks.c.state == TaskState.ENDED))
     )

@@ -15,7 +15,7 @@ from fractions import Fraction
 from sqlalchemy import ColumnElement, and_, bindparam, case, delete, func, or_, select, true, update
 
 from tracker_service.domain.leases import Lease
-from tracker_service.domain.tasks import TaskState
+from tracker_service.domain.tasks import ENDED, TaskState
 from tracker_service.errors import LeaseLost
 from tracker_service.store import workers
 from tracker_service.store.database import Connection, after, database_now, insert_new
@@ -314,7 +314,7 @@ def merge(connection: Connection, lease: Lease) -> bool:
         return False
     connection.execute(
         update(tasks)
-        .where(tasks.c.jobset_id == mine.id, tasks.c.state != TaskState.ENDED)
+        .where(tasks.c.jobset_id == mine.id, tasks.c.state != ENDED)
         .values(jobset_id=room.id)
     )
     return True

@@ -10,11 +10,10 @@ from sqlalchemy import exists, func, select
 
 from tracker_service.domain.jobs import JobId, JobStatus
 from tracker_service.domain.leases import Lease
-from tracker_service.domain.tasks import TaskState
+from tracker_service.domain.tasks import TRACK, TaskState
 from tracker_service.store.database import Connection
 from tracker_service.store.jobs import OOZIE
-from tracker_service.store.tables import jobs, tasks
-from tracker_service.store.tasks import TRACK
+from tracker_service.store.tables import jobs, tasks, track_tasks
 
 _ENDS = [status for status in JobStatus if status.is_terminal and status != JobStatus.NOT_FOUND]
 
@@ -55,7 +54,7 @@ def ended(connection: Connection, owner: str, since: datetime) -> dict[JobId, En
 
     Those that the user has stopped to track are left out.
     """
-    later, of_later = jobs.alias(), tasks.alias()
+    later, of_later = jobs.alias(), track_tasks.alias()
     has_later_run = exists().where(
         later.c.kind == OOZIE,
         later.c.external_id == jobs.c.external_id,
@@ -64,10 +63,11 @@ def ended(connection: Connection, owner: str, since: datetime) -> dict[JobId, En
         of_later.c.owner == owner,
     )
     rows = connection.execute(
-        select(jobs.c.external_id, jobs.c.run, tasks.c.copies_always)
-        .join(jobs, jobs.c.id == tasks.c.job_id)
-        .where(tasks.c.kind == TRACK, tasks.c.owner == owner, tasks.c.state == TaskState.ENDED)
-        .where(tasks.c.ended_at >= since, tasks.c.stopped_at.is_(None), ~has_later_run)
+        select(jobs.c.external_id, jobs.c.run, track_tasks.c.copies_always)
+        .join(track_tasks, track_tasks.c.job_id == jobs.c.id)
+        .join(tasks, tasks.c.id == track_tasks.c.task_id)
+        .where(tasks.c.owner == owner, tasks.c.state == TaskState.ENDED)
+        .where(tasks.c.ended_at >= since, track_tasks.c.stopped_at.is_(None), ~has_later_run)
         .where(jobs.c.kind == OOZIE, jobs.c.external_id.endswith("W"), jobs.c.status.in_(_ENDS))
     )
     return {

@@ -11,7 +11,7 @@ from tracker_service.domain.copies import Copy, CopyStatus
 from tracker_service.store.copies import UNFINISHED
 from tracker_service.store.copy_rows import copy_of, every_copy
 from tracker_service.store.database import Connection
-from tracker_service.store.tables import copies, jobs, tasks
+from tracker_service.store.tables import copies, jobs, tasks, track_tasks
 
 REMOVED = "you removed the logs"
 EXPIRED = "removed: older than copying.keep_copies_h"
@@ -69,7 +69,8 @@ def has_later_run(connection: Connection, copy: Copy) -> bool:
     later = (
         select(copies.c.id)
         .join(tasks, tasks.c.id == copies.c.task_id)
-        .join(jobs, jobs.c.id == tasks.c.job_id)
+        .join(track_tasks, track_tasks.c.task_id == tasks.c.id)
+        .join(jobs, jobs.c.id == track_tasks.c.job_id)
         .where(tasks.c.owner == copy.owner, jobs.c.external_id == copy.job_id)
         .where(copies.c.run > copy.run, copies.c.saved_at.is_not(None))
     )

@@ -133,20 +133,38 @@ tasks = Table(
     "tasks",
     metadata,
     _key(),
-    Column("kind", String(16), nullable=False),  # `track`
+    Column("kind", String(16), nullable=False),  # `track`; decides the states
     Column("owner", String(64), nullable=False),  # the user who asked
-    _reference("job_id", "jobs.id"),
+    Column("subject", String(255)),  # what it is about: of `track` the id of the job
+    Column("spec", JSON),  # what else its kind has to know to do it
     _reference("jobset_id", "jobsets.id", nullable=True),  # null once it has ended
     Column("state", String(32), nullable=False),
-    Column("copies_always", Boolean, nullable=False),  # logs are wanted however the job ends
-    Column("stopped_at", Instant),  # when its user no longer wanted it
     Column("reason", _Text),  # why it waits or ended, where that is not plain
     Column("created_at", Instant, nullable=False),
     Column("ended_at", Instant),
-    Column("manifest_at", Instant),  # when the manifest beside its copies was written
+    # The rest is for processes of the release before, which know no `track_tasks`. It is written
+    # wherever `track_tasks` is, and read by `adoption` alone. The migration after it drops it, and
+    # makes (owner, job_id) unique in `track_tasks`.
+    _reference("job_id", "jobs.id", nullable=True),
+    Column("copies_always", Boolean),
+    Column("stopped_at", Instant),
+    Column("manifest_at", Instant),
     UniqueConstraint("kind", "owner", "job_id"),
     Index(None, "jobset_id"),
     Index(None, "owner", "state"),
+    Index(None, "job_id"),
+)
+
+track_tasks = Table(
+    "track_tasks",  # what only tasks of the kind `track` need, one row for each
+    metadata,
+    Column("task_id", _Key, ForeignKey("tasks.id", ondelete="CASCADE"), primary_key=True),
+    Column("owner", String(64), nullable=False),  # of the task
+    _reference("job_id", "jobs.id"),  # the run that it follows
+    Column("copies_always", Boolean, nullable=False),  # logs are wanted however the job ends
+    Column("stopped_at", Instant),  # when its user no longer wanted it
+    Column("manifest_at", Instant),  # when the manifest beside its copies was written
+    Index(None, "owner", "job_id"),
     Index(None, "job_id"),
 )
 

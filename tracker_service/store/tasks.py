@@ -1,282 +1,44 @@
-"""Keep tasks: what this service does for whom, from the wish until it ends."""
+"""Keep tasks of any kind: end them, and say why they do not go on.
+
+A kind begins its tasks itself, and each kind has its own states; the last one is `ENDED`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Row, bindparam, func, insert, or_, select, update
+from sqlalchemy import bindparam, or_, select, update
 
 from tracker_service.domain.chunks import chunks
-from tracker_service.domain.copies import CopyPolicy
-from tracker_service.domain.jobs import JobId, JobStatus
-from tracker_service.domain.leases import Lease
-from tracker_service.domain.tasks import TaskState, TrackTask
-from tracker_service.store import copies, jobsets
+from tracker_service.domain.tasks import ENDED, HeldTask
+from tracker_service.store import jobsets
 from tracker_service.store.database import Connection
-from tracker_service.store.jobs import OOZIE, KeptJob
-from tracker_service.store.tables import jobs, tasks
-
-_Row = Row[*tuple[Any, ...]]
-
-TRACK = "track"
-STOPPED = "you stopped tracking this job"
+from tracker_service.store.tables import tasks
 
 # Statements are built once: to build one takes longer than SQLite takes to execute it.
-_OF_OWNER = (
-    select(tasks)
-    .where(tasks.c.kind == TRACK, tasks.c.owner == bindparam("asked_by"))
-    .where(tasks.c.job_id.in_(bindparam("keys", expanding=True)))
-)
-_NEW_TASKS = insert(tasks)
 _ANY_LIVE = (
     select(tasks.c.id)
-    .where(tasks.c.owner == bindparam("asked_by"), tasks.c.state != TaskState.ENDED)
+    .where(tasks.c.owner == bindparam("asked_by"), tasks.c.state != ENDED)
     .limit(1)
 )
 _GO_ON = (
     update(tasks)
-    .where(tasks.c.owner == bindparam("asked_by"), tasks.c.state != TaskState.ENDED)
+    .where(tasks.c.owner == bindparam("asked_by"), tasks.c.state != ENDED)
     .where(tasks.c.reason.is_not(None))
     .values(reason=None)
 )
 
 
-def track(
-    connection: Connection,
-    owner: str,
-    affinity: str,
-    wanted: Sequence[KeptJob],
-    now: datetime,
-    wish: CopyPolicy = CopyPolicy.OF_FAILURES,
-) -> None:
-    """Make sure that a user has one live task for each of these jobs that has not ended yet.
-
-    A job that has a task already keeps it. A task that ended without a result (it has a reason:
-    Oozie had lost sight of the job, or its user had stopped it) lives again, and one that has to
-    make copies that it has not made.
-
-    Args:
-        wish: of which jobs the logs are wanted; a wish that is there already is not taken back.
-    """
-    always = wish != CopyPolicy.OF_FAILURES
-    keys = [job.key for job in wanted]
-    there = _held_still(connection, owner, keys, lambda row: bool(row.stopped_at or always))
-    changed = [row for row in there.values() if row.stopped_at or always]
-    if wish in (CopyPolicy.ALL, CopyPolicy.ALL_AGAIN):
-        refresh = wish == CopyPolicy.ALL_AGAIN
-        copies.restart(connection, [row.id for row in there.values()], now, refresh=refresh)
-    new = [job.key for job in wanted if job.key not in there]
-    again = [
-        row.id
-        for job in wanted
-        if (row := there.get(job.key)) and _is_to_live_again(connection, row, job, always)
-    ]
-    room = iter(jobsets.place(connection, TRACK, affinity, len(new) + len(again)))
-    if new:
-        common = {"kind": TRACK, "owner": owner, "state": TaskState.WATCHING, "created_at": now}
-        common |= {"copies_always": always}
-        rows = [common | {"job_id": key, "jobset_id": next(room)} for key in new]
-        connection.execute(_NEW_TASKS, rows)
-    for task_id in again:
-        connection.execute(
-            update(tasks)
-            .where(tasks.c.id == task_id)
-            .values(state=TaskState.WATCHING, jobset_id=next(room), ended_at=None, reason=None)
-        )
-    for row in changed:
-        connection.execute(
-            update(tasks)
-            .where(tasks.c.id == row.id)
-            .values(stopped_at=None, copies_always=row.copies_always or always)
-        )
-
-
-def _is_to_live_again(connection: Connection, row: _Row, job: KeptJob, always: bool) -> bool:
-    if row.state != TaskState.ENDED:
-        return False
-    if row.reason is not None or not job.status.is_terminal:
-        return True
-    return always and (not row.copies_always or copies.has_unfinished(connection, row.id))
-
-
-def _of_owner(connection: Connection, owner: str, keys: Sequence[int]) -> dict[int, _Row]:
-    """Return a user's tasks for jobs, each under the job's key."""
-    return {
-        row.job_id: row
-        for chunk in chunks(keys)
-        for row in connection.execute(_OF_OWNER, {"asked_by": owner, "keys": chunk})
-    }
-
-
-def _held_still(
-    connection: Connection, owner: str, keys: Sequence[int], which: Callable[[_Row], bool]
-) -> dict[int, _Row]:
-    """Return a user's tasks for jobs, and let no worker write on behalf of some of them.
-
-    That holds until this transaction ends. Workers guard each write with the row of the jobset,
-    which is changed here first; what was read
-    before has to be read again, and then a task may have moved to another jobset. The holder sees
-    the change and loads the tasks anew.
-    """
-    there, still = _of_owner(connection, owner, keys), set[int]()
-    while moving := {r.jobset_id for r in there.values() if r.jobset_id and which(r)} - still:
-        for jobset_id in sorted(moving):
-            jobsets.touch(connection, jobset_id)
-        still |= moving
-        there = _of_owner(connection, owner, keys)
-    return there
-
-
-def stop(connection: Connection, owner: str, job_id: JobId, now: datetime) -> bool:
-    """Let a user no longer track a job; what is being copied is finished, nothing more is begun.
-
-    Returns:
-        False if the user does not track it.
-    """
-    keys = list(
-        connection.scalars(
-            select(jobs.c.id).where(jobs.c.kind == OOZIE, jobs.c.external_id == job_id)
-        )
-    )
-    there = _held_still(connection, owner, keys, lambda _: True)
-    wanted = [row for row in there.values() if row.stopped_at is None]
-    for row in wanted:
-        copies.give_up_waiting(connection, row.id, now, STOPPED)
-        live = {"state": TaskState.COPYING}
-        ended = {"state": TaskState.ENDED, "jobset_id": None, "ended_at": now}
-        if row.state == TaskState.ENDED:
-            values: dict[str, Any] = {}
-        elif copies.has_unfinished(connection, row.id):
-            values = live
-        else:
-            values = ended
-            jobsets.shrink(connection, row.jobset_id, 1)
-        connection.execute(
-            update(tasks)
-            .where(tasks.c.id == row.id)
-            .values(values | {"stopped_at": now, "reason": STOPPED})
-        )
-    return bool(wanted)
-
-
-def live(connection: Connection, lease: Lease) -> list[TrackTask]:
-    """Return the tasks of a jobset that have not ended."""
-    rows = connection.execute(
-        select(
-            tasks.c.id.label("task_id"),
-            tasks.c.owner.label("asked_by"),
-            tasks.c.state,
-            tasks.c.copies_always,
-            tasks.c.stopped_at,
-            func.coalesce(jobs.c.created_at, tasks.c.created_at).label("began_at"),
-            jobs.c.id,
-            jobs.c.external_id,
-            jobs.c.run,
-            jobs.c.status,
-            jobs.c.observed_at,
-        )
-        .join(jobs, jobs.c.id == tasks.c.job_id)
-        .where(tasks.c.jobset_id == lease.jobset_id, tasks.c.state != TaskState.ENDED)
-    )
-    return [_track_task(row, lease) for row in rows]
-
-
-def _track_task(row: _Row, lease: Lease) -> TrackTask:
-    return TrackTask(
-        id=row.task_id,
-        owner=row.asked_by,
-        lease=lease,
-        state=TaskState(row.state),
-        job_key=row.id,
-        job_id=JobId(row.external_id),
-        run=row.run,
-        status=JobStatus(row.status),
-        began_at=row.began_at,
-        observed_at=row.observed_at,
-        copies_always=row.copies_always,
-        is_stopped=row.stopped_at is not None,
-    )
-
-
-def follow_run(connection: Connection, task: TrackTask, kept: KeptJob, now: datetime) -> TrackTask:
-    """Let a task follow the next run of its job; its copies of the earlier run go on.
-
-    Returns:
-        the task as it goes on. If the user tracks that run by another task already, this one ends,
-        or stays with its run as long as logs of it are being saved.
-    """
-    followed = replace(task, job_key=kept.key, run=kept.run, status=kept.status)
-    row = connection.execute(
-        select(tasks.c.job_id, tasks.c.state).where(tasks.c.id == task.id)
-    ).one()
-    if row.job_id == kept.key:  # it does already: the caller saw it before that was committed
-        return replace(followed, state=TaskState(row.state))
-    same = (tasks.c.kind == TRACK, tasks.c.owner == task.owner, tasks.c.job_id == kept.key)
-    if connection.scalar(select(tasks.c.id).where(*same)) is not None:
-        if copies.has_unfinished(connection, task.id):
-            return replace(task, state=start_copying(connection, task))
-        end(connection, task, now, "the job was run again, and that run is tracked too")
-        return replace(task, state=TaskState.ENDED)
-    connection.execute(
-        update(tasks)
-        .where(tasks.c.id == task.id, tasks.c.state != TaskState.ENDED)
-        .where(tasks.c.stopped_at.is_(None))
-        .values(job_id=kept.key, state=TaskState.WATCHING, reason=None)
-    )
-    jobsets.touch(connection, task.lease.jobset_id)
-    return current(connection, followed)
-
-
-def current(connection: Connection, task: TrackTask) -> TrackTask:
-    """Return a task as it stands now: its user may have changed it since it was loaded."""
-    row = connection.execute(
-        select(tasks.c.state, tasks.c.copies_always, tasks.c.stopped_at).where(
-            tasks.c.id == task.id
-        )
-    ).first()
-    if row is None:
-        return replace(task, state=TaskState.ENDED)
-    return replace(
-        task,
-        state=TaskState(row.state),
-        copies_always=row.copies_always,
-        is_stopped=row.stopped_at is not None,
-    )
-
-
-def start_copying(connection: Connection, task: TrackTask) -> TaskState:
-    """Note that the job has ended without success and that its logs are being saved."""
-    changed = connection.execute(
-        update(tasks)
-        .where(tasks.c.id == task.id, tasks.c.state != TaskState.ENDED)
-        .values(state=TaskState.COPYING, reason=None)
-    )
-    jobsets.touch(connection, task.lease.jobset_id)
-    return TaskState.COPYING if changed.rowcount else TaskState.ENDED
-
-
-def end(connection: Connection, task: TrackTask, now: datetime, reason: str | None = None) -> None:
+def end(connection: Connection, task: HeldTask, now: datetime, reason: str | None = None) -> None:
     """Note that nothing is left to do, and give back the room in the jobset."""
     ended = connection.execute(
         update(tasks)
-        .where(tasks.c.id == task.id, tasks.c.state != TaskState.ENDED)
-        .values(state=TaskState.ENDED, jobset_id=None, ended_at=now, reason=reason)
+        .where(tasks.c.id == task.id, tasks.c.state != ENDED)
+        .values(state=ENDED, jobset_id=None, ended_at=now, reason=reason)
     )
     if ended.rowcount:
         jobsets.shrink(connection, task.lease.jobset_id, 1)
-
-
-def manifest_at(connection: Connection, task_id: int) -> datetime | None:
-    """Return when the manifest beside a task's copies was written."""
-    return connection.scalar(select(tasks.c.manifest_at).where(tasks.c.id == task_id))
-
-
-def note_manifest(connection: Connection, task_id: int, now: datetime) -> None:
-    """Note that the manifest tells how the copies of a task stand."""
-    connection.execute(update(tasks).where(tasks.c.id == task_id).values(manifest_at=now))
 
 
 def explain(connection: Connection, owner: str, reason: str | None) -> None:
@@ -287,7 +49,7 @@ def explain(connection: Connection, owner: str, reason: str | None) -> None:
     is_news = or_(tasks.c.reason.is_(None), tasks.c.reason != reason)
     connection.execute(
         update(tasks)
-        .where(tasks.c.owner == owner, tasks.c.state != TaskState.ENDED, is_news)
+        .where(tasks.c.owner == owner, tasks.c.state != ENDED, is_news)
         .values(reason=reason)
     )
 
@@ -296,7 +58,7 @@ def that_wait(connection: Connection, owner: str, reason: str) -> list[int]:
     """Return a user's live tasks that do not go on for a reason that begins like this."""
     found = connection.scalars(
         select(tasks.c.id)
-        .where(tasks.c.owner == owner, tasks.c.state != TaskState.ENDED)
+        .where(tasks.c.owner == owner, tasks.c.state != ENDED)
         .where(tasks.c.reason.startswith(reason, autoescape=True))
     )
     return list(found)
@@ -309,13 +71,12 @@ def has_live(connection: Connection, owner: str) -> bool:
 
 def live_owners(connection: Connection, jobset_ids: Iterable[int]) -> set[str]:
     """Return the users who have something left to do in these jobsets."""
-    wanted, owners = list(jobset_ids), set[str]()
-    for chunk in chunks(wanted):
+    owners = set[str]()
+    for chunk in chunks(list(jobset_ids)):
         owners.update(
             connection.scalars(
                 select(tasks.c.owner)
-                .where(tasks.c.jobset_id.in_(chunk))
-                .where(tasks.c.state != TaskState.ENDED)
+                .where(tasks.c.jobset_id.in_(chunk), tasks.c.state != ENDED)
                 .distinct()
             )
         )

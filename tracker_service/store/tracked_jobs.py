@@ -14,9 +14,8 @@ from tracker_service.domain.jobs import JobId, JobStatus
 from tracker_service.domain.tasks import TaskState
 from tracker_service.store.database import Connection
 from tracker_service.store.jobs import OOZIE, KeptJob, kept_job
-from tracker_service.store.tables import applications, copies, jobs, tasks
+from tracker_service.store.tables import applications, copies, jobs, tasks, track_tasks
 from tracker_service.store.tables import jobsets as jobset_table
-from tracker_service.store.tasks import TRACK
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,16 +74,17 @@ def outline(connection: Connection, wanted: Listing) -> Outline:
 
     When a job was last looked at is no news, so the tag says nothing about it.
     """
-    plain = [type_coerce(column, String) for column in (tasks.c.stopped_at, tasks.c.ended_at)]
+    plain = [type_coerce(column, String) for column in (track_tasks.c.stopped_at, tasks.c.ended_at)]
     listing = (
-        select(tasks.c.id, tasks.c.state, tasks.c.reason, tasks.c.copies_always, *plain)
+        select(tasks.c.id, tasks.c.state, tasks.c.reason, track_tasks.c.copies_always, *plain)
         .add_columns(jobs.c.status, jobs.c.run, jobs.c.name)
-        .join(jobs, jobs.c.id == tasks.c.job_id)
-        .where(tasks.c.kind == TRACK, jobs.c.kind == OOZIE, *_conditions(wanted))
+        .join(track_tasks, track_tasks.c.task_id == tasks.c.id)
+        .join(jobs, jobs.c.id == track_tasks.c.job_id)
+        .where(jobs.c.kind == OOZIE, *_conditions(wanted))
     )
     above = None if wanted.limit is None else wanted.limit + 1
     rows = connection.execute(listing.order_by(tasks.c.id).limit(above)).all()
-    among = listing.with_only_columns(tasks.c.id, tasks.c.job_id).subquery()
+    among = listing.with_only_columns(tasks.c.id, track_tasks.c.job_id).subquery()
     known = select(func.count(), func.max(applications.c.id)).join(
         among, among.c.job_id == applications.c.job_id
     )
@@ -103,7 +103,7 @@ def outline(connection: Connection, wanted: Listing) -> Outline:
 def _conditions(wanted: Listing) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = [
         or_(tasks.c.state != TaskState.ENDED, tasks.c.ended_at >= wanted.since),
-        tasks.c.stopped_at.is_(None),
+        track_tasks.c.stopped_at.is_(None),
         tasks.c.id > wanted.after,
     ]
     if wanted.owner is not None:
@@ -124,7 +124,9 @@ def of_jobs(connection: Connection, owner: str, job_keys: Sequence[int]) -> list
     return [
         tracked
         for chunk in chunks(job_keys)
-        for tracked in _tracked_jobs(connection, tasks.c.owner == owner, tasks.c.job_id.in_(chunk))
+        for tracked in _tracked_jobs(
+            connection, tasks.c.owner == owner, track_tasks.c.job_id.in_(chunk)
+        )
     ]
 
 
@@ -137,15 +139,16 @@ def _tracked_jobs(
             tasks.c.owner.label("asked_by"),
             tasks.c.state,
             tasks.c.reason,
-            tasks.c.copies_always,
-            tasks.c.stopped_at,
+            track_tasks.c.copies_always,
+            track_tasks.c.stopped_at,
             tasks.c.ended_at.label("task_ended_at"),
             jobset_table.c.polled_at,
             *(column for column in jobs.c if column.name != "actions"),
         )
-        .join(jobs, jobs.c.id == tasks.c.job_id)
+        .join(track_tasks, track_tasks.c.task_id == tasks.c.id)
+        .join(jobs, jobs.c.id == track_tasks.c.job_id)
         .outerjoin(jobset_table, jobset_table.c.id == tasks.c.jobset_id)
-        .where(tasks.c.kind == TRACK, jobs.c.kind == OOZIE, *conditions)
+        .where(jobs.c.kind == OOZIE, *conditions)
         .order_by(tasks.c.id)
         .limit(limit)
     )

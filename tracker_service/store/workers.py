@@ -8,11 +8,12 @@ from datetime import datetime
 
 from sqlalchemy import func, select
 
+from tracker_service.domain.tasks import TRACK
 from tracker_service.store.database import Connection, after, database_now, upsert
 from tracker_service.store.tables import jobsets, workers
 
 #: Kinds that a worker knows which does not say so: one of an earlier release.
-_OF_EARLIER_RELEASES = ("track",)
+_OF_EARLIER_RELEASES = (TRACK,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

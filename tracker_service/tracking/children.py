@@ -13,7 +13,7 @@ from tracker_service.domain.jobs import JobId, JobType, Observation, type_of
 from tracker_service.domain.tasks import TaskState, TrackTask
 from tracker_service.sources.access import ClusterAccess
 from tracker_service.sources.oozie import Oozie
-from tracker_service.store import children, jobs, jobsets, tasks
+from tracker_service.store import children, jobs, jobsets, track_tasks
 from tracker_service.store.database import Connection, Store
 
 log = structlog.get_logger()
@@ -75,7 +75,7 @@ class ChildFollower:
     def _keep(
         self, connection: Connection, task: TrackTask, started: Sequence[Observation]
     ) -> None:
-        task = tasks.current(connection, task)
+        task = track_tasks.current(connection, task)
         if task.is_stopped or task.state == TaskState.ENDED:
             return
         wanted = [seen for seen in started if not is_copy_job_name(seen.name)]

@@ -30,7 +30,7 @@ from tracker_service.errors import (
 from tracker_service.identities import Identities
 from tracker_service.sources.access import ClusterAccess
 from tracker_service.sources.webhdfs import WebHdfs
-from tracker_service.store import causes, copies, jobs, jobsets, tasks
+from tracker_service.store import causes, copies, jobs, jobsets, track_tasks
 from tracker_service.store.database import Connection, Store
 from tracker_service.tracking import outcome
 from tracker_service.tracking.children import ChildFollower, has_children
@@ -127,9 +127,9 @@ class Completion:
         try:
             with self._store.begin() as connection:
                 jobsets.guard(connection, item.task.lease)
-                task = tasks.current(connection, item.task)
+                task = track_tasks.current(connection, item.task)
                 if task.is_stopped:
-                    task = outcome.end_task(connection, task, self._clock(), tasks.STOPPED)
+                    task = outcome.end_task(connection, task, self._clock(), track_tasks.STOPPED)
             self._note(item, task, None)
         except LeaseLost as error:
             self._lost(item, error)
@@ -219,7 +219,7 @@ class Completion:
         if untold:
             with self._store.begin() as connection:
                 jobsets.guard(connection, task.lease)
-                tasks.note_manifest(connection, task.id, now)
+                track_tasks.note_manifest(connection, task.id, now)
                 for number, cause in why.items():
                     if cause:
                         causes.keep(connection, task.id, runs[number].key, cause, now)
@@ -240,7 +240,7 @@ class Completion:
             jobsets.guard(connection, item.task.lease)
             now = self._clock()
             # What was loaded may be older than the last commit of this very task.
-            task = tasks.current(connection, item.task)
+            task = track_tasks.current(connection, item.task)
             if found and task.state != TaskState.ENDED:
                 task = outcome.record_details(
                     connection, task, found.details, found.applications, now
@@ -284,7 +284,7 @@ def _runs(there: Sequence[Copy]) -> list[list[Copy]]:
 def _untold(connection: Connection, task: TrackTask) -> list[list[Copy]]:
     """Return the copies of each run that the manifest does not yet tell of as they ended."""
     there = copies.of_tasks(connection, [task.id])[task.id]
-    written_at = tasks.manifest_at(connection, task.id)
+    written_at = track_tasks.manifest_at(connection, task.id)
     return [run for run in _runs(there) if _is_untold(run, written_at)]
 
 

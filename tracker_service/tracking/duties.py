@@ -6,12 +6,11 @@ import time
 from collections.abc import Collection, Mapping
 
 from tracker_service.domain.leases import Lease
-from tracker_service.domain.tasks import TaskState
+from tracker_service.domain.tasks import TRACK, TaskState
 from tracker_service.engine.clock import Clock
 from tracker_service.engine.duties import Duty
-from tracker_service.store import copies, tasks
+from tracker_service.store import adoption, copies, track_tasks
 from tracker_service.store.database import Connection, Store
-from tracker_service.store.tasks import TRACK
 from tracker_service.tracking.completion import Completion
 from tracker_service.tracking.hints import Hints
 from tracker_service.tracking.poller import Poller
@@ -22,6 +21,7 @@ _SWEEP_S = 0.1
 _FOLLOW_HINTS_S = 0.2
 _COMPLETE_S = 0.5
 _NOTE_S = 1.0
+_ADOPT_S = 1.0
 _TIDY_S = 60
 
 
@@ -38,7 +38,7 @@ class Tracking:
 
     def load(self, connection: Connection, lease: Lease) -> None:
         """Take a jobset in: watched tasks are due for a look, the others for their completion."""
-        live, now = tasks.live(connection, lease), time.monotonic()
+        live, now = track_tasks.live(connection, lease), time.monotonic()
         watching = [task for task in live if task.state == TaskState.WATCHING]
         copying = [task for task in live if task.state == TaskState.COPYING]
         self._schedule.load(lease, watching, now, self._clock())
@@ -64,7 +64,13 @@ class Tracking:
 
 
 def duties(
-    poller: Poller, hints: Hints, completion: Completion, reruns: Reruns, clock: Clock
+    store: Store,
+    poller: Poller,
+    hints: Hints,
+    completion: Completion,
+    reruns: Reruns,
+    *,
+    clock: Clock,
 ) -> list[Duty]:
     """Return what every worker does for the jobs that it follows."""
     return [
@@ -81,5 +87,11 @@ def duties(
             every_s=reruns.every_s,
             run=lambda held: reruns.look(held.of(TRACK).values()),
         ),
+        Duty(
+            name="adopt",
+            every_s=_ADOPT_S,
+            run=lambda held: adoption.adopt_of_jobsets(store, list(held.of(TRACK))),
+        ),
+        Duty(name="adopt_all", every_s=_TIDY_S, run=lambda _: adoption.adopt_all(store)),
         Duty(name="tidy_hints", every_s=_TIDY_S, run=lambda _: hints.tidy(clock())),
     ]

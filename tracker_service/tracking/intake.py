@@ -15,7 +15,7 @@ from tracker_service.errors import GatewayUnavailable, JobNotFound, NotTracked
 from tracker_service.identities import Caller, Identities
 from tracker_service.sources.access import ClusterAccess
 from tracker_service.sources.oozie import Oozie
-from tracker_service.store import copies, credentials, jobs, tasks, tracked_jobs
+from tracker_service.store import copies, credentials, jobs, track_tasks, tracked_jobs
 from tracker_service.store.database import Connection, Store
 from tracker_service.store.grouped import GroupedWrites
 from tracker_service.store.jobs import KeptJob
@@ -152,7 +152,7 @@ class Intake:
             NotTracked: the caller does not track it.
         """
         with self._store.begin() as connection:
-            if not tasks.stop(connection, caller.name, job_id, self._clock()):
+            if not track_tasks.stop(connection, caller.name, job_id, self._clock()):
                 raise NotTracked(
                     f"You do not track the job {job_id}: GET /api/jobs/tracking lists those that "
                     "you do."

@@ -11,7 +11,7 @@ import structlog
 from tracker_service.domain.applications import Application
 from tracker_service.domain.jobs import JobDetails, JobStatus, Observation
 from tracker_service.domain.tasks import TaskState, TrackTask
-from tracker_service.store import copies, credentials, jobs, tasks
+from tracker_service.store import copies, credentials, jobs, tasks, track_tasks
 from tracker_service.store.database import Connection
 
 log = structlog.get_logger()
@@ -26,7 +26,7 @@ def record_observation(
     kept = jobs.record(connection, [seen])[seen.id]
     if kept.key != task.job_key:
         log.info("job_run_again", job=kept.id, user=task.owner, run=kept.run, now=kept.status)
-        return tasks.follow_run(connection, task, kept, now)
+        return track_tasks.follow_run(connection, task, kept, now)
     if kept.status != task.status:
         log.info(
             "job_state_changed", job=kept.id, user=task.owner, was=task.status, now=kept.status
@@ -68,7 +68,7 @@ def record_glance(
 
 def next_step(connection: Connection, task: TrackTask, now: datetime) -> TrackTask:
     """End the task of a job that succeeded; decide to copy the logs of one that did not."""
-    task = tasks.current(connection, task)
+    task = track_tasks.current(connection, task)
     if task.state != TaskState.WATCHING:
         return task
     decide_copies(connection, task, now)
@@ -76,7 +76,7 @@ def next_step(connection: Connection, task: TrackTask, now: datetime) -> TrackTa
         return task
     if task.status == JobStatus.SUCCEEDED and not task.copies_always:
         return end_task(connection, task, now)
-    return replace(task, state=tasks.start_copying(connection, task))
+    return replace(task, state=track_tasks.start_copying(connection, task))
 
 
 def decide_copies(connection: Connection, task: TrackTask, now: datetime) -> int:
@@ -113,7 +113,7 @@ def end_task(
 ) -> TrackTask:
     """End a task, once its copies have ended; erase its user's credential if it was the last."""
     if copies.has_unfinished(connection, task.id):  # of an earlier run
-        return replace(task, state=tasks.start_copying(connection, task))
+        return replace(task, state=track_tasks.start_copying(connection, task))
     tasks.end(connection, task, now, reason)
     log.info("tracking_ended", job=task.job_id, user=task.owner, reason=reason)
     kept = credentials.find(connection, [task.owner]).get(task.owner)

@@ -15,7 +15,7 @@ from tracker_service.domain.leases import Lease
 from tracker_service.engine.per_owner import PerOwner
 from tracker_service.errors import GatewayError, LeaseLost, StoreUnavailable
 from tracker_service.identities import Identities
-from tracker_service.store import jobs, jobsets, reruns, tasks
+from tracker_service.store import jobs, jobsets, reruns, track_tasks
 from tracker_service.store.database import Store
 from tracker_service.store.reruns import EndedRun
 
@@ -107,7 +107,7 @@ class Reruns:
                     for job in kept.values()
                     if ended[job.id].copies_always == (wish == CopyPolicy.ALL)
                 ]
-                tasks.track(connection, owner, asked_as, alike, now, wish)
+                track_tasks.track(connection, owner, asked_as, alike, now, wish)
         for job in kept.values():
             log.info("job_run_again", job=job.id, user=owner, run=job.run, now=job.status)
 

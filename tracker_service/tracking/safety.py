@@ -9,7 +9,7 @@ from tracker_service.domain.copies import Completeness, Copy, CopyStatus
 from tracker_service.domain.jobs import JobStatus
 from tracker_service.domain.tasks import TaskState
 from tracker_service.store.saved_logs import EXPIRED, REMOVED
-from tracker_service.store.tasks import STOPPED
+from tracker_service.store.track_tasks import STOPPED
 from tracker_service.store.tracked_jobs import TrackedJob
 
 _NOT_WANTED = (STOPPED, REMOVED, EXPIRED)

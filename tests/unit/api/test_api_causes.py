@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from tracker_service.domain.causes import Category, Quote, Source
 from tracker_service.domain.jobs import Observation
-from tracker_service.store import causes, jobs
+from tracker_service.store import causes, jobs, track_tasks
 from tracker_service.store.tables import tasks as task_table
 
 QUOTE = Quote(
@@ -207,12 +207,8 @@ def test_the_cause_of_a_coordinators_failure_lies_in_its_workflows(client, oozie
             Observation(id=job(n), status="KILLED", parent_id=f"{daily}@{n}", observed_at=NOW)
             for n in range(20, 27)
         ]
-        kept = jobs.record(connection, failed)
-        parent = connection.execute(select(task_table)).first()
-        rows = [{"job_id": each.key} for each in kept.values()]
-        common = {name: getattr(parent, name) for name in ("kind", "owner", "created_at")}
-        common |= {"state": "ended", "copies_always": False}
-        connection.execute(task_table.insert(), [common | row for row in rows])
+        kept = list(jobs.record(connection, failed).values())
+        track_tasks.add_ended(connection, GUEST[0], kept, NOW)
 
     told = assert_problem(get(client, f"/api/job/{daily}/cause"), 404)
 

@@ -4,7 +4,7 @@ import pytest
 from calls import ADMIN, get
 from fakes import NOW, job, seen
 
-from tracker_service.store import jobs, jobsets, tasks, workers
+from tracker_service.store import jobs, jobsets, track_tasks, workers
 from tracker_service.store.workers import Presence
 
 
@@ -13,7 +13,7 @@ def shared(store):
     """A worker that holds one of two jobsets."""
     with store.begin() as connection:
         kept = jobs.record(connection, [seen(job(number)) for number in range(130)])
-        tasks.track(connection, "guest", "guest", list(kept.values()), NOW)
+        track_tasks.track(connection, "guest", "guest", list(kept.values()), NOW)
         presence = Presence(
             id="host-1-a", started_at=NOW, release="1.0", kinds=("track",), busy=0.5, late=2
         )

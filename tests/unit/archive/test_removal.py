@@ -13,7 +13,7 @@ from tree_hdfs import TreeHdfs
 from tracker_service.domain.copies import CopyStatus, part_path
 from tracker_service.domain.tasks import TaskState
 from tracker_service.errors import GatewayUnavailable
-from tracker_service.store import copies, jobsets, saved_logs, tasks, tracked_jobs
+from tracker_service.store import copies, jobsets, saved_logs, track_tasks, tracked_jobs
 
 LOGS = f"/api/job/{job(1)}/logs"
 HOME = f"/user/guest/WORK/logs/{job(1)}"
@@ -181,7 +181,7 @@ def test_no_manifest_is_written_of_what_was_removed(client, save, store):
     remove(client)
 
     with store.read() as connection:
-        assert tasks.manifest_at(connection, 1) == NOW
+        assert track_tasks.manifest_at(connection, 1) == NOW
 
 
 def test_a_removal_that_breaks_off_can_be_repeated(client, save, store, hdfs):

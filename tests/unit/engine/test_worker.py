@@ -20,7 +20,17 @@ from tracker_service.engine.worker import Worker
 from tracker_service.errors import ConfigError, StoreUnavailable
 from tracker_service.identities.duties import duties as identity_duties
 from tracker_service.sources.credentials import BasicCredential
-from tracker_service.store import copies, hints, jobs, jobsets, tasks, verified_callers, workers
+from tracker_service.store import (
+    copies,
+    hints,
+    jobs,
+    jobsets,
+    tasks,
+    track_tasks,
+    tracked_jobs,
+    verified_callers,
+    workers,
+)
 from tracker_service.store.figures import capacity
 from tracker_service.store.workers import Presence
 from tracker_service.supervisor import lock_directory
@@ -55,7 +65,9 @@ def new_worker(store, identities, reruns, now):
             store,
             [tracking.Tracking(store, schedule, completion, now)],
             [
-                *tracking.duties(poller, Hints(store, schedule, reruns), completion, reruns, now),
+                *tracking.duties(
+                    store, poller, Hints(store, schedule, reruns), completion, reruns, clock=now
+                ),
                 *archive.duties(build(store, identities, now).copier, expiry),
                 *identity_duties(store, now),
             ],
@@ -76,7 +88,7 @@ def track(store, identities, fake_cluster):
     def put(*numbers: int) -> None:
         with store.begin() as connection:
             kept = jobs.record(connection, [seen(job(n)) for n in numbers])
-            tasks.track(connection, "guest", "guest", list(kept.values()), NOW)
+            track_tasks.track(connection, "guest", "guest", list(kept.values()), NOW)
 
     return put
 
@@ -139,8 +151,8 @@ def copying(worker: Tracker) -> set[str]:
 def start_copying(store, worker: Tracker, number: int) -> None:
     with store.begin() as connection:
         [held] = jobsets.held(connection, worker.id)
-        live = tasks.live(connection, held.lease)
-        tasks.start_copying(connection, next(t for t in live if t.job_id == job(number)))
+        live = track_tasks.live(connection, held.lease)
+        track_tasks.start_copying(connection, next(t for t in live if t.job_id == job(number)))
 
 
 def test_a_task_changes_hands_when_its_logs_are_to_be_saved(new_worker, track, store):
@@ -171,7 +183,7 @@ def test_what_has_not_changed_is_not_loaded_again(new_worker, track, monkeypatch
     worker = new_worker()
     track(1)
     worker.tend()
-    monkeypatch.setattr(tasks, "live", lambda *_: pytest.fail("it was loaded again"))
+    monkeypatch.setattr(track_tasks, "live", lambda *_: pytest.fail("it was loaded again"))
 
     worker.tend()
 
@@ -236,7 +248,7 @@ def test_a_worker_looks_for_reruns_of_what_its_users_tracked(
     with store.begin() as connection:
         [held] = jobsets.held(connection, worker.id)
         identities.track(connection, caller, [], NOW)
-        [task] = [t for t in tasks.live(connection, held.lease) if t.job_id == job(1)]
+        [task] = [t for t in track_tasks.live(connection, held.lease) if t.job_id == job(1)]
         ended = jobs.record(connection, [seen(job(1), "KILLED")])[job(1)]
         assert ended.status == "KILLED"
         tasks.end(connection, task, NOW)
@@ -254,7 +266,7 @@ def test_a_jobset_without_tasks_is_given_back(new_worker, track, store):
     worker.tend()
     with store.begin() as connection:
         [held] = jobsets.held(connection, worker.id)
-        [task] = tasks.live(connection, held.lease)
+        [task] = track_tasks.live(connection, held.lease)
         tasks.end(connection, task, NOW)
 
     worker.tend()
@@ -357,7 +369,7 @@ def test_a_jobset_of_which_a_log_passes_through_is_not_given_back(new_worker, tr
     first.tend()
     with store.begin() as connection:
         newest = list(first._held.values())[-1].lease
-        start_streaming(connection, tasks.live(connection, newest)[0])
+        start_streaming(connection, track_tasks.live(connection, newest)[0])
     second.tend()
 
     first.tend()
@@ -436,7 +448,7 @@ def test_hardly_filled_jobsets_are_merged(new_worker, track, store):
     worker.tend()
     with store.begin() as connection:
         first, _ = jobsets.held(connection, worker.id)
-        for task in tasks.live(connection, first.lease)[:50]:
+        for task in track_tasks.live(connection, first.lease)[:50]:
             tasks.end(connection, task, NOW)
 
     worker.do("tidy")
@@ -452,9 +464,9 @@ def test_a_jobset_of_which_a_log_passes_through_is_not_merged(new_worker, track,
     worker.tend()
     with store.begin() as connection:
         first, second = jobsets.held(connection, worker.id)
-        for task in tasks.live(connection, first.lease)[:50]:
+        for task in track_tasks.live(connection, first.lease)[:50]:
             tasks.end(connection, task, NOW)
-        start_streaming(connection, tasks.live(connection, second.lease)[0])
+        start_streaming(connection, track_tasks.live(connection, second.lease)[0])
 
     worker.do("tidy")
     worker.tend()
@@ -467,7 +479,7 @@ def test_after_the_clock_was_set_copies_are_due_that_were_to_wait(new_worker, tr
     track(1)
     worker.tend()
     with store.begin() as connection:
-        [task] = tasks.live(connection, next(iter(worker._held.values())).lease)
+        [task] = track_tasks.live(connection, next(iter(worker._held.values())).lease)
         copies.decide(connection, task, [APP_1], NOW)
         ids = [copy.id for copy in copies.of_tasks(connection, [task.id])[task.id]]
         copies.postpone(connection, ids, NOW + timedelta(hours=1), "waits")
@@ -531,7 +543,7 @@ def test_hints_at_jobs_that_have_ended_are_kept_for_a_minute(new_worker, track, 
     worker = new_worker()
     track(1)
     with store.begin() as connection:
-        tasks.stop(connection, "guest", job(1), NOW)
+        track_tasks.stop(connection, "guest", job(1), NOW)
         hints.give(connection, [1], NOW)
 
     now.advance(seconds=60)
@@ -543,3 +555,35 @@ def test_hints_at_jobs_that_have_ended_are_kept_for_a_minute(new_worker, track, 
     worker.do("tidy_hints")
     with store.read() as connection:
         assert hints.for_worker(connection, worker.id) == []
+
+
+def track_as_the_release_before(store, track) -> None:
+    """Leave a task as an API of the release before posts it, which knows no `track_tasks`."""
+    track(1)
+    with store.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM track_tasks")
+        connection.exec_driver_sql("UPDATE tasks SET subject = NULL")
+
+
+def test_a_job_that_is_posted_to_an_api_of_the_release_before_is_loaded(new_worker, track, store):
+    worker = new_worker()
+    track_as_the_release_before(store, track)
+    worker.tend()
+
+    worker.do("adopt")
+    worker.tend()
+
+    assert due(worker) == {job(1)}
+
+
+def test_a_job_that_a_worker_of_the_release_before_holds_is_told_within_a_minute(
+    new_worker, track, store
+):
+    track_as_the_release_before(store, track)
+    with store.begin() as connection:
+        jobsets.claim(connection, "old", ["track"], 3600, 1)
+
+    new_worker().do("adopt_all")
+
+    with store.read() as connection:
+        assert tracked_jobs.of_job(connection, "guest", job(1))

@@ -16,7 +16,7 @@ from tracker_service.identities import (
 )
 from tracker_service.sources.credentials import BasicCredential
 from tracker_service.sources.gateway import AccessPool
-from tracker_service.store import credentials, jobs, jobsets, tasks, tracked_jobs
+from tracker_service.store import credentials, jobs, jobsets, track_tasks, tracked_jobs
 
 GUEST = BasicCredential("guest", "guest-password")
 
@@ -26,7 +26,7 @@ def kept(store, key_ring):
     """A task of guest, whose credential is kept; returns a look at how it stands."""
     with store.begin() as connection:
         known = jobs.record(connection, [seen(job(1))])
-        tasks.track(connection, "guest", "guest", list(known.values()), NOW)
+        track_tasks.track(connection, "guest", "guest", list(known.values()), NOW)
         credentials.keep(connection, "guest", key_ring.encrypt("guest", "guest-password"), NOW)
 
     def look() -> credentials.KeptCredential:

@@ -11,7 +11,7 @@ from tracker_service.domain.copies import CopyPolicy
 from tracker_service.domain.jobs import JobId
 from tracker_service.domain.tasks import TaskState
 from tracker_service.errors import AccessDenied, GatewayUnavailable, JobNotFound
-from tracker_service.store import children, tasks, tracked_jobs
+from tracker_service.store import children, track_tasks, tracked_jobs
 from tracker_service.tracking.completion import Completion
 
 DAILY = job(1, "C")
@@ -46,7 +46,7 @@ def task_of(following: Following, job_id: JobId, owner: str = "guest") -> tracke
 
 def stop(following: Following, job_id: JobId) -> None:
     with following.store.begin() as connection:
-        tasks.stop(connection, "guest", job_id, NOW)
+        track_tasks.stop(connection, "guest", job_id, NOW)
 
 
 def test_each_workflow_of_a_coordinator_is_followed_for_the_user_who_tracks_it(following, oozie):

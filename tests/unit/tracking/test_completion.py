@@ -30,7 +30,7 @@ from tracker_service.domain.tasks import TaskState
 from tracker_service.errors import CredentialsRefused, GatewayUnavailable
 from tracker_service.identities import Identities
 from tracker_service.identities.keys import KeyRing
-from tracker_service.store import causes, copies, credentials, jobs, jobsets, tasks
+from tracker_service.store import causes, copies, credentials, jobs, jobsets, track_tasks
 from tracker_service.tracking import outcome
 from tracker_service.tracking.completion import Completion
 
@@ -58,7 +58,7 @@ class Completing(Held):
     def load(self) -> None:
         with self.store.read() as connection:
             for held in jobsets.held(connection, "worker"):
-                live = tasks.live(connection, held.lease)
+                live = track_tasks.live(connection, held.lease)
                 copying = [task for task in live if task.state == TaskState.COPYING]
                 self.completion.load(held.lease, copying, self.ticks.now)
 
@@ -267,7 +267,7 @@ def test_a_task_does_not_end_before_the_manifest_tells_of_a_log_that_was_saved_j
     completing.go_on(10)
     assert not completing.is_live(1)
     with store.read() as connection:
-        assert tasks.manifest_at(connection, completing.task(1).id) is not None
+        assert track_tasks.manifest_at(connection, completing.task(1).id) is not None
 
 
 def test_an_ended_task_is_not_searched_again(completing, oozie):
@@ -546,7 +546,9 @@ def want_copies(completing: Completing, status: str) -> None:
     completing.cluster.oozie.has(details(job(1), status, action(job(1), "work", APP_1)))
     with completing.store.begin() as connection:
         kept = jobs.record(connection, [seen(job(1), status)])
-        tasks.track(connection, "guest", "guest", list(kept.values()), NOW, wish=CopyPolicy.ALL)
+        track_tasks.track(
+            connection, "guest", "guest", list(kept.values()), NOW, wish=CopyPolicy.ALL
+        )
         credentials.keep(connection, "guest", completing.key_ring.encrypt("guest", "pw"), NOW)
         jobsets.claim(connection, "worker", ["track"], 3600, 10)
     [task] = completing.tasks()
@@ -584,7 +586,7 @@ def test_a_stopped_task_ends_when_what_had_begun_is_saved(completing, oozie):
         [copy] = completing.copies(1)
         copies.change(connection, copy, status=CopyStatus.RUNNING)
     with completing.store.begin() as connection:
-        assert tasks.stop(connection, "guest", job(1), NOW)
+        assert track_tasks.stop(connection, "guest", job(1), NOW)
     completing.load()
     asked = len(oozie.asked)
 
@@ -594,6 +596,6 @@ def test_a_stopped_task_ends_when_what_had_begun_is_saved(completing, oozie):
     completing.save_all(1)
     completing.go_on(10)
     assert not completing.is_live(1)
-    assert completing.task(1).reason == tasks.STOPPED
+    assert completing.task(1).reason == track_tasks.STOPPED
     assert len(oozie.asked) == asked
     assert completing.kept() is None

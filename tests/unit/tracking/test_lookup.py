@@ -9,7 +9,7 @@ from tracker_service.domain.copies import CopyStatus
 from tracker_service.errors import GatewayUnavailable, JobNotFound
 from tracker_service.identities import Caller, Identities
 from tracker_service.sources.credentials import BasicCredential
-from tracker_service.store import copies, credentials, jobsets, tasks, tracked_jobs
+from tracker_service.store import copies, credentials, jobsets, tasks, track_tasks, tracked_jobs
 from tracker_service.tracking import outcome
 from tracker_service.tracking.intake import Intake
 from tracker_service.tracking.lookup import Lookup
@@ -53,7 +53,7 @@ def fail(store, oozie):
         with store.begin() as connection:
             jobsets.claim(connection, "worker", ["track"], 3600, 10)
             [held] = jobsets.held(connection, "worker")
-            [task] = tasks.live(connection, held.lease)
+            [task] = track_tasks.live(connection, held.lease)
             task = outcome.next_step(
                 connection,
                 outcome.record_observation(connection, task, known.observation, NOW),
@@ -191,7 +191,7 @@ def test_posting_again_revives_a_task_that_ended_with_a_reason(
     with store.begin() as connection:
         jobsets.claim(connection, "worker", ["track"], 3600, 10)
         [held] = jobsets.held(connection, "worker")
-        [task] = tasks.live(connection, held.lease)
+        [task] = track_tasks.live(connection, held.lease)
         outcome.end_task(connection, task, NOW, "Oozie has no such job")
 
     post(RUNNING)

@@ -24,7 +24,7 @@ from tracker_service.errors import (
     RequestRefused,
     StoreUnavailable,
 )
-from tracker_service.store import jobs, tasks, tracked_jobs
+from tracker_service.store import jobs, track_tasks, tracked_jobs
 from tracker_service.tracking.poller import Poller
 from tracker_service.tracking.schedule import Schedule
 
@@ -363,7 +363,7 @@ def test_a_task_whose_next_run_is_tracked_too_ends_for_good(following, oozie, st
     following.look()
     with store.begin() as connection:  # run again and posted again
         kept = jobs.record(connection, [seen(job(1), "RUNNING", run=1)])
-        tasks.track(connection, "guest", "guest", list(kept.values()), NOW)
+        track_tasks.track(connection, "guest", "guest", list(kept.values()), NOW)
     oozie.has(details(job(1), "KILLED", action(job(1), "work", APP_1), run=1))
 
     following.look()

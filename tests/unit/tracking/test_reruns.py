@@ -8,7 +8,7 @@ from held import Following
 
 from tracker_service.domain.copies import CopyPolicy
 from tracker_service.domain.tasks import TaskState
-from tracker_service.store import jobs, jobsets, tasks, tracked_jobs
+from tracker_service.store import jobs, jobsets, track_tasks, tracked_jobs
 from tracker_service.tracking.reruns import Reruns
 
 
@@ -42,7 +42,7 @@ def ends(following: Following, oozie: FakeOozie):
         following.look()
         if wish != CopyPolicy.OF_FAILURES:
             with following.store.begin() as connection:
-                connection.exec_driver_sql("UPDATE tasks SET copies_always = 1")
+                connection.exec_driver_sql("UPDATE track_tasks SET copies_always = 1")
         oozie.bulks.clear()
 
     return ended
@@ -122,7 +122,7 @@ def test_jobs_that_ended_long_ago_are_not_asked_about(oozie, ends, look, now):
 def test_what_a_user_tracks_no_more_is_not_asked_about(following, oozie, ends, look):
     ends(1, 2)
     with following.store.begin() as connection:
-        tasks.stop(connection, "guest", job(1), NOW)
+        track_tasks.stop(connection, "guest", job(1), NOW)
 
     look()
 
@@ -138,7 +138,7 @@ def test_a_job_that_is_stopped_while_oozie_is_asked_is_not_followed(
 
     def stopped_meanwhile(ids):
         with following.store.begin() as connection:
-            tasks.stop(connection, "guest", job(1), NOW)
+            track_tasks.stop(connection, "guest", job(1), NOW)
         return ask(ids)
 
     monkeypatch.setattr(oozie, "chunk", stopped_meanwhile)

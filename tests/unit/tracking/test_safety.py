@@ -7,7 +7,7 @@ from fakes import NOW, a_copy
 
 from tracker_service.domain.copies import Completeness, Contents, CopyStatus
 from tracker_service.store.saved_logs import EXPIRED, REMOVED
-from tracker_service.store.tasks import STOPPED
+from tracker_service.store.track_tasks import STOPPED
 from tracker_service.tracking.safety import completeness, safety
 
 WEEK = timedelta(days=7)

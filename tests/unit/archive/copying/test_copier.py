@@ -46,7 +46,7 @@ from tracker_service.errors import (
 from tracker_service.identities import Identities
 from tracker_service.identities.keys import KeyRing
 from tracker_service.metrics import Metrics
-from tracker_service.store import copies, jobs, tasks
+from tracker_service.store import copies, jobs, track_tasks
 from tracker_service.store.database import Store
 from tracker_service.tracking import outcome
 
@@ -69,7 +69,7 @@ class Copying(Held):
         with self.store.begin() as connection:
             task = outcome.record_details(connection, task, failed, (), NOW)
             copies.decide(connection, task, applications, NOW)
-            tasks.start_copying(connection, task)
+            track_tasks.start_copying(connection, task)
 
     def leases(self) -> dict[int, Lease]:
         return {task.lease.jobset_id: task.lease for task in self.tasks()}
@@ -720,7 +720,7 @@ def test_copies_go_on_after_the_next_run_began(copying, oozie):
     [task] = copying.tasks()
     with copying.store.begin() as connection:
         again = jobs.record(connection, [seen(job(1), run=1)])
-        tasks.follow_run(connection, task, again[job(1)], NOW)
+        track_tasks.follow_run(connection, task, again[job(1)], NOW)
     copying.says("SUCCEEDED")
     copying.wrote()
 

@@ -13,7 +13,7 @@ from tracker_service.domain.copies import Copy, CopyStatus, Strategy, part_path
 from tracker_service.domain.leases import Lease
 from tracker_service.errors import AccessDenied, GatewayUnavailable, RequestRefused
 from tracker_service.sandbox.recordings import recording, timed
-from tracker_service.store import copies, tasks
+from tracker_service.store import copies, track_tasks
 from tracker_service.tracking import outcome
 
 RECORDED = recording("fail/work")
@@ -37,7 +37,7 @@ class Copying(Held):
         with self.store.begin() as connection:
             task = outcome.record_details(connection, task, failed, (), NOW)
             copies.decide(connection, task, applications, NOW)
-            tasks.start_copying(connection, task)
+            track_tasks.start_copying(connection, task)
 
     def lies_there(self, data: bytes = NODE_FILE, application: ApplicationId = APP) -> str:
         """Let YARN have collected a log, and return where."""
@@ -367,7 +367,7 @@ def run_again(copying: Copying, run: int, application: ApplicationId) -> None:
     with copying.store.begin() as connection:
         task = outcome.record_details(connection, task, failed, (), NOW)
         copies.decide(connection, task, [application], NOW)
-        tasks.start_copying(connection, task)
+        track_tasks.start_copying(connection, task)
     copying.cluster.yarn.has(application, "SUCCEEDED")
     copying.lies_there(application=application)
 

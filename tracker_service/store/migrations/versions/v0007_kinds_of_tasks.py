@@ -1,0 +1,73 @@
+"""Tasks of any kind, what only tracking needs in a table of its own, kinds that a worker knows.
+
+Processes of the release before go on meanwhile: they read and write in `tasks` what has moved to
+`track_tasks`. So these columns stay, and a later migration drops them. Those processes claim
+jobsets of any kind, too: the release with this schema has no kind but `track`, a second one may come
+with the release after it.
+
+MariaDB cannot take back half an upgrade: each step sees whether it was done already.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = '0007'
+down_revision = '0006'
+branch_labels = None
+depends_on = None
+
+_KEY = sa.BigInteger().with_variant(sa.Integer(), 'sqlite')
+
+
+def upgrade() -> None:
+    _add_columns('workers', sa.Column('kinds', sa.JSON(), nullable=True))
+    _add_columns(
+        'tasks',
+        sa.Column('subject', sa.String(length=255), nullable=True),
+        sa.Column('spec', sa.JSON(), nullable=True),
+    )
+    with op.batch_alter_table('tasks', schema=None) as batch_op:
+        batch_op.alter_column('job_id', existing_type=_KEY, nullable=True)
+        batch_op.alter_column('copies_always', existing_type=sa.Boolean(), nullable=True)
+    if 'track_tasks' not in sa.inspect(op.get_bind()).get_table_names():
+        _create_track_tasks()
+    op.execute(
+        'INSERT INTO track_tasks (task_id, owner, job_id, copies_always, stopped_at, manifest_at)'
+        ' SELECT id, owner, job_id, copies_always, stopped_at, manifest_at FROM tasks'
+        " WHERE kind = 'track' AND id NOT IN (SELECT task_id FROM track_tasks)"
+    )
+    op.execute(
+        'UPDATE tasks SET subject = (SELECT external_id FROM jobs WHERE jobs.id = tasks.job_id)'
+        ' WHERE subject IS NULL'
+    )
+
+
+def _add_columns(table: str, *columns: sa.Column[Any]) -> None:
+    there = {column['name'] for column in sa.inspect(op.get_bind()).get_columns(table)}
+    with op.batch_alter_table(table, schema=None) as batch_op:
+        for column in columns:
+            if column.name not in there:
+                batch_op.add_column(column)
+
+
+def _create_track_tasks() -> None:
+    op.create_table('track_tasks',
+    sa.Column('task_id', _KEY, autoincrement=False, nullable=False),
+    sa.Column('owner', sa.String(length=64), nullable=False),
+    sa.Column('job_id', _KEY, nullable=False),
+    sa.Column('copies_always', sa.Boolean(), nullable=False),
+    sa.Column('stopped_at', sa.BigInteger(), nullable=True),
+    sa.Column('manifest_at', sa.BigInteger(), nullable=True),
+    sa.ForeignKeyConstraint(['job_id'], ['jobs.id'], name=op.f('fk_track_tasks_job_id'), ondelete='CASCADE'),
+    sa.ForeignKeyConstraint(['task_id'], ['tasks.id'], name=op.f('fk_track_tasks_task_id'), ondelete='CASCADE'),
+    sa.PrimaryKeyConstraint('task_id', name=op.f('pk_track_tasks')),
+    sa.Index('ix_track_tasks_owner_job_id', 'owner', 'job_id'),
+    sa.Index('ix_track_tasks_job_id', 'job_id'),
+    # As in the other tables of MariaDB: `a` is not `A`.
+    mysql_charset='utf8mb4',
+    mysql_collate='utf8mb4_bin',
+    )

@@ -1,0 +1,296 @@
+"""Keep the tasks that follow a job in Oozie: begin and stop them, and note how far they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, bindparam, exists, func, insert, select, update
+
+from tracker_service.domain.chunks import chunks
+from tracker_service.domain.copies import CopyPolicy
+from tracker_service.domain.jobs import JobId, JobStatus
+from tracker_service.domain.leases import Lease
+from tracker_service.domain.tasks import TRACK, TaskState, TrackTask
+from tracker_service.store import adoption, copies, jobsets
+from tracker_service.store.database import Connection, insert_new
+from tracker_service.store.jobs import OOZIE, KeptJob
+from tracker_service.store.tables import jobs, tasks, track_tasks
+from tracker_service.store.tasks import end
+
+_Row = Row[*tuple[Any, ...]]
+
+STOPPED = "you stopped tracking this job"
+
+# Statements are built once: to build one takes longer than SQLite takes to execute it.
+_OF_OWNER = (
+    select(tasks.c.id, tasks.c.state, tasks.c.jobset_id, tasks.c.reason)
+    .add_columns(track_tasks.c.job_id, track_tasks.c.copies_always, track_tasks.c.stopped_at)
+    .join(track_tasks, track_tasks.c.task_id == tasks.c.id)
+    .where(track_tasks.c.owner == bindparam("asked_by"))
+    .where(track_tasks.c.job_id.in_(bindparam("keys", expanding=True)))
+)
+_NEW_TASKS = insert(tasks)
+_COMPLETE = insert(track_tasks).from_select(
+    ["task_id", "owner", "job_id", "copies_always", "stopped_at", "manifest_at"],
+    select(tasks.c.id, tasks.c.owner, tasks.c.job_id, tasks.c.copies_always)
+    .add_columns(tasks.c.stopped_at, tasks.c.manifest_at)
+    .where(tasks.c.kind == TRACK, tasks.c.owner == bindparam("asked_by"))
+    .where(tasks.c.job_id.in_(bindparam("keys", expanding=True)))
+    .where(~exists().where(track_tasks.c.task_id == tasks.c.id)),
+)
+
+
+def track(
+    connection: Connection,
+    owner: str,
+    affinity: str,
+    wanted: Sequence[KeptJob],
+    now: datetime,
+    wish: CopyPolicy = CopyPolicy.OF_FAILURES,
+) -> None:
+    """Make sure that a user has one live task for each of these jobs that has not ended yet.
+
+    A job that has a task already keeps it. A task that ended without a result (it has a reason:
+    Oozie had lost sight of the job, or its user had stopped it) lives again, and one that has to
+    make copies that it has not made.
+
+    Args:
+        wish: of which jobs the logs are wanted; a wish that is there already is not taken back.
+    """
+    always = wish != CopyPolicy.OF_FAILURES
+    keys = [job.key for job in wanted]
+    there = _held_still(connection, owner, keys, lambda row: bool(row.stopped_at or always))
+    changed = [row for row in there.values() if row.stopped_at or always]
+    if wish in (CopyPolicy.ALL, CopyPolicy.ALL_AGAIN):
+        refresh = wish == CopyPolicy.ALL_AGAIN
+        copies.restart(connection, [row.id for row in there.values()], now, refresh=refresh)
+    new = [job for job in wanted if job.key not in there]
+    again = [
+        row.id
+        for job in wanted
+        if (row := there.get(job.key)) and _is_to_live_again(connection, row, job, always)
+    ]
+    room = iter(jobsets.place(connection, TRACK, affinity, len(new) + len(again)))
+    if new:
+        common = {"state": TaskState.WATCHING, "created_at": now, "copies_always": always}
+        rows = [common | _about(owner, job) | {"jobset_id": next(room)} for job in new]
+        connection.execute(_NEW_TASKS, rows)
+        _complete(connection, owner, [job.key for job in new])
+    for task_id in again:
+        connection.execute(
+            update(tasks)
+            .where(tasks.c.id == task_id)
+            .values(state=TaskState.WATCHING, jobset_id=next(room), ended_at=None, reason=None)
+        )
+    for row in changed:
+        _set(connection, row.id, stopped_at=None, copies_always=row.copies_always or always)
+
+
+def add_ended(connection: Connection, owner: str, of: Sequence[KeptJob], now: datetime) -> None:
+    """Give a user tasks that have ended, for jobs with which nothing is left to do."""
+    ended = {"state": TaskState.ENDED, "created_at": now, "ended_at": now, "copies_always": False}
+    insert_new(connection, tasks, [ended | _about(owner, job) for job in of])
+    _complete(connection, owner, [job.key for job in of])
+
+
+def _about(owner: str, job: KeptJob) -> dict[str, Any]:
+    return {"kind": TRACK, "owner": owner, "subject": job.id, "job_id": job.key}
+
+
+def _complete(connection: Connection, owner: str, job_keys: Sequence[int]) -> None:
+    """Give each new task of a user for one of these jobs what only tasks of this kind have.
+
+    A statement that inserts many rows does not tell their ids on every database.
+    """
+    for chunk in chunks(job_keys):
+        connection.execute(_COMPLETE, {"asked_by": owner, "keys": chunk})
+
+
+def _set(connection: Connection, task_id: int, **values: object) -> None:
+    """Change what only tasks of this kind have."""
+    changed = update(track_tasks).where(track_tasks.c.task_id == task_id)
+    connection.execute(changed.values(**values))
+    # For processes of the release before; the migration after it drops these columns.
+    connection.execute(update(tasks).where(tasks.c.id == task_id).values(**values))
+
+
+def _is_to_live_again(connection: Connection, row: _Row, job: KeptJob, always: bool) -> bool:
+    if row.state != TaskState.ENDED:
+        return False
+    if row.reason is not None or not job.status.is_terminal:
+        return True
+    return always and (not row.copies_always or copies.has_unfinished(connection, row.id))
+
+
+def _of_owner(connection: Connection, owner: str, keys: Sequence[int]) -> dict[int, _Row]:
+    """Return a user's tasks for jobs, each under the job's key."""
+    adoption.adopt_of_owner(connection, owner, keys)
+    return {
+        row.job_id: row
+        for chunk in chunks(keys)
+        for row in connection.execute(_OF_OWNER, {"asked_by": owner, "keys": chunk})
+    }
+
+
+def _held_still(
+    connection: Connection, owner: str, keys: Sequence[int], which: Callable[[_Row], bool]
+) -> dict[int, _Row]:
+    """Return a user's tasks for jobs, and let no worker write on behalf of some of them.
+
+    That holds until this transaction ends. Workers guard each write with the row of the jobset,
+    which is changed here first; what was read before has to be read again, and then a task may
+    have moved to another jobset. The holder sees the change and loads the tasks anew.
+    """
+    there, still = _of_owner(connection, owner, keys), set[int]()
+    while moving := {r.jobset_id for r in there.values() if r.jobset_id and which(r)} - still:
+        for jobset_id in sorted(moving):
+            jobsets.touch(connection, jobset_id)
+        still |= moving
+        there = _of_owner(connection, owner, keys)
+    return there
+
+
+def stop(connection: Connection, owner: str, job_id: JobId, now: datetime) -> bool:
+    """Stop tracking a job for a user: what is being copied is finished, nothing more is begun.
+
+    Returns:
+        False if the user does not track it.
+    """
+    keys = list(
+        connection.scalars(
+            select(jobs.c.id).where(jobs.c.kind == OOZIE, jobs.c.external_id == job_id)
+        )
+    )
+    there = _held_still(connection, owner, keys, lambda _: True)
+    wanted = [row for row in there.values() if row.stopped_at is None]
+    for row in wanted:
+        copies.give_up_waiting(connection, row.id, now, STOPPED)
+        live = {"state": TaskState.COPYING}
+        ended = {"state": TaskState.ENDED, "jobset_id": None, "ended_at": now}
+        if row.state == TaskState.ENDED:
+            values: dict[str, Any] = {}
+        elif copies.has_unfinished(connection, row.id):
+            values = live
+        else:
+            values = ended
+            jobsets.shrink(connection, row.jobset_id, 1)
+        changed = update(tasks).where(tasks.c.id == row.id)
+        connection.execute(changed.values(values | {"reason": STOPPED}))
+        _set(connection, row.id, stopped_at=now)
+    return bool(wanted)
+
+
+def live(connection: Connection, lease: Lease) -> list[TrackTask]:
+    """Return the tasks of a jobset that have not ended."""
+    rows = connection.execute(
+        select(
+            tasks.c.id.label("task_id"),
+            tasks.c.owner.label("asked_by"),
+            tasks.c.state,
+            track_tasks.c.copies_always,
+            track_tasks.c.stopped_at,
+            func.coalesce(jobs.c.created_at, tasks.c.created_at).label("began_at"),
+            jobs.c.id,
+            jobs.c.external_id,
+            jobs.c.run,
+            jobs.c.status,
+            jobs.c.observed_at,
+        )
+        .join(track_tasks, track_tasks.c.task_id == tasks.c.id)
+        .join(jobs, jobs.c.id == track_tasks.c.job_id)
+        .where(tasks.c.jobset_id == lease.jobset_id, tasks.c.state != TaskState.ENDED)
+    )
+    return [_track_task(row, lease) for row in rows]
+
+
+def _track_task(row: _Row, lease: Lease) -> TrackTask:
+    return TrackTask(
+        id=row.task_id,
+        owner=row.asked_by,
+        lease=lease,
+        state=TaskState(row.state),
+        job_key=row.id,
+        job_id=JobId(row.external_id),
+        run=row.run,
+        status=JobStatus(row.status),
+        began_at=row.began_at,
+        observed_at=row.observed_at,
+        copies_always=row.copies_always,
+        is_stopped=row.stopped_at is not None,
+    )
+
+
+def follow_run(connection: Connection, task: TrackTask, kept: KeptJob, now: datetime) -> TrackTask:
+    """Have a task follow the next run of its job; its copies of the earlier run go on.
+
+    Returns:
+        the task as it goes on. If the user tracks that run by another task already, this one ends,
+        or stays with its run as long as logs of it are being saved.
+    """
+    followed = replace(task, job_key=kept.key, run=kept.run, status=kept.status)
+    row = connection.execute(
+        select(track_tasks.c.job_id, tasks.c.state)
+        .join(tasks, tasks.c.id == track_tasks.c.task_id)
+        .where(tasks.c.id == task.id)
+    ).one()
+    if row.job_id == kept.key:  # it does already: the caller saw it before that was committed
+        return replace(followed, state=TaskState(row.state))
+    if _of_owner(connection, task.owner, [kept.key]):
+        if copies.has_unfinished(connection, task.id):
+            return replace(task, state=start_copying(connection, task))
+        end(connection, task, now, "the job was run again, and that run is tracked too")
+        return replace(task, state=TaskState.ENDED)
+    is_stopped = exists().where(
+        track_tasks.c.task_id == tasks.c.id, track_tasks.c.stopped_at.is_not(None)
+    )
+    changed = connection.execute(
+        update(tasks)
+        .where(tasks.c.id == task.id, tasks.c.state != TaskState.ENDED, ~is_stopped)
+        .values(state=TaskState.WATCHING, reason=None)
+    )
+    if changed.rowcount:
+        _set(connection, task.id, job_id=kept.key)
+    jobsets.touch(connection, task.lease.jobset_id)
+    return current(connection, followed)
+
+
+def current(connection: Connection, task: TrackTask) -> TrackTask:
+    """Return a task as it stands now: its user may have changed it since it was loaded."""
+    row = connection.execute(
+        select(tasks.c.state, track_tasks.c.copies_always, track_tasks.c.stopped_at)
+        .join(track_tasks, track_tasks.c.task_id == tasks.c.id)
+        .where(tasks.c.id == task.id)
+    ).first()
+    if row is None:
+        return replace(task, state=TaskState.ENDED)
+    return replace(
+        task,
+        state=TaskState(row.state),
+        copies_always=row.copies_always,
+        is_stopped=row.stopped_at is not None,
+    )
+
+
+def start_copying(connection: Connection, task: TrackTask) -> TaskState:
+    """Note that the job has ended without success and that its logs are being saved."""
+    changed = connection.execute(
+        update(tasks)
+        .where(tasks.c.id == task.id, tasks.c.state != TaskState.ENDED)
+        .values(state=TaskState.COPYING, reason=None)
+    )
+    jobsets.touch(connection, task.lease.jobset_id)
+    return TaskState.COPYING if changed.rowcount else TaskState.ENDED
+
+
+def manifest_at(connection: Connection, task_id: int) -> datetime | None:
+    """Return when the manifest beside a task's copies was written."""
+    found = select(track_tasks.c.manifest_at).where(track_tasks.c.task_id == task_id)
+    return connection.scalar(found)
+
+
+def note_manifest(connection: Connection, task_id: int, now: datetime) -> None:
+    """Note that the manifest tells how the copies of a task stand."""
+    _set(connection, task_id, manifest_at=now)
