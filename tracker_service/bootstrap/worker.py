@@ -23,6 +23,7 @@ from tracker_service.archive.manifest import write_manifest
 from tracker_service.bootstrap.foundation import Foundation, build_foundation
 from tracker_service.causes.rules import Rules, load_rules
 from tracker_service.causes.verdict import cause_of
+from tracker_service.domain.timing import OPERATION, Timing
 from tracker_service.engine.clock import Clock, utc_now
 from tracker_service.engine.slots import Pace, Slots
 from tracker_service.engine.worker import Worker
@@ -51,7 +52,7 @@ class _Threads:
     streams: ThreadPoolExecutor
 
 
-def build_worker(settings: Settings, clock: Clock = utc_now) -> Worker:
+def build_worker(settings: Settings, clock: Clock = utc_now, timing: Timing = OPERATION) -> Worker:
     """Build a worker.
 
     Raises:
@@ -68,7 +69,7 @@ def build_worker(settings: Settings, clock: Clock = utc_now) -> Worker:
     schedule = _build_schedule(base)
     reruns = _build_reruns(base, threads)
     pollers = (threads.polls, threads.details)
-    completion = _build_completion(base, threads, rules)
+    completion = _build_completion(base, threads, rules, timing)
     poller = Poller(store, base.identities, schedule, pollers, clock, slots)
     hints = Hints(store, schedule, reruns)
     return Worker(
@@ -76,7 +77,9 @@ def build_worker(settings: Settings, clock: Clock = utc_now) -> Worker:
         [tracking.Tracking(store, schedule, completion, clock)],
         [
             *tracking.duties(poller, hints, completion, reruns, clock),
-            *archive.duties(_build_copier(base, threads, rules), _build_expiry(base)),
+            *archive.duties(
+                _build_copier(base, threads, rules, timing), _build_expiry(base, timing)
+            ),
             *identities.duties(store, clock),
         ],
         executors=[threads.polls, threads.details, threads.copies, threads.streams],
@@ -119,7 +122,9 @@ def _build_reruns(base: Foundation, threads: _Threads) -> Reruns:
     )
 
 
-def _build_completion(base: Foundation, threads: _Threads, rules: Rules) -> Completion:
+def _build_completion(
+    base: Foundation, threads: _Threads, rules: Rules, timing: Timing
+) -> Completion:
     return Completion(
         base.store,
         base.identities,
@@ -127,17 +132,18 @@ def _build_completion(base: Foundation, threads: _Threads, rules: Rules) -> Comp
         write_manifest,
         partial(cause_of, rules=rules),
         base.clock,
+        timing=timing,
     )
 
 
-def _build_copier(base: Foundation, threads: _Threads, rules: Rules) -> Copier:
+def _build_copier(base: Foundation, threads: _Threads, rules: Rules, timing: Timing) -> Copier:
     copying = base.settings.copying
     finder = LogFileFinder(copying.log_directories)
     progress = Progress(base.store, _limits(copying), base.clock)
     streams = Streams(threads.streams, copying.streams)
     steps = Steps(
         base.store,
-        Aggregation(finder, copying.aggregation_deadline_s, base.clock),
+        Aggregation(finder, copying.aggregation_deadline_s, base.clock, timing),
         _build_chooser(base, finder),
         progress,
         WorkflowWatch(progress, _workflow_options(copying), base.clock),
@@ -160,10 +166,10 @@ def _build_chooser(base: Foundation, finder: LogFileFinder) -> Chooser:
     )
 
 
-def _build_expiry(base: Foundation) -> Expiry:
+def _build_expiry(base: Foundation, timing: Timing) -> Expiry:
     keep_h = base.settings.copying.keep_copies_h
     kept_for = timedelta(hours=keep_h) if keep_h else None
-    return Expiry(base.store, base.identities, kept_for, base.clock)
+    return Expiry(base.store, base.identities, kept_for, base.clock, timing)
 
 
 def _limits(copying: CopySettings) -> CopyLimits:
