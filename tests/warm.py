@@ -16,8 +16,13 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+
+from tracker_service.domain.backoff import Backoff
+from tracker_service.domain.timing import Timing
 
 _IMPORTED = (
     "tests.warm",
@@ -79,17 +84,33 @@ class Process:
                 os.kill(self.pid, number)
 
 
+#: Where the cluster is a sandbox, which tells at once what it knows.
+QUICK = Timing(
+    settle=timedelta(seconds=1),
+    search_pauses=Backoff(first_s=1.0, longest_s=5.0),
+    files_stable=timedelta(seconds=2),
+    files_missing=timedelta(seconds=4),
+    expiry=timedelta(seconds=1),
+    expiry_of_user=timedelta(seconds=2),
+)
+
+
 def start(
     words: Sequence[str],
     environment: Mapping[str, str],
     files: Files,
     directory: Path | None = None,
+    timing: Timing | None = None,
 ) -> Process:
-    """Start a command of `tracker`; it ends with this process at the latest."""
+    """Start a command of `tracker`; it ends with this process at the latest.
+
+    Args:
+        timing: of workers; None: that of operation.
+    """
     for written in filter(None, (files.output, files.errors)):
         written.touch(0o600)
     process = _FORKSERVER.Process(
-        target=_be, args=(words, dict(environment), files, directory or Path.cwd())
+        target=_be, args=(words, dict(environment), files, directory or Path.cwd(), timing)
     )
     process.start()
     # This process would wait for it at its own end.
@@ -98,9 +119,14 @@ def start(
 
 
 def _be(
-    words: Sequence[str], environment: Mapping[str, str], files: Files, directory: Path
+    words: Sequence[str],
+    environment: Mapping[str, str],
+    files: Files,
+    directory: Path,
+    timing: Timing | None,
 ) -> None:
     """Become a command of `tracker`; runs in the new process."""
+    from tracker_service import bootstrap  # noqa: PLC0415
     from tracker_service.cli import main  # noqa: PLC0415
     from tracker_service.supervisor import die_with_parent  # noqa: PLC0415
 
@@ -110,6 +136,8 @@ def _be(
     os.environ.update(environment)
     tempfile.tempdir = None
     _open(files)
+    if timing:
+        bootstrap.build_worker = partial(bootstrap.build_worker, timing=timing)
     sys.argv = ["tracker", *words]
     main(words, prog_name="tracker")
 

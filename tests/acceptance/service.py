@@ -41,6 +41,7 @@ class RunningService:
             "TRACKER_SERVE__REQUESTS_PER_MINUTE": "1000000",  # tests ask all the time
         }
         self.settings |= self.reached(stand) | {n: str(v) for n, v in settings.items()}
+        self._timing = warm.QUICK if stand.name == "sandbox" else None
         self._started: list[Process] = []
         self.start()
 
@@ -79,7 +80,7 @@ class RunningService:
     def _begin(self, words: Sequence[str], environment: Mapping[str, str]) -> Process:
         if "LD_PRELOAD" in environment:  # only a new interpreter loads it
             return installed(words, environment, self.log)
-        return warm.start(words, environment, warm.Files(self.log))
+        return warm.start(words, environment, warm.Files(self.log), timing=self._timing)
 
     def is_ready(self) -> bool:
         try:

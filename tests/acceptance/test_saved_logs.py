@@ -164,7 +164,7 @@ def test_old_logs_of_who_tracks_something_are_removed(sandbox: SandboxStand, run
         [now] = service.get(f"job/{failed}/logs/status").json()["jobs"].values()
         return dict(now)
 
-    gone = until(told, lambda seen: seen["status"] == "KILLED")  # it looks each minute
+    gone = until(told, lambda seen: seen["status"] == "KILLED")
     assert gone["reason"] == "removed: older than copying.keep_copies_h"
     until(lambda: names(sandbox, copy["path"].rpartition("/")[0]) is None)
     assert service.get(f"job/{failed}").json()["logs"] is None

@@ -31,7 +31,8 @@ class Part:
 
     def start(self) -> None:
         environment = os.environ | self.environment
-        self.process = warm.start([_VERBS[self.role]], environment, warm.Files(self.log))
+        words, files = [_VERBS[self.role]], warm.Files(self.log)
+        self.process = warm.start(words, environment, files, timing=warm.QUICK)
 
     @property
     def is_alive(self) -> bool:

@@ -8,7 +8,6 @@ from tracker_service.domain.tasks import TRACK
 from tracker_service.engine.duties import Duty
 
 _SAVE_S = 0.5
-_EXPIRE_S = 60
 
 
 def duties(copier: Copier, expiry: Expiry) -> list[Duty]:
@@ -22,7 +21,7 @@ def duties(copier: Copier, expiry: Expiry) -> list[Duty]:
         ),
         Duty(
             name="expire",
-            every_s=_EXPIRE_S,
+            every_s=expiry.every_s,
             run=lambda held: expiry.advance(list(held.of(TRACK))),
             stop=expiry.stop,
         ),

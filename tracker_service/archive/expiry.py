@@ -12,6 +12,7 @@ import structlog
 from tracker_service.archive.manifest import MANIFEST
 from tracker_service.archive.removal import entries, own_manifest
 from tracker_service.domain.copies import Copy, log_directory
+from tracker_service.domain.timing import OPERATION, Timing
 from tracker_service.errors import AccessDenied, GatewayError, RequestRefused
 from tracker_service.identities import Identities
 from tracker_service.sources.webhdfs import WebHdfs
@@ -20,7 +21,6 @@ from tracker_service.store.database import Store
 
 log = structlog.get_logger()
 
-_EVERY = timedelta(hours=1)  #: between two looks at the logs of one user
 _AT_ONCE = 100  #: logs of a user in one look; the next look continues after them
 _USERS_AT_ONCE = 10
 
@@ -38,6 +38,7 @@ class Expiry:
         identities: Identities,
         kept_for: timedelta | None,
         clock: Callable[[], datetime],
+        timing: Timing = OPERATION,
     ) -> None:
         """Prepare to remove logs.
 
@@ -49,6 +50,8 @@ class Expiry:
         self._looked: dict[str, datetime] = {}
         self._last: dict[str, str] = {}  # the id of the last copy in a user's unfinished round
         self._is_stopping = False
+        self._of_user_every = timing.expiry_of_user
+        self.every_s = timing.expiry.total_seconds()
 
     def stop(self) -> None:
         """Stop before the next directory."""
@@ -61,7 +64,7 @@ class Expiry:
         now = self._clock()
         with self._store.read() as connection:
             owners = tasks.live_owners(connection, jobset_ids)
-        self._looked = {o: at for o, at in self._looked.items() if now - at < _EVERY}
+        self._looked = {o: at for o, at in self._looked.items() if now - at < self._of_user_every}
         for owner in sorted(owners - self._looked.keys())[:_USERS_AT_ONCE]:
             self._looked[owner] = now
             self._look(owner, now - self._kept_for)

@@ -28,6 +28,7 @@ from tracker_service.causes.rules import Rules, load_rules
 from tracker_service.causes.verdict import cause_of
 from tracker_service.domain.copies import Strategy
 from tracker_service.domain.tasks import TRACK
+from tracker_service.domain.timing import OPERATION, Timing
 from tracker_service.engine.clock import Clock, utc_now
 from tracker_service.engine.slots import Pace, Slots
 from tracker_service.engine.worker import Worker
@@ -55,7 +56,7 @@ class _Threads:
     streams: ThreadPoolExecutor
 
 
-def build_worker(settings: Settings, clock: Clock = utc_now) -> Worker:
+def build_worker(settings: Settings, clock: Clock = utc_now, timing: Timing = OPERATION) -> Worker:
     """Build a worker.
 
     Raises:
@@ -72,7 +73,7 @@ def build_worker(settings: Settings, clock: Clock = utc_now) -> Worker:
     schedule = _build_schedule(base)
     reruns = _build_reruns(base, threads)
     pollers = (threads.polls, threads.details)
-    completion = _build_completion(base, threads, rules)
+    completion = _build_completion(base, threads, rules, timing)
     poller = Poller(store, base.identities, schedule, pollers, clock, slots)
     hints = Hints(store, schedule, reruns)
     return Worker(
@@ -80,7 +81,9 @@ def build_worker(settings: Settings, clock: Clock = utc_now) -> Worker:
         [tracking.Tracking(store, schedule, completion, clock)],
         [
             *tracking.duties(store, poller, hints, completion, reruns, clock=clock),
-            *archive.duties(_build_copier(base, threads, rules), _build_expiry(base)),
+            *archive.duties(
+                _build_copier(base, threads, rules, timing), _build_expiry(base, timing)
+            ),
             *identities.duties(store, clock),
         ],
         executors=[threads.polls, threads.details, threads.copies, threads.streams],
@@ -123,7 +126,9 @@ def _build_reruns(base: Foundation, threads: _Threads) -> Reruns:
     )
 
 
-def _build_completion(base: Foundation, threads: _Threads, rules: Rules) -> Completion:
+def _build_completion(
+    base: Foundation, threads: _Threads, rules: Rules, timing: Timing
+) -> Completion:
     return Completion(
         base.store,
         base.identities,
@@ -131,10 +136,11 @@ def _build_completion(base: Foundation, threads: _Threads, rules: Rules) -> Comp
         write_manifest,
         partial(cause_of, rules=rules),
         base.clock,
+        timing=timing,
     )
 
 
-def _build_copier(base: Foundation, threads: _Threads, rules: Rules) -> Copier:
+def _build_copier(base: Foundation, threads: _Threads, rules: Rules, timing: Timing) -> Copier:
     store, identities, copying = base.store, base.identities, base.settings.copying
     finder = LogFileFinder(copying.log_directories)
     progress, earlier_runs = Progress(store, _limits(copying), base.clock), EarlierRuns(store)
@@ -142,7 +148,7 @@ def _build_copier(base: Foundation, threads: _Threads, rules: Rules) -> Copier:
     tries = Tries(progress, may_use_workflow=copying.strategy == Strategy.AUTO)
     streams = Streams(threads.streams, copying.streams, identities, tries, progress)
     ways = Ways(
-        aggregation=Aggregation(finder, copying.aggregation_deadline_s, base.clock),
+        aggregation=Aggregation(finder, copying.aggregation_deadline_s, base.clock, timing),
         chooser=_build_chooser(base, finder),
         earlier_runs=earlier_runs,
         direct=DirectWay(progress, publisher, streams, _direct_options(base, rules)),
@@ -173,10 +179,10 @@ def _direct_options(base: Foundation, rules: Rules) -> DirectOptions:
     return DirectOptions(limit=limit, secrets=base.secrets, rules=rules)
 
 
-def _build_expiry(base: Foundation) -> Expiry:
+def _build_expiry(base: Foundation, timing: Timing) -> Expiry:
     keep_h = base.settings.copying.keep_copies_h
     kept_for = timedelta(hours=keep_h) if keep_h else None
-    return Expiry(base.store, base.identities, kept_for, base.clock)
+    return Expiry(base.store, base.identities, kept_for, base.clock, timing)
 
 
 def _limits(copying: CopySettings) -> CopyLimits:

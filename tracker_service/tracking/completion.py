@@ -12,13 +12,13 @@ from threading import Lock
 
 import structlog
 
-from tracker_service.domain.backoff import Backoff
 from tracker_service.domain.causes import Cause
 from tracker_service.domain.copies import Copy
 from tracker_service.domain.failures import Conclude
 from tracker_service.domain.jobs import JobDetails, JobStatus
 from tracker_service.domain.leases import Lease
 from tracker_service.domain.tasks import TaskState, TrackTask
+from tracker_service.domain.timing import OPERATION, Timing
 from tracker_service.engine.per_owner import PerOwner
 from tracker_service.errors import (
     CredentialsRefused,
@@ -41,9 +41,6 @@ log = structlog.get_logger()
 
 ManifestWriter = Callable[[WebHdfs, JobStatus, Sequence[Copy], Cause | None, datetime], None]
 
-_SETTLE_S = 5.0  #: after a job's end, until YARN has heard of the last application that it started
-_FIRST_PAUSE_S = 5.0  #: after trouble; twice as long after each further
-_PAUSES = Backoff(_FIRST_PAUSE_S, longest_s=300.0)
 _TRIED_FOR_S = 6 * 3600.0  #: then the task ends with what was found
 
 
@@ -73,7 +70,11 @@ class Completion:
         write_manifest: ManifestWriter,
         conclude: Conclude,
         clock: Callable[[], datetime],
+        *,
+        timing: Timing = OPERATION,
     ) -> None:
+        self._settle_s = timing.settle.total_seconds()
+        self._pauses = timing.search_pauses
         self._write_manifest, self._conclusion = write_manifest, Conclusion(conclude)
         self._store, self._identities = store, identities
         self._per_owner, self._clock = PerOwner(executor), clock
@@ -116,7 +117,7 @@ class Completion:
                 if item.task.id in saved:
                     self._end_stopped(item)
                 continue
-            is_last = item.task.id in saved and now - item.since >= _SETTLE_S
+            is_last = item.task.id in saved and now - item.since >= self._settle_s
             if is_last or not item.is_explored:
                 by_owner.setdefault(item.task.owner, []).append(item)
         for owner, items in by_owner.items():
@@ -149,7 +150,7 @@ class Completion:
                     if not self._search_safely(access, item):
                         # Part of the cluster is away: one search is enough to know.
                         for other in ordered[number:]:
-                            other.due = time.monotonic() + _FIRST_PAUSE_S
+                            other.due = time.monotonic() + self._pauses.first_s
                         break
         except GatewayError as error:
             log.warning("search_failed", user=owner, reason=str(error))
@@ -248,7 +249,7 @@ class Completion:
             if task.state == TaskState.COPYING:
                 outcome.decide_copies(connection, task, now)
                 is_saved = task.id in copies.all_finished(connection, [task.lease])
-                is_last = time.monotonic() - item.since >= _SETTLE_S
+                is_last = time.monotonic() - item.since >= self._settle_s
                 # A log that was saved just now is not in the manifest: the next search tells it.
                 is_told = not trouble and not _untold(connection, task)
                 if is_saved and is_last and (is_given_up or is_told):
@@ -270,7 +271,7 @@ class Completion:
 
     def _later(self, item: _Item) -> None:
         item.troubles += 1
-        item.due = time.monotonic() + _PAUSES.after(item.troubles)
+        item.due = time.monotonic() + self._pauses.after(item.troubles)
 
 
 def _runs(there: Sequence[Copy]) -> list[list[Copy]]:

@@ -9,13 +9,12 @@ from datetime import datetime, timedelta
 
 from tracker_service.archive.copying.log_files import FoundLogFiles, LogFileFinder
 from tracker_service.domain.copies import Copy
+from tracker_service.domain.timing import OPERATION, Timing
 from tracker_service.errors import AccessDenied, ApplicationNotFound, RequestRefused
 from tracker_service.sources.access import ClusterAccess
 from tracker_service.sources.webhdfs import WebHdfs
 from tracker_service.sources.yarn import LogAggregation
 
-_STABLE_FOR = timedelta(seconds=10)  #: files that no longer change are complete after this time
-_MISSING_FOR = timedelta(seconds=60)  #: files that are not there will not come after this time
 _COLLECTING = (LogAggregation.RUNNING, LogAggregation.RUNNING_WITH_FAILURE)
 
 
@@ -46,8 +45,13 @@ class Aggregation:
     """Tells whether logs are complete; remembers files of applications that YARN has forgotten."""
 
     def __init__(
-        self, finder: LogFileFinder, deadline_s: float, clock: Callable[[], datetime]
+        self,
+        finder: LogFileFinder,
+        deadline_s: float,
+        clock: Callable[[], datetime],
+        timing: Timing = OPERATION,
     ) -> None:
+        self._stable_for, self._missing_for = timing.files_stable, timing.files_missing
         self._finder, self._deadline = finder, timedelta(seconds=deadline_s)
         self._clock = clock
         self._seen: dict[str, tuple[FileFacts, datetime]] = {}  # last change, by copy
@@ -92,7 +96,7 @@ class Aggregation:
         before, since = self._seen.setdefault(copy.id, (files, now))
         if files != before:
             self._seen[copy.id] = files, now
-        elif now - since >= (_STABLE_FOR if files else _MISSING_FOR):
+        elif now - since >= (self._stable_for if files else self._missing_for):
             del self._seen[copy.id]
             return Ready(owner)
         if self._is_late(copy):
