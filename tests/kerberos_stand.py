@@ -14,7 +14,7 @@ from tests.stands import NoCluster, cluster, started
 from tracker_service.archive.copying.workflow_copy import configuration
 from tracker_service.sources.access import ClusterAccess
 from tracker_service.sources.credentials import OnBehalf
-from tracker_service.sources.direct import Direct
+from tracker_service.sources.direct import DirectRoute
 
 HOME = Path(".cluster/kerberos")
 #: Away from the usual ports and from those of the cluster with Knox.
@@ -60,14 +60,14 @@ class KerberosStand:
             self._opened[user] = ClusterAccess(self._direct(), OnBehalf(user), 100)
         return self._opened[user]
 
-    def _direct(self) -> Direct:
+    def _direct(self) -> DirectRoute:
         from tracker_service.sources.kerberos import keytab_login  # noqa: PLC0415
 
         kerberos = self.described["kerberos"]
         principal, keytab = kerberos["service"], Path(kerberos["service_keytab"])
         services = {name.removesuffix("_url"): url for name, url in self.services.items()}
         login = keytab_login(principal, keytab)
-        return Direct(**services, principal=principal, keytab=keytab, login=login)
+        return DirectRoute(**services, principal=principal, keytab=keytab, login=login)
 
     def start(self, workflow: str, user: str = "guest") -> str:
         """Start a workflow of `tests/cluster/workflows` and return its id."""

@@ -1,4 +1,4 @@
-"""Write one event a line: a name and its facts, for people, or as JSON for programs."""
+"""Write one event a line, as text for people or as JSON for programs."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 HIDDEN = "***"
 _SECRETS = "password|passwd|passcode|secret|token|delegation|authorization|cookie|jwt|sessionid"
 _SECRET_NAME = re.compile(_SECRETS, re.IGNORECASE)
-_MARKS = re.compile(r"[@=: ]|/notify/")  #: no secret is without one; most texts are
-#: What is kept of a text, and after it the secret that is not.
+_MARKS = re.compile(r"[@=: ]|/notify/")  #: every secret has one of these; most texts have none
+#: Patterns of secrets, and the group before the secret that is kept.
 _IN_TEXT = (
-    (re.compile(r"(/notify/+)(?!<)[^/\s?&;,\"']+"), r"\1"),  # what a notification comes with
+    (re.compile(r"(/notify/+)(?!<)[^/\s?&;,\"']+"), r"\1"),  # the token of a notification
     (re.compile(r"(://)[^/\s\"']+(?=@)"), r"\1"),  # the user and password of a URL
     (re.compile(r"\b((?:basic|bearer|negotiate) +)[\w+/=.~-]+", re.IGNORECASE), r"\1"),
     (
@@ -34,7 +34,7 @@ _IN_TEXT = (
 
 
 def configure(level: str = "INFO", form: Literal["console", "json"] = "console") -> None:
-    """Send all events of this process to standard error, those of libraries too."""
+    """Write all events of this process to standard error, those of libraries too."""
     steps = processors(form)
     structlog.configure(
         processors=steps,
@@ -56,7 +56,7 @@ def configure(level: str = "INFO", form: Literal["console", "json"] = "console")
 
 
 def processors(form: Literal["console", "json"]) -> list[Processor]:
-    """Return what makes a line of an event: time (UTC), level, request, job, and no secrets."""
+    """Return the steps that make a line of an event: time (UTC), level, ids, no secrets."""
     first = ["timestamp", "level", "event"]
     return [
         structlog.contextvars.merge_contextvars,
@@ -71,7 +71,7 @@ def processors(form: Literal["console", "json"]) -> list[Processor]:
 
 
 def hide_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Put `***` in place of whatever has the name or the form of a secret."""
+    """Replace every value that has the name or the form of a secret with `***`."""
     return {name: _without_secrets(name, value) for name, value in event.items()}
 
 
@@ -93,7 +93,7 @@ def _names_a_secret(name: str) -> bool:
 
 
 def without_secrets(text: str) -> str:
-    """Return a text with `***` in place of whatever has the form of a secret."""
+    """Return a text with `***` in place of everything that looks like a secret."""
     if not _MARKS.search(text):
         return text
     for pattern, kept in _IN_TEXT:

@@ -1,4 +1,4 @@
-"""Count what happens in this process, and add it up over all processes for Prometheus.
+"""Count events of this process, and add up the counts of all processes for Prometheus.
 
 Processes that share the directory `PROMETHEUS_MULTIPROC_DIR` write their counts there, see
 https://prometheus.github.io/client_python/multiprocess/
@@ -32,30 +32,30 @@ _ROUTES = ("oozie", "webhdfs", "resourcemanager", "jobhistory")
 
 
 def are_shared() -> bool:
-    """Tell whether processes add up their counts."""
+    """Tell whether this process shares its counts with others."""
     return _SHARED_DIRECTORY in os.environ
 
 
 def share(directory: Path) -> None:
-    """Let this process and those below it add up their counts; call it before anything counts.
+    """Share the counts of this process and its children; call it before anything is counted.
 
     Args:
-        directory: what is in it is removed: counts begin anew with the service.
+        directory: its contents are removed, so that counts start at zero with the service.
     """
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
     os.environ[_SHARED_DIRECTORY] = str(directory)
-    # It was chosen when the module was imported.
+    # The module has chosen the class when it was imported.
     values.ValueClass = values.get_value_class()  # type: ignore[no-untyped-call]
 
 
 @dataclass(frozen=True, slots=True)
 class GaugeReading:
-    """Something that has a height right now, for each of some labels."""
+    """The present value of a gauge, for each value of its label."""
 
     name: str
     meaning: str
-    label: str | None  #: None for a level without labels
+    label: str | None  #: None for a gauge without labels
     values: Mapping[str, float]  #: by the label's value
 
 
@@ -95,7 +95,7 @@ class Metrics:
             self.gateway_circuit(route, is_open=False)
 
     def gateway_circuit(self, route: str, is_open: bool) -> None:
-        """Note whether requests to a service behind the gateway, or to all, are held back."""
+        """Note whether the circuit of a service behind the gateway, or of the gateway, is open."""
         self._circuits.labels(_known(route)).set(is_open)
 
     def gateway_request(self, path: str, outcome: str, seconds: float) -> None:
@@ -111,7 +111,7 @@ class Metrics:
         """Count a request to the API.
 
         Args:
-            route: the rule that matched, so that ids make no labels.
+            route: the URL rule that matched; ids never become labels.
         """
         self._http.labels(method, route, str(status)).observe(seconds)
 
@@ -120,12 +120,12 @@ class Metrics:
         self._lease_losses.inc()
 
     def lease_losses(self) -> int:
-        """Return how many such writes all processes have counted."""
+        """Return how many lost leases all processes have counted."""
         total = _added_up(self._registry).get_sample_value("tracker_lease_losses_total")
         return int(total or 0)
 
     def exposition(self, levels: Iterable[GaugeReading]) -> bytes:
-        """Return the counts of all processes and these levels, as Prometheus reads them.
+        """Return the counts of all processes and these gauges in Prometheus' text format.
 
         Follows https://prometheus.io/docs/instrumenting/exposition_formats/
         """
@@ -133,12 +133,12 @@ class Metrics:
 
 
 def _known(route: str) -> str:
-    """Return a route that may be a label: there are few."""
+    """Return the label of a route, `other` for a route that is not known."""
     return route if route in ("gateway", *_ROUTES) else "other"
 
 
 def _forget_the_dead(directory: Path) -> None:
-    """Remove what processes that are gone have said about the present."""
+    """Remove the gauges of processes that have ended."""
     for file in directory.glob("gauge_live*_*.db"):
         pid = file.stem.rpartition("_")[2]
         if not Path(f"/proc/{pid}").exists():

@@ -45,7 +45,7 @@ class _Server(BaseApplication):
 
 
 class _Logger(Logger):
-    """What gunicorn itself has to say, in the form of all other lines."""
+    """Gunicorn's own log, in the form of all other lines."""
 
     def setup(self, cfg: Config) -> None:
         super().setup(cfg)
@@ -59,7 +59,7 @@ class _Logger(Logger):
         environ: MutableMapping[str, Any],
         request_time: timedelta,
     ) -> Any:  # noqa: ANN401 (gunicorn's own type is private)
-        """Return what an access log, where somebody wants one, may say: no secrets in a URL."""
+        """Return what an access log may contain: URLs without secrets."""
         atoms = super().atoms(resp, req, environ, request_time)
         return {
             name: logging.without_secrets(value) if isinstance(value, str) else value
@@ -68,7 +68,7 @@ class _Logger(Logger):
 
 
 def options(settings: Settings) -> dict[str, Any]:
-    """Return how gunicorn is run; see https://docs.gunicorn.org/en/stable/settings.html"""
+    """Return the settings of gunicorn, see https://docs.gunicorn.org/en/stable/settings.html"""
     return {
         "bind": settings.serve.bind,
         "worker_class": "gthread",
@@ -91,7 +91,7 @@ def options(settings: Settings) -> dict[str, Any]:
 
 
 def _share_counts(server: Arbiter) -> None:
-    """Let the worker processes add up what they count, unless `tracker run` has said where."""
+    """Share metrics between the worker processes, unless `tracker run` does already."""
     if not metrics.are_shared():
         directory = Path(mkdtemp(prefix="tracker-metrics-"))
         metrics.share(directory)
@@ -99,15 +99,15 @@ def _share_counts(server: Arbiter) -> None:
 
 
 def _freeze(_server: object, _worker: object) -> None:
-    """Let the garbage collector of a child leave alone what it shares with its parent."""
+    """Keep the garbage collector off objects that a child shares with its parent."""
     gc.collect()
     gc.freeze()
 
 
 def _close_after_a_long_body(_worker: object, request: Request) -> None:
-    """Close the connection after a body that is refused unread: gunicorn would read it to its end.
+    """Close the connection after a long body; gunicorn would read all of it otherwise.
 
-    An application cannot say so: gunicorn writes the header `Connection` itself.
+    The application cannot do it: gunicorn writes the header `Connection` itself.
     """
     lengths = [value for name, value in request.headers if name == "CONTENT-LENGTH"]
     if any(value.isdecimal() and int(value) > MAX_BODY_BYTES for value in lengths):
@@ -124,7 +124,7 @@ def serve(settings: Settings) -> None:
 
 
 def configured() -> Settings:
-    """Return the settings of the environment, and log as they say, for gunicorn's own command.
+    """Read the settings and set up logging, for gunicorn's own command.
 
     Raises:
         ConfigError: an unknown name or a wrong value; says where it stands.
@@ -137,5 +137,5 @@ def configured() -> Settings:
 
 def app() -> WSGIApplication:
     """Return the API for gunicorn's own command; called in each worker process."""
-    os.umask(0o077)  # whatever this makes is nobody else's to read
+    os.umask(0o077)  # nobody else may read the files that this process makes
     return create_app(build_service(configured()), ALL_ROOMS).wsgi_app

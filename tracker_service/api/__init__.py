@@ -1,1 +1,1 @@
-"""The HTTP API: the paths and shapes that clients of the original tracker know, and more."""
+"""The HTTP API. Its paths and JSON keys are those of the original tracker, and more."""

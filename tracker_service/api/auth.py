@@ -1,4 +1,4 @@
-"""Find out who calls: Basic or Bearer credentials of the gateway, or a trusted proxy's word."""
+"""Verify callers: Basic or Bearer credentials of the gateway, or a trusted proxy's header."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ from tracker_service.sources.tokens import expiry_of, user_of
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What the calls of a blueprint need: each kind of credentials belongs to a blueprint."""
+    """One kind of credentials. A blueprint is built with the kind that its calls need."""
 
     name: str  #: of the security scheme in the OpenAPI document
     scheme: Mapping[str, str]  #: https://spec.openapis.org/oas/v3.1.0#security-scheme-object
-    require: Callable[[], None]  #: runs before each call, and raises where it is refused
+    require: Callable[[], None]  #: runs before each call; raises NotAuthenticated
 
 
 def gateway_credentials(identities: Identities, limit: RateLimit) -> Credentials:
-    """Return the credentials of the gateway's users: a password, a token, a proxy's word."""
+    """Return the credentials of the gateway's users: a password, a token or a proxy's header."""
     return Credentials(
         "gateway", {"type": "http", "scheme": "basic"}, partial(_require_caller, identities, limit)
     )
 
 
 def _require_caller(identities: Identities, limit: RateLimit) -> None:
-    """Refuse who is no verified user of the gateway, and pages of other sites.
+    """Verify the caller at the gateway, and refuse requests from pages of other sites.
 
     Raises:
         NotAuthenticated: no or wrong credentials.
         TooManyRequests: the user asks too often, or sent wrong credentials too often.
-        GatewayUnavailable: the gateway cannot say.
-        BadInput: a browser sends this for a page of another site.
+        GatewayUnavailable: the gateway does not answer.
+        BadInput: a page of another site sends this from a browser (403).
     """
     # A text/plain body needs no preflight, and browsers add stored Basic credentials by themselves.
     if request.method != "GET" and request.headers.get("Sec-Fetch-Site") == "cross-site":
@@ -56,7 +56,7 @@ def current_caller() -> Caller:
 
 
 def visible_owner(admins: Collection[str]) -> str | None:
-    """Return whose failures the user of this request may see, None for everybody's."""
+    """Return the user whose failures the caller may see, or None if the caller may see all."""
     name = current_caller().name
     return None if name in admins else name
 

@@ -1,4 +1,4 @@
-"""Tell why jobs failed: `/api/job/<id>/cause` and `/api/failures`."""
+"""Answer why jobs failed: `/api/job/<id>/cause` and `/api/failures`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _JSON, _TEXT = "application/json", "text/plain"
 
 
 def blueprint(credentials: Credentials, causes: Causes, admins: Collection[str]) -> APIBlueprint:
-    """Return the calls that tell why jobs failed.
+    """Return the calls that answer why jobs failed.
 
     Args:
         admins: the users who may see the failures of others.
@@ -32,17 +32,17 @@ def blueprint(credentials: Credentials, causes: Causes, admins: Collection[str])
     def cause(path: queries.JobPath) -> Response:
         """Tell why a job failed, with the lines that prove it; as text with `Accept: text/plain`.
 
-        While its logs are still to come, that is told which is known so far: `complete` is false.
-        Other jobs with the same failure count as far as you may see them.
+        While its logs are being saved, the answer rests on what is known so far, and `complete` is
+        false. Only jobs that you may see count among those with the same failure.
         """
         card = causes.of_job(current_caller(), JobId(path.job_id), visible_owner(admins))
-        return _as_asked(CauseAnswer.of(card))
+        return _negotiated(CauseAnswer.of(card))
 
     @bp.get("/failures", responses=openapi.answers({200: FamilyAnswers}))
     def failures(query: queries.FailuresQuery) -> Response:
-        """List what failed alike, the family that failed last first.
+        """List failures with the same cause as one family, the newest family first.
 
-        Those of your own jobs count, for admins those of all. Without `since`: of the last week.
+        Your own jobs count, for admins everybody's. Without `since`: failures of the last week.
         """
         found = causes.families(
             visible_owner(admins),
@@ -69,8 +69,8 @@ _CAUSE = {
 }
 
 
-def _as_asked(answer: CauseAnswer) -> Response:
-    """Return JSON, or the text for people if that is what the caller likes better."""
+def _negotiated(answer: CauseAnswer) -> Response:
+    """Return JSON, or plain text if the header Accept prefers it (RFC 9110, section 12.5.1)."""
     body = answer.model_dump(mode="json")
     response = jsonify(body)
     if request.accept_mimetypes.best_match([_JSON, _TEXT], _JSON) == _TEXT:

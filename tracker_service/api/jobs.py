@@ -1,4 +1,4 @@
-"""Tell about jobs: `/api/job/<id>` and `/api/jobs/…`."""
+"""Answer about jobs: `/api/job/<id>` and `/api/jobs/…`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ EVERYBODY = "*"
 def blueprint(
     credentials: Credentials, lookup: Lookup, causes: Causes, rights: RightsSettings
 ) -> APIBlueprint:
-    """Return the calls that tell about jobs.
+    """Return the calls that answer about jobs.
 
     Args:
         rights: say who may see the jobs of others.
@@ -41,25 +41,25 @@ def blueprint(
 
     @bp.get("/job/<job_id>", responses=openapi.answers({200: JobAnswer}, 404))
     def job(path: queries.JobPath, query: queries.RefreshQuery) -> Response:
-        """Tell all about one job."""
+        """Show everything about one job."""
         view = lookup.job(current_caller(), JobId(path.job_id), refresh=query.refresh)
         card = causes.of_view(view, visible_owner(rights.admins))
         return jsonify(JobAnswer.of(view, card).model_dump())
 
     @bp.get("/job/<job_id>/status", responses=openapi.answers({200: StatusAnswer}, 404))
     def status(path: queries.JobPath, query: queries.RefreshQuery) -> Response:
-        """Tell a job's state."""
+        """Show the state of a job."""
         state = lookup.status(current_caller(), JobId(path.job_id), refresh=query.refresh)
         return jsonify(StatusAnswer(id=path.job_id, status=state).model_dump())
 
     @bp.get("/jobs/", responses=openapi.answers({200: OozieJobsAnswer}))
     def jobs(query: queries.OozieJobsQuery) -> Response:
-        """Give Oozie's own list of jobs, as Oozie answers it."""
+        """List the jobs that Oozie has, as Oozie answers it."""
         return jsonify(lookup.oozie_list(current_caller(), query.given()))
 
     @bp.get("/jobs/tracking", responses=openapi.answers({200: TrackedAnswers, 304: None}))
     def tracking(query: queries.TrackingQuery) -> Response:
-        """List your jobs that have not ended, or have ended lately."""
+        """List your tracked jobs that run or ended lately."""
         outline, pages = lookup.tracking(
             _owner(current_caller().name, query.user, rights.overseers),
             statuses=query.status,
@@ -85,10 +85,10 @@ def _streamed_list(outline: Outline, pages: Iterator[list[JobView]]) -> Response
 
 
 def _owner(caller: str, wanted: str | None, overseers: Collection[str]) -> str | None:
-    """Return whose jobs are wanted, None for everybody's.
+    """Return the user whose jobs are listed, or None for everybody's.
 
     Raises:
-        NotAllowed: those of others, and the caller is no admin or auditor.
+        NotAllowed: the caller wants other users' jobs and is no admin or auditor.
     """
     if wanted in (None, caller):
         return caller

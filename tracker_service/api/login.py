@@ -1,4 +1,4 @@
-"""Take a fresh credential for the work that waits for one: `/api/login`."""
+"""Take a fresh credential from a user whose jobs wait for one: `/api/login`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tracker_service.store.database import Store
 
 
 class LoginAnswer(Schema):
-    """Who the caller is, and what goes on now."""
+    """The caller, and how many jobs go on with the new credential."""
 
     user: str
     kept: bool = Field(description="the credential is kept, because there is work for you")
@@ -22,7 +22,7 @@ class LoginAnswer(Schema):
 
 
 def blueprint(credentials: Credentials, store: Store, identities: Identities) -> APIBlueprint:
-    """Return the call that gives the tracker a fresh credential."""
+    """Return the call that takes a fresh credential."""
     bp = openapi.blueprint("login", "Credentials for work in the background.", "/api", credentials)
 
     @bp.post("/login", responses=openapi.answers({200: LoginAnswer}))

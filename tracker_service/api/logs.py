@@ -1,4 +1,4 @@
-"""Give saved logs back: `/api/job/<id>/logs…`."""
+"""Read, verify and remove saved logs: `/api/job/<id>/logs…`."""
 
 from __future__ import annotations
 
@@ -47,24 +47,23 @@ _LOG = openapi.answers(
 )
 
 _READING = """\
-Without parameters the log as it lies, or the range of its bytes that the header `Range` asks for;
-several ranges at once are answered with the whole log.
+Without parameters you get the whole log, or the bytes that the header `Range` names. A request for
+several ranges is answered with the whole log.
 
-`container` and `file` choose files: their contents, without what stands between them, each after a
-line `==> container/file <==`, unless both are given. `from` and `lines`, or `tail`, choose lines of
-that. `grep` and `level` search in these lines; each line that is found comes with the whole stack
-trace around it.
+`container` and `file` choose files. Each file follows a line `==> container/file <==`, unless you
+give both parameters. `from` and `lines`, or `tail`, choose lines of these files. `grep` and `level`
+search these lines; each line that they find comes with its whole stack trace.
 
-`live=true` gives what the containers of a running application have written until now, to the user
-whose application it is and to nobody else: 403. 409: it does not run; 501: the gateway of this site
-does not lead to the NodeManagers.
+`live=true` reads what the containers of a running application have written until now. Only the user
+of the application may (403). 409: it does not run. 501: this site's gateway does not lead to the
+NodeManagers.
 """
 
 
 def blueprint(
     credentials: Credentials, lookup: Lookup, identities: Identities, removal: Removal
 ) -> APIBlueprint:
-    """Return the calls that give logs back, and remove them, with the rights of the caller."""
+    """Return the calls that read and remove saved logs, with the caller's own rights in HDFS."""
     bp = openapi.blueprint("logs", "What is saved of jobs.", "/api/job/<job_id>", credentials)
 
     def opened(path: queries.ApplicationPath) -> SavedLog:
@@ -76,7 +75,7 @@ def blueprint(
 
     @bp.get("/logs", responses=_LOGS)
     def logs(path: queries.JobPath, query: queries.LogsQuery) -> Response:
-        """Give the saved logs of all applications, or of those that are named."""
+        """Read the saved logs of all applications of a job, or of some."""
         caller = current_caller()
         found = lookup.copies(caller, JobId(path.job_id))
         copies = _chosen(found, [ApplicationId(wanted) for wanted in query.id])
@@ -85,9 +84,10 @@ def blueprint(
 
     @bp.delete("/logs", responses=openapi.answers({200: RemovedAnswer}, 404, 409))
     def remove(path: queries.JobPath) -> Response:
-        """Remove your saved logs of a job, and give up those that wait; copy-logs brings them back.
+        """Remove your saved logs of a job, and cancel copies that wait.
 
-        Only what the tracker has written is removed. Repeating is harmless.
+        Only files that the tracker wrote are removed. `copy-logs` saves the logs again, while the
+        cluster has them. Repeating is harmless.
         """
         caller = current_caller()
         copies = _chosen(lookup.copies(caller, JobId(path.job_id)), [])
@@ -97,14 +97,14 @@ def blueprint(
 
     @bp.get("/logs/status", responses=openapi.answers({200: CopyStatusAnswer}, 404))
     def status(path: queries.JobPath, query: queries.CopyStatusQuery) -> Response:
-        """Tell how far the copying is; on request, whether what is saved is still intact."""
+        """Show how far the copying is; with `verify`, also whether each saved log is intact."""
         found = lookup.copies(current_caller(), JobId(path.job_id))
         verdicts = _verdicts(identities, found, query.id) if query.verify else {}
         return jsonify(CopyStatusAnswer.of(found, verdicts).model_dump())
 
     @bp.get("/logs/<application>", responses=_LOG, description=_READING)
     def log(path: queries.ApplicationPath, query: queries.LogQuery) -> Response:
-        """Give the saved log of one application, or what is chosen of it, or what it writes now."""
+        """Read the log of one application: all of it, a part, or what it writes now."""
         if query.live:
             return _live(lookup, identities, path, query)
         return log_reading.answer(opened(path), query)
@@ -121,7 +121,7 @@ def _live(
     lookup: Lookup, identities: Identities, path: queries.ApplicationPath, query: queries.LogQuery
 ) -> Response:
     caller = current_caller()
-    lookup.status(caller, JobId(path.job_id))  # there is such a job
+    lookup.status(caller, JobId(path.job_id))  # raises if there is no such job
     application, chosen = ApplicationId(path.application), Chosen(query.container, query.file)
     with _reading(path.job_id, application):
         pieces = live_log(identities.access(caller), caller.name, application, chosen)

@@ -1,4 +1,4 @@
-"""Take Oozie's notifications, and give the tokens for them: `/api/notify…`."""
+"""Take Oozie's notifications, and manage the tokens for them: `/api/notify…`."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ from tracker_service.api.schemas.notifications import (
 from tracker_service.domain.jobs import JobId
 from tracker_service.tracking.notifications import Notifications
 
-_TAG = Tag(name="notifications", description="Oozie tells of changes, so that they are known soon.")
-PER_MINUTE = 6000  #: for one user; what a thousand short jobs send is a third of it
+_TAG = Tag(name="notifications", description="Faster updates: Oozie notifies.")
+PER_MINUTE = 6000  #: of one user; a thousand short jobs send a third of it
 
 
 def tokens(credentials: Credentials, notifications: Notifications) -> APIBlueprint:
-    """Return the calls with which users look after their tokens."""
+    """Return the calls with which users manage their tokens."""
     bp = openapi.blueprint(
         "notify-tokens", _TAG.description or "", "/api/notify-tokens", credentials
     )
 
     @bp.post("", responses=openapi.answers({201: NewTokenAnswer}))
     def create() -> tuple[Response, int]:
-        """Make a token, and tell the URL and the properties with which Oozie notifies."""
+        """Create a token; the answer has the URL and the job properties for Oozie."""
         new = notifications.new_token(current_caller().name)
         return jsonify(NewTokenAnswer.made(new, request.url_root).model_dump()), 201
 
     @bp.get("", responses=openapi.answers({200: TokenAnswers}))
     def known() -> Response:
-        """List your tokens, without what is secret of them."""
+        """List your tokens, without their secret part."""
         found = notifications.tokens(current_caller().name)
         return jsonify([TokenAnswer.of(token).model_dump() for token in found])
 
@@ -53,15 +53,15 @@ def tokens(credentials: Credentials, notifications: Notifications) -> APIBluepri
 
 
 def blueprint(notifications: Notifications, limit: RateLimit) -> APIBlueprint:
-    """Return the call that Oozie makes; it brings a token in place of credentials.
+    """Return the call that Oozie makes, with a token in place of credentials.
 
-    Oozie takes nothing but 200 for an answer, and repeats all else three times, a minute apart.
+    Oozie repeats a call that is not answered with 200, three times, a minute apart.
     """
     bp = APIBlueprint("notifications", __name__, url_prefix="/api/notify", abp_tags=[_TAG])
 
     @bp.get("/<token>", responses=openapi.answers({200: NotifyAnswer}, 404, 429, 503))
     def notify(path: NotifyPath, query: NotifyQuery) -> Response:
-        """Hint that a job has changed: it is looked at soon, if the token's owner tracks it."""
+        """Have a job checked soon because it has changed, if the token's owner tracks it."""
         job_id = JobId(query.id)
         owner = notifications.owner(path.token)
         limit.spend(owner)

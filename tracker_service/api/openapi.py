@@ -42,12 +42,12 @@ Post the id of a job to `/api/task/track/`, look at it with `/api/job/{id}`, rea
 
 
 def answers(answered: ResponseDict, *refusals: int) -> ResponseDict:
-    """Return what OpenAPI has to know about the answers of a call, and about its refusals."""
+    """Return the answers of a call for OpenAPI: those of success, and problems by status."""
     return answered | _problems(400, *refusals)
 
 
 def blueprint(name: str, about: str, url_prefix: str, credentials: Credentials) -> APIBlueprint:
-    """Return a blueprint whose calls need these credentials, and say so in the document."""
+    """Return a blueprint whose calls need these credentials, which the document shows."""
     bp = APIBlueprint(
         name,
         __name__,
@@ -81,7 +81,7 @@ def _problems(*statuses: int) -> ResponseDict:
 
 
 def text(description: str, content_type: str = "text/plain") -> dict[str, Any]:
-    """Return what OpenAPI has to know about an answer that is no JSON."""
+    """Return an answer that is no JSON for OpenAPI."""
     return {
         "description": description,
         "content": {content_type: {"schema": {"type": "string"}}},
@@ -89,7 +89,7 @@ def text(description: str, content_type: str = "text/plain") -> dict[str, Any]:
 
 
 def application() -> OpenAPI:
-    """Return an application without calls that describes those that are registered."""
+    """Return an application without calls; it describes the calls that are registered later."""
     app = OpenAPI(
         "tracker_service",
         static_folder=None,

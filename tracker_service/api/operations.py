@@ -1,4 +1,4 @@
-"""Tell operators how the service is: `/healthz`, `/readyz`, `/metrics`."""
+"""Show how the service is: `/healthz`, `/readyz`, `/metrics`."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ def blueprint(
 
     @bp.get("/healthz", responses=openapi.answers({200: HealthAnswer}))
     def healthz() -> Response:
-        """Tell that this process is alive."""
+        """Answer that this process is alive."""
         return jsonify({"status": "alive"})
 
     @bp.get("/readyz", responses=openapi.answers({200: ReadyAnswer}, 503))
     def readyz() -> Response:
-        """Tell whether the store answers and a worker lives, and how the workers cope."""
+        """Answer whether the database and a worker are there, and how loaded the workers are."""
         with store.read() as connection:
             found = capacity(connection, worker_silence_s)
         if found.workers == 0:
@@ -57,7 +57,7 @@ def blueprint(
         ),
     )
     def measured() -> Response:
-        """Tell Prometheus what all processes have counted, and what lies in the database."""
+        """Return the counts of all processes, and figures from the database."""
         with store.read() as connection:
             found, load = figures(connection), capacity(connection, worker_silence_s)
         levels = chain(_levels(found, retention), _load_levels(found, load, clock()))

@@ -76,7 +76,7 @@ def problem(status: int, message: str) -> Response:
 
 
 def register(app: Flask) -> None:
-    """Let each error of this service be answered by its meaning, once for all handlers."""
+    """Answer each error of this service with the status that it means, for all handlers."""
     app.register_error_handler(TrackerError, _tracker_error)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _unexpected)

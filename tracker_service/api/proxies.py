@@ -1,4 +1,4 @@
-"""Believe what a reverse proxy says about a request, if the proxy is one of ours."""
+"""Believe the headers of reverse proxies that the settings list, and of nobody else."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from tracker_service.settings import ServeSettings
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-#: What only a proxy of ours may say: who calls, what they called, and the id of the request.
+#: Headers that only a listed proxy may send.
 _PROXY_HEADERS = ("HTTP_X_FORWARDED_", "HTTP_X_REQUEST_ID")
 
-NAMED = "tracker.user"  #: in a request's environment: whom a proxy has verified
+NAMED = "tracker.user"  #: key in the WSGI environment: the user whom a proxy has verified
 
 Network = IPv4Network | IPv6Network
 
@@ -34,9 +34,9 @@ def register(app: Flask, serve: ServeSettings) -> None:
 
 
 class NamingProxies:
-    """WSGI middleware: a header of listed peers names the user, that of others is never seen.
+    """WSGI middleware: takes the user from a header of listed peers, and drops it from others.
 
-    It stands outside `TrustedProxies`: the peer counts, and not whom the peer speaks for.
+    It wraps `TrustedProxies`, because the peer itself must be listed, not the client behind it.
     """
 
     def __init__(self, app: WSGIApplication, header: str, networks: Sequence[Network]) -> None:
@@ -53,9 +53,9 @@ class NamingProxies:
 
 
 class TrustedProxies:
-    """WSGI middleware: `X-Forwarded-*` of listed peers count, those of others are never seen.
+    """WSGI middleware: believes `X-Forwarded-*` of listed peers, and drops it from others.
 
-    One hop is believed: the last entry of each header, which our own proxy has written.
+    One hop is believed: the last entry of each header, which the listed proxy has written.
     See https://werkzeug.palletsprojects.com/en/stable/middleware/proxy_fix/
     """
 
@@ -73,7 +73,9 @@ class TrustedProxies:
         return self._app(environ, start_response)
 
     def _trusts(self, peer: str | None) -> bool:
-        if not peer:  # a Unix socket has the empty address: who may open its file is one of ours
+        if (
+            not peer
+        ):  # a Unix socket has the empty address: its file's permissions decide who may connect
             return peer == ""
         return _is_one_of(peer, self._networks)
 
@@ -81,5 +83,5 @@ class TrustedProxies:
 def _is_one_of(peer: str, networks: Sequence[Network]) -> bool:
     address = ip_address(peer)
     if isinstance(address, IPv6Address) and address.ipv4_mapped:
-        address = address.ipv4_mapped  # an IPv4 peer of a socket that takes both
+        address = address.ipv4_mapped  # an IPv4 peer of a socket for both versions
     return any(address in network for network in networks)

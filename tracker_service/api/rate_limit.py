@@ -1,4 +1,4 @@
-"""Let no user take more than a fair share of the service."""
+"""Limit the requests of one user, so that nobody takes more than a fair share."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _KEPT_BLOCKS = 10_000
 
 
 class RateLimit:
-    """How many requests of one sort a user may make in a minute, over all processes.
+    """Limits the requests of one sort that a user makes in a minute, over all processes.
 
-    Each process takes them from the database in small blocks, so that a request seldom waits for
-    it. What is left of a block is lost after some seconds.
+    Each process takes requests from the database in small blocks, so that a request seldom waits
+    for the database. The rest of a block is lost after 10 s.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class RateLimit:
         """Spend one request of a user.
 
         Raises:
-            TooManyRequests: all are spent; says when there will be one again.
+            TooManyRequests: none is left; says in how many seconds there is one.
         """
         now = self._clock()
         if self._spend_of_block(owner, now):
@@ -65,7 +65,7 @@ class RateLimit:
                 self._blocks = {o: b for o, b in self._blocks.items() if b[1] > now}
 
     def _account(self, owner: str) -> str:
-        """Return under which name the requests are counted, which is as long as a user's may be."""
+        """Return the key of the count: the user for requests, else a hash, which always fits."""
         if self._of == REQUESTS:
             return owner
         return hashlib.sha256(f"{self._of} {owner}".encode()).hexdigest()

@@ -23,9 +23,9 @@ _LONGEST_PATH = 200
 
 
 def register(app: Flask) -> None:
-    """Let each line that is logged during a request carry its id and its job."""
+    """Give each request an id, and write it and the job on every line that is logged."""
     app.before_request(_begin)
-    app.after_request(_tell_at_the_end)
+    app.after_request(_log_at_the_end)
 
 
 def _begin() -> None:
@@ -40,8 +40,8 @@ def _begin() -> None:
         bind_contextvars(job=job_id)
 
 
-def _tell_at_the_end(response: Response) -> Response:
-    """Count what goes out, and tell about the request when that has come to an end."""
+def _log_at_the_end(response: Response) -> Response:
+    """Count the bytes of an answer, and log the request once it is sent."""
     response.headers[HEADER] = g.request_id
     pieces = cast(Iterable[bytes], response.response)
     stream = _Counted(pieces) if response.is_streamed else None
@@ -96,6 +96,6 @@ class _Counted:
         return piece
 
     def close(self) -> None:
-        """Let go of what is behind the stream."""
+        """Close the stream behind the pieces."""
         if close := getattr(self._pieces, "close", None):
             close()

@@ -28,14 +28,14 @@ def blueprint(credentials: Credentials, intake: Intake, lookup: Lookup) -> APIBl
         openapi_extensions=_BODY,
     )
     def track(query: queries.TrackQuery) -> Response:
-        """Track the posted jobs from now on; save the logs of those that fail, or of all."""
-        wish = CopyPolicy.ALWAYS if query.copies else CopyPolicy.OF_FAILURES
-        answers = intake.track(current_caller(), bodies.posted_ids(request), wish=wish)
+        """Track the posted jobs; save the logs of jobs that fail, or of all."""
+        policy = CopyPolicy.ALWAYS if query.copies else CopyPolicy.OF_FAILURES
+        answers = intake.track(current_caller(), bodies.posted_ids(request), policy=policy)
         return jsonify([PostedAnswer.of(answer).model_dump() for answer in answers])
 
     @bp.delete("/track/<job_id>", responses=openapi.answers({204: None}, 404))
     def untrack(path: queries.JobPath) -> Response:
-        """Stop tracking a job; what is saved stays, and what is being copied is finished."""
+        """Stop tracking a job. Saved logs stay; copies that run are finished."""
         intake.stop(current_caller(), JobId(path.job_id))
         return Response(status=204)
 
@@ -45,9 +45,9 @@ def blueprint(credentials: Credentials, intake: Intake, lookup: Lookup) -> APIBl
         openapi_extensions=_BODY,
     )
     def copy_logs(query: queries.CopyLogsQuery) -> Response:
-        """Save the logs of the posted jobs however they end, and try again what did not succeed."""
-        wish = CopyPolicy.ALL_AGAIN if query.refresh else CopyPolicy.ALL
-        answers = intake.track(current_caller(), bodies.posted_ids(request), wish=wish)
+        """Save the logs of the posted jobs however they end, and repeat copies that failed."""
+        policy = CopyPolicy.ALL_AGAIN if query.refresh else CopyPolicy.ALL
+        answers = intake.track(current_caller(), bodies.posted_ids(request), policy=policy)
         unknown = [a.id for a in answers if a.status == JobStatus.NOT_FOUND]
         found = lookup.copies_of(current_caller(), [a.id for a in answers if a.id not in unknown])
         return jsonify(CopyLogsAnswer.of(found, unknown).model_dump())

@@ -1,4 +1,4 @@
-"""Tell admins and auditors which worker holds what: `/api/workers`, `/api/jobsets`."""
+"""Show admins and auditors which worker holds which jobsets: `/api/workers`, `/api/jobsets`."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from tracker_service.store.database import Store
 def blueprint(
     credentials: Credentials, store: Store, overseers: Collection[str], worker_silence_s: float
 ) -> APIBlueprint:
-    """Return the calls that tell about workers.
+    """Return the calls that list workers and jobsets.
 
     Args:
         overseers: the users who may ask.
-        worker_silence_s: a worker that was silent for longer does not live.
+        worker_silence_s: a worker that was silent for longer counts as dead.
     """
     bp = openapi.blueprint(
         "workers", "Who holds what; for admins and auditors.", "/api", credentials

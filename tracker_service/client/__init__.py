@@ -54,13 +54,13 @@ __all__ = [
 ]
 
 
-_Told = TypeVar("_Told")
+_Item = TypeVar("_Item")
 
-_LONGEST_READ_S = 3600.0  #: until a log is read back: some are many gigabytes long
+_LONGEST_READ_S = 3600.0  #: to read a log back: some have many gigabytes
 
 
 class TrackerClient:
-    """One user's way to one tracker service. Every call may raise `TrackerClientError`."""
+    """A client of one tracker service for one user. Every call may raise `TrackerClientError`."""
 
     def __init__(
         self,
@@ -92,13 +92,13 @@ class TrackerClient:
         self._connection.close()
 
     def track(self, ids: Sequence[str], *, copies_always: bool = False) -> list[Answered]:
-        """Have jobs followed, and their logs saved if they fail; twice is as good as once.
+        """Track jobs, and save their logs if they fail. Repeating is harmless.
 
         Args:
-            copies_always: have the logs saved however the jobs end.
+            copies_always: save the logs however the jobs end.
 
         Returns:
-            one answer for each id, also for those that Oozie does not know.
+            one answer for each id; NOT_FOUND for a job that Oozie does not know.
 
         Raises:
             TrackerClientError: 404 if Oozie knows none of them.
@@ -109,7 +109,7 @@ class TrackerClient:
             return [answers.answered(item) for item in answer]
 
     def untrack(self, job_id: str) -> None:
-        """Have a job followed no longer.
+        """Stop tracking a job.
 
         Raises:
             TrackerClientError: 404 if the caller does not track it.
@@ -117,7 +117,7 @@ class TrackerClient:
         self._connection.ask("DELETE", f"task/track/{_segment(job_id)}").close()
 
     def job(self, job_id: str, *, refresh: bool = False) -> Job:
-        """Return all about one job, tracked or not; with `refresh` Oozie is asked now."""
+        """Return everything about one job, tracked or not; with `refresh`, ask Oozie now."""
         path = f"job/{_segment(job_id)}"
         body = self._json("GET", path, dict, params={"refresh": "true"} if refresh else None)
         with _understood(path):
@@ -130,7 +130,7 @@ class TrackerClient:
 
         Args:
             status: only jobs in one of these states.
-            user: another user's, or `*` for everybody's; for admins.
+            user: whose jobs, `*` for everybody's; for admins and auditors.
             limit: jobs on one page.
         """
         query = {"status": list(status), "user": user, "limit": limit}
@@ -140,16 +140,16 @@ class TrackerClient:
         self,
         path: str,
         query: Any,  # noqa: ANN401
-        understand: Callable[[JsonObject], _Told],
-    ) -> Iterator[_Told]:
-        """Yield what is listed, page after page."""
+        understand: Callable[[JsonObject], _Item],
+    ) -> Iterator[_Item]:
+        """Yield the items of a list, page after page."""
         while query:
             answer = self._connection.ask("GET", path, params=query)
             page = self._connection.body(answer, list)
             with _understood(path):
                 found = [understand(body) for body in page]
             yield from found
-            # Only the query of the link is used: credentials go nowhere else, whatever it says.
+            # Only the query of the link is used, so that credentials never go to another host.
             query = urlsplit(answer.links.get("next", {}).get("url", "")).query
 
     def cause(self, job_id: str) -> JobCause:
@@ -166,10 +166,10 @@ class TrackerClient:
     def failures(
         self, since: datetime | None = None, category: str | None = None, limit: int | None = None
     ) -> Iterator[Family]:
-        """Yield what failed alike, the family that failed last first, page after page.
+        """Yield families of failures with the same cause, the newest first, page after page.
 
         Args:
-            since: failures before do not count; without it: those of the last week.
+            since: failures before it do not count; default: a week ago.
             limit: families on one page.
         """
         since_text = since.astimezone(UTC).isoformat() if since else None
@@ -183,7 +183,7 @@ class TrackerClient:
 
         Args:
             offset: number of the first one, from 1.
-            filter: in Oozie's words, for example `user=guest;status=RUNNING`.
+            filter: as Oozie takes it, for example `user=guest;status=RUNNING`.
             jobtype: wf, coord or bundle.
         """
         params = {"offset": offset, "len": length, "filter": filter or None, "jobtype": jobtype}
@@ -192,7 +192,7 @@ class TrackerClient:
             return answers.oozie_jobs(body)
 
     def copy_logs(self, ids: Sequence[str], *, refresh: bool = False) -> CopyProgress:
-        """Have the logs of jobs saved, however they end; with `refresh` also saved ones again."""
+        """Save the logs of jobs however they end; with `refresh`, copy saved logs again too."""
         body = self._json(
             "POST",
             "task/copy-logs/",
@@ -212,13 +212,13 @@ class TrackerClient:
             return answers.progress(body)
 
     def verify(self, job_id: str, application: str | None = None) -> CopyProgress:
-        """Have saved logs read back and compared with their checksums: all, or one application's.
+        """Read saved logs back and compare their checksums: all, or those of one application.
 
         Returns:
-            the copies, those that were read with a verdict.
+            the copies; those that were read have a verdict.
 
         Raises:
-            TrackerClientError: 503 if nobody can say, because the cluster does not answer.
+            TrackerClientError: 503 if the cluster does not answer.
         """
         path = f"job/{_segment(job_id)}/logs/status"
         params = {"verify": "true"} | ({"id": application} if application else {})
@@ -227,10 +227,10 @@ class TrackerClient:
             return answers.progress(body)
 
     def remove_logs(self, job_id: str) -> list[str]:
-        """Have the saved logs of a job removed from HDFS; return the paths of what was there.
+        """Remove the saved logs of a job from HDFS, and return their paths.
 
         Raises:
-            TrackerClientError: 404 if there is nothing, 409 while a log is being copied.
+            TrackerClientError: 404 if there are none, 409 while a log is being copied.
         """
         path = f"job/{_segment(job_id)}/logs"
         body = self._json("DELETE", path, dict)
@@ -243,7 +243,7 @@ class TrackerClient:
         """Open the saved logs of a job, or of one of its applications, and return their bytes.
 
         Args:
-            reading: what of an application's log; without it: all.
+            reading: which part of one application's log; default: all of it.
 
         Raises:
             TrackerClientError: before the first piece if there is no log (404, with the reason);
@@ -253,7 +253,7 @@ class TrackerClient:
         if application is not None:
             path += f"/{_segment(application)}"
         params = reading.params() if reading else None
-        # Packing would take longer than the way to a service nearby.
+        # To compress takes longer than to send to a service nearby.
         as_it_is = {"Accept-Encoding": "identity"}
         answer = self._connection.ask("GET", path, stream=True, params=params, headers=as_it_is)
         pieces = self._connection.pieces(answer)
@@ -261,13 +261,13 @@ class TrackerClient:
         return pieces
 
     def login(self) -> LoggedIn:
-        """Give the service a fresh credential for the caller's jobs; what waits for one goes on."""
+        """Give the service a fresh credential; the caller's jobs that wait for one go on."""
         body = self._json("POST", "login", dict)
         with _understood("login"):
             return access.logged_in(body)
 
     def new_notify_token(self) -> NewNotifyToken:
-        """Make a token with which Oozie may tell the service that jobs of the caller have changed.
+        """Create a token with which Oozie notifies the service of changes of the caller's jobs.
 
         Raises:
             TrackerClientError: 403 if the caller has as many as one user may have.
@@ -277,16 +277,16 @@ class TrackerClient:
             return access.new_notify_token(body)
 
     def notify_tokens(self) -> list[NotifyToken]:
-        """Return what is known of the caller's tokens; not the tokens themselves."""
+        """Return the caller's tokens, without their secret part."""
         body = self._json("GET", "notify-tokens", list)
         with _understood("notify-tokens"):
             return [access.notify_token(token) for token in body]
 
     def revoke_notify_token(self, token_id: str) -> None:
-        """Let the service refuse notifications with a token from now on.
+        """Revoke a token: the service refuses notifications with it from now on.
 
         Raises:
-            TrackerClientError: 404 if the caller has none with this id.
+            TrackerClientError: 404 if the caller has no token with this id.
         """
         self._connection.ask("DELETE", f"notify-tokens/{_segment(token_id)}").close()
 
@@ -296,7 +296,7 @@ class TrackerClient:
 
 @contextmanager
 def _understood(path: str) -> Iterator[None]:
-    """Turn a missing or odd fact in an answer into one sentence."""
+    """Raise one clear error for an answer with a missing or wrong field."""
     try:
         yield
     except (AttributeError, KeyError, TypeError, ValueError) as error:

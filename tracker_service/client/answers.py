@@ -1,4 +1,4 @@
-"""What the service answers, as values; each keeps the JSON that it was made of."""
+"""The answers of the service as values, each with the JSON that it was made of."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ JsonObject = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answered:
-    """What the service says to one id that it shall track."""
+    """The answer to one posted id."""
 
     id: str
     status: str  #: Oozie's word, UNKNOWN where Oozie could not be asked, or NOT_FOUND
@@ -21,7 +21,7 @@ class Answered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogCopy:
-    """The saved, or yet to be saved, log of one application."""
+    """The log of one application, saved or still to be saved."""
 
     application: str  #: without `application_`
     status: str  #: WAITING, RUNNING, SUCCEEDED, FAILED, KILLED or UNKNOWN
@@ -106,7 +106,7 @@ class Family:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A job as the service tells it to its caller; the list of tracked jobs has fewer facts."""
+    """A job as the caller sees it; in the list of tracked jobs, some fields are missing."""
 
     id: str
     status: str
@@ -180,7 +180,7 @@ def _copy(body: JsonObject) -> LogCopy:
 
 
 def _copies(body: Mapping[str, JsonObject] | Sequence[JsonObject]) -> tuple[LogCopy, ...]:
-    """Return copies that come as a list, or each under its application."""
+    """Return copies from a list, or from an object with one for each application."""
     return tuple(_copy(copy) for copy in (body.values() if isinstance(body, Mapping) else body))
 
 
@@ -257,7 +257,7 @@ def family(body: JsonObject) -> Family:
 
 
 def job(body: JsonObject) -> Job:
-    """Return a job, told at length or in a list."""
+    """Return a job, from its own answer or from a list."""
     copies = body.get("log-jobs", body.get("applications", {}))
     return Job(
         id=body["id"],

@@ -1,4 +1,4 @@
-"""Send calls to the service: time-outs, repetitions, and in one sentence what went wrong."""
+"""Send requests to the service: time-outs, retries, and errors in one sentence."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _CHUNK_BYTES = 64 * 1024
 
 
 class TrackerClientError(TrackerError):
-    """The service did not do what was asked."""
+    """The service refused a request, or did not answer."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Check each route that the service needs, and say in one sentence each what is wrong."""
+"""Check everything that the service needs, and report each result in one sentence."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from tracker_service.sources.route import cluster_route
 __all__ = ["CheckResult", "Severity", "examine"]
 
 
-#: What acts for users in the background, by the settings.
+#: How the service acts for users in the background, by the settings.
 _KEPT = {
-    "password": "users' passwords are kept, sealed, while there is work for them",
-    "token": "tokens of users are kept, sealed, in place of their passwords, while there is work",
-    "kerberos": "the service acts for users with its keytab, and keeps nothing of theirs",
+    "password": "users' passwords are kept, encrypted, while there is work for them",
+    "token": "users' tokens (not passwords) are kept, encrypted, while there is work for them",
+    "kerberos": "the service acts for users with its keytab, and keeps no credential of theirs",
 }
 
 
@@ -30,16 +30,16 @@ def examine(
     service_url: str | None = None,
     service_ca_file: Path | None = None,
 ) -> Iterator[CheckResult]:
-    """Yield what there is to say, one check after the other, as far as they make sense.
+    """Yield the result of one check after the other; stop where further checks make no sense.
 
-    Nothing is changed but one directory below `WORK/logs/.tracker` of the user's home in HDFS,
-    which is removed again.
+    The only change is one directory below `WORK/logs/.tracker` in the user's HDFS home, which is
+    removed again.
 
     Args:
         settings: as the service reads them.
-        credential: the user as whom, or for whom, the cluster is asked.
-        service_url: where a tracker is said to be; without it where the settings put it.
-        service_ca_file: PEM with the authority of its certificate.
+        credential: of the user as whom, or for whom, the cluster is asked.
+        service_url: of a tracker; default: the address in the settings.
+        service_ca_file: PEM with the authority that signed its certificate.
     """
     try:
         route = cluster_route(settings)
@@ -63,7 +63,7 @@ def examine(
 
 
 def _is_reached(route: ClusterRoute) -> Generator[CheckResult, None, bool]:
-    """Yield what is found on the way to the gateway; return whether it leads there."""
+    """Yield the results on the way to the gateway; return whether the gateway is reached."""
     if not isinstance(route, Gateway):
         return True  # each service is on a machine of its own
     for finding in reach.findings(route):
@@ -74,7 +74,7 @@ def _is_reached(route: ClusterRoute) -> Generator[CheckResult, None, bool]:
 
 
 def _behind(session: GatewaySession) -> Generator[CheckResult, None, bool]:
-    """Yield what is found behind the gateway; return whether it lets the user in."""
+    """Yield the results behind the gateway; return whether it lets the user in."""
     is_known = False
     for finding in routes.findings(session):
         yield finding

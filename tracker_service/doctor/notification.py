@@ -1,4 +1,4 @@
-"""Look whether a tracker answers where Oozie could tell it of changes."""
+"""Check whether a tracker answers at a URL to which Oozie can send notifications."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def finding(
     """Ask the service whether it is alive, and judge whether Oozie reaches it too.
 
     Args:
-        service_url: where the service is said to be; without it where the settings put it.
+        service_url: of the service; default: the address in the settings.
     """
     url = (service_url or f"http://{_reachable(settings.serve.bind)}").rstrip("/")
     try:

@@ -1,4 +1,4 @@
-"""Look at the way to the gateway: its name, its port, its certificate."""
+"""Check the way to the gateway: its name, its port, its certificate."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class _Place:
 
 
 def findings(gateway: Gateway) -> Iterator[CheckResult]:
-    """Yield what is found on the way; after a failure the rest makes no sense."""
+    """Yield the results on the way; after a failure, the rest makes no sense."""
     parts = urlsplit(gateway.url)
     host, is_secure = parts.hostname or "", parts.scheme == "https"
     place = _Place(host, parts.port or (443 if is_secure else 80), gateway.connect_timeout_s)

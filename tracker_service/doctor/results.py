@@ -1,4 +1,4 @@
-"""What a check has found."""
+"""The result of a check."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """One sentence about one thing that was looked at."""
+    """One sentence about one check."""
 
     level: Severity
     check: str
-    message: str  #: what is so; where it is wrong also how to mend it
+    message: str  #: what was found; where it is wrong, also what to do
 
 
 def ok(check: str, message: str) -> CheckResult:
-    """Return that something is as it should be."""
+    """Return a good result."""
     return CheckResult(Severity.OK, check, message)
 
 
 def warn(check: str, message: str) -> CheckResult:
-    """Return that something could be better."""
+    """Return a warning."""
     return CheckResult(Severity.WARN, check, message)
 
 
 def fail(check: str, message: str) -> CheckResult:
-    """Return that something is wrong."""
+    """Return a failure."""
     return CheckResult(Severity.FAIL, check, message)

@@ -1,4 +1,4 @@
-"""Look at what is behind the gateway, as one user: login, Oozie, HDFS, YARN, clock."""
+"""Check the services behind the gateway as one user: login, Oozie, HDFS, YARN, clock."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tracker_service.sources.webhdfs import WebHdfs
 
 _CLOCKS_APART_S = 60
 
-#: What is found of the login; whether it succeeded, and the first answer of HDFS, if there is one.
+#: Yields results of the login; returns whether it succeeded, and HDFS's first answer if any.
 _Way = Generator[CheckResult, None, tuple[bool, Answer | None]]
 
 
@@ -37,9 +37,9 @@ class _Route:
     name: str
     role: str  #: its name in a topology
     path: str
-    state: Callable[[Mapping[str, Any]], object]  #: what it says about itself
-    good: str  #: what it should say
-    remedy: str  #: what to do where it says something else
+    state: Callable[[Mapping[str, Any]], object]  #: its state, taken from its answer
+    good: str  #: the state that it should have
+    remedy: str  #: what to do about any other state
     worst: Severity = Severity.FAIL
 
 
@@ -75,15 +75,15 @@ _HISTORY = _Route(
 
 
 def findings(session: GatewaySession) -> Iterator[CheckResult]:
-    """Yield what is found of the services; without a login there is nothing to see."""
+    """Yield the results of the services; without a login only that of the login."""
     way = _without_gateway if isinstance(session, DirectSession) else _through_gateway
     is_in, home = yield from way(session)
     if not is_in:
         return
-    yield _looked_at(session, _OOZIE)
+    yield _checked(session, _OOZIE)
     yield from _hdfs(session, home)
-    yield _looked_at(session, _YARN)
-    yield _looked_at(session, _HISTORY)
+    yield _checked(session, _YARN)
+    yield _checked(session, _HISTORY)
     if home:
         yield clock(home.headers.get("Date", ""))
 
@@ -122,11 +122,11 @@ def _through_gateway(session: GatewaySession) -> _Way:
 
 
 def known(user: str) -> CheckResult:
-    """Return that the gateway lets a user in."""
+    """Return the good result of a login."""
     return ok("login", f"the gateway knows {user}")
 
 
-def _looked_at(session: GatewaySession, route: _Route) -> CheckResult:
+def _checked(session: GatewaySession, route: _Route) -> CheckResult:
     """Ask a service how it is."""
 
     def wrong(message: str) -> CheckResult:

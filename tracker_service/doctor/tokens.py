@@ -1,4 +1,4 @@
-"""Look at the tokens that the gateway gives in place of passwords, where the settings want them."""
+"""Check the gateway's tokens, if the settings use them in place of passwords."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ URL = "TRACKER_GATEWAY__TOKEN_URL"
 def findings(
     settings: GatewaySettings, gateway: Gateway, session: GatewaySession
 ) -> Iterator[CheckResult]:
-    """Yield what is found about tokens.
+    """Yield the results about tokens.
 
     Args:
         session: of a user who is logged in.

@@ -1,4 +1,4 @@
-"""Who asks, and as whom the cluster is asked on their behalf."""
+"""Verify callers, and open the cluster as them or on their behalf."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import datetime
 
 from tracker_service.domain.copies import CopyPolicy
 from tracker_service.domain.leases import affinity
-from tracker_service.identities.callers import VERDICT_LIFE, Caller, Callers
+from tracker_service.identities.callers import VERIFIED_FOR, Caller, Callers
 from tracker_service.identities.kept import KeptCredentials
 from tracker_service.identities.on_behalf import ActingService
 from tracker_service.identities.service import ServiceIdentity
@@ -19,7 +19,7 @@ from tracker_service.store.database import Connection
 from tracker_service.store.jobs import KeptJob
 
 __all__ = [
-    "VERDICT_LIFE",
+    "VERIFIED_FOR",
     "ActingService",
     "Caller",
     "Callers",
@@ -30,7 +30,7 @@ __all__ = [
 
 
 class Identities:
-    """Opens the cluster as callers, and later for them."""
+    """Opens the cluster as a caller now, and on behalf of a user later."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class Identities:
         """Make the identities of one gateway.
 
         Args:
-            service: asks about everybody's jobs; without one, each user's own credential does.
+            service: the identity that asks about all jobs; without one, each user's own is used.
         """
         self.verify, self.named = callers.verify, callers.named
         self.acting_for = kept.acting_for
@@ -60,15 +60,15 @@ class Identities:
         caller: Caller,
         wanted: Sequence[KeptJob],
         now: datetime,
-        wish: CopyPolicy = CopyPolicy.OF_FAILURES,
+        policy: CopyPolicy = CopyPolicy.OF_FAILURES,
     ) -> None:
-        """Track jobs for a caller, and keep the credential, sealed, as long as there is work."""
+        """Track jobs for a caller, and keep the credential, encrypted, while there is work."""
         together = affinity(self.asked_as(caller.name), self._gateway_url)
-        track_tasks.track(connection, caller.name, together, wanted, now, wish)
+        track_tasks.track(connection, caller.name, together, wanted, now, policy)
         self.keep(connection, caller)
 
     def keep(self, connection: Connection, caller: Caller) -> Sequence[int] | None:
-        """Keep the caller's credential, if there is work on their behalf.
+        """Keep the caller's credential if there is work on their behalf.
 
         Returns:
             the tasks that waited for it and go on now; None if there is no work.

@@ -1,4 +1,4 @@
-"""Find out who asks."""
+"""Verify who calls: at the gateway, or offline by the signature of a token."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tracker_service.sources.webhdfs import USER
 from tracker_service.store import verified_callers
 from tracker_service.store.database import Store
 
-VERDICT_LIFE = timedelta(seconds=60)
+VERIFIED_FOR = timedelta(seconds=60)
 _LOCKS = 64
 _NO_GATEWAY = "No gateway checks passwords here: come through the proxy that does, or with a token."
 
@@ -38,12 +38,12 @@ class Caller:
 
 
 class Callers:
-    """Verifies the credentials of callers at the gateway; an answer holds for a minute.
+    """Verifies the credentials of callers at the gateway; a verified caller is remembered a minute.
 
     Args:
-        exchanges: passwords for tokens of the gateway, which are used in their place.
-        keys: tells whose token one is without asking the gateway.
-        is_on_behalf: the service acts for its callers, whatever proved who they are.
+        exchanges: exchange passwords for tokens of the gateway, and use these from then on.
+        keys: verify tokens without asking the gateway.
+        is_on_behalf: the service acts for its callers with its own Kerberos login.
     """
 
     def __init__(
@@ -59,16 +59,16 @@ class Callers:
     ) -> None:
         self._store, self._key_ring, self._pool, self._clock = store, key_ring, pool, clock
         self._exchanges, self._keys, self._is_on_behalf = exchanges, keys, is_on_behalf
-        self._tries = FailedLogins(store, clock)
+        self._failed_logins = FailedLogins(store, clock)
         self._locks = [Lock() for _ in range(_LOCKS)]
 
     def verify(self, credential: BasicCredential | TokenCredential) -> Caller:
-        """Find out whose credential this is.
+        """Return the user of a credential.
 
         Raises:
             NotAuthenticated: the gateway refuses it.
             TooManyRequests: it was refused so often that the next one has to wait.
-            GatewayUnavailable: the gateway cannot say, so nobody gets in.
+            GatewayUnavailable: the gateway does not answer, so nobody gets in.
         """
         if isinstance(credential, TokenCredential):
             if self._keys:
@@ -77,7 +77,7 @@ class Callers:
         if self._is_on_behalf:
             raise NotAuthenticated(_NO_GATEWAY)
         fingerprint = self._key_ring.fingerprint(*parts_of(credential))
-        # Many requests may come at once when an answer has grown old: the first of them asks.
+        # When an answer has expired, many requests may come at once: only the first asks.
         with self._locks[int(fingerprint[:8], 16) % _LOCKS]:
             return self._known(credential, fingerprint) or self._ask(credential, fingerprint)
 
@@ -85,7 +85,7 @@ class Callers:
         """Return the caller that a trusted proxy has verified.
 
         Raises:
-            NotAuthenticated: that is no name that a user of Hadoop can have.
+            NotAuthenticated: Hadoop allows no such user name.
         """
         if not USER.fullmatch(user):
             raise NotAuthenticated(f"{user[:64]!r} is no user name")
@@ -111,16 +111,16 @@ class Callers:
 
     def _ask(self, credential: BasicCredential | TokenCredential, fingerprint: str) -> Caller:
         with self._store.read() as connection:
-            was_right = verified_callers.find(connection, fingerprint) is not None
+            was_verified = verified_callers.find(connection, fingerprint) is not None
         try:
-            if was_right:
+            if was_verified:
                 caller = self._who(credential)
             else:
-                with self._tries.counted(credential.user):
+                with self._failed_logins.counted(credential.user):
                     caller = self._who(credential)
         except NotAuthenticated:
-            if was_right:
-                self._tries.wrong(credential.user)
+            if was_verified:
+                self._failed_logins.wrong(credential.user)
                 with self._store.begin() as connection:
                     verified_callers.drop(connection, fingerprint)
             raise
@@ -145,7 +145,7 @@ class Callers:
         is_exchanged = caller.credential is not credential
         verified = verified_callers.VerifiedCaller(
             owner=caller.name,
-            expires_at=self._clock() + VERDICT_LIFE,
+            expires_at=self._clock() + VERIFIED_FOR,
             sealed=encrypt_credential(self._key_ring, caller.credential) if is_exchanged else None,
         )
         with self._store.begin() as connection:

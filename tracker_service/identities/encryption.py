@@ -1,4 +1,4 @@
-"""Put credentials into the form in which they are kept, and back."""
+"""Encrypt credentials for the database, and decrypt them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ from tracker_service.sources.credentials import (
 
 
 def parts_of(credential: Credential) -> tuple[str, ...]:
-    """Return what there is to keep of a credential."""
+    """Return the parts of a credential that are kept.
+
+    Raises:
+        TypeError: the service acts for the user, so there is nothing to keep.
+    """
     if isinstance(credential, BasicCredential):
         return credential.user, credential.password
     if isinstance(credential, OnBehalf):
@@ -24,17 +28,17 @@ def parts_of(credential: Credential) -> tuple[str, ...]:
 
 
 def encrypt_credential(key_ring: KeyRing, credential: Credential) -> bytes:
-    """Return a credential in a form that only the key can read."""
+    """Return an encrypted credential."""
     return key_ring.encrypt(*parts_of(credential))
 
 
-def decrypt_credential(key_ring: KeyRing, kept: bytes) -> Credential:
-    """Return a credential that was sealed.
+def decrypt_credential(key_ring: KeyRing, encrypted: bytes) -> Credential:
+    """Return the credential that `encrypt_credential` encrypted.
 
     Raises:
         ConfigError: it was encrypted with another key.
     """
-    user, secret, *expires_at = key_ring.decrypt(kept)
+    user, secret, *expires_at = key_ring.decrypt(encrypted)
     if not expires_at:
         return BasicCredential(user, secret)
     instant = datetime.fromisoformat(expires_at[0]) if expires_at[0] else None

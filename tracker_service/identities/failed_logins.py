@@ -1,4 +1,4 @@
-"""Let few wrong credentials of one user name reach the gateway, so that nobody is locked out."""
+"""Limit wrong credentials per user name, so that the directory locks nobody out."""
 
 from __future__ import annotations
 
@@ -13,39 +13,39 @@ from tracker_service.errors import GatewayUnavailable, TooManyRequests
 from tracker_service.store import failed_logins
 from tracker_service.store.database import Store
 
-_KEPT_NAMES = 10_000  #: that are known to have none left, in one process
+_KEPT_NAMES = 10_000  #: names without a try left that one process remembers
 
 
 class FailedLogins:
     """Counts the wrong credentials of each user name, over all processes.
 
-    Directories lock users out after some wrong passwords: through this service at most three in
-    any minute come there. What was right lately is not counted before it is found to be wrong, so
-    that somebody else's tries keep no verified user out.
+    Directories lock an account after some wrong passwords. This service passes on at most three
+    a minute for each name. A credential that was right lately is not counted until the gateway
+    refuses it, so that somebody else's guesses do not keep a verified user out.
     """
 
     def __init__(self, store: Store, clock: Callable[[], datetime]) -> None:
         self._store, self._clock = store, clock
-        self._none_left: dict[str, datetime] = {}  #: until when
+        self._none_left: dict[str, datetime] = {}  #: by name: when the next try is free
         self._lock = Lock()
 
     @contextmanager
     def counted(self, user: str) -> Iterator[None]:
-        """Count one try, unless the block finds that it was none: right, or not answered.
+        """Count one wrong try, unless the block succeeds or the gateway does not answer.
 
         Raises:
             TooManyRequests: there were three wrong ones in the last minute; says how long to wait.
         """
-        mine = self._taken(_name(user), user)
+        attempt = self._taken(_name(user), user)
         try:
             yield
         except GatewayUnavailable:
-            self._give_back(mine)
+            self._give_back(attempt)
             raise
-        self._give_back(mine)
+        self._give_back(attempt)
 
     def wrong(self, user: str) -> None:
-        """Count what was right lately and is wrong now."""
+        """Count a credential that was right lately and is refused now."""
         with self._store.begin() as connection:
             failed_logins.take(connection, _name(user), self._clock())
 
@@ -73,11 +73,11 @@ class FailedLogins:
             if len(self._none_left) < _KEPT_NAMES:
                 self._none_left[name] = free_at
 
-    def _give_back(self, mine: failed_logins.LoginAttempt) -> None:
+    def _give_back(self, attempt: failed_logins.LoginAttempt) -> None:
         with self._store.begin() as connection:
-            failed_logins.give_back(connection, mine)
+            failed_logins.give_back(connection, attempt)
 
 
 def _name(user: str) -> str:
-    """Return under which name a user's tries are counted: LDAP compares without case."""
+    """Return the key of a user's count: a hash, without case, because LDAP ignores case."""
     return hashlib.sha256(user.lower().encode()).hexdigest()

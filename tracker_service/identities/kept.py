@@ -1,4 +1,4 @@
-"""Keep what users left, sealed, and open the cluster with it on their behalf."""
+"""Keep users' credentials, encrypted, and open the cluster with them on their behalf."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _EXPIRED = f"{WAITS}: the stored token has expired; {_REMEDY}"
 
 
 class KeptCredentials:
-    """The credentials of users for whom there is work, each as long as there is some."""
+    """The encrypted credentials of users, each kept while there is work for its user."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class KeptCredentials:
         """Keep a fresh credential of a user.
 
         Returns:
-            the tasks that waited for one, and go on at once.
+            the tasks that waited for a credential and go on at once.
         """
         now = self._clock()
         credentials.keep(connection, owner, encrypt_credential(self._key_ring, credential), now)

@@ -1,4 +1,4 @@
-"""Encrypt credentials at rest with the keys of a file, and name them by keyed hashes."""
+"""Encrypt stored credentials with the keys of a file, and hash them with a key."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class KeyRing:
         self._kept = _Keys.of(key_file)
 
     def encrypt(self, *parts: str) -> bytes:
-        """Return the parts of a credential in a form that only the key can read."""
+        """Return the encrypted parts of a credential."""
         return self._keys.fernet.encrypt(json.dumps(parts).encode())
 
     def decrypt(self, encrypted: bytes) -> tuple[str, ...]:
@@ -43,14 +43,13 @@ class KeyRing:
             raise ConfigError("a stored credential was encrypted with another key") from error
 
     def fingerprint(self, *parts: str) -> str:
-        """Return a name for a credential that tells nothing about it."""
+        """Return a keyed hash of a credential (HMAC-SHA-256), in hexadecimal."""
         return hmac.new(self._keys.pepper, json.dumps(parts).encode(), hashlib.sha256).hexdigest()
 
     def token_fingerprints(self, token: str) -> list[str]:
-        """Return the names that a token may be kept under; a new one is kept under the first.
+        """Return the keyed hashes of a token, one for each key; a new token gets the first.
 
-        Each key of the file gives one: tokens stand in the configurations of jobs, and outlive the
-        change of the first key.
+        Tokens stand in the configurations of jobs, so they must outlive a change of keys.
         """
         return [
             hmac.new(pepper, token.encode(), hashlib.sha256).hexdigest()
@@ -59,7 +58,7 @@ class KeyRing:
 
     @property
     def _keys(self) -> _Keys:
-        with suppress(OSError):  # a file that is away leaves what was read
+        with suppress(OSError):  # without the file, the keys that were read go on
             if _version(self._key_file) != self._kept.version:
                 self._kept = _Keys.of(self._key_file)
         return self._kept
@@ -67,7 +66,7 @@ class KeyRing:
 
 @dataclass(frozen=True, slots=True)
 class _Keys:
-    """What is made of the keys in a file."""
+    """The keys of a file, ready for use."""
 
     version: tuple[int, int]  #: of the file
     fernet: MultiFernet
@@ -104,7 +103,7 @@ def _read_or_create(key_file: Path) -> list[bytes]:
 
 
 def _create(key_file: Path) -> None:
-    """Write a new key; of several processes that try at once, one wins and no half is seen."""
+    """Write a new key in one step; of several processes that try at once, one wins."""
     key_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with NamedTemporaryFile(dir=key_file.parent) as new:  # 0600 from the start
         new.write(Fernet.generate_key() + b"\n")

@@ -1,4 +1,4 @@
-"""Act for users as the service itself, with nothing of theirs."""
+"""Act for users with the service's own Kerberos login; no credential of theirs is kept."""
 
 from __future__ import annotations
 
@@ -12,13 +12,16 @@ from tracker_service.store.database import Connection
 
 
 class ActingService:
-    """The service, which the cluster lets act for users (`hadoop.proxyuser`, `doAs`)."""
+    """The service as a proxy user of the cluster, acting for users.
+
+    See https://hadoop.apache.org/docs/r3.3.6/hadoop-project-dist/hadoop-common/Superusers.html
+    """
 
     def __init__(self, pool: AccessPool[ClusterAccess]) -> None:
         self._pool = pool
 
     def keep(self, connection: Connection, owner: str, credential: Credential) -> Sequence[int]:
-        """Keep nothing, because nothing of the user is needed, so that nothing waits for it."""
+        """Keep nothing: the service needs no credential of a user. No task ever waits for one."""
         return ()
 
     @contextmanager

@@ -1,4 +1,4 @@
-"""Change the key with which credentials are encrypted, while others use them."""
+"""Replace the key that encrypts credentials, while the service runs."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from tracker_service.store.database import Store
 
 
 def rotate_keys(store: Store, key_file: Path, *, forget_old: bool) -> int:
-    """Put a new key before the others, and encrypt each stored credential with it.
+    """Put a new key first in the file, and encrypt every stored credential with it.
 
-    After a crash in between, some key of the file still decrypts each credential. Running processes
-    read the file again when it has changed.
+    After a crash in between, the file still has a key for every credential. Running processes read
+    the file again when it has changed.
 
     Args:
         forget_old: remove the older keys when nothing is encrypted with them any more.
@@ -31,11 +31,11 @@ def rotate_keys(store: Store, key_file: Path, *, forget_old: bool) -> int:
     KeyRing(key_file)  # it can be used
     new = Fernet.generate_key()
     _write(key_file, [new, *key_file.read_bytes().split()])
-    sealed = _encrypt_anew(store, KeyRing(key_file))
+    count = _encrypt_anew(store, KeyRing(key_file))
     if forget_old:
-        _encrypt_anew(store, KeyRing(key_file))  # what others have kept meanwhile
+        _encrypt_anew(store, KeyRing(key_file))  # credentials that other processes kept meanwhile
         _write(key_file, [new])
-    return sealed
+    return count
 
 
 def _encrypt_anew(store: Store, keys: KeyRing) -> int:

@@ -1,4 +1,4 @@
-"""The identity of the service itself, which asks about everybody's jobs."""
+"""The service's own identity, `gateway.polling_user`, which asks about all jobs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ log = structlog.get_logger()
 
 
 class ServiceIdentity:
-    """Opens the cluster as the service; a credential of its that was refused rests for a while."""
+    """Opens the cluster as the service; after a refusal its credential is not used for a while."""
 
     def __init__(
         self,
@@ -38,9 +38,9 @@ class ServiceIdentity:
         """Open the cluster for the length of the block.
 
         Raises:
-            CredentialsRefused: the gateway refuses it, or has done so lately.
+            CredentialsRefused: the gateway refuses the credential, or did so lately.
         """
-        self._rest_over()
+        self._refuse_while_resting()
         try:
             yield self._pool.of(self.credential)
         except CredentialsRefused:
@@ -49,7 +49,7 @@ class ServiceIdentity:
             raise
         self._accepted()
 
-    def _rest_over(self) -> None:
+    def _refuse_while_resting(self) -> None:
         with self._lock:
             if self._retry_at and self._clock() < self._retry_at:
                 raise CredentialsRefused(
@@ -61,7 +61,7 @@ class ServiceIdentity:
         now = self._clock()
         with self._lock:
             if self._retry_at and now < self._retry_at:
-                return  # several looks were under way
+                return  # another request was refused first
             pause = credentials.RETRY_AFTER[min(self._refusals, len(credentials.RETRY_AFTER) - 1)]
             self._refusals, self._retry_at = self._refusals + 1, now + pause
         log.error("polling_user_refused", user=self.credential.user, retry_at=str(now + pause))

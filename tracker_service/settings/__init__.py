@@ -36,7 +36,7 @@ from tracker_service.settings.kerberos import KerberosSettings
 PREFIX = "TRACKER_"
 DEFAULT_FILE = Path("config/tracker.yml")
 SANDBOX_BIND = "127.0.0.1:8099"
-#: What the command takes from the environment beside the settings.
+#: Variables of the command `tracker` that are no settings.
 _OF_THE_COMMAND = frozenset({"config", "url", "user", "password", "ca_file"})
 
 
@@ -74,24 +74,24 @@ class _SettingsSection(BaseModel):
 
 
 class GatewaySettings(KerberosSettings):
-    """The Knox topology that everything is asked through, or the services themselves."""
+    """How the cluster is reached: through a Knox topology, or directly with Kerberos."""
 
     url: HttpUrl = HttpUrl(f"http://{SANDBOX_BIND}/gateway/sandbox")  #: up to and with the topology
     ca_file: Path | None = None  #: PEM with the authority of the gateway's certificate
-    verify: bool = True  #: its certificate; without that anybody in between reads passwords
+    verify: bool = True  #: verify its certificate; if not, anybody in between can read passwords
     connect_timeout_s: Seconds = 3.05
     read_timeout_s: Seconds = 25  #: Knox itself gives up after 20 s
-    #: of one process; Knox opens at most 32 connections to each service behind it
+    #: requests of one process at once; Knox opens at most 32 connections to each service
     max_concurrent: Count = 24
-    requests_per_s: Rate = 50  #: of polling, by all workers together
-    #: asks about everybody's jobs; logs are still copied and read with each user's own credential
+    requests_per_s: Rate = 50  #: requests of all workers together to poll jobs
+    #: user that asks about all jobs; each user's own credential still copies and reads logs
     polling_user: str | None = None
     polling_password_file: Path | None = None  #: its password, on one line
-    #: what is kept of a user, sealed, while there is work for them: the password, or a token of the
-    #: gateway in its place
+    #: what is kept of a user, encrypted, while there is work for them: the password, or a token of
+    #: the gateway
     background: Literal["password", "token"] = "password"
-    token_url: HttpUrl | None = None  #: of the topology that takes tokens; without one: `url`
-    #: with which tokens are checked without asking the gateway: URL or file of a key set, or a PEM
+    token_url: HttpUrl | None = None  #: of the topology that takes tokens; default: `url`
+    #: keys that verify tokens without the gateway: URL or file of a key set, or a PEM file
     token_keys: str | None = None
 
     @field_validator("ca_file", "polling_password_file")
@@ -128,58 +128,62 @@ class GatewaySettings(KerberosSettings):
 class StoreSettings(_SettingsSection):
     """The database."""
 
-    url: str = ""  #: SQLAlchemy URL; without one: SQLite in the state directory
+    url: str = ""  #: SQLAlchemy URL; default: SQLite in the state directory
 
 
 class ServeSettings(_SettingsSection):
     """The API."""
 
     bind: str = "127.0.0.1:8080"
-    processes: Count = 1  #: SQLite wants few writers; each has its own threads
-    threads: Count = 32  #: a log that is being read holds one
+    processes: Count = 1  #: each with its own threads; with SQLite keep them few
+    threads: Count = 32  #: of each process; a client that reads a log holds one
     #: peers whose X-Forwarded-* headers are believed: addresses or networks
     trusted_proxies: tuple[IPvAnyNetwork, ...] = (
         ip_network("127.0.0.1"),
         ip_network("::1"),
     )
-    #: header in which a proxy names the user that it has verified, believed from these peers alone
+    #: header with the user that a proxy has verified; only these peers are believed
     user_header: str | None = None
     user_header_from: tuple[IPvAnyNetwork, ...] = ()
-    requests_per_minute: Count = 600  #: of one user; more is answered with 429
+    requests_per_minute: Count = 600  #: of one user; further requests are answered with 429
 
 
 class PollingSettings(_SettingsSection):
     """How often Oozie is asked."""
 
-    interval_s: Seconds = 5  #: longest time between two looks at a job younger than an hour
-    max_interval_s: Seconds = 60  #: the same for old jobs
-    #: 140 fill the 8 KB that Knox takes as a request line
+    interval_s: Seconds = 5  #: at most between two checks of a job younger than an hour
+    max_interval_s: Seconds = 60  #: at most between two checks of an old job
+    #: job ids; 140 fill the request line of 8 KB that Knox accepts
     ids_per_request: Annotated[int, Field(gt=0, le=140)] = 100
     listed_h: Seconds = 24  #: how long an ended job stays in the list of tracked jobs
-    rerun_look_s: Seconds = 3600  #: from one look for reruns of ended jobs to the next
-    rerun_watch_h: Seconds = 24  #: how long such looks go on for a job that has ended
+    rerun_look_s: Seconds = 3600  #: between two checks whether an ended job runs again
+    rerun_watch_h: Seconds = 24  #: how long after its end a job is checked for reruns
 
 
 class WorkerSettings(_SettingsSection):
     """The background process."""
 
-    lease_s: Seconds = 30  #: after this time without a word, others take a worker's jobsets
-    threads: Count = 8  #: requests to the gateway at the same time
+    lease_s: Seconds = 30  #: a worker that is silent for this time loses its jobsets to others
+    threads: Count = 8  #: for requests to the gateway
 
 
 class CopySettings(_SettingsSection):
     """How the logs of failed jobs are saved."""
 
     #: `direct`: the tracker reads the aggregated files; `workflow`: Oozie runs `yarn logs`;
-    #: `auto`: directly where that can be done
+    #: `auto`: directly where possible, otherwise by a workflow
     strategy: Strategy = Strategy.AUTO
-    direct_limit: ByteSize = ByteSize(1024**3)  #: of aggregated files; above it `auto` submits
-    streams: Count = 4  #: logs that pass through one worker at the same time
-    per_user: Count = 4  #: copy workflows of one user at the same time
-    per_gateway: Count = 20  #: and of all users
-    tries: Count = 3
-    retry_after_s: Seconds = 10  #: before the second try; three times as long before each further
-    aggregation_deadline_s: Seconds = 3600  #: then the log is copied as far as it is there
+    direct_limit: ByteSize = ByteSize(
+        1024**3
+    )  #: bytes of aggregated files; `auto` copies larger logs by a workflow
+    streams: Count = 4  #: logs that one worker copies directly at once
+    per_user: Count = 4  #: copy workflows of one user at once
+    per_gateway: Count = 20  #: copy workflows of all users at once
+    tries: Count = 3  #: of one copy, before it has failed
+    retry_after_s: Seconds = 10  #: before the second try; tripled before each further one
+    aggregation_deadline_s: Seconds = (
+        3600  #: then a log is copied even if some nodes have not delivered
+    )
     #: where the cluster keeps aggregated logs: `yarn.nodemanager.remote-app-log-dir`, the layouts
     #: since Hadoop 3.3 (with buckets) and before it
     log_directories: tuple[LogDirectory, ...] = tuple(
@@ -194,38 +198,38 @@ class CopySettings(_SettingsSection):
     )
     retention_h: Seconds = 7 * 24  #: `yarn.log-aggregation.retain-seconds`: then logs are deleted
     redact: bool = True  #: hide passwords, keys and tokens in logs that are copied directly
-    #: more of what is hidden: expressions of RE2 by names of your own; of a match the first group
-    #: is hidden, or all of it where there is no group
+    #: further secrets to hide: RE2 expressions, each under a name of your own. The first group of
+    #: a match is hidden; without a group, the whole match
     redact_patterns: dict[str, RedactPattern] = {}
     #: more files of rules for causes, in the form of the package's `causes/rules.yml`
     cause_rules: tuple[Path, ...] = ()
-    keep_copies_h: Seconds | None = None  #: then saved logs are removed; None: never
+    keep_copies_h: Seconds | None = None  #: age at which saved logs are removed; None: never
     queue: str | None = None  #: YARN queue of the copy workflows
-    name_node: str = "hdfs://namenode"  #: Knox puts the true one in its place
+    name_node: str = "hdfs://namenode"  #: Knox replaces it with the real one
     resource_manager: str = "resourcemanager"  #: likewise
     properties: dict[str, str] = {}  #: more configuration of the copy's shell action
 
 
 class CredentialSettings(_SettingsSection):
-    """How stored credentials are sealed."""
+    """How stored credentials are encrypted."""
 
-    key_file: Path | None = None  #: without one: `credentials.key` in the state directory
+    key_file: Path | None = None  #: default: `credentials.key` in the state directory
 
 
 class RightsSettings(_SettingsSection):
-    """Who may do more than look after their own jobs."""
+    """Who may see other users' jobs."""
 
-    admins: tuple[str, ...] = ()  #: users who may list everybody's jobs and failures
-    auditors: tuple[str, ...] = ()  #: users who may list everybody's jobs, and no more
+    admins: tuple[str, ...] = ()  #: users who may list all jobs, failures, workers and jobsets
+    auditors: tuple[str, ...] = ()  #: users who may list all jobs, workers and jobsets
 
     @property
     def overseers(self) -> tuple[str, ...]:
-        """Return who may list everybody's jobs."""
+        """Return the users who may list all jobs."""
         return *self.admins, *self.auditors
 
 
 class Settings(BaseSettings):
-    """Everything that can be set; unknown names are errors."""
+    """All settings. An unknown name is an error."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True
@@ -252,7 +256,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Let the environment win over the file."""
+        """Prefer environment variables to the file."""
         return env_settings, init_settings
 
     @property
@@ -322,7 +326,7 @@ def _refuse_unknown_variables() -> None:
 def _explain(
     location: tuple[int | str, ...], message: str, root: yaml.Node | None, path: Path | None
 ) -> str:
-    """Say where a wrong value stands: the line of the file, or the variable."""
+    """Name the place of a wrong value: the line of the file, or the variable."""
     names = [str(part) for part in location]
     variable = PREFIX + "__".join(names[:2]).upper()
     line = _line_of(root, names)

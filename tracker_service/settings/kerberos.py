@@ -1,4 +1,4 @@
-"""How a cluster is reached without Knox, by Kerberos: a part of the settings `gateway`."""
+"""The part of the settings `gateway` for a cluster without Knox, with Kerberos."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _OF_KNOX = ("url", "polling_user", "background", "token_url")
 
 
 class KerberosSettings(BaseModel):
-    """The services themselves, and as whom the tracker logs in to them."""
+    """The URLs of the services, and the login of the tracker."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    #: `kerberos`: the tracker goes to the services itself, logs in with its keytab, and acts for
-    #: users as a proxy user of Hadoop and Oozie; `basic`: through Knox, with users' own credentials
+    #: `basic`: through Knox, with users' own credentials; `kerberos`: directly to the services; the
+    #: tracker logs in with its keytab and acts for users as a proxy user of Hadoop and Oozie
     auth: Literal["basic", "kerberos"] = "basic"
     oozie_url: HttpUrl | None = None  #: up to and with `/oozie`
     namenode_url: HttpUrl | None = None  #: the web server of the active NameNode

@@ -1,4 +1,4 @@
-"""What one identity sees of the cluster."""
+"""The cluster as one identity sees it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class ClusterAccess:
 
     def __init__(
         self,
-        gateway: ClusterRoute,
+        route: ClusterRoute,
         credential: Credential,
         ids_per_request: int,
         hide: Callable[[str], str] = str,
@@ -26,9 +26,9 @@ class ClusterAccess:
         """Open a session.
 
         Args:
-            hide: returns a text that a program wrote without the secrets in it.
+            hide: takes a text that a program wrote, and returns it without secrets.
         """
-        session = gateway.session(credential)
+        session = route.session(credential)
         self.oozie = Oozie(session, ids_per_request, hide)
         self.yarn = Yarn(session, hide)
         self.nodes = Nodes(session)

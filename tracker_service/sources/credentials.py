@@ -1,4 +1,4 @@
-"""What proves to the cluster who asks."""
+"""Credentials of the cluster: passwords, tokens, and users for whom the service acts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class BasicCredential:
     password: str = field(repr=False)
 
     def auth(self) -> AuthBase:
-        """Return what puts it on a request (RFC 7617)."""
+        """Return the authentication for requests (RFC 7617)."""
         return HTTPBasicAuth(self.user.encode(), self.password.encode())
 
 
@@ -27,21 +27,21 @@ class TokenCredential:
 
     user: str
     token: str = field(repr=False)
-    expires_at: datetime | None = None  #: the gateway refuses it then; None: nobody told
+    expires_at: datetime | None = None  #: None where the token does not say
 
     def auth(self) -> AuthBase:
-        """Return what puts it on a request (RFC 6750)."""
+        """Return the authentication for requests (RFC 6750)."""
         return _BearerAuth(self.token)
 
 
 @dataclass(frozen=True, slots=True)
 class OnBehalf:
-    """The service itself, logged in with its keytab, acting for a user; for nobody: as itself."""
+    """The service, logged in with its keytab, acting for a user; without a user, as itself."""
 
     user: str = ""
 
     def auth(self) -> AuthBase:
-        """Return what puts it on a request: the name, as proxy users of Hadoop give it."""
+        """Return the authentication for requests: the parameter `doAs` of Hadoop's proxy users."""
         return _DoAs(self.user)
 
 

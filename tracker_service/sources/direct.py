@@ -1,4 +1,4 @@
-"""Speak HTTP with the services of a cluster themselves, where Kerberos takes the place of Knox.
+"""Talk HTTP to the services of a cluster directly, with Kerberos in place of Knox.
 
 The service logs in as itself and names in each request the user for whom it acts (`doAs`). Follows
 https://hadoop.apache.org/docs/r3.3.6/hadoop-project-dist/hadoop-common/Superusers.html
@@ -34,8 +34,8 @@ LOGIN_REMEDY = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Direct(ClusterRoute):
-    """The services of a cluster: their URLs without a slash at the end, and how to log in."""
+class DirectRoute(ClusterRoute):
+    """The direct route: the URLs of the services, without a slash at the end, and the login."""
 
     oozie: str  #: up to and with `/oozie`
     namenode: str  #: its web server
@@ -54,7 +54,7 @@ class Direct(ClusterRoute):
         return _BASE
 
     def transport(self, _url: str) -> Transport:
-        """Return what carries the requests to all services."""
+        """Return the transport for requests to all services."""
         return _Transport(self)
 
     @property
@@ -101,9 +101,9 @@ class Direct(ClusterRoute):
 class DirectSession(GatewaySession):
     """The connections and the cookies of the service while it acts for one user."""
 
-    gateway: Direct
+    gateway: DirectRoute
 
-    def __init__(self, direct: Direct, credential: Credential) -> None:
+    def __init__(self, direct: DirectRoute, credential: Credential) -> None:
         super().__init__(direct, credential)
         self.auth = _Both(credential.auth(), direct.login)
         self._next = local()  #: the node to which the next request of a thread may go
@@ -123,7 +123,7 @@ class DirectSession(GatewaySession):
         return super().prepare_request(request)
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:  # noqa: ANN401
-        """Send one request to a service, and sort what went wrong by its meaning.
+        """Send one request to a service, and raise errors by their meaning.
 
         Raises:
             AccessDenied: also where the service may not act for the user.
@@ -140,14 +140,14 @@ class DirectSession(GatewaySession):
     def rebuild_auth(
         self, prepared_request: requests.PreparedRequest, response: requests.Response
     ) -> None:
-        """Follow a redirect with nothing that is ours, and answer no challenge there."""
+        """Follow a redirect without credentials, and answer no challenge there."""
         self._note_data_node(response)
         for name in ("Authorization", "Cookie"):
             prepared_request.headers.pop(name, None)
         prepared_request.hooks = default_hooks()
 
     def _note_data_node(self, response: requests.Response) -> None:
-        """Let the next request of this thread go to the DataNode that the NameNode names."""
+        """Allow the next request of this thread to go to the DataNode that the NameNode names."""
         target = urljoin(response.url, response.headers["Location"])
         is_told = self.gateway.path_of(response.url).startswith("webhdfs/")
         if is_told and urlsplit(target).path.startswith(_FILES):
@@ -197,7 +197,7 @@ class _Both(AuthBase):
 class _Transport(Transport):
     """Carries requests to several services, each of which may be dead by itself."""
 
-    def __init__(self, direct: Direct) -> None:
+    def __init__(self, direct: DirectRoute) -> None:
         super().__init__(_BASE, direct.protection, direct.connections, direct.on_request)
         self._direct = direct
 

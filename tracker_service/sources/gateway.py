@@ -1,4 +1,4 @@
-"""Speak HTTP with one Knox topology: sessions, their cookies, and errors by their meaning.
+"""Talk HTTP to one Knox topology: sessions, cookies, and errors sorted by their meaning.
 
 `direct` does the same without Knox.
 """
@@ -35,16 +35,16 @@ _KEPT_SESSIONS = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterRoute(ABC):
-    """How a cluster is reached, be it through a gateway or not."""
+    """A route to a cluster: through a gateway, or directly."""
 
     ca_file: Path | None = None
-    verify: bool = True  #: the certificate
+    verify: bool = True  #: check the certificate
     connect_timeout_s: float = 3.05
     read_timeout_s: float = 25.0
     connections: int = 32  #: Knox itself opens at most 32 to each service behind it
-    #: is told the path below the topology, the outcome and the seconds of each request
+    #: called after each request with its path below the topology, its outcome, its seconds
     on_request: Callable[[str, str, float], None] = lambda *_: None
-    #: what all sessions of this process share, so that they spare the gateway together
+    #: limits that all sessions of this process share
     protection: Protection = field(default_factory=Protection, repr=False, compare=False)
 
     @abstractmethod
@@ -53,16 +53,16 @@ class ClusterRoute(ABC):
 
     @abstractmethod
     def url_for(self, credential: Credential) -> str:
-        """Return what the URLs of an identity begin with, without a slash at the end."""
+        """Return the start of all URLs of an identity, without a slash at the end."""
 
     @abstractmethod
     def transport(self, url: str) -> Transport:
-        """Return what carries the requests to what begins so."""
+        """Return the transport for requests to this URL and below it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gateway(ClusterRoute):
-    """One topology: its URL, and how to reach it."""
+    """The route through one Knox topology."""
 
     url: str  #: up to and with the topology, without a slash at the end
     token_url: str | None = None  #: likewise, of the topology that takes tokens; None: the same
@@ -76,7 +76,7 @@ class Gateway(ClusterRoute):
         return (isinstance(credential, TokenCredential) and self.token_url) or self.url
 
     def transport(self, url: str) -> Transport:
-        """Return what carries the requests to a topology."""
+        """Return the transport for requests to a topology."""
         return Transport(url, self.protection, self.connections, self.on_request)
 
 
@@ -105,15 +105,15 @@ class GatewaySession(requests.Session):
             return super().prepare_request(request)
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:  # noqa: ANN401
-        """Send one request to the gateway and sort what went wrong by its meaning.
+        """Send one request to the gateway, and raise errors by their meaning.
 
         Returns:
             the answer, whose status is below 500 and not a 401 of the gateway.
 
         Raises:
             CredentialsRefused: 401 of the gateway. Knox says the same while its LDAP is down.
-            GatewayUnavailable: no answer, not a whole one, an answer that is no answer, a redirect
-                elsewhere; or the request was not sent, to spare the gateway.
+            GatewayUnavailable: no answer, a broken one, a 5xx, or a redirect to another site; or
+                the request was not sent because the gateway is down.
         """
         self._refuse_foreign(request.url or "")
         if kwargs.get("timeout") is None:
@@ -160,7 +160,7 @@ class GatewaySession(requests.Session):
         return Answer(path, response.status_code, response.headers, response.content)
 
     def _refusal(self, response: requests.Response) -> GatewayError | None:
-        """Return the error that an answer is where it is about who asks."""
+        """Return the error of an answer that refuses the identity, None for other answers."""
         if response.status_code == 401 and "oozie-error-code" not in response.headers:
             return CredentialsRefused(f"the gateway refuses the credentials of {self.user}")
         return None
@@ -247,7 +247,7 @@ Access = TypeVar("Access")
 
 
 class AccessPool(Generic[Access]):
-    """Keeps what was opened for each identity, the most recently used ones only."""
+    """Keeps one access for each credential, for the last 1,000 that were used."""
 
     def __init__(self, open_access: Callable[[Credential], Access]) -> None:
         self._open = open_access

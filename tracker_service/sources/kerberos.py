@@ -21,7 +21,7 @@ from tracker_service.sources.direct import LOGIN_REMEDY
 
 
 def keytab_login(principal: str, keytab: Path) -> Callable[[], AuthBase]:
-    """Let this process log in with a keytab; it needs no `kinit`, and no file for its tickets.
+    """Log this process in with a keytab, without `kinit` and without a ticket file.
 
     Returns:
         what answers the challenge to one request: it keeps what belongs to one handshake.

@@ -1,4 +1,4 @@
-"""Read the logs of running containers off the pages of their NodeManagers.
+"""Read the logs of running containers from the web pages of their NodeManagers.
 
 Follows org.apache.hadoop.yarn.server.nodemanager.webapp.ContainerLogsPage of Hadoop 3.3.6, as the
 service YARNUI of Knox gives it. The pages are for people; NodeManagers have an API, but no service
@@ -49,7 +49,7 @@ class RunningLog:
 
 
 def running_container(container_id: str, node: str, log_url: str) -> RunningContainer:
-    """Return a container whose logs are at an address, be it rewritten by the gateway or not.
+    """Return the container whose logs are at an address, rewritten by the gateway or not.
 
     Raises:
         RouteClosed: the address names no NodeManager.
@@ -128,7 +128,7 @@ class Nodes:
 
 
 def _refuse(response: requests.Response, container: RunningContainer) -> None:
-    """Raise what an answer means that is no page of a log."""
+    """Raise the error of an answer that is no page of a log."""
     if response.is_redirect:
         raise GatewayUnavailable(f"{container.id} has ended: its log is being collected")
     if response.status_code != requests.codes.ok:
@@ -140,7 +140,7 @@ def _refuse(response: requests.Response, container: RunningContainer) -> None:
 
 
 def _inside(parts: Iterable[str], container: str) -> Iterator[str]:
-    """Yield what stands in the one `<pre>` of a page."""
+    """Yield the text of the one `<pre>` in a page."""
     text, begun = "", False
     for part in parts:
         text += part
@@ -161,7 +161,7 @@ def _inside(parts: Iterable[str], container: str) -> Iterator[str]:
 
 
 def _unescaped(parts: Iterable[str]) -> Iterator[str]:
-    """Yield a text without the entities in it, none of which is cut."""
+    """Yield a text with its HTML entities replaced; none is cut in two."""
     held = ""
     for part in parts:
         text = held + part

@@ -74,7 +74,7 @@ class Oozie:
         """Prepare to ask.
 
         Args:
-            hide: returns a text that a program wrote without the secrets in it.
+            hide: takes a text that a program wrote, and returns it without secrets.
         """
         self._session, self._hide = session, hide
         self._ids_per_request = ids_per_request
@@ -83,8 +83,8 @@ class Oozie:
         """Ask about many jobs, about 100 with one request.
 
         Returns:
-            what Oozie said about each job that it knows. An id that is missing here is not
-            proved to be unknown: ask `details` about it.
+            the observation of each job that Oozie knows. A missing id may still exist: ask
+            `details` about it.
 
         Raises:
             GatewayUnavailable, CredentialsRefused: nothing is known about any of them.
@@ -118,7 +118,7 @@ class Oozie:
                 with _trusting_nothing("oozie/v2/jobs"):
                     observation = _observation(job, spelling, now)
                 seen[observation.id] = observation
-            except GatewayUnavailable as error:  # the others are not to suffer for one
+            except GatewayUnavailable as error:  # one bad job must not hide the others
                 log.warning("job_not_understood", reason=str(error))
         return seen
 

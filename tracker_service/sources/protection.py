@@ -1,4 +1,4 @@
-"""Spare a gateway: so many requests at once, and none while it is dead."""
+"""Limit concurrent requests, and stop sending to a gateway that is down."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _LISTS = ("jobs", "apps", "v1")
 
 
 class Health(Enum):
-    """What a request says about who was to answer it."""
+    """What one request shows about the health of whoever should answer it."""
 
     ALIVE = "alive"
     DEAD = "dead"
@@ -37,7 +37,7 @@ class Health(Enum):
 
 @dataclass(slots=True)
 class Attempt:
-    """One request on its way: what it says about the gateway and about the service behind it."""
+    """One request, and what it shows about the gateway and the service behind it."""
 
     gateway: Health = Health.NONE
     service: Health = Health.NONE
@@ -45,7 +45,7 @@ class Attempt:
 
 
 class Circuit:
-    """Lets requests through until several in a row got no answer, then one now and then.
+    """Stops requests after several in a row had no answer, then lets one through now and then.
 
     What only ever fails for one path says something about that path; it does not open the circuit.
     """
@@ -68,7 +68,7 @@ class Circuit:
         self._turn = 0  #: what entered in an earlier one says nothing any more
 
     def look(self) -> None:
-        """Refuse what would not be let through now.
+        """Raise if a request would be refused now.
 
         Raises:
             GatewayUnavailable: says when the next request is let through.
@@ -77,7 +77,7 @@ class Circuit:
             self._refuse_while_open()
 
     def enter(self) -> int:
-        """Let a request through; `leave` must follow, with what is returned.
+        """Admit a request; call `leave` afterwards with the result.
 
         Raises:
             GatewayUnavailable: as `look`.
@@ -89,8 +89,8 @@ class Circuit:
                 self._turn += 1
             return self._turn
 
-    def leave(self, turn: int, sign: Health, path: str, reason: str) -> None:
-        """Take in what came of a request.
+    def leave(self, turn: int, health: Health, path: str, reason: str) -> None:
+        """Record the outcome of a request.
 
         Args:
             turn: what `enter` returned.
@@ -101,9 +101,9 @@ class Circuit:
             if turn != self._turn:
                 return
             self._is_probed = False
-            if sign is Health.DEAD:
+            if health is Health.DEAD:
                 self._fail(path, reason)
-            elif sign is Health.ALIVE:
+            elif health is Health.ALIVE:
                 self._failed.clear()
                 if self._pauses:
                     self._close()
@@ -142,7 +142,7 @@ class Circuit:
 
 
 class Protection:
-    """What one process applies to everything that it asks of one gateway."""
+    """The limits of one process for all its requests to one gateway."""
 
     def __init__(
         self,
@@ -166,7 +166,7 @@ class Protection:
 
     @contextmanager
     def admitted(self, path: str, *, is_streamed: bool = False) -> Iterator[Attempt]:
-        """Hold a place while a request is on its way; the block says what came of it.
+        """Count a request as running during the block, which notes its outcome.
 
         A dead service closes its own route, a gateway that takes no connection closes all.
 
@@ -182,17 +182,17 @@ class Protection:
         gateway, service = self._circuit(GATEWAY), self._circuit(route)
         gateway.look()
         service.look()
-        passage = Attempt()
+        attempt = Attempt()
         with self._place(is_streamed):
             at_gateway = gateway.enter()
             try:
                 at_service = service.enter()
                 try:
-                    yield passage
+                    yield attempt
                 finally:
-                    service.leave(at_service, passage.service, path, passage.reason)
+                    service.leave(at_service, attempt.service, path, attempt.reason)
             finally:
-                gateway.leave(at_gateway, passage.gateway, path, passage.reason)
+                gateway.leave(at_gateway, attempt.gateway, path, attempt.reason)
 
     def _circuit(self, route: str) -> Circuit:
         with self._lock:

@@ -1,4 +1,4 @@
-"""Build from the settings how the cluster is reached: through Knox, or directly by Kerberos."""
+"""Choose the route to the cluster by the settings: through Knox, or directly with Kerberos."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from requests.auth import AuthBase
 from tracker_service.domain.copies import Strategy
 from tracker_service.errors import ConfigError
 from tracker_service.settings import CopySettings, GatewaySettings, Settings
-from tracker_service.sources.direct import Direct
+from tracker_service.sources.direct import DirectRoute
 from tracker_service.sources.gateway import ClusterRoute, Gateway, checked_gateway
 from tracker_service.sources.protection import Protection
 
@@ -22,14 +22,14 @@ def cluster_route(
     on_request: OnRequest = lambda *_: None,
     protection: Protection | None = None,
 ) -> ClusterRoute:
-    """Return how the cluster is reached.
+    """Return the route to the cluster.
 
     Args:
-        on_request: is told the path, the outcome and the seconds of each request.
-        protection: what all sessions share; without one it is theirs alone.
+        on_request: called after each request with its path, its outcome and its seconds.
+        protection: the limits that all sessions share; default: new ones.
 
     Raises:
-        ConfigError: a setting cannot be used, or another one is missing.
+        ConfigError: a setting is wrong or missing.
     """
     gateway, protection = settings.gateway, protection or Protection()
     if gateway.is_direct:
@@ -49,10 +49,10 @@ def cluster_route(
     )
 
 
-def _direct(gateway: GatewaySettings, on_request: OnRequest, protection: Protection) -> Direct:
+def _direct(gateway: GatewaySettings, on_request: OnRequest, protection: Protection) -> DirectRoute:
     history = gateway.job_history_url
     principal, keytab = str(gateway.principal), Path(str(gateway.keytab))
-    return Direct(
+    return DirectRoute(
         oozie=_bare(gateway.oozie_url),
         namenode=_bare(gateway.namenode_url),
         resource_manager=_bare(gateway.resource_manager_url),
@@ -82,7 +82,7 @@ def _login(principal: str, keytab: Path) -> Callable[[], AuthBase]:
 
 
 def _refuse_incomplete(settings: Settings) -> None:
-    """Raise where a gateway would do what here nobody does."""
+    """Raise ConfigError if a setting is missing that only Knox makes unnecessary."""
     serve, copying, usual = settings.serve, settings.copying, CopySettings()
     if not (serve.user_header and serve.user_header_from) and not settings.gateway.token_keys:
         raise ConfigError(
@@ -91,7 +91,7 @@ def _refuse_incomplete(settings: Settings) -> None:
         )
     is_usual = (
         copying.name_node == usual.name_node,
-        copying.resource_manager == (usual.resource_manager),
+        copying.resource_manager == usual.resource_manager,
     )
     if any(is_usual) and copying.strategy != Strategy.DIRECT:
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""Get tokens from Knox in place of passwords, and read what tokens say of themselves.
+"""Get tokens from Knox in place of passwords, and read and verify tokens.
 
 Follows https://knox.apache.org/books/knox-2-0-0/user-guide.html (KnoxToken), RFC 7519 and RFC 7517.
 """
@@ -55,7 +55,7 @@ class Tokens:
 
 
 def user_of(token: str) -> str:
-    """Return whose token it says that it is. Nothing is proved by that.
+    """Return the user that a token names, without verifying the token.
 
     Raises:
         CredentialsRefused: it is no token, or names nobody.
@@ -67,7 +67,7 @@ def user_of(token: str) -> str:
 
 
 def expiry_of(token: str) -> datetime | None:
-    """Return when a token says that it expires."""
+    """Return when a token expires, without verifying the token."""
     seconds = _claims(token).get("exp")
     return _instant(seconds * 1000) if isinstance(seconds, int | float) else None
 
@@ -90,7 +90,7 @@ def _instant(milliseconds: object) -> datetime | None:
 
 
 class TokenKeys:
-    """The public keys of the gateway, with which tokens are checked without asking it.
+    """The public keys of the gateway, which verify tokens without asking it.
 
     Args:
         place: URL of a key set (RFC 7517), or path of a file with one, or of a PEM with the
@@ -109,7 +109,7 @@ class TokenKeys:
             self._key_of = _read(Path(place))
 
     def checked(self, token: str) -> TokenCredential:
-        """Return whose token it is, if the gateway has signed it and it has not expired.
+        """Return the credential of a token that the gateway has signed and that has not expired.
 
         Raises:
             NotAuthenticated: it has not, or it has.

@@ -1,4 +1,4 @@
-"""Carry one request to the gateway: retries, protection, and an end to every answer."""
+"""Send requests to the gateway with retries, limits, and a deadline for every answer."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ _CHUNK_BYTES = 16 * 1024
 
 
 class AnswerTooLong(requests.RequestException):
-    """An answer has more bytes than any that is expected."""
+    """The answer is longer than any expected one."""
 
 
 class _Paced(io.RawIOBase):
-    """What comes from a socket, as long as it comes: a drip ends as a silence does.
+    """Reads a socket, and gives up on an answer that only drips, as on silence.
 
     Only the time spent waiting for the gateway counts, not that of a slow reader.
     """
@@ -63,7 +63,7 @@ class _Paced(io.RawIOBase):
 
 
 class _PacedResponse(HTTPResponse):
-    """An answer whose headers and body come at a pace."""
+    """An answer that must arrive at a least speed, headers and body."""
 
     def __init__(self, sock: socket, *args: Any, **named: Any) -> None:  # noqa: ANN401
         super().__init__(sock, *args, **named)
@@ -90,7 +90,7 @@ class _TlsPool(HTTPSConnectionPool):
 
 
 class _Retry(Retry):
-    """Tries again what failed; but who has waited for an answer has waited long enough."""
+    """Repeats a request that failed, but not one that was ended by a time-out."""
 
     def increment(
         self,
@@ -108,7 +108,7 @@ class _Retry(Retry):
 
 
 class Transport(HTTPAdapter):
-    """Carries requests to one topology; what is not streamed is read to its end here."""
+    """Sends requests to one topology; reads an answer to its end here unless it is streamed."""
 
     def __init__(
         self,
@@ -138,7 +138,7 @@ class Transport(HTTPAdapter):
         super().__init__(max_retries=retries, pool_maxsize=connections)
 
     def init_poolmanager(self, *args: Any, **named: Any) -> None:  # noqa: ANN401
-        """Let all connections be such that no answer drips for ever."""
+        """Make all connections end an answer that only drips."""
         super().init_poolmanager(*args, **named)
         self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
 
@@ -148,7 +148,7 @@ class Transport(HTTPAdapter):
         stream: bool = False,
         **named: Any,  # noqa: ANN401
     ) -> requests.Response:
-        """Carry one request once there is a place for it.
+        """Send one request as soon as fewer than the allowed number are on their way.
 
         Raises:
             GatewayUnavailable: it was not sent, to spare the gateway.
@@ -156,16 +156,16 @@ class Transport(HTTPAdapter):
         """
         path = self.path_of(request)
         is_streamed = not isinstance(request.body, (bytes, str, type(None)))
-        with self._protection.admitted(path, is_streamed=is_streamed) as passage:
+        with self._protection.admitted(path, is_streamed=is_streamed) as attempt:
             began, outcome = time.monotonic(), "no_answer"
             try:
                 response = super().send(request, stream=stream, **named)
                 if not stream:
                     _read(response, began)
                 outcome = _outcome(response.status_code)
-                _judge_answer(passage, response)
+                _judge_answer(attempt, response)
             except (requests.RequestException, ssl.SSLError) as error:
-                self.judge_error(passage, error)
+                self.judge_error(attempt, error)
                 raise
             finally:
                 self._on_request(path, outcome, time.monotonic() - began)
@@ -175,17 +175,17 @@ class Transport(HTTPAdapter):
         """Return the path below the topology, without the query."""
         return urlsplit(request.url or "").path.removeprefix(self._topology).lstrip("/")
 
-    def judge_error(self, passage: Attempt, error: Exception) -> None:
-        """Tell what it says that there was no answer."""
-        passage.reason = cause(error)
+    def judge_error(self, attempt: Attempt, error: Exception) -> None:
+        """Judge the gateway and the service by a missing answer."""
+        attempt.reason = cause(error)
         if is_without_connection(error):
-            passage.gateway = Health.DEAD
+            attempt.gateway = Health.DEAD
         elif not isinstance(error, AnswerTooLong):
-            passage.service = Health.DEAD
+            attempt.service = Health.DEAD
 
 
 def _read(response: requests.Response, began: float) -> None:
-    """Read the body to its end, with an end to its length and to its time."""
+    """Read the body to its end, within a length and a time."""
     body = bytearray()
     try:
         for chunk in response.iter_content(_CHUNK_BYTES):
@@ -200,18 +200,19 @@ def _read(response: requests.Response, began: float) -> None:
     response._content = bytes(body)
 
 
-def _judge_answer(passage: Attempt, response: requests.Response) -> None:
-    """Tell what an answer says: of 500s only those count with which a service says nothing.
+def _judge_answer(attempt: Attempt, response: requests.Response) -> None:
+    """Judge a service by an answer: only a 5xx without an explanation counts against it.
 
-    Oozie and Hadoop explain theirs: whoever explains is alive, and it is about one request.
+    Oozie and Hadoop explain their errors. A service that explains is alive; its error is about
+    one request.
     """
-    passage.gateway = Health.ALIVE
+    attempt.gateway = Health.ALIVE
     status, headers = response.status_code, response.headers
     explains = "oozie-error-code" in headers or "json" in headers.get("Content-Type", "")
     if status in (502, 503, 504) or (status >= 500 and not explains):
-        passage.service, passage.reason = Health.DEAD, f"answered {status}"
+        attempt.service, attempt.reason = Health.DEAD, f"answered {status}"
     elif status != 401 or explains:  # a 401 is the gateway's own
-        passage.service = Health.ALIVE
+        attempt.service = Health.ALIVE
 
 
 def is_without_connection(error: Exception) -> bool:
@@ -223,7 +224,7 @@ def is_without_connection(error: Exception) -> bool:
 
 
 def cause(error: Exception) -> str:
-    """Say in a few words why there was no answer."""
+    """Return in a few words why there was no answer."""
     inner = error.args[0] if error.args else None
     if isinstance(error, requests.exceptions.SSLError):
         reason = getattr(inner, "reason", error)
@@ -240,7 +241,7 @@ def cause(error: Exception) -> str:
 
 
 def _outcome(status: int) -> str:
-    """Return what came of a request, in one word of few."""
+    """Return the outcome of a request, as the label of a metric."""
     if status < 400:
         return "ok"
     named = {401: "unauthenticated", 403: "denied", 404: "not_found"}

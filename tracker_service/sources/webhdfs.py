@@ -73,7 +73,7 @@ class WebHdfs:
         self._client = Client(session.url, session=session, timeout=timeout)
 
     def user(self) -> str:
-        """Return the user that the gateway takes this session for: one cheap call.
+        """Return the user of this session as the gateway sees it, with one cheap call.
 
         Raises:
             CredentialsRefused: not a user of the gateway, or a name that is no user name.
@@ -91,7 +91,7 @@ class WebHdfs:
         return name
 
     def status(self, path: str) -> FileStatus:
-        """Return what there is at a path.
+        """Return the status of a file or directory.
 
         Raises:
             PathNotFound: nothing. AccessDenied: the identity may not look.
@@ -100,20 +100,20 @@ class WebHdfs:
             return _file_status(path.rpartition("/")[2], self._client.status(path))
 
     def list(self, path: str) -> list[FileStatus]:
-        """Return what a directory holds."""
+        """Return the entries of a directory."""
         with _meanings(path):
             return [
                 _file_status(name, status) for name, status in self._client.list(path, status=True)
             ]
 
     def make_directory(self, path: str, permission: str = "700") -> None:
-        """Make a directory and its missing parents; the permission is that of all of them."""
+        """Make a directory and its missing parents, all with this permission."""
         with _meanings(path):
             if not self._client._mkdirs(path, permission=permission).json()["boolean"]:
                 raise RequestRefused(f"HDFS did not make the directory {path}")
 
     def write(self, path: str, content: bytes, permission: str = "600") -> None:
-        """Write a small file, in place of one that is there."""
+        """Write a small file, and replace one that is there."""
         with _meanings(path):
             self._client.write(path, data=content, overwrite=True, permission=permission)
 
@@ -167,7 +167,7 @@ class WebHdfs:
             raise
 
     def rename(self, source: str, target: str) -> None:
-        """Give a file its name in one step, in place of a file that has it.
+        """Rename a file in one step, and replace a file that has the new name.
 
         The NameNode answers 200 with an empty body, so only the status can be judged: look at the
         target afterwards.
@@ -176,12 +176,12 @@ class WebHdfs:
             self._client._rename(source, destination=target, renameoptions="OVERWRITE")
 
     def delete(self, path: str) -> bool:
-        """Remove a file or a directory with all that it holds; False if there was none."""
+        """Remove a file, or a directory with its contents; return False if there was none."""
         with _meanings(path):
             return bool(self._client.delete(path, recursive=True))
 
     def delete_if_empty(self, path: str) -> bool:
-        """Remove a directory that holds nothing; the NameNode looks and removes in one step."""
+        """Remove an empty directory; the NameNode checks and removes in one step."""
         try:
             with _meanings(path):
                 return bool(self._client.delete(path, recursive=False))
@@ -227,7 +227,7 @@ def _file_status(name: str, status: dict[str, Any]) -> FileStatus:
 
 @contextmanager
 def _meanings(path: str) -> Iterator[None]:
-    """Turn the package's one error into ours, by the name of the Java exception in it."""
+    """Raise our errors in place of the package's, by the Java exception that it names."""
     try:
         yield
     except HdfsError as error:

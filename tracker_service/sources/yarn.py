@@ -22,7 +22,7 @@ _DIAGNOSTICS = 16 * 1024  #: characters that are kept; YARN itself keeps 64 KB
 
 
 class LogAggregation(StrEnum):
-    """How far the nodes are with uploading an application's logs (`LogAggregationStatus`)."""
+    """How far the log aggregation of an application is (YARN's `LogAggregationStatus`)."""
 
     NOT_START = "NOT_START"
     RUNNING = "RUNNING"
@@ -51,7 +51,7 @@ class ApplicationReport:
 
     @property
     def has_ended(self) -> bool:
-        """Whether the application runs no more; its log may still be collected."""
+        """Whether the application has ended; its log may still be aggregated."""
         return self.state in ("FINISHED", "FAILED", "KILLED")
 
 
@@ -62,7 +62,7 @@ class Yarn:
         """Prepare to ask.
 
         Args:
-            hide: returns a text that a program wrote without the secrets in it.
+            hide: takes a text that a program wrote, and returns it without secrets.
         """
         self._session, self._hide = session, hide
 
@@ -144,7 +144,7 @@ def _instant(milliseconds: object) -> datetime | None:
 
 
 def _diagnostics(words: str) -> str | None:
-    """Return a text without what a database does not take: it may quote whatever a job wrote."""
+    """Return a text cut to its limit, without characters that a database refuses."""
     text = words[:_DIAGNOSTICS].encode("utf-8", "replace").decode().replace("\0", "?")
     return text.strip() or None
 

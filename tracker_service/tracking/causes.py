@@ -1,4 +1,4 @@
-"""Tell a caller why a job failed, and which others have failed alike."""
+"""Answer why a job failed, and which other jobs failed for the same reason."""
 
 from __future__ import annotations
 
@@ -19,9 +19,11 @@ from tracker_service.store.failure_groups import FailureGroup, GroupFilter, Page
 from tracker_service.tracking.conclusion import concluded, has_failed
 from tracker_service.tracking.lookup import JobView, Lookup
 
-_NEARBY = timedelta(days=1)  #: so long before a failure others of its family are told with it
-_LISTED_FOR = timedelta(days=7)  #: families are listed that failed since, if nobody says otherwise
-_NAMED = 5  #: failed jobs that a coordinator has started
+_NEARBY = timedelta(
+    days=1
+)  #: before a failure: others of its family count that failed in this time
+_LISTED_FOR = timedelta(days=7)  #: how old a listed failure may be, where the caller names no time
+_NAMED = 5  #: failed children of a coordinator in one message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,9 +39,9 @@ class Card:
 
 
 class Causes:
-    """Reads what was concluded; concludes from what is known so far where nothing is kept yet.
+    """Reads kept causes; where none is kept yet, concludes one from what is known so far.
 
-    Nothing is told of jobs that the caller may not see: others of a family do not even count.
+    Jobs that the caller may not see are not even counted among those that failed alike.
     """
 
     def __init__(
@@ -114,7 +116,7 @@ class Causes:
     def _others(
         self, cause: Cause, job_id: JobId, owner: str | None, failed_at: datetime
     ) -> Others | None:
-        if cause.category == Category.UNKNOWN:  # what nobody understands need not be the same
+        if cause.category == Category.UNKNOWN:  # two unknown causes need not be the same
             return None
         with self._store.read() as connection:
             return causes.others(connection, cause.fingerprint, job_id, owner, failed_at - _NEARBY)
@@ -153,7 +155,7 @@ class Causes:
         after: PagePlace | None,
         limit: int,
     ) -> Sequence[FailureGroup]:
-        """List what failed alike, the family that failed last first.
+        """List families of failures, the newest first.
 
         Args:
             owner: whose failures count, None for everybody's.

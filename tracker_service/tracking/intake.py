@@ -1,4 +1,4 @@
-"""Take in the ids that a caller posts, so that none answered with 200 is ever lost."""
+"""Start to track the jobs that a caller posts; an id answered with 200 is never lost."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrackResult:
-    """What a caller is told about one id."""
+    """The answer to one posted id."""
 
     id: JobId
     status: JobStatus
@@ -33,8 +33,8 @@ class TrackResult:
 
 
 @dataclass(slots=True)
-class _Look:
-    """What Oozie said about the posted ids."""
+class _OozieAnswers:
+    """What Oozie answered about the posted ids."""
 
     seen: dict[JobId, Observation] = field(default_factory=dict)
     unknown: set[JobId] = field(default_factory=set)
@@ -54,27 +54,31 @@ class Intake:
         self._writes = GroupedWrites(store)
 
     def track(
-        self, caller: Caller, posted: Sequence[JobId], *, wish: CopyPolicy = CopyPolicy.OF_FAILURES
+        self,
+        caller: Caller,
+        posted: Sequence[JobId],
+        *,
+        policy: CopyPolicy = CopyPolicy.OF_FAILURES,
     ) -> list[TrackResult]:
         """Track these jobs for the caller from now on; what is tracked already stays as it is.
 
-        Our own copy workflows are answered and not tracked: that would never end.
+        The tracker's own copy workflows are answered but not tracked: each would start another.
 
-        1. Ask Oozie about all of them, about 100 with one request.
-        2. Keep jobs, tasks and the sealed credential in one transaction; it is durable when this
-           returns.
+        1. Ask Oozie about all jobs, about 100 with one request.
+        2. Keep jobs, tasks and the encrypted credential in one transaction, which is durable when
+           this returns.
 
         Args:
-            wish: of which jobs the logs are wanted.
+            policy: which jobs' logs are saved.
 
         Returns:
-            an answer for each id, once each, in the order posted. What Oozie does not know is
-            NOT_FOUND and not tracked. What Oozie cannot be asked about is tracked, as UNKNOWN
-            unless more is known.
+            one answer for each id, in the order posted. A job that Oozie does not know is
+            NOT_FOUND and not tracked. If Oozie cannot be asked, the job is tracked all the same,
+            in its last known state or as UNKNOWN.
 
         Raises:
             JobNotFound: Oozie knows none of them.
-            CredentialsRefused: the gateway has changed its mind about the caller.
+            CredentialsRefused: the gateway accepts the caller no longer.
         """
         ids = [JobId(job_id) for job_id in unique(posted)]
         if len(ids) == 1:
@@ -90,14 +94,14 @@ class Intake:
             if job_id not in look.unknown
         ]
         answers, tracked = self._writes.write(
-            lambda connection: self._keep(connection, caller, ids, wanted, look.details, wish)
+            lambda connection: self._keep(connection, caller, ids, wanted, look.details, policy)
         )
         log.info(
             "tracked",
             user=caller.name,
             jobs=tracked,
             not_found=len(ids) - len(wanted),
-            copies=str(wish),
+            copies=str(policy),
         )
         return answers
 
@@ -108,7 +112,7 @@ class Intake:
         ids: Sequence[JobId],
         wanted: Sequence[Observation],
         details: JobDetails | None,
-        wish: CopyPolicy,
+        policy: CopyPolicy,
     ) -> tuple[list[TrackResult], int]:
         """Return the answers, and how many of the jobs are tracked now."""
         ours = copies.copy_jobs(connection, [seen.id for seen in wanted])
@@ -118,7 +122,7 @@ class Intake:
             found = list(applications_of(job.id, details.actions))
             jobs.record_details(connection, job.key, job.run, details, found)
         if kept:
-            self._start(connection, caller, list(kept.values()), wish)
+            self._start(connection, caller, list(kept.values()), policy)
         applications = jobs.applications_of(connection, [job.key for job in kept.values()])
         statuses = {seen.id: seen.status for seen in wanted if seen.id in ours}
         answers = [
@@ -134,19 +138,19 @@ class Intake:
         return answers, len(kept)
 
     def _start(
-        self, connection: Connection, caller: Caller, wanted: Sequence[KeptJob], wish: CopyPolicy
+        self, connection: Connection, caller: Caller, wanted: Sequence[KeptJob], policy: CopyPolicy
     ) -> None:
-        """Track these jobs; where all logs are wanted, let their copies begin at once."""
+        """Track these jobs; if all logs are wanted, start their copies at once."""
         now = self._clock()
-        self._identities.track(connection, caller, wanted, now, wish)
-        if wish == CopyPolicy.OF_FAILURES:
+        self._identities.track(connection, caller, wanted, now, policy)
+        if policy == CopyPolicy.OF_FAILURES:
             return
         known = jobs.applications_of(connection, [job.key for job in wanted])
         for task in tracked_jobs.of_jobs(connection, caller.name, [job.key for job in wanted]):
             copies.decide(connection, task, known[task.job.key], now)
 
     def stop(self, caller: Caller, job_id: JobId) -> None:
-        """Let the caller no longer track a job; what is saved stays, what is copied is finished.
+        """Stop tracking a job for the caller. Saved logs stay; copies that run are finished.
 
         Raises:
             NotTracked: the caller does not track it.
@@ -162,31 +166,31 @@ class Intake:
         log.info("untracked", user=caller.name, job=job_id)
 
 
-def _look(access: ClusterAccess, ids: Sequence[JobId]) -> _Look:
-    """Ask Oozie about the ids, as far as it can be asked."""
+def _look(access: ClusterAccess, ids: Sequence[JobId]) -> _OozieAnswers:
+    """Ask Oozie about the ids; stop at the first request that it does not answer."""
     if len(ids) == 1:
         return _look_at_one(access.oozie, ids[0])
-    look = _Look()
+    look = _OozieAnswers()
     try:
         for chunk in access.oozie.requests_for(ids):
             look.seen |= access.oozie.chunk(chunk)
             missing = [job_id for job_id in chunk if job_id not in look.seen]
-            if missing:  # a second look before "there is no such job"
+            if missing:  # ask a second time before "there is no such job"
                 look.seen |= access.oozie.chunk(missing)
                 look.unknown.update(job_id for job_id in missing if job_id not in look.seen)
     except GatewayUnavailable as error:
-        # One time-out is long enough for the caller; the worker asks about the rest.
+        # The caller waits for one time-out at most; the worker asks about the other jobs.
         log.warning("oozie_not_asked", reason=str(error), jobs=len(ids) - len(look.seen))
     return look
 
 
-def _look_at_one(oozie: Oozie, job_id: JobId) -> _Look:
-    """Ask about one id with its actions, which costs one request as well."""
+def _look_at_one(oozie: Oozie, job_id: JobId) -> _OozieAnswers:
+    """Ask about one job; its actions come with the same request."""
     try:
         details = oozie.details(job_id)
     except JobNotFound:
-        return _Look(unknown={job_id})
+        return _OozieAnswers(unknown={job_id})
     except GatewayUnavailable as error:
         log.warning("oozie_not_asked", reason=str(error), jobs=1)
-        return _Look()
-    return _Look(seen={job_id: details.observation}, details=details)
+        return _OozieAnswers()
+    return _OozieAnswers(seen={job_id: details.observation}, details=details)

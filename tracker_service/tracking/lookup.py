@@ -1,4 +1,4 @@
-"""Tell a caller what is known about jobs, and ask the cluster where nothing is."""
+"""Answer callers about their jobs: from the store, or from Oozie where the store has nothing."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ _PAGE = 500  #: jobs that are read at once for a list
 
 
 class Lookup:
-    """Reads jobs for callers; nothing is tracked by it."""
+    """Reads jobs for callers, and tracks none."""
 
     def __init__(
         self,
@@ -126,7 +126,7 @@ class Lookup:
         return tracked[0].job.status
 
     def job(self, caller: Caller, job_id: JobId, *, refresh: bool = False) -> JobView:
-        """Return all about one job; its actions are asked for where they are missing or old.
+        """Return everything about one job; ask Oozie for its actions if they are missing or old.
 
         Raises:
             JobNotFound, GatewayUnavailable: as `status`.
@@ -141,7 +141,7 @@ class Lookup:
         elif self._wants_details(tracked[0]):
             try:
                 self._refresh(caller, tracked[0])
-            except GatewayError as error:  # what is known is an answer too
+            except GatewayError as error:  # answer with what the store has
                 log.info("details_not_asked", job=job_id, reason=str(error))
         with self._store.read() as connection:
             runs = tracked_jobs.of_job(connection, caller.name, job_id)
@@ -174,7 +174,7 @@ class Lookup:
             return _job_copies(connection, tracked, self._retention)[0]
 
     def copies_of(self, caller: Caller, job_ids: Sequence[JobId]) -> list[JobCopies]:
-        """Return the caller's copies of the logs of many jobs; jobs not tracked are left out."""
+        """Return the caller's copies of many jobs' logs; jobs that are not tracked are left out."""
         with self._store.read() as connection:
             kept = jobs.latest(connection, job_ids)
             keys = [job.key for job in kept.values()]
@@ -189,10 +189,10 @@ class Lookup:
         after: int = 0,
         limit: int,
     ) -> tuple[Outline, Iterator[list[JobView]]]:
-        """List tracked jobs that have not ended, or have ended lately; the oldest task first.
+        """List tracked jobs that run or ended lately, the oldest task first.
 
         Returns:
-            the outline of the list, and what is in it, page by page.
+            the outline of the list, and its jobs, page by page.
 
         Args:
             owner: whose jobs, None for everybody's.
@@ -213,12 +213,12 @@ class Lookup:
     def _in_pages(
         self, listing: tracked_jobs.Listing, task_ids: Sequence[int]
     ) -> Iterator[list[JobView]]:
-        """Yield the jobs of a listing as they are read, so that the first need not wait."""
+        """Yield the jobs of a list page by page, so that the first page is sent at once."""
         for page in chunks(task_ids, _PAGE):
             part = replace(listing, after=page[0] - 1, limit=len(page))
             with self._store.read() as connection:
                 found = tracked_jobs.listed(connection, part)
-                # Meanwhile some may have ended, and others may stand in their place.
+                # Jobs may have left the list meanwhile, and later ones have moved up.
                 there = [task for task in found if task.id <= page[-1]]
                 views = _views(connection, there, self._retention)
             yield views
@@ -240,7 +240,7 @@ class Lookup:
         return self._identities.access(caller).oozie.details(job_id)
 
     def _refresh(self, caller: Caller, tracked: TrackedJob) -> None:
-        """Ask Oozie now and keep what it says; a rerun is tracked like the run before it.
+        """Ask Oozie now and keep its answer; track a rerun like the run before it.
 
         A job that Oozie no longer has stays as it is known.
         """

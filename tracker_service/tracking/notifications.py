@@ -1,7 +1,7 @@
-"""Take hints from Oozie's notifications: with a token, that says for whom they come.
+"""Turn Oozie's notifications into hints: a token in the URL says whose jobs are meant.
 
-Whoever calls is not known, so nothing of what is said is believed: a notification can but advance
-the next look at a job that the owner of the token tracks.
+The caller is not verified, so the tracker believes nothing else in a notification. It only checks
+a job sooner, and only one that the owner of the token tracks.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _TOKEN_BYTES = 24
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewToken:
-    """A token that was just made, with what is told this once only."""
+    """A token that was just made; its secret part is shown this once."""
 
     kept: KeptNotifyToken
     token: str
@@ -68,7 +68,7 @@ class Notifications:
             return notify_tokens.of_owner(connection, owner)
 
     def revoke(self, owner: str, token_id: str) -> None:
-        """Let a token be worth nothing from now on.
+        """Revoke a token: notifications with it are refused from now on.
 
         Raises:
             NoSuchToken: the user has none with this id.
@@ -79,10 +79,10 @@ class Notifications:
         log.info("notify_token_revoked", user=owner, id=token_id)
 
     def owner(self, token: str) -> str:
-        """Return for whom notifications with a token come.
+        """Return the user who owns a token.
 
         Raises:
-            NoSuchToken: nobody has it.
+            NoSuchToken: there is no such token.
         """
         with self._store.read() as connection:
             found = notify_tokens.find(connection, self._key_ring.token_fingerprints(token))
@@ -95,16 +95,16 @@ class Notifications:
         return found.owner
 
     def hint(self, owner: str, job_id: JobId) -> bool:
-        """Let a job be looked at soon, if this user tracks it.
+        """Have a job checked soon, if this user tracks it.
 
         Returns:
-            False if the user does not.
+            whether the user tracks it.
         """
         with self._store.read() as connection:
-            meant = hints.open_to(connection, owner, job_id)
-        # One that is there already has not been taken, so the look at the job is still to come.
-        new = [task_id for task_id, is_hinted in meant.items() if not is_hinted]
+            hinted = hints.open_to(connection, owner, job_id)
+        # A hint that is there already has not been taken, so the job will still be checked.
+        new = [task_id for task_id, is_hinted in hinted.items() if not is_hinted]
         if new:
             with self._store.begin() as connection:
                 hints.give(connection, new, self._clock())
-        return bool(meant)
+        return bool(hinted)

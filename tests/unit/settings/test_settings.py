@@ -8,7 +8,7 @@ import pytest
 
 from tracker_service.errors import ConfigError
 from tracker_service.settings import load
-from tracker_service.sources.direct import Direct
+from tracker_service.sources.direct import DirectRoute
 from tracker_service.sources.gateway import Gateway, checked_gateway
 from tracker_service.sources.route import cluster_route
 
@@ -269,7 +269,7 @@ def test_without_knox_the_cluster_is_reached_by_the_services_themselves(
 
     found = cluster_route(settings)
 
-    assert isinstance(found, Direct)
+    assert isinstance(found, DirectRoute)
     assert found.services == {
         "oozie": "https://oozie.example.com:11443/oozie",
         "webhdfs": "https://nn.example.com:9871/webhdfs",

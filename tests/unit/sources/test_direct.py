@@ -16,7 +16,7 @@ from tracker_service.doctor import routes
 from tracker_service.errors import AccessDenied, GatewayError, GatewayUnavailable, RequestRefused
 from tracker_service.sources.access import ClusterAccess
 from tracker_service.sources.credentials import OnBehalf
-from tracker_service.sources.direct import Direct
+from tracker_service.sources.direct import DirectRoute
 from tracker_service.sources.gateway import AccessPool
 from tracker_service.sources.nodes import RunningContainer, RunningLog
 
@@ -51,14 +51,14 @@ class Services:
     job_history: Loopback
     node: Loopback
 
-    def direct(self, **more) -> Direct:
+    def direct(self, **more) -> DirectRoute:
         addresses = {
             "oozie": f"{self.oozie.origin}/oozie",
             "namenode": self.namenode.origin,
             "resource_manager": self.resource_manager.origin,
             "job_history": self.job_history.origin,
         }
-        return Direct(
+        return DirectRoute(
             **addresses | more,
             principal="tracker/there.example.com@EXAMPLE.COM",
             keytab=Path("/etc/tracker/keytab"),
@@ -83,7 +83,7 @@ def opened(services) -> Iterator[Callable[..., ClusterAccess]]:
     """Opens the cluster for a user, and closes all connections in the end."""
     kept = []
 
-    def open_for(user: str = "guest", direct: Direct | None = None) -> ClusterAccess:
+    def open_for(user: str = "guest", direct: DirectRoute | None = None) -> ClusterAccess:
         kept.append(ClusterAccess(direct or services.direct(), OnBehalf(user), 100))
         return kept[-1]
 

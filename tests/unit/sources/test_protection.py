@@ -202,9 +202,9 @@ def test_who_waits_for_a_place_gets_it_when_one_is_free():
 
 def fail(protection: Protection, path: str, **signs: Health) -> None:
     for _ in range(5):
-        with protection.admitted(path) as passage:
-            passage.gateway = signs.get("gateway", Health.NONE)
-            passage.service = signs.get("service", Health.NONE)
+        with protection.admitted(path) as attempt:
+            attempt.gateway = signs.get("gateway", Health.NONE)
+            attempt.service = signs.get("service", Health.NONE)
 
 
 def test_a_dead_oozie_does_not_close_hdfs():
@@ -233,8 +233,8 @@ def test_a_probe_that_is_refused_elsewhere_is_not_lost():
     with protection._place(False), suppress(GatewayUnavailable):  # no place for the probe
         protection.admitted(JOBS).__enter__()
 
-    with protection.admitted(JOBS) as passage:
-        passage.gateway = Health.ALIVE
+    with protection.admitted(JOBS) as attempt:
+        attempt.gateway = Health.ALIVE
 
     with protection.admitted("webhdfs/v1/"):
         pass

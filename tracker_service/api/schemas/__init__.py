@@ -1,1 +1,1 @@
-"""What the API takes and gives, as pydantic models: one module for each kind of thing."""
+"""The requests and answers of the API as pydantic models."""

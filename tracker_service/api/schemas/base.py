@@ -1,4 +1,4 @@
-"""What all answers have in common."""
+"""What all answers share: the spelling of names, instants, problems."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Instant = Annotated[
 
 
 class Schema(BaseModel):
-    """Names have dashes on the wire, except where they say so themselves."""
+    """A model whose names have dashes on the wire, unless a field has an alias of its own."""
 
     model_config = ConfigDict(
         alias_generator=lambda name: name.replace("_", "-"),
@@ -29,7 +29,7 @@ class Schema(BaseModel):
 
 
 class Problem(Schema):
-    """What every refusal says; the problem details of RFC 9457 and the keys of older clients."""
+    """The answer to a request that failed: RFC 9457, and two keys for older clients."""
 
     type: str = Field(default="about:blank", description="a URI that names the kind of problem")
     title: str = Field(description="the status in words")

@@ -52,7 +52,7 @@ def posted_ids(request: Request) -> list[JobId]:
 
     Raises:
         BadInput: 415 for another content type, 413 for too many ids, otherwise 400; nothing of
-            the request is carried out.
+            the request is done.
     """
     if request.mimetype == "text/plain":
         ids = [line.strip() for line in _text(request).splitlines()]

@@ -45,13 +45,13 @@ NotifiedId = Annotated[
 
 
 class NotifyPath(BaseModel):
-    """The path that a token makes known."""
+    """The path of a notification, which has the token."""
 
     token: str
 
 
 class NotifyQuery(BaseModel):
-    """What Oozie says; a parameter that a user has added does no harm."""
+    """What Oozie sends; other parameters are ignored."""
 
     id: NotifiedId = Field(description="`$jobId`, or the `$actionId` of a coordinator")
     status: str = Field("", description="`$status`; it is not believed")
@@ -64,15 +64,15 @@ class TokenPath(BaseModel):
 
 
 class NotifyAnswer(Schema):
-    """What a notification has led to."""
+    """The answer to a notification."""
 
     id: str = Field(description="the job")
-    hinted: bool = Field(description="the job is looked at soon")
+    hinted: bool = Field(description="the job is checked soon")
     message: str
 
 
 class TokenAnswer(Schema):
-    """What is known of a token."""
+    """A token, without its secret part."""
 
     id: str = Field(description="tells it from your other tokens; it is not the token")
     created: Instant
@@ -89,7 +89,7 @@ class TokenAnswers(RootModel[list[TokenAnswer]]):
 
 
 class NewTokenAnswer(TokenAnswer):
-    """A new token; it is told this once only."""
+    """A new token; this is the only answer that has it."""
 
     token: str
     url: str = Field(description="what Oozie has to call")
@@ -97,13 +97,13 @@ class NewTokenAnswer(TokenAnswer):
 
     @classmethod
     def made(cls, new: NewToken, root: str) -> Self:
-        """Return a new token with what is to be done with it.
+        """Return a new token with the URL and the properties for Oozie.
 
         Args:
             root: the URL of the service, as its callers see it.
         """
-        place = f"{root.rstrip('/')}/api/notify/{quote(new.token)}"
-        urls = {name: f"{place}?id={put}&status=$status" for name, put in _PROPERTIES.items()}
+        base = f"{root.rstrip('/')}/api/notify/{quote(new.token)}"
+        urls = {name: f"{base}?id={put}&status=$status" for name, put in _PROPERTIES.items()}
         return cls(
             id=new.kept.id,
             created=new.kept.created_at,

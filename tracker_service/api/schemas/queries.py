@@ -1,4 +1,4 @@
-"""What clients send: ids in bodies and paths, and the parameters of queries."""
+"""What clients send: ids in paths, and the parameters of queries."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ Flag = Annotated[bool, BeforeValidator(_true_or_false), WithJsonSchema({"type": 
 
 
 def _instant(text: object) -> datetime:
-    # A `+` that nobody has escaped comes as a space.
+    # A client that does not escape `+` sends a space.
     escaped = str(text)[:11] + str(text)[11:].replace(" ", "+")
     try:
         instant = datetime.fromisoformat(escaped)
@@ -119,7 +119,7 @@ def _oozie_filter(text: str) -> str:
     return text
 
 
-# Oozie takes more than this; what it does not take, it says itself.
+# Oozie takes more than this; it refuses the rest itself.
 _USUAL_TERM = (
     r"((name|user|group|id)=[A-Za-z0-9 _.@-]+"
     r"|status=(PREP|RUNNING|SUSPENDED|SUCCEEDED|KILLED|FAILED))"
@@ -151,7 +151,7 @@ class ApplicationPath(JobPath):
 
 
 class _Query(BaseModel):
-    model_config = ConfigDict(extra="forbid")  # a mistyped name is no wish fulfilled
+    model_config = ConfigDict(extra="forbid")  # unknown parameters are refused
 
     @classmethod
     def model_json_schema(cls, *given: Any, **named: Any) -> dict[str, Any]:  # noqa: ANN401
@@ -167,19 +167,19 @@ class _Query(BaseModel):
 
 
 class RefreshQuery(_Query):
-    """Whether what is known is good enough."""
+    """Whether to ask Oozie now."""
 
     refresh: Flag = Field(False, description="ask Oozie now")
 
 
 class JobsetsQuery(_Query):
-    """Whose jobsets."""
+    """Which jobsets."""
 
     worker: str | None = Field(None, max_length=64, description="only those that it holds")
 
 
 class TrackQuery(_Query):
-    """Of which jobs the logs are saved."""
+    """Which jobs' logs are saved."""
 
     copies: Literal["always"] | None = Field(
         None,
@@ -189,13 +189,13 @@ class TrackQuery(_Query):
 
 
 class CopyLogsQuery(_Query):
-    """Whether what is saved is good enough."""
+    """Whether to copy saved logs again."""
 
     refresh: Flag = Field(False, description="copy again what is saved already")
 
 
 class LogQuery(_Query):
-    """What of one log, and in which form."""
+    """Which part of one log, and in which form."""
 
     container: str | None = Field(
         None, pattern=r"^container_[0-9A-Za-z_]+$", max_length=100, description="files of this one"
@@ -244,7 +244,7 @@ class LogsQuery(_Query):
 
 
 class CopyStatusQuery(_Query):
-    """Whether what is saved is to be read back."""
+    """Whether to read saved logs back."""
 
     verify: Flag = Field(False, description="read the logs back and compare their checksums")
     id: list[NamedApplication] = Field(
@@ -277,7 +277,7 @@ class FailuresQuery(_Query):
 
 
 class OozieJobsQuery(_Query):
-    """Passed on to Oozie as it is."""
+    """Parameters that are passed on to Oozie."""
 
     offset: int | None = Field(None, ge=1, le=2**31 - 1, description="of the first job, from 1")
     len: int | None = Field(None, ge=1, le=MAX_PAGE, description="jobs in one answer")
@@ -285,5 +285,5 @@ class OozieJobsQuery(_Query):
     jobtype: Literal["wf", "coord", "coordinator", "bundle"] | None = None
 
     def given(self) -> dict[str, str]:
-        """Return what the caller has given."""
+        """Return the parameters that the caller has sent."""
         return {name: str(value) for name, value in self.model_dump(exclude_none=True).items()}

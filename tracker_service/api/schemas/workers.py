@@ -15,7 +15,7 @@ class WorkerAnswer(Schema):
     """A worker."""
 
     id: str = Field(description="machine, process and a random part")
-    alive: bool = Field(description="it gave a sign of life lately")
+    alive: bool = Field(description="it was heard of lately")
     release: str = Field(description="of the tracker")
     started: Instant
     last_seen: Instant
