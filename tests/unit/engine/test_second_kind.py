@@ -131,11 +131,11 @@ class Ringer(Worker):
         self._do(duty)
 
     def renew(self) -> None:
-        self._renewed = float("-inf")
+        self.leases._renewed = float("-inf")
         self.do("tend")
 
     def holds(self, kind: str) -> int:
-        return len(self.held().of(kind))
+        return len(self.leases.held().of(kind))
 
 
 NewRinger = Callable[..., Ringer]

@@ -105,7 +105,7 @@ def test_a_worker_takes_what_nobody_holds(new_worker, track):
     worker = new_worker()
     track(1, 2)
 
-    worker.tend()
+    worker.leases.tend()
 
     assert due(worker) == {job(1), job(2)}
 
@@ -114,8 +114,8 @@ def test_two_workers_never_hold_the_same_job(new_worker, track):
     first, second = new_worker(), new_worker()
     track(1)
 
-    first.tend()
-    second.tend()
+    first.leases.tend()
+    second.leases.tend()
 
     assert (due(first), due(second)) == ({job(1)}, set())
 
@@ -123,10 +123,10 @@ def test_two_workers_never_hold_the_same_job(new_worker, track):
 def test_a_job_that_is_posted_later_is_loaded_at_the_next_look(new_worker, track):
     worker = new_worker()
     track(1)
-    worker.tend()
+    worker.leases.tend()
 
     track(2)
-    worker.tend()
+    worker.leases.tend()
 
     assert due(worker) == {job(1), job(2)}
 
@@ -134,12 +134,12 @@ def test_a_job_that_is_posted_later_is_loaded_at_the_next_look(new_worker, track
 def test_what_another_worker_has_taken_is_dropped(new_worker, track, store):
     worker = new_worker()
     track(1)
-    worker.tend()
+    worker.leases.tend()
     with store.begin() as connection:
         jobsets.release(connection, worker.id)
         jobsets.claim(connection, "another", ["track"], 3600, 1)
 
-    worker.tend()
+    worker.leases.tend()
 
     assert due(worker) == set()
 
@@ -158,10 +158,10 @@ def start_copying(store, worker: Tracker, number: int) -> None:
 def test_a_task_changes_hands_when_its_logs_are_to_be_saved(new_worker, track, store):
     worker = new_worker()
     track(1, 2)
-    worker.tend()
+    worker.leases.tend()
 
     start_copying(store, worker, 1)
-    worker.tend()
+    worker.leases.tend()
 
     assert (due(worker), copying(worker)) == ({job(2)}, {job(1)})
 
@@ -169,12 +169,12 @@ def test_a_task_changes_hands_when_its_logs_are_to_be_saved(new_worker, track, s
 def test_another_worker_goes_on_where_the_first_was(new_worker, track, store):
     first, second = new_worker(), new_worker()
     track(1, 2)
-    first.tend()
+    first.leases.tend()
     start_copying(store, first, 1)
-    first.tend()
+    first.leases.tend()
 
     first.stop()
-    second.tend()
+    second.leases.tend()
 
     assert (due(second), copying(second)) == ({job(2)}, {job(1)})
 
@@ -182,23 +182,23 @@ def test_another_worker_goes_on_where_the_first_was(new_worker, track, store):
 def test_what_has_not_changed_is_not_loaded_again(new_worker, track, monkeypatch):
     worker = new_worker()
     track(1)
-    worker.tend()
+    worker.leases.tend()
     monkeypatch.setattr(track_tasks, "live", lambda *_: pytest.fail("it was loaded again"))
 
-    worker.tend()
+    worker.leases.tend()
 
 
 def test_logs_that_are_saved_of_a_lost_jobset_are_dropped_too(new_worker, track, store):
     worker = new_worker()
     track(1)
-    worker.tend()
+    worker.leases.tend()
     start_copying(store, worker, 1)
-    worker.tend()
+    worker.leases.tend()
     with store.begin() as connection:
         jobsets.release(connection, worker.id)
         jobsets.claim(connection, "another", ["track"], 3600, 1)
 
-    worker.tend()
+    worker.leases.tend()
 
     assert copying(worker) == set()
 
@@ -243,7 +243,7 @@ def test_a_worker_looks_for_reruns_of_what_its_users_tracked(
 ):
     worker = new_worker()
     track(1, 2)
-    worker.tend()
+    worker.leases.tend()
     caller = identities.verify(BasicCredential("guest", "guest-password"))
     with store.begin() as connection:
         [held] = jobsets.held(connection, worker.id)
@@ -255,7 +255,7 @@ def test_a_worker_looks_for_reruns_of_what_its_users_tracked(
     fake_cluster.oozie.has(details(job(1), "RUNNING", run=1))
 
     worker.do("look_for_reruns")
-    worker.tend()
+    worker.leases.tend()
 
     assert due(worker) == {job(1), job(2)}
 
@@ -263,13 +263,13 @@ def test_a_worker_looks_for_reruns_of_what_its_users_tracked(
 def test_a_jobset_without_tasks_is_given_back(new_worker, track, store):
     worker = new_worker()
     track(1)
-    worker.tend()
+    worker.leases.tend()
     with store.begin() as connection:
         [held] = jobsets.held(connection, worker.id)
         [task] = track_tasks.live(connection, held.lease)
         tasks.end(connection, task, NOW)
 
-    worker.tend()
+    worker.leases.tend()
 
     with store.read() as connection:
         assert jobsets.held(connection, worker.id) == []
@@ -278,10 +278,10 @@ def test_a_jobset_without_tasks_is_given_back(new_worker, track, store):
 def test_a_worker_that_stops_leaves_its_jobs_to_others_at_once(new_worker, track):
     first, second = new_worker(), new_worker()
     track(1)
-    first.tend()
+    first.leases.tend()
 
     first.stop()
-    second.tend()
+    second.leases.tend()
 
     assert due(second) == {job(1)}
 
@@ -289,7 +289,7 @@ def test_a_worker_that_stops_leaves_its_jobs_to_others_at_once(new_worker, track
 def test_a_worker_says_that_it_lives_until_it_stops(new_worker, store):
     worker = new_worker()
 
-    worker.tend()
+    worker.leases.tend()
     with store.read() as connection:
         assert workers.living(connection, 60)
 
@@ -303,13 +303,13 @@ def test_old_logs_are_looked_for_in_the_jobsets_that_the_worker_holds(
 ):
     worker, looked = new_worker(), []
     track(1)
-    worker.tend()
+    worker.leases.tend()
     monkeypatch.setattr(worker.expiry, "advance", looked.append)
 
     worker.do("expire")
 
-    assert looked == [list(worker._held)]
-    assert worker._held
+    assert looked == [list(worker.leases._held)]
+    assert worker.leases._held
 
 
 def held(store, worker: Tracker) -> int:
@@ -320,12 +320,12 @@ def held(store, worker: Tracker) -> int:
 def test_a_worker_that_joins_gets_its_share_of_the_jobs(new_worker, track, store):
     first, second = new_worker(), new_worker()
     track(*range(450))
-    first.tend()
+    first.leases.tend()
     assert held(store, first) == 5
 
-    second.tend()
-    first.tend()
-    second.tend()
+    second.leases.tend()
+    first.leases.tend()
+    second.leases.tend()
 
     assert (held(store, first), held(store, second)) == (4, 1)
     assert due(first).isdisjoint(due(second))
@@ -333,12 +333,12 @@ def test_a_worker_that_joins_gets_its_share_of_the_jobs(new_worker, track, store
 
 def test_a_worker_takes_no_more_than_its_share(new_worker, track, store):
     first, second = new_worker(), new_worker()
-    first.tend()
-    second.tend()
+    first.leases.tend()
+    second.leases.tend()
     track(*range(800))
 
-    first.tend()
-    second.tend()
+    first.leases.tend()
+    second.leases.tend()
 
     assert (held(store, first), held(store, second)) == (5, 3)
 
@@ -346,12 +346,12 @@ def test_a_worker_takes_no_more_than_its_share(new_worker, track, store):
 def test_what_a_worker_gives_back_is_what_it_took_last(new_worker, track, store):
     first, second = new_worker(), new_worker()
     track(*range(100))
-    first.tend()
+    first.leases.tend()
     track(*range(100, 450))
-    first.tend()
-    second.tend()
+    first.leases.tend()
+    second.leases.tend()
 
-    first.tend()
+    first.leases.tend()
 
     assert job(1) in due(first)
 
@@ -366,16 +366,16 @@ def start_streaming(connection, task: TrackTask) -> None:
 def test_a_jobset_of_which_a_log_passes_through_is_not_given_back(new_worker, track, store):
     first, second = new_worker(), new_worker()
     track(*range(450))
-    first.tend()
+    first.leases.tend()
     with store.begin() as connection:
-        newest = list(first._held.values())[-1].lease
+        newest = list(first.leases._held.values())[-1].lease
         start_streaming(connection, track_tasks.live(connection, newest)[0])
-    second.tend()
+    second.leases.tend()
 
-    first.tend()
+    first.leases.tend()
 
     assert held(store, first) == 4
-    assert newest.jobset_id in first._held
+    assert newest.jobset_id in first.leases._held
 
 
 def make_late(worker: Tracker) -> None:
@@ -389,22 +389,22 @@ def make_late(worker: Tracker) -> None:
 
 
 def renew(worker: Tracker) -> None:
-    worker._renewed = float("-inf")
-    worker.tend()
+    worker.leases._renewed = float("-inf")
+    worker.leases.tend()
 
 
 def test_jobs_that_are_looked_at_too_late_are_left_to_another_worker(new_worker, track, store):
     first, second = new_worker(), new_worker()
     track(*range(200))
-    first.tend()
-    second.tend()
+    first.leases.tend()
+    second.leases.tend()
     make_late(first)
 
     renew(first)
     assert held(store, first) == 0
 
-    second.tend()
-    first.tend()
+    second.leases.tend()
+    first.leases.tend()
     assert held(store, first) == 0
     assert held(store, second) == 2
 
@@ -412,7 +412,7 @@ def test_jobs_that_are_looked_at_too_late_are_left_to_another_worker(new_worker,
 def test_the_only_worker_keeps_what_it_looks_at_too_late_and_says_so(new_worker, track, store):
     worker = new_worker()
     track(1)
-    worker.tend()
+    worker.leases.tend()
     make_late(worker)
 
     with capture_logs() as logged:
@@ -430,14 +430,14 @@ def test_the_only_worker_keeps_what_it_looks_at_too_late_and_says_so(new_worker,
 def test_what_waits_for_too_long_is_taken_also_by_a_worker_that_is_late(new_worker, track, store):
     first, second = new_worker(), new_worker()
     track(1)
-    first.tend()
-    second.tend()
+    first.leases.tend()
+    second.leases.tend()
     make_late(first)
     renew(first)
     with store.begin() as connection:
         connection.exec_driver_sql("UPDATE jobsets SET lease_until = lease_until - 61000")
 
-    first.tend()
+    first.leases.tend()
 
     assert held(store, first) == 1
 
@@ -445,14 +445,14 @@ def test_what_waits_for_too_long_is_taken_also_by_a_worker_that_is_late(new_work
 def test_hardly_filled_jobsets_are_merged(new_worker, track, store):
     worker = new_worker()
     track(*range(110))
-    worker.tend()
+    worker.leases.tend()
     with store.begin() as connection:
         first, _ = jobsets.held(connection, worker.id)
         for task in track_tasks.live(connection, first.lease)[:50]:
             tasks.end(connection, task, NOW)
 
     worker.do("tidy")
-    worker.tend()
+    worker.leases.tend()
 
     assert held(store, worker) == 1
     assert len(due(worker)) == 60
@@ -461,7 +461,7 @@ def test_hardly_filled_jobsets_are_merged(new_worker, track, store):
 def test_a_jobset_of_which_a_log_passes_through_is_not_merged(new_worker, track, store):
     worker = new_worker()
     track(*range(110))
-    worker.tend()
+    worker.leases.tend()
     with store.begin() as connection:
         first, second = jobsets.held(connection, worker.id)
         for task in track_tasks.live(connection, first.lease)[:50]:
@@ -469,7 +469,7 @@ def test_a_jobset_of_which_a_log_passes_through_is_not_merged(new_worker, track,
         start_streaming(connection, track_tasks.live(connection, second.lease)[0])
 
     worker.do("tidy")
-    worker.tend()
+    worker.leases.tend()
 
     assert held(store, worker) == 2
 
@@ -477,9 +477,9 @@ def test_a_jobset_of_which_a_log_passes_through_is_not_merged(new_worker, track,
 def test_after_the_clock_was_set_copies_are_due_that_were_to_wait(new_worker, track, store, now):
     worker = new_worker()
     track(1)
-    worker.tend()
+    worker.leases.tend()
     with store.begin() as connection:
-        [task] = track_tasks.live(connection, next(iter(worker._held.values())).lease)
+        [task] = track_tasks.live(connection, next(iter(worker.leases._held.values())).lease)
         copies.decide(connection, task, [APP_1], NOW)
         ids = [copy.id for copy in copies.of_tasks(connection, [task.id])[task.id]]
         copies.postpone(connection, ids, NOW + timedelta(hours=1), "waits")
@@ -487,7 +487,7 @@ def test_after_the_clock_was_set_copies_are_due_that_were_to_wait(new_worker, tr
     worker._carry_on(BackgroundScheduler(), -3600)
 
     with store.read() as connection:
-        leases = worker.held().of("track")
+        leases = worker.leases.held().of("track")
         due = copies.due(connection, leases, NOW, copies.DueFilter(), 10)
     assert [copy.id for copy, _ in due] == ids
 
@@ -514,7 +514,7 @@ def due_before_all_others(worker: Tracker) -> set[str]:
 def test_what_somebody_hints_at_is_due_before_all_others(new_worker, track, store):
     worker = new_worker()
     track(1, 2)
-    worker.tend()
+    worker.leases.tend()
     hint_at(store, 2)
 
     worker.do("follow_hints")
@@ -527,9 +527,9 @@ def test_a_hint_at_a_job_whose_logs_are_being_saved_leads_to_nothing_and_goes(
 ):
     worker = new_worker()
     track(1)
-    worker.tend()
+    worker.leases.tend()
     start_copying(store, worker, 1)
-    worker.tend()
+    worker.leases.tend()
     hint_at(store, 1)
 
     worker.do("follow_hints")
@@ -568,10 +568,10 @@ def track_as_the_release_before(store, track) -> None:
 def test_a_job_that_is_posted_to_an_api_of_the_release_before_is_loaded(new_worker, track, store):
     worker = new_worker()
     track_as_the_release_before(store, track)
-    worker.tend()
+    worker.leases.tend()
 
     worker.do("adopt")
-    worker.tend()
+    worker.leases.tend()
 
     assert due(worker) == {job(1)}
 

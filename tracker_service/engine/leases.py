@@ -1,0 +1,173 @@
+"""Hold jobsets by lease: renew, claim a fair share, load what has changed, give back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from importlib.metadata import version
+
+import structlog
+
+from tracker_service.domain.leases import Lease
+from tracker_service.engine.duties import Held, TaskKind
+from tracker_service.errors import StoreUnavailable
+from tracker_service.store import jobsets, workers
+from tracker_service.store.database import Connection, Store
+from tracker_service.store.jobsets import WAITED_TOO_LONG_S
+
+log = structlog.get_logger()
+
+_CLAIMS_AT_ONCE = 100
+_SILENT_WORKER_S = 86_400
+_UNNEEDED_JOBSET_S = 86_400
+_FULL_FOR_S = 60.0  #: a worker that was late claims only what nobody else takes for so long
+
+
+class Leases:
+    """The jobsets that one worker holds: each by a lease that it renews before it ends."""
+
+    def __init__(
+        self,
+        store: Store,
+        kinds: Sequence[TaskKind],
+        *,
+        worker: str,
+        lease_s: float,
+        started_at: datetime,
+        busy: Callable[[], float],
+        share_pace: Callable[[Mapping[str, int]], None],
+    ) -> None:
+        """Hold nothing yet.
+
+        Args:
+            kinds: of tasks; jobsets of other kinds are left to other workers.
+            worker: the id of the worker.
+            lease_s: a worker that does not renew its leases for this long loses them, in seconds.
+            busy: tells which part of the time was work since it was asked last, from 0 to 1.
+            share_pace: is told for each kind how many workers know it.
+        """
+        self._store, self._kinds = store, {kind.name: kind for kind in kinds}
+        self._worker, self._lease_s, self._started_at = worker, lease_s, started_at
+        self._busy, self._share_pace = busy, share_pace
+        self._held: dict[int, jobsets.HeldJobset] = {}  # as they are loaded
+        self._renewed = self._full_until = float("-inf")
+        self._is_limit_hit = False
+
+    def held(self) -> Held:
+        """Return the jobsets that are loaded, by kind."""
+        leases: dict[str, dict[int, Lease]] = {name: {} for name in self._kinds}
+        for jobset_id, jobset in list(self._held.items()):
+            leases[jobset.kind][jobset_id] = jobset.lease
+        return Held(worker=self._worker, leases=leases)
+
+    def tend(self) -> None:
+        """Renew the leases when it is time, take a fair share, and load what has changed."""
+        if time.monotonic() - self._renewed >= self._lease_s / 3:
+            self._renew()
+            self._renewed = time.monotonic()
+        for name, kind in self._kinds.items():
+            self._take_share(name, kind)
+        with self._store.read() as connection:
+            held = {h.lease.jobset_id: h for h in jobsets.held(connection, self._worker)}
+            for jobset_id, jobset in held.items():
+                if self._held.get(jobset_id) != jobset:
+                    self._kinds[jobset.kind].load(connection, jobset.lease)
+                    self._held[jobset_id] = jobset
+        for jobset_id in set(self._held) - set(held):
+            self._forget(jobset_id)
+        self._release([h.lease for h in held.values() if h.size == 0])
+
+    def _renew(self) -> None:
+        """Say that this worker lives, prolong its leases, and give back what it cannot do in time.
+
+        Late is better than never: the only worker that knows a kind keeps all of it.
+        """
+        late = {name: kind.late() for name, kind in self._kinds.items()}
+        presence = workers.Presence(
+            id=self._worker,
+            started_at=self._started_at,
+            release=version("tracker-service"),
+            kinds=tuple(self._kinds),
+            busy=self._busy(),
+            late=sum(sum(of_kind.values()) for of_kind in late.values()),
+        )
+        with self._store.begin() as connection:
+            workers.note(connection, presence)
+            jobsets.renew(connection, self._worker, self._lease_s)
+            living = workers.living_by_kind(connection, self._lease_s)
+            is_limit_hit = jobsets.any_free(connection, list(self._kinds), WAITED_TOO_LONG_S)
+        self._share_pace(living)
+        if movable := {id_ for name in late if living[name] > 1 for id_ in late[name]}:
+            log.warning(
+                "jobsets_given_back", worker=self._worker, jobsets=len(movable), late=presence.late
+            )
+            self._release([held.lease for key, held in self._held.items() if key in movable])
+            self._full_until = time.monotonic() + _FULL_FOR_S
+        is_alone_and_late = any(late[name] and living[name] == 1 for name in late)
+        self._tell_limit(is_limit_hit or is_alone_and_late)
+
+    def _tell_limit(self, is_hit: bool) -> None:
+        if is_hit and not self._is_limit_hit:
+            log.error("scaling_limit_hit", worker=self._worker, remedy="start more workers")
+        self._is_limit_hit = is_hit
+
+    def _take_share(self, name: str, kind: TaskKind) -> None:
+        """Claim what is free of a kind, up to a fair share; give back the newest above it.
+
+        So a worker that joins has work within moments, and nobody has to stop for it.
+        """
+        waited_s = WAITED_TOO_LONG_S if time.monotonic() < self._full_until else 0.0
+        mine = [held.lease for held in self._held.values() if held.kind == name]
+        with self._store.read() as connection:
+            room = jobsets.fair_share(connection, [name], self._lease_s) - len(mine)
+            is_work_free = room > 0 and jobsets.any_free(connection, [name], waited_s)
+            pinned = kind.pinned(connection) if room < 0 else set()
+        if is_work_free:
+            with self._store.begin() as connection:
+                limit = min(room, _CLAIMS_AT_ONCE)
+                jobsets.claim(
+                    connection, self._worker, [name], self._lease_s, limit, waited_s=waited_s
+                )
+        movable = [lease for lease in reversed(mine) if lease.jobset_id not in pinned]
+        self._release(movable[: max(0, -room)])
+
+    def _release(self, leases: Sequence[Lease]) -> None:
+        if leases:
+            with self._store.begin() as connection:
+                jobsets.release(connection, self._worker, leases)
+            for lease in leases:
+                self._forget(lease.jobset_id)
+
+    def _forget(self, jobset_id: int) -> None:
+        if jobset := self._held.pop(jobset_id, None):
+            self._kinds[jobset.kind].drop(jobset_id)
+
+    def tidy(self) -> None:
+        """Remove the records of silent workers, and merge jobsets that are hardly filled."""
+        with self._store.begin() as connection:
+            workers.forget_silent(connection, _SILENT_WORKER_S)
+            jobsets.remove_empty(connection, _UNNEEDED_JOBSET_S)
+            pinned = self._pinned(connection)
+            thin = [
+                lease
+                for lease in jobsets.thin(connection, self._worker)
+                if lease.jobset_id not in pinned
+            ]
+        for lease in thin:
+            with self._store.begin() as connection:
+                jobsets.merge(connection, lease)
+
+    def _pinned(self, connection: Connection) -> set[int]:
+        return {each for kind in self._kinds.values() for each in kind.pinned(connection)}
+
+    def give_back(self) -> None:
+        """Give all jobsets back at once; looks in progress see it and stop."""
+        try:
+            with self._store.begin() as connection:
+                jobsets.release(connection, self._worker)
+                workers.forget(connection, self._worker)
+        except StoreUnavailable as error:  # others take the jobsets when the leases are over
+            log.warning("jobsets_not_released", worker=self._worker, reason=str(error))
+        for jobset_id in list(self._held):
+            self._forget(jobset_id)
