@@ -10,9 +10,9 @@ from typing import TypeVar
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-from rows import NOW, seen
 from sqlalchemy import select, update
 
+from tests.store.rows import NOW, seen
 from tracker_service.domain.leases import Lease
 from tracker_service.domain.tasks import TaskState
 from tracker_service.errors import LeaseLost

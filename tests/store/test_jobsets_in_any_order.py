@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
-from jobset_machine import Jobsets
 
+from tests.store.jobset_machine import Jobsets
 from tracker_service.store import jobsets
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 import pytest
-from rows import NOW, job, live_tasks, seen
 from sqlalchemy import delete, select
 
+from tests.store.rows import NOW, job, live_tasks, seen
 from tracker_service.domain.applications import Application, ApplicationId
 from tracker_service.domain.causes import Category, Cause, Quote, Retryable, Source
 from tracker_service.domain.copies import CopyStatus

@@ -6,9 +6,9 @@ from datetime import timedelta
 
 import pytest
 from cryptography.fernet import Fernet
-from rows import NOW, live_tasks, track
 from sqlalchemy import select
 
+from tests.store.rows import NOW, live_tasks, track
 from tracker_service.errors import ConfigError
 from tracker_service.identities.keys import KeyRing
 from tracker_service.identities.rotation import rotate_keys

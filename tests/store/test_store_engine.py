@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from rows import NOW, seen
 from sqlalchemy import insert, inspect, select, text, update
 from sqlalchemy.exc import IntegrityError, StatementError
 
+from tests.store.rows import NOW, seen
 from tracker_service.errors import StoreUnavailable
 from tracker_service.store import jobs
 from tracker_service.store.database import Store, database_now, insert_new, upsert

@@ -3,9 +3,9 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from rows import NOW, hold, job, live_tasks, seen, track
 from sqlalchemy import func, select
 
+from tests.store.rows import NOW, hold, job, live_tasks, seen, track
 from tracker_service.domain.tasks import TaskState
 from tracker_service.store import hints, jobs, tasks, track_tasks
 from tracker_service.store.tables import hints as hint_table

@@ -4,9 +4,9 @@ import itertools
 from datetime import timedelta
 
 import pytest
-from rows import NOW, job, seen
 from sqlalchemy import update
 
+from tests.store.rows import NOW, job, seen
 from tracker_service.domain.applications import Application, ApplicationId
 from tracker_service.domain.jobs import Action, JobDetails, JobStatus
 from tracker_service.store import jobs, tables

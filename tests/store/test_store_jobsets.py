@@ -4,9 +4,9 @@ import threading
 from datetime import UTC, datetime
 
 import pytest
-from rows import NOW, hold, task_rows, track
 from sqlalchemy import update
 
+from tests.store.rows import NOW, hold, task_rows, track
 from tracker_service.domain.leases import Lease
 from tracker_service.errors import LeaseLost
 from tracker_service.store import jobsets, tasks, track_tasks, tracked_jobs

@@ -2,8 +2,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from rows import NOW
-
+from tests.store.rows import NOW
 from tracker_service.identities.keys import KeyRing
 from tracker_service.store import notify_tokens
 from tracker_service.store.notify_tokens import KeptNotifyToken

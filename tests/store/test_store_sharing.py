@@ -3,9 +3,9 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from rows import NOW, hold, track
 from sqlalchemy import select, update
 
+from tests.store.rows import NOW, hold, track
 from tracker_service.domain.applications import ApplicationId
 from tracker_service.domain.copies import CopyStatus, Strategy
 from tracker_service.domain.tasks import TaskState

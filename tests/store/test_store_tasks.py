@@ -3,9 +3,9 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from rows import NOW, hold, job, live_tasks, seen, task_rows, track
 from sqlalchemy import delete
 
+from tests.store.rows import NOW, hold, job, live_tasks, seen, task_rows, track
 from tracker_service.domain.applications import ApplicationId
 from tracker_service.domain.copies import CopyStatus, Strategy
 from tracker_service.domain.tasks import TaskState

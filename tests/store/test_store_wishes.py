@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from rows import NOW, hold, job, live_tasks, seen, task_rows, track
 
+from tests.store.rows import NOW, hold, job, live_tasks, seen, task_rows, track
 from tracker_service.domain.applications import ApplicationId
 from tracker_service.domain.copies import CopyPolicy, CopyStatus
 from tracker_service.errors import LeaseLost

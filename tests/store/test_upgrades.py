@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from old_worker import OldApi, OldWorker
-from rows import NOW, hold, job, seen, task_rows, track
-from schemas import EARLIER, THEN_MS, make
 from sqlalchemy import select, text, update
 
+from tests.store.old_worker import OldApi, OldWorker
+from tests.store.rows import NOW, hold, job, seen, task_rows, track
+from tests.store.schemas import EARLIER, THEN_MS, make
 from tracker_service.domain.copies import Contents, CopyPolicy, CopyStatus, Strategy
 from tracker_service.domain.jobs import JobStatus
 from tracker_service.domain.tasks import TaskState, TrackTask

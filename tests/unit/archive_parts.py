@@ -6,8 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from fakes import AtOnce
-
+from tests.unit.fakes import AtOnce
 from tracker_service.archive.copying.aggregation import Aggregation
 from tracker_service.archive.copying.copier import Copier
 from tracker_service.archive.copying.direct_way import DirectOptions, DirectWay

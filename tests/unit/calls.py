@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from fakes import APP_1, APP_2, APP_3, NOW, job
 from flask.testing import FlaskClient
 from sqlalchemy import text
 
+from tests.unit.fakes import APP_1, APP_2, APP_3, NOW, job
 from tracker_service.domain.copies import CopyStatus
 from tracker_service.domain.leases import Lease
 from tracker_service.domain.tasks import TrackTask

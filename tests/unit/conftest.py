@@ -10,7 +10,10 @@ from pathlib import Path
 import flask_openapi3.utils
 import pytest
 import structlog
-from fakes import (
+from flask.testing import FlaskClient
+from sqlalchemy import event
+
+from tests.unit.fakes import (
     APP_1,
     AtOnce,
     Clock,
@@ -22,11 +25,8 @@ from fakes import (
     details,
     job,
 )
-from flask.testing import FlaskClient
-from held import Following
-from loopback_server import Loopback
-from sqlalchemy import event
-
+from tests.unit.held import Following
+from tests.unit.loopback_server import Loopback
 from tracker_service.api.rate_limit import RateLimit
 from tracker_service.app import create_app
 from tracker_service.archive.removal import Removal

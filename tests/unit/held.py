@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
-from fakes import NOW, FakeCluster, FragileStore, Ticks, job, seen
-
+from tests.unit.fakes import NOW, FakeCluster, FragileStore, Ticks, job, seen
 from tracker_service.domain.copies import Copy, CopyPolicy, CopyStatus
 from tracker_service.domain.jobs import JobId
 from tracker_service.domain.tasks import TaskState, TrackTask

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 import yaml
-from logged import logged
 
+from tests.unit.logged import logged
 from tracker_service import serve
 from tracker_service.settings import Settings, load
 

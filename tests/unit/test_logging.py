@@ -4,8 +4,8 @@ import logging as standard
 
 import pytest
 import structlog
-from logged import logged
 
+from tests.unit.logged import logged
 from tracker_service.logging import HIDDEN
 
 

@@ -6,11 +6,11 @@ import subprocess
 import sys
 
 import pytest
-from calls import SAM, get, post, save_copies
-from fakes import NOW, job
-from loopback_server import Reply
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.unit.calls import SAM, get, post, save_copies
+from tests.unit.fakes import NOW, job
+from tests.unit.loopback_server import Reply
 from tracker_service.domain.copies import CopyStatus
 from tracker_service.domain.leases import Lease
 from tracker_service.errors import GatewayUnavailable, LeaseLost

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import pytest
-from calls import GUEST
 from flask.testing import FlaskClient
 
+from tests.unit.calls import GUEST
 from tracker_service import rooms
 from tracker_service.app import create_app
 from tracker_service.rooms import ALL_ROOMS

@@ -12,7 +12,8 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from loopback_server import Loopback
+
+from tests.unit.loopback_server import Loopback
 
 DAY = timedelta(days=1)
 

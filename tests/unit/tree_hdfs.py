@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from fakes import FakeHdfs
-
+from tests.unit.fakes import FakeHdfs
 from tracker_service.errors import PathNotFound
 from tracker_service.sources.webhdfs import FileStatus
 

@@ -4,7 +4,10 @@ import json
 from datetime import UTC, datetime
 
 import pytest
-from calls import (
+from flask.testing import FlaskClient
+from sqlalchemy import text
+
+from tests.unit.calls import (
     GUEST,
     SAM,
     TRACK,
@@ -16,10 +19,7 @@ from calls import (
     save_copies,
     tracked,
 )
-from fakes import APP_1, APP_2, NOW, action, details, job
-from flask.testing import FlaskClient
-from sqlalchemy import text
-
+from tests.unit.fakes import APP_1, APP_2, NOW, action, details, job
 from tracker_service.domain.copies import CopyStatus
 from tracker_service.errors import AccessDenied, RequestRefused
 from tracker_service.store import credentials, workers

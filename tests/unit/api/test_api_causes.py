@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from calls import ADMIN, GUEST, SAM, assert_problem, get, post
-from fakes import APP_1, NOW, a_cause, action, details, job
 from sqlalchemy import select
 
+from tests.unit.calls import ADMIN, GUEST, SAM, assert_problem, get, post
+from tests.unit.fakes import APP_1, NOW, a_cause, action, details, job
 from tracker_service.domain.causes import Category, Quote, Source
 from tracker_service.domain.jobs import Observation
 from tracker_service.store import causes, jobs, track_tasks

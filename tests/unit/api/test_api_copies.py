@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from calls import end_the_task, get, post, save_copies
-from fakes import APP_1, APP_2, NOW, action, details, job
 from sqlalchemy import text
 
+from tests.unit.calls import end_the_task, get, post, save_copies
+from tests.unit.fakes import APP_1, APP_2, NOW, action, details, job
 from tracker_service.domain.copies import CopyStatus, Strategy
 from tracker_service.store import copies
 

@@ -3,9 +3,18 @@ from __future__ import annotations
 import json
 
 import pytest
-from calls import GUEST, SAM, assert_problem, end_the_task, get, post, save_copies, tracked
-from fakes import APP_1, APP_2, action, details, job
 
+from tests.unit.calls import (
+    GUEST,
+    SAM,
+    assert_problem,
+    end_the_task,
+    get,
+    post,
+    save_copies,
+    tracked,
+)
+from tests.unit.fakes import APP_1, APP_2, action, details, job
 from tracker_service.domain.copies import CopyStatus
 from tracker_service.store import copies, credentials, tracked_jobs
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from ipaddress import ip_network
 
 import pytest
-from calls import ADMIN, GUEST, SAM, assert_problem, get, post, save_copies
-from fakes import APP_1, job
-from logged import logged
 
+from tests.unit.calls import ADMIN, GUEST, SAM, assert_problem, get, post, save_copies
+from tests.unit.fakes import APP_1, job
+from tests.unit.logged import logged
 from tracker_service.api.proxies import NamingProxies
 from tracker_service.app import create_app
 from tracker_service.domain.copies import CopyStatus

@@ -3,9 +3,9 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from calls import GUEST, SAM, TRACK, assert_problem, get, post
-from fakes import job
 
+from tests.unit.calls import GUEST, SAM, TRACK, assert_problem, get, post
+from tests.unit.fakes import job
 from tracker_service.api.rate_limit import RateLimit
 from tracker_service.app import create_app
 from tracker_service.rooms import ALL_ROOMS

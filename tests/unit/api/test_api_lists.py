@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import pytest
-from calls import ADMIN, GUEST, SAM, assert_problem, get, post
-from fakes import APP_1, NOW, details, job
 
+from tests.unit.calls import ADMIN, GUEST, SAM, assert_problem, get, post
+from tests.unit.fakes import APP_1, NOW, details, job
 from tracker_service.domain.applications import Application, short
 from tracker_service.domain.copies import CopyStatus
 from tracker_service.errors import BadInput

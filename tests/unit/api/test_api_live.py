@@ -6,9 +6,9 @@ import re
 from collections.abc import Generator
 
 import pytest
-from calls import SAM, assert_problem, get, post
-from fakes import APP_1, APP_2, job
 
+from tests.unit.calls import SAM, assert_problem, get, post
+from tests.unit.fakes import APP_1, APP_2, job
 from tracker_service.errors import GatewayUnavailable, RouteClosed
 from tracker_service.sources.nodes import RunningContainer, RunningLog, running_container
 

@@ -6,12 +6,12 @@ import dataclasses
 import logging as standard
 
 import pytest
-from calls import GUEST, SAM, assert_problem, end_the_task, get, post
-from fakes import NOW, details, job
 from gunicorn.config import Config
-from logged import logged
 from sqlalchemy import text
 
+from tests.unit.calls import GUEST, SAM, assert_problem, end_the_task, get, post
+from tests.unit.fakes import NOW, details, job
+from tests.unit.logged import logged
 from tracker_service.api import notifications
 from tracker_service.app import create_app
 from tracker_service.identities.keys import KeyRing

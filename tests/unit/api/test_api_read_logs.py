@@ -8,10 +8,10 @@ import zlib
 from itertools import islice
 
 import pytest
-from calls import SAM, assert_problem, get, post, save_copies
-from fakes import APP_1, job
-from saved_logs import LogInHdfs, a_file, opened
 
+from tests.unit.calls import SAM, assert_problem, get, post, save_copies
+from tests.unit.fakes import APP_1, job
+from tests.unit.saved_logs import LogInHdfs, a_file, opened
 from tracker_service.api import log_reading
 from tracker_service.api.schemas.queries import LogQuery
 from tracker_service.domain.copies import CopyStatus

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import pytest
-from calls import ADMIN, get
-from fakes import NOW, job, seen
 
+from tests.unit.calls import ADMIN, get
+from tests.unit.fakes import NOW, job, seen
 from tracker_service.store import jobs, jobsets, track_tasks, workers
 from tracker_service.store.workers import Presence
 

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 import structlog
-from calls import GUEST, get, post
-from fakes import job
 from flask import Flask, Response
 from flask.testing import FlaskClient
-from logged import Logged, logged
 
+from tests.unit.calls import GUEST, get, post
+from tests.unit.fakes import job
+from tests.unit.logged import Logged, logged
 from tracker_service.api import request_log
 from tracker_service.errors import GatewayUnavailable
 from tracker_service.tracking.lookup import Lookup

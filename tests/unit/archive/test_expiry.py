@@ -6,10 +6,10 @@ import json
 from datetime import timedelta
 
 import pytest
-from calls import GUEST, get, post, save_copies
-from fakes import APP_1, APP_2, NOW, action, details, job
-from tree_hdfs import TreeHdfs
 
+from tests.unit.calls import GUEST, get, post, save_copies
+from tests.unit.fakes import APP_1, APP_2, NOW, action, details, job
+from tests.unit.tree_hdfs import TreeHdfs
 from tracker_service.archive import expiry as expiry_module
 from tracker_service.archive.expiry import Expiry
 from tracker_service.archive.manifest import manifest

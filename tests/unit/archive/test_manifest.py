@@ -5,8 +5,8 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from fakes import APP_1, APP_2, NOW, FakeHdfs, a_cause, a_copy, job
 
+from tests.unit.fakes import APP_1, APP_2, NOW, FakeHdfs, a_cause, a_copy, job
 from tracker_service.archive.manifest import manifest, overall, write_manifest
 from tracker_service.domain.causes import Quote, Source
 from tracker_service.domain.copies import Contents, CopyStatus, Strategy, one_per_application

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 
 import pytest
-from archive_parts import build
-from calls import GUEST, SAM, assert_problem, end_the_task, get, post, save_copies
-from fakes import APP_1, APP_2, NOW, action, details, job
-from tree_hdfs import TreeHdfs
 
+from tests.unit.archive_parts import build
+from tests.unit.calls import GUEST, SAM, assert_problem, end_the_task, get, post, save_copies
+from tests.unit.fakes import APP_1, APP_2, NOW, action, details, job
+from tests.unit.tree_hdfs import TreeHdfs
 from tracker_service.domain.copies import CopyStatus, part_path
 from tracker_service.domain.tasks import TaskState
 from tracker_service.errors import GatewayUnavailable

@@ -4,9 +4,9 @@ import hashlib
 from collections.abc import Generator
 
 import pytest
-from calls import GUEST, assert_problem, get, post, save_copies
-from fakes import APP_1, APP_2, NOW, FakeHdfs, a_copy, action, details, job
 
+from tests.unit.calls import GUEST, assert_problem, get, post, save_copies
+from tests.unit.fakes import APP_1, APP_2, NOW, FakeHdfs, a_copy, action, details, job
 from tracker_service.archive.verification import verify
 from tracker_service.domain.copies import Contents, CopyStatus, WrittenLog
 from tracker_service.errors import AccessDenied, GatewayUnavailable, RequestRefused

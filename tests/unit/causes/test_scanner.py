@@ -4,10 +4,10 @@ import json
 from itertools import pairwise
 
 import pytest
-from cause_samples import CONTAINER, RULES, a_log, found, proper, scanned, text_of
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.unit.cause_samples import CONTAINER, RULES, a_log, found, proper, scanned, text_of
 from tracker_service.causes.findings import MOST_BYTES, Findings, Kind
 from tracker_service.causes.scan.scanner import Scanner
 from tracker_service.domain.log_levels import LogLevel

@@ -3,8 +3,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from cause_samples import APP, CONTAINER, RULES, a_log, scanned, text_of
 
+from tests.unit.cause_samples import APP, CONTAINER, RULES, a_log, scanned, text_of
 from tracker_service.causes.findings import Findings
 from tracker_service.causes.verdict import cause_of, failing_actions
 from tracker_service.domain.applications import ApplicationId

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from loopback_server import Loopback, Reply
 
+from tests.unit.loopback_server import Loopback, Reply
 from tracker_service import cli
 from tracker_service.cli import login, options, tables
 from tracker_service.settings import load

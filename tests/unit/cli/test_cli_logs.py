@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from loopback_server import Asked, Loopback, Reply
-from test_cli_jobs import JOB, VIEW, environment, says, tracker
-from test_cli_why import CAUSE
 
+from tests.unit.cli.test_cli_jobs import JOB, VIEW, environment, says, tracker
+from tests.unit.cli.test_cli_why import CAUSE
+from tests.unit.loopback_server import Asked, Loopback, Reply
 from tracker_service.cli import following
 from tracker_service.cli.news import News
 

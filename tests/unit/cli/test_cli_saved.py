@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
-from loopback_server import Reply
-from test_cli_jobs import JOB, SAVED, environment, says, tracker
+
+from tests.unit.cli.test_cli_jobs import JOB, SAVED, environment, says, tracker
+from tests.unit.loopback_server import Reply
 
 __all__ = ["environment", "tracker"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from loopback_server import Reply
-from test_cli_jobs import environment, says, tracker
+from tests.unit.cli.test_cli_jobs import environment, says, tracker
+from tests.unit.loopback_server import Reply
 
 __all__ = ["environment", "tracker"]
 

@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 import pytest
 from click.testing import CliRunner, Result
-from loopback_server import Asked, Loopback, Reply
 from rich.console import Console
 
+from tests.unit.loopback_server import Asked, Loopback, Reply
 from tracker_service import cli
 from tracker_service.cli import waiting
 from tracker_service.cli.live import LiveDisplay

@@ -8,7 +8,8 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from test_cli_jobs import JOB, VIEW, environment, says, tracker
+
+from tests.unit.cli.test_cli_jobs import JOB, VIEW, environment, says, tracker
 
 __all__ = ["environment", "tracker"]
 

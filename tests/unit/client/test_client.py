@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta, timezone
 from email.utils import format_datetime
 
 import pytest
-import tls
-from loopback_server import Loopback, Reply
-from test_cli_why import CAUSE
 
+from tests.unit import tls
+from tests.unit.cli.test_cli_why import CAUSE
+from tests.unit.loopback_server import Loopback, Reply
 from tracker_service.client import Reading, Timeouts, TrackerClient, TrackerClientError
 
 JOB = "0000001-261122041514971-oozie-test-W"

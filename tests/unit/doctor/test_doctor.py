@@ -9,10 +9,10 @@ from pathlib import Path
 
 import jwt
 import pytest
-import tls
 from click.testing import CliRunner
-from loopback_server import Asked, Loopback, Reply
 
+from tests.unit import tls
+from tests.unit.loopback_server import Asked, Loopback, Reply
 from tracker_service import cli
 from tracker_service.doctor import CheckResult, examine, reach, routes
 from tracker_service.settings import Settings

@@ -3,8 +3,8 @@ from __future__ import annotations
 import hashlib
 
 import pytest
-from fakes import action, job, seen
 
+from tests.unit.fakes import action, job, seen
 from tracker_service.domain.applications import (
     application_id,
     applications_of,

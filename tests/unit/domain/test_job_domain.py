@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import pytest
-from fakes import seen, sub_workflow
 
+from tests.unit.fakes import seen, sub_workflow
 from tracker_service.domain.jobs import (
     Action,
     JobId,

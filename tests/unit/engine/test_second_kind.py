@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import pytest
 from apscheduler.schedulers.background import BackgroundScheduler
-from fakes import Clock
 from structlog.testing import capture_logs
 
+from tests.unit.fakes import Clock
 from tracker_service.domain.backoff import Backoff
 from tracker_service.domain.leases import Lease
 from tracker_service.engine.duties import Duty, Held

@@ -5,10 +5,10 @@ from datetime import timedelta
 
 import pytest
 from apscheduler.schedulers.background import BackgroundScheduler
-from archive_parts import build
-from fakes import APP_1, NOW, AtOnce, Engine, details, job, seen
 from structlog.testing import capture_logs
 
+from tests.unit.archive_parts import build
+from tests.unit.fakes import APP_1, NOW, AtOnce, Engine, details, job, seen
 from tracker_service.archive import duties as archive
 from tracker_service.archive.expiry import Expiry
 from tracker_service.archive.manifest import write_manifest

@@ -3,8 +3,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from fakes import NOW, job, seen
 
+from tests.unit.fakes import NOW, job, seen
 from tracker_service.domain.tasks import TaskState
 from tracker_service.errors import CredentialsRefused, GatewayUnavailable, NotAuthenticated
 from tracker_service.identities import (

@@ -9,9 +9,9 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from fakes import NOW, job, seen
-from loopback_server import Reply
 
+from tests.unit.fakes import NOW, job, seen
+from tests.unit.loopback_server import Reply
 from tracker_service.errors import (
     ConfigError,
     CredentialsRefused,

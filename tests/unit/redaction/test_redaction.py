@@ -4,11 +4,11 @@ import hashlib
 from threading import Event
 
 import pytest
-from fakes import FakeHdfs, a_copy
 from hypothesis import given
 from hypothesis import strategies as st
-from log_files import ALL_SAMPLES, NODE, Sample, container, tfile
 
+from tests.unit.fakes import FakeHdfs, a_copy
+from tests.unit.log_files import ALL_SAMPLES, NODE, Sample, container, tfile
 from tracker_service.archive.copying.direct_copy import DirectCopy
 from tracker_service.archive.copying.log_files import FoundLogFiles
 from tracker_service.causes.rules import load_rules

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 import requests
-from loopback_server import Asked, Loopback, Reply
 from requests.auth import AuthBase
 
+from tests.unit.loopback_server import Asked, Loopback, Reply
 from tracker_service.doctor import routes
 from tracker_service.errors import AccessDenied, GatewayError, GatewayUnavailable, RequestRefused
 from tracker_service.sources.access import ClusterAccess

@@ -3,11 +3,11 @@ from __future__ import annotations
 import json
 
 import pytest
-from fakes import job
 from hypothesis import given
 from hypothesis import strategies as st
-from loopback_server import Reply
 
+from tests.unit.fakes import job
+from tests.unit.loopback_server import Reply
 from tracker_service.errors import GatewayError
 from tracker_service.sources.credentials import BasicCredential
 from tracker_service.sources.gateway import Gateway

@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from loopback_server import Reply
 
+from tests.unit.loopback_server import Reply
 from tracker_service.errors import (
     AccessDenied,
     CredentialsRefused,

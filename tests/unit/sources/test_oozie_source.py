@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 from functools import partial
 
 import pytest
-from fakes import APP_1, APP_2, APP_3, action, answer, job
-from loopback_server import Reply
 
+from tests.unit.fakes import APP_1, APP_2, APP_3, action, answer, job
+from tests.unit.loopback_server import Reply
 from tracker_service.domain.applications import applications_of
 from tracker_service.domain.jobs import JobStatus
 from tracker_service.errors import BadInput, GatewayUnavailable, JobNotFound, RequestRefused

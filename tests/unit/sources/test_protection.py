@@ -5,9 +5,9 @@ import threading
 from contextlib import suppress
 
 import pytest
-from fakes import Ticks
 from structlog.testing import capture_logs
 
+from tests.unit.fakes import Ticks
 from tracker_service.errors import GatewayUnavailable
 from tracker_service.sources.protection import Circuit, Health, Protection
 

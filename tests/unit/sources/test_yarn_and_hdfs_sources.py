@@ -4,9 +4,9 @@ import json
 from functools import partial
 
 import pytest
-from fakes import APP_1, answer
-from loopback_server import Reply
 
+from tests.unit.fakes import APP_1, answer
+from tests.unit.loopback_server import Reply
 from tracker_service.errors import (
     AccessDenied,
     ApplicationNotFound,

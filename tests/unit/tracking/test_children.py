@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from fakes import NOW, AtOnce, Engine, FakeOozie, details, job
-from held import Following
 
+from tests.unit.fakes import NOW, AtOnce, Engine, FakeOozie, details, job
+from tests.unit.held import Following
 from tracker_service.archive.manifest import write_manifest
 from tracker_service.domain.copies import CopyPolicy
 from tracker_service.domain.jobs import JobId

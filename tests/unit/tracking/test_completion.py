@@ -4,7 +4,8 @@ import json
 from dataclasses import dataclass
 
 import pytest
-from fakes import (
+
+from tests.unit.fakes import (
     APP_1,
     APP_2,
     NOW,
@@ -21,8 +22,7 @@ from fakes import (
     seen,
     sub_workflow,
 )
-from held import Held
-
+from tests.unit.held import Held
 from tracker_service.archive.manifest import write_manifest
 from tracker_service.domain.applications import applications_of
 from tracker_service.domain.copies import CopyPolicy, CopyStatus

@@ -3,7 +3,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from fakes import (
+
+from tests.unit.fakes import (
     APP_1,
     APP_2,
     APP_3,
@@ -16,7 +17,6 @@ from fakes import (
     job,
     sub_workflow,
 )
-
 from tracker_service.domain.applications import yarn_tags
 from tracker_service.domain.jobs import JobDetails
 from tracker_service.errors import AccessDenied, GatewayUnavailable, JobNotFound, RequestRefused

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from fakes import NOW, FakeOozie, details, job
-from held import Following
 from sqlalchemy import text
 
+from tests.unit.fakes import NOW, FakeOozie, details, job
+from tests.unit.held import Following
 from tracker_service.store import hints, jobsets
 from tracker_service.tracking.hints import Hints
 from tracker_service.tracking.reruns import Reruns

@@ -3,8 +3,18 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from fakes import APP_1, APP_2, NOW, Clock, FakeCluster, FragileStore, action, details, job
 
+from tests.unit.fakes import (
+    APP_1,
+    APP_2,
+    NOW,
+    Clock,
+    FakeCluster,
+    FragileStore,
+    action,
+    details,
+    job,
+)
 from tracker_service.domain.copies import CopyStatus
 from tracker_service.errors import GatewayUnavailable, JobNotFound
 from tracker_service.identities import Caller, Identities

@@ -3,7 +3,8 @@ from __future__ import annotations
 import random
 
 import pytest
-from fakes import (
+
+from tests.unit.fakes import (
     APP_1,
     APP_2,
     NOW,
@@ -15,8 +16,7 @@ from fakes import (
     job,
     seen,
 )
-from held import Following
-
+from tests.unit.held import Following
 from tracker_service.engine.slots import Slots
 from tracker_service.errors import (
     AccessDenied,

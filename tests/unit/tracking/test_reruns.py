@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from fakes import APP_1, NOW, FakeOozie, action, details, job
-from held import Following
 
+from tests.unit.fakes import APP_1, NOW, FakeOozie, action, details, job
+from tests.unit.held import Following
 from tracker_service.domain.copies import CopyPolicy
 from tracker_service.domain.tasks import TaskState
 from tracker_service.store import jobs, jobsets, track_tasks, tracked_jobs

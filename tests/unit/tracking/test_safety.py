@@ -3,8 +3,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from fakes import NOW, a_copy
 
+from tests.unit.fakes import NOW, a_copy
 from tracker_service.domain.copies import Completeness, Contents, CopyStatus
 from tracker_service.store.saved_logs import EXPIRED, REMOVED
 from tracker_service.store.track_tasks import STOPPED

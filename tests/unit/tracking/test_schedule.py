@@ -4,8 +4,8 @@ import random
 from datetime import timedelta
 
 import pytest
-from fakes import NOW, job
 
+from tests.unit.fakes import NOW, job
 from tracker_service.domain.jobs import JobStatus
 from tracker_service.domain.leases import Lease
 from tracker_service.domain.tasks import TaskState, TrackTask

@@ -3,9 +3,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from archive_parts import PATTERNS
-from fakes import APP_1, Clock, FakeAccess, FakeHdfs, FakeOozie, FakeYarn, a_copy
 
+from tests.unit.archive_parts import PATTERNS
+from tests.unit.fakes import APP_1, Clock, FakeAccess, FakeHdfs, FakeOozie, FakeYarn, a_copy
 from tracker_service.archive.copying.aggregation import Aggregation, NotReady, Ready
 from tracker_service.archive.copying.log_files import LogFileFinder
 from tracker_service.errors import AccessDenied, GatewayUnavailable

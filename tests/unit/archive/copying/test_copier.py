@@ -5,8 +5,10 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import pytest
-from archive_parts import build
-from fakes import (
+from structlog.testing import capture_logs
+
+from tests.unit.archive_parts import build
+from tests.unit.fakes import (
     APP_1,
     APP_2,
     APP_3,
@@ -21,9 +23,7 @@ from fakes import (
     job,
     seen,
 )
-from held import Held
-from structlog.testing import capture_logs
-
+from tests.unit.held import Held
 from tracker_service.archive.copying.copier import Copier
 from tracker_service.archive.copying.progress import Progress
 from tracker_service.domain.applications import applications_of

@@ -4,10 +4,10 @@ import hashlib
 from dataclasses import dataclass
 
 import pytest
-from archive_parts import Parts, build
-from fakes import APP_1, APP_2, NOW, Clock, FakeCluster, FakeHdfs, details, job
-from held import Held
 
+from tests.unit.archive_parts import Parts, build
+from tests.unit.fakes import APP_1, APP_2, NOW, Clock, FakeCluster, FakeHdfs, details, job
+from tests.unit.held import Held
 from tracker_service.domain.applications import ApplicationId
 from tracker_service.domain.copies import Copy, CopyStatus, Strategy, part_path
 from tracker_service.domain.leases import Lease

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import pytest
-from fakes import APP_1, FakeHdfs
 
+from tests.unit.fakes import APP_1, FakeHdfs
 from tracker_service.archive.copying.log_files import LogFileFinder
 from tracker_service.errors import AccessDenied, GatewayUnavailable
 from tracker_service.settings import CopySettings

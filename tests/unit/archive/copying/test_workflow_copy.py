@@ -7,8 +7,8 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
-from fakes import APP_1, a_copy
 
+from tests.unit.fakes import APP_1, a_copy
 from tracker_service.archive.copying import workflow_copy
 from tracker_service.archive.copying.workflow_copy import WorkflowOptions, configuration
 from tracker_service.domain.copies import part_path

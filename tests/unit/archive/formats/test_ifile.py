@@ -5,7 +5,8 @@ import tracemalloc
 import zlib
 
 import pytest
-from log_files import (
+
+from tests.unit.log_files import (
     MARKER,
     Disk,
     container,
@@ -16,7 +17,6 @@ from log_files import (
     sample,
     trailer,
 )
-
 from tracker_service.archive.formats.ifile import valid_end
 from tracker_service.archive.formats.node_logs import logs_of
 from tracker_service.errors import LogFileBroken

@@ -8,8 +8,8 @@ import javaobj.v2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from log_files import ALL_SAMPLES, MARKER, Disk, container, index, recorded, trailer, utf
 
+from tests.unit.log_files import ALL_SAMPLES, MARKER, Disk, container, index, recorded, trailer, utf
 from tracker_service.archive.formats.java_collections import elements, entries, hash_of
 from tracker_service.archive.formats.java_stream import MAGIC, JavaObject, read_object
 from tracker_service.archive.formats.node_logs import logs_of

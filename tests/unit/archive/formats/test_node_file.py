@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import pytest
-from log_files import Disk
 
+from tests.unit.log_files import Disk
 from tracker_service.errors import LogFileBroken
 
 

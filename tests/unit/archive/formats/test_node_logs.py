@@ -6,7 +6,8 @@ from collections.abc import Iterable
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from log_files import (
+
+from tests.unit.log_files import (
     ALL_SAMPLES,
     APP,
     MARKER,
@@ -23,7 +24,6 @@ from log_files import (
     tfile,
     value,
 )
-
 from tracker_service.archive.formats.node_file import NodeFile
 from tracker_service.archive.formats.node_logs import logs_of
 from tracker_service.archive.formats.yarn_text import as_text

@@ -6,7 +6,8 @@ import zlib
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from log_files import (
+
+from tests.unit.log_files import (
     MAGIC,
     Disk,
     bcfile,
@@ -19,7 +20,6 @@ from log_files import (
     value,
     vint,
 )
-
 from tracker_service.archive.formats import tfile as reader
 from tracker_service.archive.formats.node_logs import logs_of
 from tracker_service.archive.formats.pieces import ByteSource, Ended

@@ -3,8 +3,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from log_files import MODIFIED, NODE
 
+from tests.unit.log_files import MODIFIED, NODE
 from tracker_service.archive.formats.node_file import Log
 from tracker_service.archive.formats.yarn_text import as_text
 

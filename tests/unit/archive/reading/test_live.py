@@ -4,9 +4,9 @@ import json
 from html import escape
 
 import pytest
-from fakes import APP_1
-from loopback_server import Asked, Reply
 
+from tests.unit.fakes import APP_1
+from tests.unit.loopback_server import Asked, Reply
 from tracker_service.archive.reading.live import Chosen, live_log
 from tracker_service.errors import (
     ApplicationNotFound,

@@ -5,8 +5,8 @@ import random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from saved_logs import LogInHdfs, a_file, opened, saved
 
+from tests.unit.saved_logs import LogInHdfs, a_file, opened, saved
 from tracker_service.archive.reading import selection
 from tracker_service.archive.reading.lines import Stretch, between
 from tracker_service.archive.reading.selection import Selection, as_lines, as_text

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import pytest
-from fakes import APP_1, APP_2, NOW, FakeHdfs, a_copy
-from loopback_server import Reply
 
+from tests.unit.fakes import APP_1, APP_2, NOW, FakeHdfs, a_copy
+from tests.unit.loopback_server import Reply
 from tracker_service.archive.reading.opening import open_log, open_logs
 from tracker_service.domain.copies import CopyStatus
 from tracker_service.errors import AccessDenied, GatewayUnavailable, LogNotSaved

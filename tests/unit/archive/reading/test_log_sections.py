@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import pytest
-from saved_logs import LogInHdfs, a_file, opened, saved
 
+from tests.unit.saved_logs import LogInHdfs, a_file, opened, saved
 from tracker_service.archive.reading import sections
 
 MIB = 1024**2
