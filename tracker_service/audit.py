@@ -1,4 +1,4 @@
-"""One line for each access to a log and each use of a stored credential; never with a secret."""
+"""Log each access to a saved log and each use of a stored credential, without secrets."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ log = structlog.get_logger()
 
 
 class AuditedAction(StrEnum):
-    """What is audited."""
+    """The actions that are audited."""
 
     READ_LOG = "read_log"
     REMOVE_LOG = "remove_log"
@@ -23,11 +23,11 @@ class AuditedAction(StrEnum):
 
 @contextmanager
 def audited(action: AuditedAction, user: str, **what: object) -> Iterator[None]:
-    """Write a line once the block has opened what it is about, or was refused.
+    """Log an action after the block has succeeded or was refused.
 
     Args:
-        user: whose right it is that counts.
-        what: job, application and the like.
+        user: with whose rights the action is done.
+        what: further facts of the line, such as job and applications.
     """
     try:
         yield

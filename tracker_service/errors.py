@@ -1,4 +1,4 @@
-"""Say what went wrong and what its reader can do.
+"""The errors of the tracker; each says what the reader of its message can do.
 
 TrackerError
 ├── ConfigError               a setting is wrong: correct the file or the variable that it names
@@ -7,13 +7,13 @@ TrackerError
 ├── NotAllowed                known, but this is for others: ask an admin
 ├── TooManyRequests           slow down: try again after the time that it names
 ├── GatewayError
-│   ├── GatewayUnavailable    nobody can say right now: try again later
-│   ├── CredentialsRefused    the gateway does not know these credentials: bring others
+│   ├── GatewayUnavailable    no answer right now: try again later
+│   ├── CredentialsRefused    the gateway does not accept these credentials: send others
 │   ├── AccessDenied          known, but not allowed: ask the owner
-│   ├── RequestRefused        the cluster does not take this request: do not repeat it as it is
+│   ├── RequestRefused        the cluster refuses this request: do not repeat it unchanged
 │   └── NotFound
 │       ├── JobNotFound       Oozie has no such job
-│       ├── ApplicationNotFound   the resource manager has forgotten it, or never knew it
+│       ├── ApplicationNotFound   the resource manager does not know it (any more)
 │       └── PathNotFound      there is no such file or directory in HDFS
 ├── StoreUnavailable          the database does not answer: try again later
 ├── NotTracked                the caller does not track this job
@@ -21,12 +21,12 @@ TrackerError
 ├── LogNotSaved               there is no saved log yet, with the reason
 ├── NotRunning                this application does not run: read its saved log
 ├── RouteClosed               the gateway of this site does not lead there: ask its operator
-├── NoCause                   nothing failed, or nothing tells why
+├── NoCause                   nothing failed, or nothing shows why
 ├── LogInUse                  this log is being copied now: wait until that is finished
-├── LogFileBroken             a file of aggregated logs is damaged: no reading again will mend it
+├── LogFileBroken             a file of aggregated logs is damaged: reading it again does not help
 ├── LeaseLost                 another worker holds this jobset now: drop it
-├── CopyChanged               somebody else has changed this copy meanwhile: look at it again
-└── WorkerStops               this worker stops: what it broke off is begun again later
+├── CopyChanged               another process has changed this copy: read it again
+└── WorkerStops               this worker stops: another one begins its work again
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class GatewayUnavailable(GatewayError):
 
     def __init__(self, message: str | None = None, *, retry_after_s: int | None = None) -> None:
         super().__init__(message)
-        self.retry_after_s = retry_after_s  #: None: nobody knows
+        self.retry_after_s = retry_after_s  #: None if unknown
 
 
 class CredentialsRefused(GatewayError):

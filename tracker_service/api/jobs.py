@@ -37,7 +37,7 @@ def blueprint(
     Args:
         rights: say who may see the jobs of others.
     """
-    bp = openapi.blueprint("jobs", "What is known about jobs.", "/api", credentials)
+    bp = openapi.blueprint("jobs", "Jobs, their states and histories.", "/api", credentials)
 
     @bp.get("/job/<job_id>", responses=openapi.answers({200: JobAnswer}, 404))
     def job(path: queries.JobPath, query: queries.RefreshQuery) -> Response:

@@ -64,7 +64,7 @@ def blueprint(
     credentials: Credentials, lookup: Lookup, identities: Identities, removal: Removal
 ) -> APIBlueprint:
     """Return the calls that read and remove saved logs, with the caller's own rights in HDFS."""
-    bp = openapi.blueprint("logs", "What is saved of jobs.", "/api/job/<job_id>", credentials)
+    bp = openapi.blueprint("logs", "Saved logs of jobs.", "/api/job/<job_id>", credentials)
 
     def opened(path: queries.ApplicationPath) -> SavedLog:
         caller = current_caller()

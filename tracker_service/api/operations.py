@@ -17,7 +17,7 @@ from tracker_service.metrics import GaugeReading, Metrics
 from tracker_service.store.database import Store
 from tracker_service.store.figures import Capacity, Figures, capacity, figures
 
-_TAG = Tag(name="operations", description="How the service is.")
+_TAG = Tag(name="operations", description="Health and metrics of the service.")
 
 
 def blueprint(

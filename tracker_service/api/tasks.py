@@ -20,7 +20,7 @@ _BODY = {"requestBody": bodies.POSTED_IDS}
 
 def blueprint(credentials: Credentials, intake: Intake, lookup: Lookup) -> APIBlueprint:
     """Return the calls that start and stop tasks."""
-    bp = openapi.blueprint("tasks", "What the tracker does for you.", "/api/task", credentials)
+    bp = openapi.blueprint("tasks", "Track jobs and save their logs.", "/api/task", credentials)
 
     @bp.post(
         "/track/",

@@ -31,7 +31,7 @@ def blueprint(
         worker_silence_s: a worker that was silent for longer counts as dead.
     """
     bp = openapi.blueprint(
-        "workers", "Who holds what; for admins and auditors.", "/api", credentials
+        "workers", "Workers and their jobsets; for admins and auditors.", "/api", credentials
     )
 
     @bp.get("/workers", responses=openapi.answers({200: WorkerAnswers}))

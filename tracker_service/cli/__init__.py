@@ -1,6 +1,6 @@
 """The command `tracker`.
 
-What the verbs need is imported when they run: most of them ask a service, and start at once.
+Each verb imports what it needs when it runs, so that most verbs start at once.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from tracker_service.cli.tokens import notify_token
     "--config",
     type=click.Path(dir_okay=False, path_type=Path),
     envvar="TRACKER_CONFIG",
-    help="YAML file with the service's settings; config/tracker.yml is read where it is there.",
+    help="YAML file with the service's settings. Default: config/tracker.yml, if it exists.",
 )
 @click.version_option(package_name="tracker-service")
 @click.pass_context
 def main(context: click.Context, config: Path | None) -> None:
-    """Follow Oozie jobs through Knox and save the logs of those that failed.
+    """Follow Oozie jobs through Knox, and save the logs of jobs that fail.
 
     \b
     Example, without a cluster:

@@ -1,4 +1,4 @@
-"""The verb that gives a service a fresh credential."""
+"""The verb `login`, which gives the service a fresh credential."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 @output_option
 @with_tracker
 def give_credential(tracker: TrackerClient, output: str) -> None:
-    """Give the tracker a fresh credential for your jobs: after a changed password, or a token.
+    """Give the tracker a fresh credential, for example after you changed your password.
 
-    Jobs that say waiting-for-credentials go on at once.
+    Your jobs that show waiting-for-credentials go on at once.
 
     \b
     Example:
@@ -29,6 +29,6 @@ def give_credential(tracker: TrackerClient, output: str) -> None:
     if output == "json":
         tables.show_json(answer.raw)
     elif not answer.kept:
-        click.echo(f"{answer.user} is known, and no job waits: nothing is kept")
+        click.echo(f"{answer.user} has no job that needs a credential: nothing is kept")
     else:
         click.echo(f"the credential of {answer.user} is kept; {answer.released} jobs go on")

@@ -1,4 +1,4 @@
-"""The verb that checks whether the service can do its work here."""
+"""The verb `doctor`, which checks everything that the service needs."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ if TYPE_CHECKING:
     "--url",
     envvar="TRACKER_URL",
     show_envvar=True,
-    help="Where the tracker service is; else where the settings put it.",
+    help="URL of the tracker service. Default: the address in the settings.",
 )
 @ca_file_option
 @with_login
 @output_option
 @click.pass_obj
 def doctor(config: Path | None, /, output: str, **caller: Any) -> None:  # noqa: ANN401
-    """Check each way that the service needs, one by one.
+    """Check everything that the service needs, one by one.
 
-    What is wrong is told with how to mend it. The settings are those of the service; the gateway
-    is asked as you; without Knox, the services are asked on your behalf. The exit code is 0 if
-    nothing is wrong but what is warned of, otherwise 1.
+    Each failure comes with its remedy. The checks use the service's settings and your login at the
+    gateway; without Knox, the service's login on your behalf. The exit code is 1 if a check shows
+    FAIL, otherwise 0.
 
     \b
     Example:
       TRACKER_GATEWAY__URL=https://knox:8443/gateway/default tracker doctor --user guest
     """
-    # The libraries' own words about a failed try would stand between the sentences.
+    # Keep the libraries' warnings about failed tries out of the output.
     logging.getLogger().addHandler(logging.NullHandler())
     found = []
     for finding in _findings(config, **caller):

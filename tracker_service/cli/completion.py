@@ -1,4 +1,4 @@
-"""The verb that lets a shell complete the others."""
+"""The verb `completion`, for shells."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from click.shell_completion import get_completion_class
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
-    """Print what lets a shell complete verbs and options with TAB.
+    """Print the script that completes verbs and options with TAB in your shell.
 
     \b
     Example, in ~/.bashrc:

@@ -1,4 +1,4 @@
-"""The verbs that ask a service about jobs."""
+"""The verbs about jobs: track, untrack, status, copy-logs, jobs."""
 
 from __future__ import annotations
 
@@ -22,10 +22,13 @@ _WORD = re.compile(r"[0-9A-Za-z_.-]+")
 
 
 def _wait_options(function: Callable[..., None]) -> Callable[..., None]:
-    """Add the options that let a verb wait until all is over."""
-    wait = click.option("--wait", is_flag=True, help="Show progress until all is over.")
+    """Add the options that make a verb wait until all jobs are over."""
+    wait = click.option("--wait", is_flag=True, help="Show progress until all jobs are over.")
     timeout = click.option(
-        "--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="With --wait."
+        "--timeout",
+        type=click.FloatRange(min=0),
+        metavar="SECONDS",
+        help="With --wait: stop waiting after this time.",
     )
     return wait(timeout(function))
 
@@ -36,7 +39,7 @@ def _wait_options(function: Callable[..., None]) -> Callable[..., None]:
     "--copy",
     "copies",
     type=click.Choice(["always"]),
-    help="Have the logs saved however the jobs end.",
+    help="Save the logs however the jobs end.",
 )
 @_wait_options
 @output_option
@@ -49,11 +52,10 @@ def track(
     timeout: float | None,
     output: str,
 ) -> None:
-    """Have jobs followed, and the logs of those that fail saved.
+    """Track jobs, and save the logs of jobs that fail.
 
-    In place of an id, `-` finds all that come through a pipe, in whatever text. With --wait the
-    exit code is 0 if all have succeeded, 1 if one has not and its logs are saved, 2 if nobody
-    can tell.
+    `-` takes every Oozie id from the text on standard input. With --wait the exit code is 0 if all
+    jobs succeeded, 1 if one did not and its logs are saved, 2 if there is no answer.
 
     \b
     Example:
@@ -80,9 +82,9 @@ def track(
 @click.argument("ids", nargs=-1, required=True, metavar="ID...")
 @with_tracker
 def untrack(tracker: TrackerClient, ids: Sequence[str]) -> None:
-    """Have jobs followed no longer.
+    """Stop tracking jobs.
 
-    What is saved stays, and what is being copied is finished.
+    Saved logs stay. Copies that run are finished.
 
     \b
     Example:
@@ -95,11 +97,11 @@ def untrack(tracker: TrackerClient, ids: Sequence[str]) -> None:
 
 @click.command()
 @click.argument("job_id", metavar="ID")
-@click.option("--refresh", is_flag=True, help="Have Oozie asked now.")
+@click.option("--refresh", is_flag=True, help="Ask Oozie now.")
 @output_option
 @with_tracker
 def status(tracker: TrackerClient, job_id: str, refresh: bool, output: str) -> None:
-    """Tell how a job is, with its actions and saved logs.
+    """Show the state of a job, its actions and its saved logs.
 
     \b
     Example:
@@ -115,7 +117,7 @@ def status(tracker: TrackerClient, job_id: str, refresh: bool, output: str) -> N
 
 @click.command("copy-logs")
 @click.argument("ids", nargs=-1, required=True, metavar="ID... | -")
-@click.option("--refresh", is_flag=True, help="Copy anew what is saved already.")
+@click.option("--refresh", is_flag=True, help="Copy saved logs again.")
 @_wait_options
 @output_option
 @with_tracker
@@ -127,9 +129,9 @@ def copy_logs(
     timeout: float | None,
     output: str,
 ) -> None:
-    """Have the logs of jobs saved, however the jobs end.
+    """Save the logs of jobs, however the jobs end.
 
-    With --wait the exit code is 0 if all are saved, 1 if one is not, 2 if nobody can tell.
+    With --wait the exit code is 0 if all logs are saved, 1 if one is not, 2 if there is no answer.
 
     \b
     Example:
@@ -151,19 +153,27 @@ def copy_logs(
 
 
 @click.command("jobs")
-@click.option("--status", "statuses", multiple=True, help="Only jobs in this state; repeatable.")
-@click.option("--owner", help="For admins: whose jobs; * for everybody's.")
-@click.option("--oozie", "--all", "all_of_oozie", is_flag=True, help="Oozie's own list instead.")
-@click.option("--filter", "oozie_filter", default="", help="With --oozie, as Oozie words it.")
+@click.option(
+    "--status", "statuses", multiple=True, help="List only jobs in this state; repeatable."
+)
+@click.option(
+    "--owner", help="For admins and auditors: list this user's jobs, or * for everybody's."
+)
+@click.option(
+    "--oozie", "--all", "all_of_oozie", is_flag=True, help="List all jobs that Oozie has."
+)
+@click.option(
+    "--filter", "oozie_filter", default="", help="With --oozie: a filter as Oozie takes it."
+)
 @click.option(
     "--type",
     "jobtype",
     type=click.Choice(["wf", "coord", "bundle"]),
     default="wf",
-    help="With --oozie.",
+    help="With --oozie: the kind of job.",
 )
-@click.option("--offset", default=1, help="With --oozie: the first job, from 1.")
-@click.option("--len", "length", default=50, help="With --oozie: how many.")
+@click.option("--offset", default=1, help="With --oozie: number of the first job, from 1.")
+@click.option("--len", "length", default=50, help="With --oozie: how many jobs.")
 @output_option
 @with_tracker
 def list_jobs(
@@ -174,7 +184,7 @@ def list_jobs(
     output: str,
     **page: Any,  # noqa: ANN401
 ) -> None:
-    """List the jobs that you track, or Oozie's own.
+    """List the jobs that you track, or all jobs that Oozie has.
 
     \b
     Example:
@@ -213,7 +223,7 @@ def _list_oozie(
 
 def _check_timeout(wait: bool, timeout: float | None) -> None:
     if timeout is not None and not wait:
-        raise click.UsageError("--timeout has a meaning with --wait only")
+        raise click.UsageError("--timeout needs --wait")
 
 
 def _ended(
@@ -223,14 +233,14 @@ def _ended(
     *,
     wants_logs: bool = False,
 ) -> list[Seen]:
-    """Show progress until all is over, and return how it has ended."""
+    """Show progress until all jobs are over, and return their last state."""
     from tracker_service.cli import waiting  # noqa: PLC0415
 
     try:
         with waiting.best_display() as display:
             return waiting.Waiter(tracker, display, timeout, wants_logs=wants_logs).wait(ids)
     except KeyboardInterrupt:
-        click.echo("not waiting any more; the service goes on", err=True)
+        click.echo("stopped waiting; the service goes on", err=True)
         click.get_current_context().exit(_INTERRUPTED)
 
 
@@ -242,7 +252,7 @@ def _show_ended(ended: Sequence[Seen], output: str) -> None:
 
 
 def _end_with(is_good: bool) -> None:
-    """End here with 1 if something is not as it was wished."""
+    """Exit with 1 unless all is good."""
     if not is_good:
         click.get_current_context().exit(1)
 
@@ -253,10 +263,10 @@ def _end_if_missing(ids: Sequence[str]) -> None:
 
 
 def _wanted(ids: Sequence[str]) -> list[str]:
-    """Return the ids that are named, and in place of `-` those in standard input, each once.
+    """Return the named ids without duplicates; `-` stands for the ids in standard input.
 
     Raises:
-        click.UsageError: standard input has none.
+        click.UsageError: standard input has no id.
     """
     found: list[str] = []
     for job_id in ids:

@@ -1,4 +1,4 @@
-"""Show on a terminal how jobs go on: state, a bar of actions and copies, and what happens now."""
+"""Show the progress of jobs on a terminal: state, a bar of actions and logs, what happens now."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _ENDED_ACTIONS = ("OK", "ERROR", "KILLED", "FAILED", "DONE")
 
 
 class LiveDisplay:
-    """A line for each job that is drawn anew, on standard error."""
+    """One line for each job on standard error, redrawn as the job goes on."""
 
     def __init__(self, console: Console | None = None) -> None:
         self._progress = Progress(
@@ -34,7 +34,7 @@ class LiveDisplay:
             TextColumn("{task.description}", table_column=Column(no_wrap=True)),
             BarColumn(_BAR_WIDTH, table_column=Column(min_width=_BAR_WIDTH)),
             MofNCompleteColumn(table_column=Column(no_wrap=True)),
-            # What is too long for the line is cut here, and nowhere else.
+            # Only this column is cut when the line is too long.
             TextColumn("{task.fields[doing]}", table_column=Column(ratio=1, no_wrap=True)),
             console=console or Console(stderr=True),
             expand=True,
@@ -54,7 +54,7 @@ class LiveDisplay:
         self._progress.stop()
 
     def show(self, seen: Seen) -> None:
-        """Draw a job's line anew."""
+        """Redraw the line of a job."""
         job, (done, known) = seen.job, _steps(seen)
         status = f"[{_colour(seen)}]{escape(plain(job.status))}[/]"
         state: dict[str, Any] = {
@@ -69,12 +69,12 @@ class LiveDisplay:
             self._lines[job.id] = self._progress.add_task(**state)
 
     def note(self, text: str) -> None:
-        """Print a line above."""
+        """Print a line above the jobs."""
         self._progress.console.print(escape(plain(text)))
 
 
 def _title(job: Job) -> str:
-    """Return what tells a job from others in little room: its number, its kind, its name."""
+    """Return a short title of a job: its number, its kind, its name."""
     number, _, rest = plain(job.id).partition("-")
     return f"{number}-…-{rest[-1:]} {plain(job.name or '')[:_NAME_WIDTH]}"
 

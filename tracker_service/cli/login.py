@@ -1,4 +1,4 @@
-"""Who asks which service: from options, the environment, `.netrc`, or a prompt."""
+"""Find the user name and password: in options, the environment, `.netrc`, or by a prompt."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ class Login:
 
 
 def login(url: str, user: str | None, password_file: Path | None) -> Login:
-    """Return the first that there is: password file, `TRACKER_PASSWORD`, `.netrc`, a prompt.
+    """Return the login from the first source that has one.
 
-    Without a user name it is that of `.netrc`, or of the account of this process.
+    The sources are the password file, `TRACKER_PASSWORD`, `.netrc`, and a prompt. Without a user
+    name, the one in `.netrc` is taken, or that of the account of this process.
 
     Raises:
         click.UsageError: there is no password, and no terminal to ask for one.
@@ -48,13 +49,13 @@ def _from_file(file: Path) -> str:
 
 
 def _from_netrc(url: str, user: str | None) -> Login | None:
-    """Return what `.netrc` has for the host of a URL, if the user is the wanted one."""
+    """Return the login of `.netrc` for the host of a URL, unless it is of another user."""
     named = os.environ.get("NETRC")
     file = Path(named) if named else Path.home() / ".netrc"
     if not file.is_file():
         return None
     try:
-        # Without a name the module looks at the usual file, and whether others can read it.
+        # Without a name, the module reads ~/.netrc and checks that nobody else can read it.
         found = netrc.netrc(named).authenticators(urlsplit(url).hostname or "")
     except (netrc.NetrcParseError, OSError, UnicodeDecodeError) as error:
         raise click.UsageError(f"{file} cannot be used: {error}") from error

@@ -1,4 +1,4 @@
-"""What the verbs that ask a service have in common: their options, and how errors end."""
+"""The options of all verbs that ask a service, and their exit codes for errors."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _LOGIN = (
         "--user",
         envvar="TRACKER_USER",
         show_envvar=True,
-        help="Your user name at the gateway; else that of ~/.netrc or of your account.",
+        help="Your user name at the gateway. Default: the one in ~/.netrc, or of your account.",
     ),
     click.option(
         "--password-file",
         type=click.Path(dir_okay=False, path_type=Path),
-        help="File with your password; else TRACKER_PASSWORD, ~/.netrc or a prompt.",
+        help="File with your password. Default: TRACKER_PASSWORD, ~/.netrc, or a prompt.",
     ),
 )
 _URL = click.option(
@@ -32,14 +32,14 @@ _URL = click.option(
     show_envvar=True,
     default=DEFAULT_URL,
     show_default=True,
-    help="Where the tracker service is.",
+    help="URL of the tracker service.",
 )
 ca_file_option = click.option(
     "--ca-file",
     type=click.Path(dir_okay=False, path_type=Path),
     envvar="TRACKER_CA_FILE",
     show_envvar=True,
-    help="PEM with the authority of the service's certificate.",
+    help="PEM file with the authority that signed the service's certificate.",
 )
 
 output_option = click.option(
@@ -47,31 +47,31 @@ output_option = click.option(
     type=click.Choice(["json", "table"]),
     default="table",
     show_default=True,
-    help="For programs or for people.",
+    help="`json` for programs, `table` for people.",
 )
 
 
 class NotDone(click.ClickException):
-    """The answer is no."""
+    """The answer is no: exit code 1."""
 
     exit_code = 1
 
 
 class CannotTell(click.ClickException):
-    """There is no answer."""
+    """There is no answer: exit code 2."""
 
     exit_code = 2
 
 
 def with_login(function: Callable[..., None]) -> Callable[..., None]:
-    """Add the options that say who asks."""
+    """Add the options for user and password."""
     for option in reversed(_LOGIN):
         function = option(function)
     return function
 
 
 def with_tracker(function: Callable[..., None]) -> Callable[..., None]:
-    """Add the options that say who asks which service; the function gets a client of it."""
+    """Add the options for service, user and password; call the function with a client."""
 
     @wraps(function)
     def run(
@@ -90,7 +90,7 @@ def with_tracker(function: Callable[..., None]) -> Callable[..., None]:
 
 @contextmanager
 def told_in_one_line() -> Iterator[None]:
-    """End with 1 where the service has no such thing, with 2 where it cannot tell."""
+    """Show an error of the service in one line; exit with 1 for a 404, otherwise with 2."""
     from tracker_service.client import TrackerClientError  # noqa: PLC0415
 
     try:

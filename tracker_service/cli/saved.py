@@ -1,4 +1,4 @@
-"""The verbs that look after saved logs."""
+"""The verbs for saved logs: verify, remove-logs."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 @output_option
 @with_tracker
 def verify(tracker: TrackerClient, job_id: str, output: str) -> None:
-    """Read the saved logs of a job back, and compare them with their checksums.
+    """Read the saved logs of a job back, and compare their checksums.
 
-    The exit code is 0 if all are intact, 1 if one is damaged, missing or cannot be compared, 2 if
-    nobody can tell.
+    The exit code is 0 if all logs are intact, 1 if one is damaged, missing or cannot be compared,
+    2 if there is no answer.
 
     \b
     Example:
@@ -31,7 +31,7 @@ def verify(tracker: TrackerClient, job_id: str, output: str) -> None:
     """
     found = list(_verified(tracker, job_id))
     if not found:
-        raise NotDone(f"{job_id} has no logs: tracker status {job_id} tells more")
+        raise NotDone(f"{job_id} has no logs: see tracker status {job_id}")
     if output == "json":
         fields = ("application", "path", "bytes", "sha256", "verified", "verdict")
         tables.show_json([{name: getattr(copy, name) for name in fields} for copy in found])
@@ -42,7 +42,7 @@ def verify(tracker: TrackerClient, job_id: str, output: str) -> None:
 
 
 def _verified(tracker: TrackerClient, job_id: str) -> Iterator[LogCopy]:
-    """Verify one application after the other, and say on standard error how far it is."""
+    """Verify one application after the other; show progress on standard error."""
     known = [copy.application for copy in tracker.logs_status(job_id).copies]
     for number, application in enumerate(known, 1):
         click.echo(f"reading {number} of {len(known)}: {application}", err=True)
@@ -52,14 +52,13 @@ def _verified(tracker: TrackerClient, job_id: str) -> Iterator[LogCopy]:
 
 @click.command("remove-logs")
 @click.argument("job_id", metavar="ID")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Remove without asking.")
 @with_tracker
 def remove_logs(tracker: TrackerClient, job_id: str, yes: bool) -> None:
     """Remove the saved logs of a job from HDFS.
 
-    Nothing is removed that the tracker has not written. Logs that wait to be copied are given up;
-    while one is being copied, nothing is removed. `tracker copy-logs` saves them anew, as long as
-    the cluster has them.
+    Only files that the tracker wrote are removed. Copies that wait are cancelled; while a copy
+    runs, nothing is removed. `tracker copy-logs` saves the logs again, while the cluster has them.
 
     \b
     Example:
@@ -72,9 +71,9 @@ def remove_logs(tracker: TrackerClient, job_id: str, yes: bool) -> None:
 
 
 def _ask(question: str) -> None:
-    """End here unless a person says yes."""
+    """Exit unless the user says yes."""
     if not sys.stdin.isatty():
-        raise click.UsageError("there is no terminal to ask at: give --yes")
+        raise click.UsageError("no terminal to ask on: give --yes")
     click.confirm(question, abort=True, err=True)
 
 

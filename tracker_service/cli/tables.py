@@ -1,4 +1,4 @@
-"""Show answers: as JSON for programs, as aligned text for people."""
+"""Format answers: as JSON for programs, as aligned text for people."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def show_json(value: object) -> None:
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Return rows below their headings, each column as wide as it must be."""
+    """Return rows below their headings, in aligned columns."""
     lines = [list(headings), *([plain(value) for value in row] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     padded = (zip(line, widths, strict=True) for line in lines)
@@ -30,19 +30,19 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 
 def plain(value: object) -> str:
-    """Return a value in one line that does nothing to a terminal."""
+    """Return a value in one line, without characters that control a terminal."""
     text = " ".join(str(value).split()) if value not in (None, "") else _NOTHING
     return "".join(char if char.isprintable() else "?" for char in text)
 
 
 def answers(answered: Sequence[Answered]) -> str:
-    """Return what the service said to each id."""
+    """Return the answers to posted ids."""
     rows = [(answer.id, answer.status, " ".join(answer.applications)) for answer in answered]
     return table(("JOB", "STATUS", "APPLICATIONS"), rows)
 
 
 def job(shown: Job) -> str:
-    """Return all about one job."""
+    """Return everything about one job."""
     facts = [
         ("name", shown.name),
         ("user", shown.user),
@@ -55,7 +55,7 @@ def job(shown: Job) -> str:
     ]
     lines = [f"{shown.id} is {plain(shown.status)}"]
     lines += [f"  {name:8} {plain(value)}" for name, value in facts if value]
-    # The nodes that only lead from one action to the next say something if they say why.
+    # Control nodes (start, fork, end) are shown only if they have a message.
     actions = [a for a in shown.actions if not a.type.startswith(":") or a.error_message]
     if actions:
         rows = [(a.name, a.type, a.status, why(a.error_code, a.error_message)) for a in actions]
@@ -66,7 +66,7 @@ def job(shown: Job) -> str:
 
 
 def copies(listed: Sequence[LogCopy]) -> str:
-    """Return where the logs are, or why they are not."""
+    """Return where each log is saved, or why it is not."""
     rows = [(c.application, c.status, c.bytes, c.path if c.bytes else c.reason) for c in listed]
     return table(("LOG OF", "COPY", "BYTES", "WHERE OR WHY NOT"), rows)
 
@@ -103,13 +103,13 @@ def oozie_jobs(page: OozieJobs) -> str:
 
 
 def notify_tokens(tokens: Sequence[NotifyToken]) -> str:
-    """Return what is known of tokens."""
+    """Return the list of notification tokens."""
     rows = [(token.id, token.created, token.used) for token in tokens]
     return table(("TOKEN", "CREATED", "LAST USED"), rows) if rows else "no notification tokens"
 
 
 def why(code: str | None, message: str | None) -> str:
-    """Return a short word with its explanation, as far as there are any."""
+    """Return a code and its explanation, without what is missing."""
     return ": ".join(part for part in (code, message) if part)
 
 

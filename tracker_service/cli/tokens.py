@@ -1,4 +1,4 @@
-"""The verbs that look after the tokens with which Oozie notifies a service."""
+"""The verbs for notification tokens: create, list, revoke."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 @click.group("notify-token")
 def notify_token() -> None:
-    """Look after the tokens with which Oozie tells of changes.
+    """Manage the tokens of Oozie's notifications.
 
-    A job that is submitted with the property that `create` prints is looked at as soon as it
-    changes, instead of at the next round. A token is no right: who has it can but hasten the looks
-    at jobs that you track.
+    Submit a job with the property that `create` prints: Oozie then notifies the tracker, which
+    checks the job at once and not at the next round. A token gives no access. It only makes the
+    tracker check your own jobs sooner.
 
     \b
     Example:
@@ -32,9 +32,9 @@ def notify_token() -> None:
 @output_option
 @with_tracker
 def create(tracker: TrackerClient, output: str) -> None:
-    """Make a token, and print what to set in the properties of jobs.
+    """Create a token, and print the properties for your jobs.
 
-    It is shown this once only.
+    The token is not shown again.
 
     \b
     Example:
@@ -54,7 +54,7 @@ def create(tracker: TrackerClient, output: str) -> None:
 @output_option
 @with_tracker
 def list_tokens(tracker: TrackerClient, output: str) -> None:
-    """List your tokens, without what is secret of them.
+    """List your tokens, without their secret part.
 
     \b
     Example:
@@ -71,9 +71,9 @@ def list_tokens(tracker: TrackerClient, output: str) -> None:
 @click.argument("tokens", nargs=-1, required=True, metavar="TOKEN...")
 @with_tracker
 def revoke(tracker: TrackerClient, tokens: Sequence[str]) -> None:
-    """Revoke tokens, each named as `list` shows it.
+    """Revoke tokens, by the names that `list` shows.
 
-    Notifications with it are refused from now on; the jobs are asked about as usual.
+    Notifications with a revoked token are refused. The tracker still checks the jobs as usual.
 
     \b
     Example:

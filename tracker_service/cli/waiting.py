@@ -1,4 +1,4 @@
-"""Wait until jobs have ended and the logs of those that failed are saved."""
+"""Wait until jobs have ended, and until the logs of failed jobs are saved."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from tracker_service.client import Job, TrackerClient, TrackerClientError
 from tracker_service.domain.jobs import JobStatus
 
 _PAUSE_S = 2.0
-_PAUSE_PER_JOB_S = 0.25  #: keeps many jobs within what the service lets one user ask
-_AWAY_S = 180.0  #: so long a service may be away
+_PAUSE_PER_JOB_S = 0.25  #: keeps many jobs below the request limit of one user
+_AWAY_S = 180.0  #: how long the service may be unreachable
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What one look has shown of a job."""
+    """The state of a job at one check."""
 
     job: Job
     is_over: bool  #: nothing more will happen
 
     @property
     def has_succeeded(self) -> bool:
-        """Whether the job has done what it should."""
+        """Whether the job succeeded."""
         return self.job.status == JobStatus.SUCCEEDED
 
     @property
     def has_all_logs(self) -> bool:
-        """Whether each log that was to be saved is."""
+        """Whether every wanted log is saved."""
         return all(copy.status == "SUCCEEDED" for copy in self.job.copies)
 
 
@@ -55,14 +55,14 @@ class Display(Protocol):
         """End."""
 
     def show(self, seen: Seen) -> None:
-        """Show what is new about a job."""
+        """Show what has changed about a job."""
 
     def note(self, text: str) -> None:
-        """Say something about the waiting itself."""
+        """Show a message about the waiting itself."""
 
 
 def best_display() -> Display:
-    """Return a live display where there is a terminal and `rich`, otherwise lines."""
+    """Return a live display on a terminal with `rich`, otherwise a display of lines."""
     if sys.stderr.isatty() and find_spec("rich"):
         from tracker_service.cli.live import LiveDisplay  # noqa: PLC0415
 
@@ -95,7 +95,7 @@ class LineDisplay:
 
 
 class Waiter:
-    """Looks at jobs again and again."""
+    """Checks jobs again and again until all are over."""
 
     def __init__(
         self,
@@ -105,21 +105,22 @@ class Waiter:
         *,
         wants_logs: bool = False,
     ) -> None:
-        """Prepare to wait, from now on.
+        """Begin to wait.
 
         Args:
-            wants_logs: also of jobs that succeed, for which they are not saved by themselves.
+            timeout_s: give up after this time, in seconds.
+            wants_logs: wait for the logs of jobs that succeed, too.
         """
         self._tracker, self._display, self._timeout_s = tracker, display, timeout_s
         self._wants_logs = wants_logs
         self._began = self._heard = time.monotonic()
 
     def wait(self, ids: Sequence[str]) -> list[Seen]:
-        """Return how each job stands when all are over.
+        """Return the last state of each job when all are over.
 
         Raises:
-            CannotTell: they were not over in time, or the service was away for long.
-            TrackerClientError: the service refuses to say.
+            CannotTell: the jobs were not over in time, or the service was unreachable too long.
+            TrackerClientError: the service refuses to answer.
         """
         seen: dict[str, Seen] = {}
         left = list(ids)
@@ -133,12 +134,12 @@ class Waiter:
         return [seen[job_id] for job_id in ids]
 
     def _look(self, job_id: str) -> Seen:
-        """Look at a job, as often as it takes while the service is away."""
+        """Check a job; try again while the service is unreachable."""
         while True:
             try:
                 seen = self._seen(job_id)
             except TrackerClientError as error:
-                self._bear(error, job_id)
+                self._wait_or_raise(error, job_id)
             else:
                 self._heard = time.monotonic()
                 return seen
@@ -153,7 +154,7 @@ class Waiter:
             return Seen(job, False)
         return Seen(self._tracker.job(job_id), True)  # copies may have ended since the first look
 
-    def _bear(self, error: TrackerClientError, job_id: str) -> None:
+    def _wait_or_raise(self, error: TrackerClientError, job_id: str) -> None:
         """Wait a moment if the error may pass, otherwise raise it."""
         if not error.is_temporary:
             raise error
@@ -175,12 +176,12 @@ class Waiter:
 
 
 def has_ended(job: Job) -> bool:
-    """Tell whether a job will change no more by itself; its logs may still be copied."""
+    """Tell whether a job has ended; its logs may still be copied."""
     return JobStatus.from_oozie(job.status).is_terminal
 
 
 def _facts(job: Job) -> dict[str, str]:
-    """Return what may change about a job: the subject, and its present state."""
+    """Return the states that may change: of the job, its actions and its logs, by their names."""
     facts = {}
     for action in job.actions:
         if not action.type.startswith(":"):  # the start, the end, forks and joins

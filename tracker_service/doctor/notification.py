@@ -52,15 +52,15 @@ def finding(
     if urlsplit(url).hostname in LOOPBACK and is_far:
         return warn(
             _CHECK,
-            f"the tracker answers at {url}, which Oozie on another machine cannot reach: jobs are "
-            "followed by asking alone; set TRACKER_SERVE__BIND or TRACKER_URL to an address that "
+            f"the tracker answers at {url}, which Oozie on another machine cannot reach, so "
+            "it cannot notify; set TRACKER_SERVE__BIND or TRACKER_URL to an address that "
             "Oozie's server reaches",
         )
     return ok(
         _CHECK,
-        f"the tracker answers at {url}; where Oozie's server reaches it there as well, set in jobs "
-        f"{_PROPERTY}={url}/api/notify/TOKEN?id=$jobId&status=$status with a token from "
-        "`tracker notify-token create`",
+        f"the tracker answers at {url}; if Oozie's server reaches it there too, set "
+        f"{_PROPERTY}={url}/api/notify/TOKEN?id=$jobId&status=$status in your jobs, with a token "
+        "from `tracker notify-token create`",
     )
 
 

@@ -1,4 +1,4 @@
-"""YARN applications of a job: their ids as Oozie 4 and 5 write them, and the tag of the rest."""
+"""YARN applications of a job: their ids as Oozie 4 and 5 write them, and Oozie's YARN tags."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ class Application:
 
 
 def application_id(text: str) -> ApplicationId | None:
-    """Return the application that an id of Oozie 4 (`job_…`) or 5 (`application_…`) names."""
+    """Return the application of an id as Oozie 4 (`job_…`) or 5 (`application_…`) writes it."""
     found = _ID.fullmatch(text.strip())
     return ApplicationId(f"{_PREFIX}{found[1]}_{found[2]}") if found else None
 
 
 def application_in(text: str) -> ApplicationId | None:
-    """Return the application that is named somewhere in a text, such as the address of a page."""
+    """Return the first application that a text names, for example a URL; None if it names none."""
     found = _ID.search(text)
     return application_id(found[0]) if found else None
 
@@ -64,7 +64,7 @@ def applications_of(workflow_id: str, actions: Iterable[Action]) -> Iterator[App
 def yarn_tags(job: Observation, action: Action) -> set[str]:
     """Return the YARN tags that Oozie 4.2 to 5.2 may give to the children of an action.
 
-    They find children that Oozie had no time to write down. See `JavaActionExecutor.
+    With them, YARN finds children that Oozie did not record in time. See `JavaActionExecutor.
     getActionYarnTag` and `LauncherHelper.getTag` of Oozie: the MD5, as a number in base 16 and so
     without leading zeros, of the action's id, or in a sub-workflow of its parent's id and name.
     """

@@ -1,4 +1,4 @@
-"""Why a job failed: the card that answers it, and the lines that prove it."""
+"""Why a job failed: the cause, and the lines that prove it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tracker_service.domain.applications import ApplicationId
 
 
 class Category(StrEnum):
-    """What sort of thing went wrong: the same words on every card."""
+    """The kind of failure."""
 
     MEMORY = "memory"
     MISSING_INPUT = "missing-input"
@@ -27,7 +27,7 @@ class Category(StrEnum):
 
 
 class Retryable(StrEnum):
-    """Whether it may go well if it is simply run again."""
+    """Whether the job may succeed if it is simply run again."""
 
     YES = "yes"
     NO = "no"
@@ -35,7 +35,7 @@ class Retryable(StrEnum):
 
 
 class Source(StrEnum):
-    """Who said a line."""
+    """Where a line comes from."""
 
     LOG = "log"
     OOZIE = "oozie"
@@ -44,7 +44,7 @@ class Source(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quote:
-    """One line that proves a cause, as it stands there, and where."""
+    """One line that proves a cause, unchanged, and its place."""
 
     source: Source
     text: str  #: without the end of the line, shortened if it is very long
@@ -58,11 +58,11 @@ class Quote:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cause:
-    """The card: why a run of a job failed, as far as its words tell."""
+    """Why a run of a job failed, as far as messages and logs show."""
 
     category: Category
     summary: str  #: one sentence
-    hint: str  #: what the reader can do
+    hint: str  #: what the user can do
     retryable: Retryable
     confidence: float  #: from 0 to 1
     rule: str  #: which rule decided, `unknown` if none did
@@ -70,5 +70,5 @@ class Cause:
     action: str | None  #: that failed
     error: str | None = None  #: deepest `Caused by`, or the last line of a traceback
     exit_code: int | None = None
-    evidence: tuple[Quote, ...] = ()  #: up to five; the first proves it best
-    is_complete: bool  #: False while logs are still to come, or some could not be read
+    evidence: tuple[Quote, ...] = ()  #: up to five lines, the best proof first
+    is_complete: bool  #: False while logs are missing, or if one could not be read

@@ -1,4 +1,4 @@
-"""Copies of logs: where each stands, what is in it, and where it lies in HDFS."""
+"""Copies of logs: their states, their contents, their paths in HDFS."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from tracker_service.domain.jobs import JobId
 
 
 class CopyStatus(StrEnum):
-    """Where the copy of one application's log stands."""
+    """The state of the copy of one application's log."""
 
     WAITING = "WAITING"  #: log not aggregated yet, or queued, or before another try; -> RUNNING
     RUNNING = "RUNNING"  #: -> SUCCEEDED | WAITING | FAILED | KILLED
-    SUCCEEDED = "SUCCEEDED"  #: the whole log lies under its name in HDFS
+    SUCCEEDED = "SUCCEEDED"  #: the whole log is in HDFS under its name
     FAILED = "FAILED"  #: all tries are used up
     KILLED = "KILLED"  #: somebody killed the copy
-    UNKNOWN = "UNKNOWN"  #: nobody can say
+    UNKNOWN = "UNKNOWN"  #: the cluster does not say
 
     @property
     def is_finished(self) -> bool:
@@ -32,18 +32,18 @@ class CopyStatus(StrEnum):
 class Strategy(StrEnum):
     """How a log is copied."""
 
-    AUTO = "auto"  #: not decided yet: directly if that can be done, otherwise by a workflow
+    AUTO = "auto"  #: not decided yet: directly if possible, otherwise by a workflow
     DIRECT = "direct"  #: the tracker reads the aggregated files itself
     WORKFLOW = "workflow"  #: an Oozie workflow runs `yarn logs` on the cluster
 
 
 class CopyPolicy(StrEnum):
-    """Of which jobs a user wants the logs."""
+    """Which logs a user wants."""
 
-    OF_FAILURES = "of failures"  #: of those that end without success
-    ALWAYS = "always"  #: of each, however it ends; copies that have ended stay as they are
-    ALL = "all"  #: of each, in any state; copies without success are started again
-    ALL_AGAIN = "all again"  #: those too that are saved already
+    OF_FAILURES = "of failures"  #: of jobs that end without success
+    ALWAYS = "always"  #: of all jobs, however they end; ended copies are not repeated
+    ALL = "all"  #: of all jobs, in any state; failed copies are repeated
+    ALL_AGAIN = "all again"  #: of all jobs, in any state; saved logs are copied again too
 
 
 class Completeness(StrEnum):
@@ -56,15 +56,15 @@ class Completeness(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contents:
-    """What is in a saved log, and where it came from."""
+    """The contents and the sources of a saved log."""
 
-    containers: int | None = None  #: None where nobody counted them
+    containers: int | None = None  #: None if they were not counted
     logs: int | None = None  #: log files of containers
-    #: how many secrets were hidden, by the names of their patterns; None where nobody looked
+    #: how many secrets were hidden, by the names of their patterns; None if nothing looked for them
     redacted: Mapping[str, int] | None = None
     sources: tuple[str, ...] = ()  #: paths of the aggregated files
-    gaps: tuple[str, ...] = ()  #: what is known to be missing; without any the log is complete
-    findings: Any = None  #: JSON: lines that may tell why the job failed; None where nobody looked
+    gaps: tuple[str, ...] = ()  #: known missing parts; empty if the log is complete
+    findings: Any = None  #: JSON: lines that may show why the job failed; None if not scanned
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +72,13 @@ class WrittenLog:
     """A log that was written to its end."""
 
     length: int  #: in bytes
-    sha256: str | None  #: in hexadecimal; None where nobody could read it back
+    sha256: str | None  #: in hexadecimal; None if it could not be read back
     contents: Contents
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Copy:
-    """The saved, or yet to be saved, log of one application for one user."""
+    """The log of one application for one user, saved or still to be saved."""
 
     id: str
     task_id: int
@@ -91,25 +91,27 @@ class Copy:
     strategy: Strategy
     strategy_reason: str | None = None  #: why this way
     job: str | None  #: id of the copy job: the workflow's, of a direct copy its own
-    path: str  #: where the log will lie in HDFS
+    path: str  #: of the log in HDFS, once it is saved
     bytes: int | None
     attempt: int  #: number of the try that runs or ran last
     failures: int  #: tries that failed; an outage of the cluster is none
     reason: str | None  #: why the status is not SUCCEEDED
     created_at: datetime
     started_at: datetime | None  #: of the try that runs or ran last
-    saved_at: datetime | None = None  #: since when a whole log lies at the path
+    saved_at: datetime | None = None  #: when the log at the path was saved
     ended_at: datetime | None = None
-    log_at: datetime  #: when the log was written, as far as known: the cluster keeps it for a time
+    log_at: (
+        datetime  #: when the log was written, as far as known; the retention time counts from here
+    )
     sha256: str | None = None  #: of the saved log
     contents: Contents | None = None  #: of the saved log
-    gap: str | None = None  #: what will be missing in what the running try writes
-    part: WrittenLog | None = None  #: what the running try has written, once that is whole
+    gap: str | None = None  #: what the running try will miss
+    part: WrittenLog | None = None  #: the log of the running try, once it is complete
     diagnostics: str | None = None  #: what YARN says of the application
 
     @property
     def directory(self) -> str:
-        """Return where the log will lie."""
+        """Return the directory of the log."""
         return self.path.rpartition("/")[0]
 
     @property
@@ -139,17 +141,17 @@ def one_per_application(copies: Sequence[Copy]) -> list[Copy]:
 
 
 def log_directory(owner: str, job_id: str) -> str:
-    """Return where the logs of a job lie in HDFS for the user who asked for them."""
+    """Return the HDFS directory of a job's logs for the user who tracks it."""
     return f"/user/{owner}/WORK/logs/{job_id}"
 
 
 def run_directory(owner: str, job_id: str, run: int) -> str:
-    """Return where the logs of an earlier run of a job lie in HDFS."""
+    """Return the HDFS directory of the logs of an earlier run of a job."""
     return f"{log_directory(owner, job_id)}/run-{run}"
 
 
 def log_path(owner: str, job_id: str, application: str) -> str:
-    """Return where the log of one application lies in HDFS."""
+    """Return the HDFS path of the log of one application."""
     return f"{log_directory(owner, job_id)}/{application}.log"
 
 
@@ -164,11 +166,11 @@ def is_part(name: str, copy: Copy) -> bool:
 
 
 def working_directory(owner: str, copy_id: str) -> str:
-    """Return where the files of a copy in progress lie in HDFS."""
+    """Return the HDFS directory of a copy in progress."""
     return f"/user/{owner}/WORK/logs/.tracker/{copy_id}"
 
 
-#: With this begins the reason of a copy whose workflow the tracker has killed.
+#: Start of the reason of a copy whose workflow the tracker has killed.
 STOPPED_BY_US = "the tracker stopped the copy workflow"
 
 _COPY_JOB_NAME = re.compile(r"tracker-copy-[0-9a-f]{16}-[0-9]+")

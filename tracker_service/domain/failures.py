@@ -1,4 +1,4 @@
-"""What is known of a run that failed: all that its cause is concluded from."""
+"""A failed run with everything that its cause is concluded from."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class Witness:
     action: str  #: name of the action that started it
     workflow_id: str  #: the job itself, or the sub-workflow that the action belongs to
     role: str  #: `launcher` or `child`
-    diagnostics: str | None = None  #: as YARN wrote them; None where nobody asked, or YARN forgot
-    findings: Any = None  #: JSON: what was noted while its log passed; None where nobody did
-    is_saved: bool = False  #: its log is, whole
+    diagnostics: str | None = None  #: of YARN; None if not asked for, or if YARN has forgotten them
+    findings: Any = None  #: JSON: lines that the scan of its log found; None if not scanned
+    is_saved: bool = False  #: its whole log is saved
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,10 +31,10 @@ class Failure:
     job_id: JobId
     run: int
     status: JobStatus
-    actions: Sequence[Action]  #: those of its sub-workflows too, as far as they were asked for
+    actions: Sequence[Action]  #: of the job and of those sub-workflows that were asked for
     witnesses: Sequence[Witness] = ()
-    is_complete: bool  #: all its applications are known, and the log of each is saved, whole
+    is_complete: bool  #: all its applications are known, and their whole logs are saved
 
 
-#: None where nothing tells why.
+#: Returns None if nothing shows why.
 Conclude = Callable[[Failure], Cause | None]

@@ -1,4 +1,4 @@
-"""Jobs of Oozie: their ids, their states, and what one answer of the cluster said about them."""
+"""Oozie jobs: their ids, their states, and observations of them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class JobType(StrEnum):
 
 
 class JobStatus(StrEnum):
-    """The states of workflows, coordinators and bundles as Oozie spells them, and two of ours."""
+    """The states of Oozie's jobs as Oozie spells them, and two of the tracker."""
 
     PREP = "PREP"  #: accepted, not started
     RUNNING = "RUNNING"
@@ -42,8 +42,8 @@ class JobStatus(StrEnum):
     PAUSEDWITHERROR = "PAUSEDWITHERROR"
     DONEWITHERROR = "DONEWITHERROR"  #: coordinator or bundle: ended, and part of it failed
     IGNORED = "IGNORED"
-    UNKNOWN = "UNKNOWN"  #: ours: not asked yet, or Oozie said a word that we do not know
-    NOT_FOUND = "NOT_FOUND"  #: ours: Oozie says that there is no such job
+    UNKNOWN = "UNKNOWN"  #: the tracker's: not asked yet, or Oozie's word is not in this list
+    NOT_FOUND = "NOT_FOUND"  #: the tracker's: Oozie says that there is no such job
 
     @property
     def is_terminal(self) -> bool:
@@ -83,7 +83,7 @@ def type_of(job_id: JobId) -> JobType:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
-    """What one answer of Oozie said about one job."""
+    """One answer of Oozie about one job."""
 
     id: JobId
     status: JobStatus
@@ -99,7 +99,7 @@ class Observation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Action:
-    """One action of a workflow, as `GET /job/ID?show=info` tells it."""
+    """One action of a workflow, from `GET /job/ID?show=info`."""
 
     id: str  #: `<workflow id>@<name>`
     name: str

@@ -1,4 +1,4 @@
-"""The right of one worker to a jobset, and what the tasks of one jobset have in common."""
+"""Leases of workers on jobsets, and the affinity of tasks to one jobset."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
-    """The right of one worker to write on behalf of a jobset, as long as the epoch is this one."""
+    """The right of one worker to write for a jobset; it ends when the epoch changes."""
 
     jobset_id: int
     epoch: int
 
 
 def affinity(owner: str, gateway_url: str) -> str:
-    """Return what the tasks of one jobset have in common: who is asked, and as whom."""
+    """Return the affinity of tasks in one jobset: the user who asks, and the gateway."""
     return f"{owner} {gateway_url}"[:255]

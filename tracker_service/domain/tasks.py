@@ -1,4 +1,4 @@
-"""What the service does for one user: a task follows one job and saves its logs."""
+"""Tasks of users: each tracks one job and saves its logs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ENDED = "ended"  #: the last state of a task of any kind: nothing is left to do
 
 
 class TaskState(StrEnum):
-    """Where a task that follows a job stands."""
+    """The state of a task that tracks a job."""
 
     WATCHING = "watching"  #: the job has not ended; -> COPYING | ENDED
     COPYING = "copying"  #: the job ended without success, its logs are being saved; -> ENDED
@@ -23,7 +23,7 @@ class TaskState(StrEnum):
 
 
 class HeldTask(Protocol):
-    """What has to be known of a task to end it."""
+    """The part of a task that is needed to end it."""
 
     @property
     def id(self) -> int:
@@ -35,7 +35,7 @@ class HeldTask(Protocol):
 
 
 class TaskOfJob(Protocol):
-    """What the copies of a task have to know of it."""
+    """The part of a task that its copies need."""
 
     @property
     def id(self) -> int:
@@ -52,7 +52,7 @@ class TaskOfJob(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrackTask:
-    """One user's wish to have one job followed, as a worker holds it in memory."""
+    """A task that tracks one job for one user, as a worker holds it in memory."""
 
     id: int
     owner: str  #: the user who asked
@@ -64,5 +64,5 @@ class TrackTask:
     status: JobStatus
     began_at: datetime  #: when the job was submitted, as far as known
     observed_at: datetime | None  #: when the answer came that told this status
-    copies_always: bool = False  #: the logs are wanted however the job ends
-    is_stopped: bool = False  #: its user no longer wants it; what is being copied is finished
+    copies_always: bool = False  #: save the logs however the job ends
+    is_stopped: bool = False  #: its user has stopped it; copies that run are finished
