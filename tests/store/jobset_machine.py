@@ -1,4 +1,4 @@
-"""Jobsets under any order of what workers, users and time do to them."""
+"""Jobsets of two kinds under any order of what workers, users and time do to them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from random import Random
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -14,7 +14,7 @@ from sqlalchemy import select, update
 
 from tests.store.rows import NOW, seen
 from tracker_service.domain.leases import Lease
-from tracker_service.domain.tasks import TaskState
+from tracker_service.domain.tasks import ENDED, TRACK, HeldTask
 from tracker_service.errors import LeaseLost
 from tracker_service.store import jobs, jobsets, tasks, track_tasks
 from tracker_service.store.database import Connection, Store
@@ -24,7 +24,9 @@ from tracker_service.store.tables import tasks as task_table
 
 Thing = TypeVar("Thing")
 
-WORKERS = ("first", "second", "third")
+BELL = "bell"  # a kind of tasks that strike and follow no job
+KINDS = {"first": (TRACK,), "second": (TRACK, BELL), "third": (BELL,)}  # that workers know
+WORKERS = tuple(KINDS)
 USERS = ("guest", "sam")
 LEASE_S = 3600.0  # runs out when a rule says so, and not by itself
 LONG_AGO = datetime(1970, 1, 2, tzinfo=UTC)
@@ -32,6 +34,18 @@ MINUTES_OFF = st.integers(-5, 5)
 #: Which of some things, and in what order. The database decides which of several jobsets it gives,
 #: so that what is drawn may not depend on what there is.
 PICK = st.integers(0, 10_000)
+
+
+class LiveTask(NamedTuple):
+    kind: str
+    user: str
+
+
+class Bell(NamedTuple):
+    """A task that is held, as far as it has to be known to end it."""
+
+    id: int
+    lease: Lease
 
 
 @dataclass
@@ -50,7 +64,7 @@ class Model:
     """What has to be true, told by what was done."""
 
     jobsets: dict[int, Expected] = field(default_factory=dict)
-    live: dict[int, str] = field(default_factory=dict)  #: numbers of jobs, with their users
+    live: dict[int, LiveTask] = field(default_factory=dict)  #: by their numbers
     leases: list[tuple[str, Lease]] = field(default_factory=list)  #: all there ever were
 
     def counts(self, lease: Lease) -> bool:
@@ -82,7 +96,22 @@ class Jobsets(RuleBasedStateMachine):
         with self.store.begin() as connection:
             kept = list(jobs.record(connection, [seen(number) for number in numbers]).values())
             track_tasks.track(connection, user, user, kept, NOW)
-        self.model.live |= dict.fromkeys(numbers, user)
+        self.model.live |= dict.fromkeys(numbers, LiveTask(TRACK, user))
+
+    @rule(user=st.sampled_from(USERS), count=st.integers(1, 6))
+    def hang_bells(self, user: str, count: int) -> None:
+        numbers = range(self.jobs, self.jobs + count)
+        self.jobs += count
+        with self.store.begin() as connection:
+            room = jobsets.place(connection, BELL, user, count)
+            common = {"kind": BELL, "owner": user, "state": "hung", "created_at": NOW}
+            common |= {"spec": {"every_s": 60}}
+            rows = [
+                common | {"subject": f"{number}-bell", "jobset_id": jobset_id}
+                for number, jobset_id in zip(numbers, room, strict=True)
+            ]
+            connection.execute(task_table.insert(), rows)
+        self.model.live |= dict.fromkeys(numbers, LiveTask(BELL, user))
 
     @rule(worker=st.sampled_from(WORKERS), limit=st.integers(1, 3))
     def claim(self, worker: str, limit: int) -> None:
@@ -91,8 +120,11 @@ class Jobsets(RuleBasedStateMachine):
                 each.id
                 for each in jobsets.known(connection)
                 if (known := self.model.jobsets[each.id]).holder is None or known.is_over
+                if each.kind in KINDS[worker]
             }
-            taken = jobsets.claim(connection, worker, ["track"], LEASE_S, limit)
+            assert jobsets.any_free(connection, KINDS[worker]) is bool(free)
+            taken = jobsets.claim(connection, worker, KINDS[worker], LEASE_S, limit)
+            assert {each.kind for each in jobsets.known(connection, worker)} <= set(KINDS[worker])
             held = {each.lease.jobset_id: each.lease for each in jobsets.held(connection, worker)}
 
         assert taken == min(limit, len(free))
@@ -147,9 +179,9 @@ class Jobsets(RuleBasedStateMachine):
         ended = []
         try:
             with self.store.begin() as connection:
-                for task in track_tasks.live(connection, lease)[:count]:
+                for number, task in _tasks_in(connection, lease)[:count]:
                     tasks.end(connection, task, self.clocks[worker])
-                    ended.append(_number(task.job_id))
+                    ended.append(number)
                 jobsets.note_polled(connection, {lease: self.clocks[worker]})
                 jobsets.guard(connection, lease)
         except LeaseLost:
@@ -161,10 +193,10 @@ class Jobsets(RuleBasedStateMachine):
 
     @rule(pick=PICK)
     def a_user_stops_a_task(self, pick: int) -> None:
-        if self.model.live:
-            number = _picked(sorted(self.model.live), pick)
+        if tracked := [n for n, task in self.model.live.items() if task.kind == TRACK]:
+            number = _picked(sorted(tracked), pick)
             with self.store.begin() as connection:
-                user = self.model.live.pop(number)
+                user = self.model.live.pop(number).user
                 assert track_tasks.stop(connection, user, seen(number).id, NOW)
 
     @rule(makes_thin_ones=st.booleans(), worker=st.sampled_from(WORKERS), order=PICK)
@@ -172,6 +204,7 @@ class Jobsets(RuleBasedStateMachine):
         """By every lease that there ever was: what counts of them merges while there is room."""
         if makes_thin_ones:  # otherwise thin jobsets that are held would hardly come about
             self.add("guest", 12)
+            self.hang_bells("guest", 2)
             self.jobsets_stand_as_they_have_to()
             self.claim(worker, 9)
             self.most_tasks_of_a_user_are_stopped("guest")
@@ -188,7 +221,7 @@ class Jobsets(RuleBasedStateMachine):
     @rule(user=st.sampled_from(USERS))
     def most_tasks_of_a_user_are_stopped(self, user: str) -> None:
         """Thin jobsets are left, which can be merged."""
-        numbers = sorted(number for number, owner in self.model.live.items() if owner == user)
+        numbers = sorted(n for n, task in self.model.live.items() if task == (TRACK, user))
         with self.store.begin() as connection:
             for number in numbers:
                 if number % jobsets.CAPACITY:
@@ -218,17 +251,19 @@ class Jobsets(RuleBasedStateMachine):
             known.version, known.content = rows[key].version, content
 
     @invariant()
-    def each_live_task_is_in_one_jobset_of_its_user(self) -> None:
+    def each_live_task_is_in_one_jobset_of_its_kind_and_user(self) -> None:
         with self.store.read() as connection:
             sizes = {row.id: row.size for row in connection.execute(select(jobset_table))}
             assert _live(connection) == self.model.live
             found = connection.execute(
                 select(task_table.c.jobset_id, task_table.c.owner, jobset_table.c.affinity)
+                .add_columns(task_table.c.kind, jobset_table.c.kind.label("jobset_kind"))
                 .join(jobset_table, jobset_table.c.id == task_table.c.jobset_id)
-                .where(task_table.c.state != TaskState.ENDED)
+                .where(task_table.c.state != ENDED)
             ).all()
         assert len(found) == len(self.model.live)
         assert all(row.owner == row.affinity for row in found)
+        assert all(row.kind == row.jobset_kind for row in found)
         counted = [row.jobset_id for row in found]
         assert sizes == {key: counted.count(key) for key in sizes}
         assert all(size <= jobsets.CAPACITY for size in sizes.values())
@@ -237,10 +272,10 @@ class Jobsets(RuleBasedStateMachine):
         """Nothing is held by nobody for ever: when all are gone, one newcomer gets every task."""
         with self.store.begin() as connection:
             connection.execute(update(jobset_table).values(lease_until=LONG_AGO))
-            jobsets.claim(connection, "newcomer", ["track"], LEASE_S, 1000)
+            jobsets.claim(connection, "newcomer", [TRACK, BELL], LEASE_S, 1000)
             leases = [held.lease for held in jobsets.held(connection, "newcomer")]
-            got = [task for lease in leases for task in track_tasks.live(connection, lease)]
-        assert sorted(_number(task.job_id) for task in got) == sorted(self.model.live)
+            got = [number for lease in leases for number, _ in _tasks_in(connection, lease)]
+        assert sorted(got) == sorted(self.model.live)
 
 
 def _picked(things: Sequence[Thing], pick: int) -> Thing:
@@ -251,10 +286,24 @@ def _number(job_id: str) -> int:
     return int(job_id.partition("-")[0])
 
 
-def _live(connection: Connection) -> dict[int, str]:
-    rows = connection.execute(
-        select(jobs.jobs.c.external_id, task_table.c.owner)
-        .join(task_table, task_table.c.job_id == jobs.jobs.c.id)
-        .where(task_table.c.state != TaskState.ENDED)
+def _tasks_in(connection: Connection, lease: Lease) -> list[tuple[int, HeldTask]]:
+    """Return the live tasks of a jobset of either kind, with their numbers."""
+    tracked = track_tasks.live(connection, lease)
+    bells = connection.execute(
+        select(task_table.c.id, task_table.c.subject)
+        .where(task_table.c.jobset_id == lease.jobset_id, task_table.c.kind == BELL)
+        .where(task_table.c.state != ENDED)
     )
-    return {_number(row.external_id): row.owner for row in rows}
+    return [
+        *((_number(task.job_id), task) for task in tracked),
+        *((_number(row.subject), Bell(row.id, lease)) for row in bells),
+    ]
+
+
+def _live(connection: Connection) -> dict[int, LiveTask]:
+    rows = connection.execute(
+        select(task_table.c.subject, task_table.c.kind, task_table.c.owner).where(
+            task_table.c.state != ENDED
+        )
+    )
+    return {_number(row.subject): LiveTask(row.kind, row.owner) for row in rows}

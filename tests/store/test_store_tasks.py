@@ -7,8 +7,9 @@ from sqlalchemy import delete
 
 from tests.store.rows import NOW, hold, job, live_tasks, seen, task_rows, track
 from tracker_service.domain.applications import ApplicationId
-from tracker_service.domain.copies import CopyStatus, Strategy
-from tracker_service.domain.tasks import TaskState
+from tracker_service.domain.copies import CopyReason, CopyStatus, Strategy
+from tracker_service.domain.reasons import Reason
+from tracker_service.domain.tasks import WAITS_FOR_CREDENTIAL, TaskReason, TaskState
 from tracker_service.store import (
     copies,
     credentials,
@@ -21,6 +22,8 @@ from tracker_service.store import (
 
 APPS = [ApplicationId(f"application_1_{n:04d}") for n in range(1, 5)]
 LATER = NOW + timedelta(minutes=1)
+LOST = Reason(TaskReason.JOB_GONE, "lost")
+REFUSED = Reason(TaskReason.CREDENTIAL_REFUSED, "refused")
 
 
 def test_a_job_is_tracked_once_for_a_user(connection):
@@ -48,7 +51,7 @@ def test_many_jobs_are_tracked_with_one_call(connection):
 def test_a_task_that_ended_while_its_job_did_not_lives_again(connection):
     track(connection, 1)
     [task] = live_tasks(connection)
-    tasks.end(connection, task, NOW, "lost")
+    tasks.end(connection, task, NOW, LOST)
 
     track(connection, 1)
 
@@ -129,12 +132,38 @@ def test_only_live_tasks_of_the_user_are_explained(connection):
     track(connection, 1, 2)
     track(connection, 1, owner="sam")
     ended = next(task for task in live_tasks(connection) if task.owner == "guest")
-    tasks.end(connection, ended, NOW, "done")
+    tasks.end(connection, ended, NOW, LOST)
 
-    tasks.explain(connection, "guest", "refused")
+    tasks.explain(connection, "guest", REFUSED)
 
-    assert sorted(row.reason for row in task_rows(connection)) == ["done", "refused"]
+    assert sorted(row.reason for row in task_rows(connection)) == ["lost", "refused"]
     assert [row.reason for row in task_rows(connection, "sam")] == [None]
+
+
+def test_what_says_so_already_is_not_said_again_in_other_words(connection):
+    track(connection, 1)
+    tasks.explain(connection, "guest", REFUSED)
+
+    tasks.explain(connection, "guest", Reason(REFUSED.code, "turned down"))
+    assert [row.reason for row in task_rows(connection)] == ["refused"]
+
+    tasks.explain(connection, "guest", Reason(TaskReason.CREDENTIAL_EXPIRED, "expired"))
+    assert [row.reason for row in task_rows(connection)] == ["expired"]
+
+
+def test_tasks_that_wait_for_a_credential_go_on_once_there_is_one(connection):
+    track(connection, 1)
+    track(connection, 1, owner="sam")
+    tasks.explain(connection, "guest", REFUSED)
+
+    [waiting] = tasks.that_wait(connection, "guest", WAITS_FOR_CREDENTIAL)
+    assert tasks.that_wait(connection, "sam", WAITS_FOR_CREDENTIAL) == []
+
+    tasks.go_on(connection, "guest")
+
+    [row] = task_rows(connection)
+    assert (row.id, row.reason_code, row.reason) == (waiting, None, None)
+    assert tasks.that_wait(connection, "guest", WAITS_FOR_CREDENTIAL) == []
 
 
 def test_ended_jobs_are_listed_for_a_while(connection):
@@ -314,7 +343,7 @@ def test_what_waiting_copies_wait_for_is_written_once(connection, task):
     copies.decide(connection, task, APPS[:1], NOW)
     [copy] = copies_of(connection, task)
 
-    copies.explain(connection, [copy.id], "waits for a place")
+    copies.explain(connection, [copy.id], Reason(CopyReason.NO_STREAM, "waits for a place"))
 
     assert copies_of(connection, task)[0].reason == "waits for a place"
     assert due(connection) == APPS[:1]
@@ -392,8 +421,20 @@ def test_that_the_tracker_stopped_a_workflow_is_not_forgotten_over_other_trouble
     copies.decide(connection, task, APPS[:1], NOW)
     [copy] = copies_of(connection, task)
     ours = "the tracker stopped the copy workflow: it was SUSPENDED"
-    copies.postpone(connection, [copy.id], NOW, ours)
+    copies.change(connection, copy, reason=ours, reason_code=CopyReason.STOPPED_BY_TRACKER)
 
     copies.postpone(connection, [copy.id], LATER, "the cluster does not answer")
 
     assert copies_of(connection, task)[0].reason == ours
+
+
+def test_a_new_try_is_not_told_of_as_one_that_the_tracker_stopped(connection, task):
+    copies.decide(connection, task, APPS[:1], NOW)
+    [copy] = copies_of(connection, task)
+    ours = {"reason": "stopped", "reason_code": CopyReason.STOPPED_BY_TRACKER}
+    copies.change(connection, copy, **ours)
+
+    copies.change(connection, copy, attempt=1, reason="is being copied")
+
+    [copy] = copies_of(connection, task)
+    assert (copy.reason_code, copy.reason) == (None, "is being copied")

@@ -8,7 +8,7 @@ import pytest
 
 from tests.store.rows import NOW, hold, job, live_tasks, seen, task_rows, track
 from tracker_service.domain.applications import ApplicationId
-from tracker_service.domain.copies import CopyPolicy, CopyStatus
+from tracker_service.domain.copies import CopyPolicy, CopyReason, CopyStatus
 from tracker_service.errors import LeaseLost
 from tracker_service.store import copies, jobs, jobsets, tasks, track_tasks, tracked_jobs
 
@@ -148,7 +148,7 @@ def test_a_stopped_task_without_copies_ends(connection):
     assert track_tasks.stop(connection, "guest", job(1), LATER)
 
     [row] = task_rows(connection)
-    assert (row.state, row.reason, row.jobset_id) == ("ended", track_tasks.STOPPED, None)
+    assert (row.state, row.reason, row.jobset_id) == ("ended", track_tasks.STOPPED.text, None)
     assert size(connection) == 0
     assert tracked_jobs.listed(connection, tracked_jobs.Listing(owner="guest", since=NOW)) == []
     assert not tasks.has_live(connection, "guest")
@@ -189,7 +189,10 @@ def test_a_copy_that_runs_is_finished_and_one_that_waits_is_given_up(connection)
 
     first, second = copies.of_tasks(connection, [task.id])[task.id]
     assert (first.status, second.status) == ("RUNNING", "KILLED")
-    assert second.reason == track_tasks.STOPPED
+    assert (second.reason_code, second.reason) == (
+        CopyReason.NOT_TRACKED,
+        track_tasks.STOPPED.text,
+    )
     [left] = live_tasks(connection)
     assert left.is_stopped
     assert left.state == "copying"

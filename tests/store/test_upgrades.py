@@ -13,9 +13,10 @@ from sqlalchemy import select, text, update
 from tests.store.old_worker import OldApi, OldWorker
 from tests.store.rows import NOW, hold, job, seen, task_rows, track
 from tests.store.schemas import EARLIER, THEN_MS, make
-from tracker_service.domain.copies import Contents, CopyPolicy, CopyStatus, Strategy
+from tracker_service.domain.copies import Contents, CopyPolicy, CopyReason, CopyStatus, Strategy
 from tracker_service.domain.jobs import JobStatus
-from tracker_service.domain.tasks import TaskState, TrackTask
+from tracker_service.domain.reasons import Reason
+from tracker_service.domain.tasks import TaskReason, TaskState, TrackTask
 from tracker_service.errors import ConfigError, LeaseLost
 from tracker_service.store import (
     adoption,
@@ -29,8 +30,10 @@ from tracker_service.store import (
     workers,
 )
 from tracker_service.store.database import Store
+from tracker_service.store.dialects import open_engine
 from tracker_service.store.tables import jobsets as jobset_table
 from tracker_service.store.tables import metadata
+from tracker_service.store.tables import tasks as task_table
 
 THEN = datetime.fromtimestamp(THEN_MS / 1000, UTC)
 
@@ -330,6 +333,108 @@ def test_an_old_worker_is_told_beside_new_ones(from_revision):
         ("old", "", False),
         ("new", "2", True),
     ]
+
+
+# Reasons have codes since this release; until then sentences alone told them.
+
+TASK_SENTENCES = {
+    "waiting-for-credentials: there is no stored credential; post it again": "no-credential",
+    "waiting-for-credentials: the gateway refused the stored credential": "credential-refused",
+    "waiting-for-credentials: the stored token has expired; log in": "credential-expired",
+    "waiting-for-credentials: no key opens it; log in": "credential-unreadable",
+    "you stopped tracking this job": "stopped",
+    "Oozie does not know the job 7-W": "job-gone",
+    "the job was run again, and that run is tracked too": "run-tracked",
+    "part of the cluster could not be asked for applications": "incomplete",
+}
+COPY_SENTENCES = {
+    ("RUNNING", "the tracker stopped the copy workflow: 1-W was SUSPENDED"): "stopped-by-tracker",
+    ("FAILED", "the tracker stopped the copy workflow: 1-W was SUSPENDED"): None,
+    ("WAITING", "waits for a place: 2 copy workflows of guest run already"): "no-user-slot",
+    ("WAITING", "waits for a place: 9 copy workflows run already"): "no-gateway-slot",
+    ("WAITING", "waits for a place: 4 logs are being copied already"): "no-stream",
+    ("WAITING", "try 1 of 3 failed: no such queue"): None,
+    ("KILLED", "you stopped tracking this job"): "not-tracked",
+    ("KILLED", "you removed the logs"): "removed",
+    ("KILLED", "removed: older than copying.keep_copies_h"): "expired",
+    ("KILLED", "somebody killed 1-W"): None,
+}
+
+
+def write_sentences(connection) -> None:
+    """Write all reasons as processes of the release before do: without a code."""
+    old, new_task = OldWorker(), "INSERT INTO tasks (kind, owner, job_id, state, copies_always,"
+    new_task += " created_at, reason) VALUES ('track', :user, 3, 'ended', false, 5, :reason)"
+    for number, sentence in enumerate(TASK_SENTENCES):
+        connection.execute(text(new_task), {"user": f"user{number}", "reason": sentence})
+    new_copy = (
+        "INSERT INTO copies (id, task_id, application_id, run, status, strategy, path, attempt,"
+        " failures, due_at, log_at, created_at)"
+        " VALUES (:id, 1, :id, 0, 'WAITING', 'auto', '/', 0, 0, 5, 5, 5)"
+    )
+    for number, (status, sentence) in enumerate(COPY_SENTENCES):
+        connection.execute(text(new_copy), {"id": f"copy{number}"})
+        old.explain_copy(connection, f"copy{number}", status, sentence)
+
+
+def assert_codes(connection) -> None:
+    rows = connection.execute(select(task_table).where(task_table.c.owner != "guest"))
+    assert {row.reason: row.reason_code for row in rows} == TASK_SENTENCES
+    found = copies.of_tasks(connection, [1])[1]
+    assert {(each.status, each.reason): each.reason_code for each in found} == COPY_SENTENCES
+
+
+def test_an_upgrade_finds_the_code_of_each_reason(bare_url):
+    make(bare_url, "0006")
+    store = Store(bare_url)
+    engine = open_engine(bare_url)
+    with engine.begin() as connection:
+        write_sentences(connection)
+    engine.dispose()
+
+    store.upgrade()
+
+    with store.read() as connection:
+        assert_codes(connection)
+    store.close()
+
+
+def test_the_code_of_each_reason_of_an_old_process_is_found(from_revision):
+    store = from_revision("0006")
+    with store.begin() as connection:
+        write_sentences(connection)
+
+    adoption.adopt_all(store)
+
+    with store.read() as connection:
+        assert_codes(connection)
+
+
+def test_a_worker_that_takes_over_from_an_old_one_knows_its_reasons(from_revision):
+    old = OldWorker()
+    with from_revision("0006").begin() as connection:
+        tasks.explain(connection, "guest", Reason(TaskReason.CREDENTIAL_REFUSED, "refused"))
+        old.explain(connection, "guest", None)
+        running = next(
+            each
+            for each in copies.of_tasks(connection, [2])[2]
+            if each.status == CopyStatus.RUNNING
+        )
+        ours = "the tracker stopped the copy workflow: 1-W was SUSPENDED"
+        old.explain_copy(connection, running.id, "RUNNING", ours)
+
+        for lease in hold(connection, "new"):
+            adoption.adopt(connection, lease.jobset_id)
+
+        [row] = [row for row in task_rows(connection) if row.id == 2]
+        assert row.reason_code is None
+        [running] = [each for each in copies.of_tasks(connection, [2])[2] if each.id == running.id]
+        assert running.reason_code == CopyReason.STOPPED_BY_TRACKER
+
+        old.explain_copy(connection, running.id, "RUNNING", "is being copied")
+        adoption.adopt(connection, 2)
+        [running] = [each for each in copies.of_tasks(connection, [2])[2] if each.id == running.id]
+        assert running.reason_code is None
 
 
 # Each side sees what the other has written about tasks.

@@ -46,6 +46,22 @@ class CopyPolicy(StrEnum):
     ALL_AGAIN = "all again"  #: of all jobs, in any state; saved logs are copied again too
 
 
+class CopyReason(StrEnum):
+    """Why a copy waits or was not made, as far as something depends on it."""
+
+    STOPPED_BY_TRACKER = "stopped-by-tracker"  #: the tracker stops the workflow of the running try
+    NO_USER_SLOT = "no-user-slot"  #: the user has as many copy workflows as a user may have
+    NO_GATEWAY_SLOT = "no-gateway-slot"  #: as many copy workflows run as may at all
+    NO_STREAM = "no-stream"  #: as many logs pass through the worker as may
+    NOT_TRACKED = "not-tracked"  #: its user stopped tracking the job before the copy had begun
+    REMOVED = "removed"  #: its user removed the logs
+    EXPIRED = "expired"  #: the saved log was older than `copying.keep_copies_h`
+
+
+#: Nobody misses the log of a copy with one of these.
+NOT_WANTED = frozenset({CopyReason.NOT_TRACKED, CopyReason.REMOVED, CopyReason.EXPIRED})
+
+
 class Completeness(StrEnum):
     """How much of a log is saved."""
 
@@ -95,6 +111,7 @@ class Copy:
     bytes: int | None
     attempt: int  #: number of the try that runs or ran last
     failures: int  #: tries that failed; an outage of the cluster is none
+    reason_code: CopyReason | None = None  #: of the reason, if something depends on it
     reason: str | None  #: why the status is not SUCCEEDED
     created_at: datetime
     started_at: datetime | None  #: of the try that runs or ran last
@@ -170,7 +187,7 @@ def working_directory(owner: str, copy_id: str) -> str:
     return f"/user/{owner}/WORK/logs/.tracker/{copy_id}"
 
 
-#: Start of the reason of a copy whose workflow the tracker has killed.
+#: How the tracker says that it has killed the workflow of a copy.
 STOPPED_BY_US = "the tracker stopped the copy workflow"
 
 _COPY_JOB_NAME = re.compile(r"tracker-copy-[0-9a-f]{16}-[0-9]+")

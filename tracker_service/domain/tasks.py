@@ -22,6 +22,30 @@ class TaskState(StrEnum):
     ENDED = "ended"  #: nothing is left to do; as for tasks of any kind
 
 
+class TaskReason(StrEnum):
+    """Why a task waits, or ended otherwise than usual."""
+
+    NO_CREDENTIAL = "no-credential"  #: it waits: its user has left none
+    CREDENTIAL_REFUSED = "credential-refused"  #: it waits: the gateway refused what is stored
+    CREDENTIAL_EXPIRED = "credential-expired"  #: it waits: the stored token is too old
+    CREDENTIAL_UNREADABLE = "credential-unreadable"  #: it waits: the service cannot decrypt it
+    STOPPED = "stopped"  #: its user no longer wanted it
+    JOB_GONE = "job-gone"  #: Oozie no longer has the job
+    RUN_TRACKED = "run-tracked"  #: the job was run again, and another task follows that run
+    INCOMPLETE = "incomplete"  #: it was given up before everything was done
+
+
+#: A task with one of these goes on once its user leaves a fresh credential.
+WAITS_FOR_CREDENTIAL = frozenset(
+    {
+        TaskReason.NO_CREDENTIAL,
+        TaskReason.CREDENTIAL_REFUSED,
+        TaskReason.CREDENTIAL_EXPIRED,
+        TaskReason.CREDENTIAL_UNREADABLE,
+    }
+)
+
+
 class HeldTask(Protocol):
     """The part of a task that is needed to end it."""
 

@@ -9,6 +9,8 @@ from datetime import datetime
 import structlog
 
 from tracker_service.audit import AuditedAction, audited
+from tracker_service.domain.reasons import Reason
+from tracker_service.domain.tasks import WAITS_FOR_CREDENTIAL, TaskReason
 from tracker_service.errors import ConfigError, CredentialsRefused, GatewayError, RouteClosed
 from tracker_service.identities.encryption import decrypt_credential, encrypt_credential
 from tracker_service.identities.keys import KeyRing
@@ -21,11 +23,16 @@ from tracker_service.store.database import Connection, Store
 
 log = structlog.get_logger()
 
-WAITS = "waiting-for-credentials"
+_WAITS = "waiting-for-credentials"  #: as users know it
 _REMEDY = "post the job again, or run `tracker login`"
-_NONE = f"{WAITS}: there is no stored credential; {_REMEDY}"
-_REFUSED = f"{WAITS}: the gateway refused the stored credential; {_REMEDY}, with the right one"
-_EXPIRED = f"{WAITS}: the stored token has expired; {_REMEDY}"
+_NONE = Reason(TaskReason.NO_CREDENTIAL, f"{_WAITS}: there is no stored credential; {_REMEDY}")
+_REFUSED = Reason(
+    TaskReason.CREDENTIAL_REFUSED,
+    f"{_WAITS}: the gateway refused the stored credential; {_REMEDY}, with the right one",
+)
+_EXPIRED = Reason(
+    TaskReason.CREDENTIAL_EXPIRED, f"{_WAITS}: the stored token has expired; {_REMEDY}"
+)
 
 
 class KeptCredentials:
@@ -48,9 +55,9 @@ class KeptCredentials:
         """
         now = self._clock()
         credentials.keep(connection, owner, encrypt_credential(self._key_ring, credential), now)
-        waiting = tasks.that_wait(connection, owner, WAITS)
+        waiting = tasks.that_wait(connection, owner, WAITS_FOR_CREDENTIAL)
         hints.give(connection, waiting, now)
-        tasks.explain(connection, owner, None)
+        tasks.go_on(connection, owner)
         return waiting
 
     @contextmanager
@@ -90,7 +97,9 @@ class KeptCredentials:
         try:
             credential = decrypt_credential(self._key_ring, kept.sealed)
         except ConfigError as error:
-            raise self._explained(owner, kept, f"{WAITS}: {error}; {_REMEDY}") from error
+            told = f"{_WAITS}: {error}; {_REMEDY}"
+            unreadable = Reason(TaskReason.CREDENTIAL_UNREADABLE, told)
+            raise self._explained(owner, kept, unreadable) from error
         if not isinstance(credential, TokenCredential) or credential.expires_at is None:
             return kept, credential
         if credential.expires_at <= now:
@@ -124,13 +133,13 @@ class KeptCredentials:
         access.hdfs.user()
         with self._store.begin() as connection:
             credentials.accept(connection, kept)
-            tasks.explain(connection, kept.owner, None)
+            tasks.go_on(connection, kept.owner)
 
     def _explained(
-        self, owner: str, kept: KeptCredential | None, reason: str
+        self, owner: str, kept: KeptCredential | None, reason: Reason[TaskReason]
     ) -> CredentialsRefused:
         """Say why a user's tasks wait, unless a fresh credential has come meanwhile."""
         with self._store.begin() as connection:
             if credentials.find(connection, [owner]).get(owner) == kept:
                 tasks.explain(connection, owner, reason)
-        return CredentialsRefused(reason)
+        return CredentialsRefused(reason.text)

@@ -1,9 +1,10 @@
 """Take over what processes of the release before write beside this one.
 
-They know no `track_tasks`: they write its values into `tasks`, and leave out a task's subject. This
-release writes those values in both places, so that `tasks` has the newest of them always, and reads
-them in `track_tasks`. The migration after this release drops them from `tasks`, and this module
-goes with them.
+They know no `track_tasks`: they write its values into `tasks`, and leave out a task's subject.
+This release writes those values in both places, so that `tasks` always has the newest of them, and
+reads them in `track_tasks`. They also write reasons without codes: here, and nowhere else, a code
+is found from the sentence, as the release before words it. The migration after this release drops
+the columns, and this module goes with them.
 """
 
 from __future__ import annotations
@@ -11,20 +12,69 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Row, bindparam, or_, select, update
+from sqlalchemy import ColumnElement, Row, and_, bindparam, case, null, or_, select, update
 
 from tracker_service.domain.chunks import chunks
-from tracker_service.domain.tasks import TRACK
+from tracker_service.domain.copies import CopyReason, CopyStatus
+from tracker_service.domain.tasks import TRACK, TaskReason
 from tracker_service.store import jobsets
 from tracker_service.store.database import Connection, Store, insert_new
-from tracker_service.store.tables import jobs, tasks, track_tasks
+from tracker_service.store.tables import copies, jobs, tasks, track_tasks
 
 _Row = Row[*tuple[Any, ...]]
+
+_WAITS = "waiting-for-credentials"
+_TASK_CODE = case(
+    (tasks.c.reason.is_(None), null()),
+    (tasks.c.reason.startswith(f"{_WAITS}: there is no"), TaskReason.NO_CREDENTIAL),
+    (tasks.c.reason.startswith(f"{_WAITS}: the gateway"), TaskReason.CREDENTIAL_REFUSED),
+    (tasks.c.reason.startswith(f"{_WAITS}: the stored"), TaskReason.CREDENTIAL_EXPIRED),
+    (tasks.c.reason.startswith(_WAITS), TaskReason.CREDENTIAL_UNREADABLE),
+    (tasks.c.reason == "you stopped tracking this job", TaskReason.STOPPED),
+    (tasks.c.reason.startswith("Oozie does not know the job"), TaskReason.JOB_GONE),
+    (tasks.c.reason.startswith("the job was run again"), TaskReason.RUN_TRACKED),
+    else_=TaskReason.INCOMPLETE,
+)
+_waits, _runs, _is_killed = (
+    copies.c.status == status
+    for status in (CopyStatus.WAITING, CopyStatus.RUNNING, CopyStatus.KILLED)
+)
+_SLOT = "waits for a place: %"
+_COPY_CODE = case(
+    (
+        and_(_runs, copies.c.reason.startswith("the tracker stopped the copy workflow")),
+        CopyReason.STOPPED_BY_TRACKER,
+    ),
+    (
+        and_(_waits, copies.c.reason.like(f"{_SLOT} copy workflows of % run already")),
+        CopyReason.NO_USER_SLOT,
+    ),
+    (
+        and_(_waits, copies.c.reason.like(f"{_SLOT} copy workflows run already")),
+        CopyReason.NO_GATEWAY_SLOT,
+    ),
+    (
+        and_(_waits, copies.c.reason.like(f"{_SLOT} logs are being copied already")),
+        CopyReason.NO_STREAM,
+    ),
+    (
+        and_(_is_killed, copies.c.reason == "you stopped tracking this job"),
+        CopyReason.NOT_TRACKED,
+    ),
+    (and_(_is_killed, copies.c.reason == "you removed the logs"), CopyReason.REMOVED),
+    (
+        and_(_is_killed, copies.c.reason == "removed: older than copying.keep_copies_h"),
+        CopyReason.EXPIRED,
+    ),
+    else_=null(),
+)
+_COPIES_BEHIND = copies.c.reason_code.is_distinct_from(_COPY_CODE)
 
 _TAKEN_OVER = ("job_id", "copies_always", "stopped_at", "manifest_at")
 _DIFFERS = or_(
     track_tasks.c.task_id.is_(None),
     tasks.c.subject.is_(None),
+    tasks.c.reason_code.is_distinct_from(_TASK_CODE),
     *(tasks.c[name].is_distinct_from(track_tasks.c[name]) for name in _TAKEN_OVER),
 )
 _BEHIND = (
@@ -48,21 +98,26 @@ _CHANGE = (
         }
     )
 )
-_SUBJECT = update(tasks).where(tasks.c.id == bindparam("task")).values(subject=bindparam("about"))
+_COMPLETE = (
+    update(tasks)
+    .where(tasks.c.id == bindparam("task"))
+    .values(subject=bindparam("about"), reason_code=_TASK_CODE)
+)
 
 
-def adopt_of_jobsets(store: Store, jobset_ids: Sequence[int]) -> None:
-    """Take over what was written about the tasks of jobsets; who holds them loads them anew.
+def adopt_of_jobset(store: Store, jobset_id: int) -> None:
+    """Take over what was written about the tasks of a jobset.
 
     Nearly always there is nothing: then this waits for no writer.
     """
+    in_it = tasks.c.jobset_id == jobset_id
+    behind = select(copies.c.id).join(tasks, tasks.c.id == copies.c.task_id)
     with store.read() as connection:
-        behind = {
-            row.jobset_id
-            for chunk in chunks(jobset_ids)
-            for row in connection.execute(_BEHIND.where(tasks.c.jobset_id.in_(chunk)))
-        }
-    for jobset_id in behind:
+        is_behind = (
+            connection.execute(_BEHIND.where(in_it).limit(1)).first()
+            or connection.execute(behind.where(in_it, _COPIES_BEHIND).limit(1)).first()
+        )
+    if is_behind:
         with store.begin() as connection:
             adopt(connection, jobset_id)
 
@@ -71,16 +126,27 @@ def adopt_all(store: Store) -> None:
     """Take over all that was written."""
     with store.read() as connection:
         behind = connection.execute(_BEHIND).all()
-    adopt_of_jobsets(store, list({row.jobset_id for row in behind if row.jobset_id is not None}))
+        copy_ids = list(connection.scalars(select(copies.c.id).where(_COPIES_BEHIND)))
+    for jobset_id in sorted({row.jobset_id for row in behind if row.jobset_id is not None}):
+        adopt_of_jobset(store, jobset_id)
     for chunk in chunks([row.id for row in behind if row.jobset_id is None]):
         with store.begin() as connection:
             _take_over(connection, connection.execute(_BEHIND.where(tasks.c.id.in_(chunk))).all())
+    for ids in chunks(copy_ids):
+        with store.begin() as connection:
+            _give_codes(connection, copies.c.id.in_(ids))
 
 
 def adopt(connection: Connection, jobset_id: int) -> None:
     """Take over what was written about the tasks of a jobset; its holder loads it anew."""
     jobsets.touch(connection, jobset_id)  # nobody else writes on behalf of it until this ends
     _take_over(connection, connection.execute(_BEHIND.where(tasks.c.jobset_id == jobset_id)).all())
+    in_it = select(tasks.c.id).where(tasks.c.jobset_id == jobset_id)
+    _give_codes(connection, copies.c.task_id.in_(in_it))
+
+
+def _give_codes(connection: Connection, which: ColumnElement[bool]) -> None:
+    connection.execute(update(copies).where(which, _COPIES_BEHIND).values(reason_code=_COPY_CODE))
 
 
 def adopt_of_owner(connection: Connection, owner: str, job_keys: Sequence[int]) -> None:
@@ -105,4 +171,4 @@ def _take_over(connection: Connection, rows: Sequence[_Row]) -> None:
     insert_new(connection, track_tasks, new)
     about = [{"task": row.id, "about": row.external_id} for row in rows]
     connection.execute(_CHANGE, about)
-    connection.execute(_SUBJECT, about)
+    connection.execute(_COMPLETE, about)

@@ -11,12 +11,14 @@ from sqlalchemy import and_, bindparam, case, exists, func, or_, select, true, u
 
 from tracker_service.domain.applications import ApplicationId
 from tracker_service.domain.chunks import chunks
-from tracker_service.domain.copies import STOPPED_BY_US, Copy, CopyStatus, Strategy, log_path
+from tracker_service.domain.copies import Copy, CopyReason, CopyStatus, Strategy, log_path
 from tracker_service.domain.jobs import JobId
 from tracker_service.domain.leases import Lease
+from tracker_service.domain.reasons import Reason
 from tracker_service.domain.tasks import TaskOfJob, TaskState
 from tracker_service.store.copy_rows import copy_of, every_copy
 from tracker_service.store.database import Connection, insert_new
+from tracker_service.store.reason_rows import reason_values
 from tracker_service.store.tables import copies, credentials, jobs, tasks, track_tasks
 
 UNFINISHED = (CopyStatus.WAITING, CopyStatus.RUNNING, CopyStatus.UNKNOWN)
@@ -138,15 +140,15 @@ def streaming(connection: Connection) -> set[int]:
     )
 
 
-def explain(connection: Connection, ids: Sequence[str], reason: str) -> None:
+def explain(connection: Connection, ids: Sequence[str], reason: Reason[CopyReason]) -> None:
     """Say of waiting copies what they wait for; what says so already is not written again."""
     for chunk in chunks(ids):
         connection.execute(
             update(copies)
             .where(copies.c.id.in_(chunk))
             .where(copies.c.status == CopyStatus.WAITING)
-            .where(or_(copies.c.reason.is_(None), copies.c.reason != reason))
-            .values(reason=reason)
+            .where(copies.c.reason_code.is_distinct_from(reason.code))
+            .values(reason_values(reason))
         )
 
 
@@ -155,12 +157,14 @@ def postpone(connection: Connection, ids: Sequence[str], due_at: datetime, reaso
 
     That the tracker itself has stopped a workflow is said until the next try.
     """
-    is_our_deed = copies.c.reason.startswith(STOPPED_BY_US)
+    is_our_deed = copies.c.reason_code == CopyReason.STOPPED_BY_TRACKER
     for chunk in chunks(ids):
         connection.execute(
             update(copies)
             .where(copies.c.id.in_(chunk), copies.c.status.in_(UNFINISHED))
-            .values(due_at=due_at, reason=case((is_our_deed, copies.c.reason), else_=reason))
+            .values(due_at=due_at)
+            .values(reason=case((is_our_deed, copies.c.reason), else_=reason))
+            .values(reason_code=case((is_our_deed, copies.c.reason_code), else_=None))
         )
 
 
@@ -175,7 +179,12 @@ def hasten(connection: Connection, jobset_ids: Sequence[int], now: datetime) -> 
 
 
 def change(connection: Connection, copy: Copy, **values: object) -> bool:
-    """Change a copy if it still is in the state and the try in which the caller saw it."""
+    """Change a copy if it still is in the state and the try in which the caller saw it.
+
+    A new reason has no code, unless one is given.
+    """
+    if "reason" in values:
+        values.setdefault("reason_code", None)
     changed = connection.execute(
         update(copies)
         .where(copies.c.id == copy.id, copies.c.status == copy.status)
@@ -207,6 +216,7 @@ def restart(
                 strategy_reason=None,
                 job=None,
                 failures=0,
+                reason_code=None,
                 reason="is copied again, as you asked",
                 due_at=now,
                 created_at=now,
@@ -215,13 +225,15 @@ def restart(
         )
 
 
-def give_up_waiting(connection: Connection, task_id: int, now: datetime, reason: str) -> None:
+def give_up_waiting(
+    connection: Connection, task_id: int, now: datetime, reason: Reason[CopyReason]
+) -> None:
     """End the copies of a task that have not begun."""
     connection.execute(
         update(copies)
         .where(copies.c.task_id == task_id)
         .where(copies.c.status.in_((CopyStatus.WAITING, CopyStatus.UNKNOWN)))
-        .values(status=CopyStatus.KILLED, reason=reason, ended_at=now)
+        .values(status=CopyStatus.KILLED, ended_at=now, **reason_values(reason))
     )
 
 

@@ -8,7 +8,14 @@ from typing import Any
 from sqlalchemy import Row, Select, select
 
 from tracker_service.domain.applications import ApplicationId
-from tracker_service.domain.copies import Contents, Copy, CopyStatus, Strategy, WrittenLog
+from tracker_service.domain.copies import (
+    Contents,
+    Copy,
+    CopyReason,
+    CopyStatus,
+    Strategy,
+    WrittenLog,
+)
 from tracker_service.domain.jobs import JobId
 from tracker_service.store.tables import copies, jobs, tasks, track_tasks
 
@@ -47,6 +54,7 @@ def copy_of(row: Row[Any]) -> Copy:
         bytes=row.bytes,
         attempt=row.attempt,
         failures=row.failures,
+        reason_code=CopyReason(row.reason_code) if row.reason_code else None,
         reason=row.reason,
         created_at=row.created_at,
         started_at=row.started_at,

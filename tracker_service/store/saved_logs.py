@@ -7,14 +7,16 @@ from datetime import datetime
 
 from sqlalchemy import select, update
 
-from tracker_service.domain.copies import Copy, CopyStatus
+from tracker_service.domain.copies import Copy, CopyReason, CopyStatus
+from tracker_service.domain.reasons import Reason
 from tracker_service.store.copies import UNFINISHED
 from tracker_service.store.copy_rows import copy_of, every_copy
 from tracker_service.store.database import Connection
+from tracker_service.store.reason_rows import reason_values
 from tracker_service.store.tables import copies, jobs, tasks, track_tasks
 
-REMOVED = "you removed the logs"
-EXPIRED = "removed: older than copying.keep_copies_h"
+REMOVED = Reason(CopyReason.REMOVED, "you removed the logs")
+EXPIRED = Reason(CopyReason.EXPIRED, "removed: older than copying.keep_copies_h")
 
 
 def saved_before(
@@ -35,7 +37,9 @@ def saved_before(
     return [copy_of(row) for row in rows]
 
 
-def forget_saved(connection: Connection, removed: Iterable[Copy], reason: str) -> None:
+def forget_saved(
+    connection: Connection, removed: Iterable[Copy], reason: Reason[CopyReason]
+) -> None:
     """Note that saved logs are no longer there, unless others were saved in their place since.
 
     A copy that is to be made again meanwhile goes on.
@@ -47,7 +51,7 @@ def forget_saved(connection: Connection, removed: Iterable[Copy], reason: str) -
         connection.execute(same.where(copies.c.status.in_(waits)).values(**gone))
         connection.execute(
             same.where(copies.c.status.not_in(UNFINISHED)).values(
-                **gone, status=CopyStatus.KILLED, reason=reason
+                **gone, **reason_values(reason), status=CopyStatus.KILLED
             )
         )
 

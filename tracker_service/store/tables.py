@@ -139,7 +139,8 @@ tasks = Table(
     Column("spec", JSON),  # what else its kind has to know to do it
     _reference("jobset_id", "jobsets.id", nullable=True),  # null once it has ended
     Column("state", String(32), nullable=False),
-    Column("reason", _Text),  # why it waits or ended, where that is not plain
+    Column("reason_code", String(32)),  # why it waits or ended, where that is not plain
+    Column("reason", _Text),  # the same as a sentence, for people
     Column("created_at", Instant, nullable=False),
     Column("ended_at", Instant),
     # The rest is for processes of the release before, which know no `track_tasks`. It is written
@@ -182,7 +183,8 @@ copies = Table(
     Column("path", _Text, nullable=False),
     Column("bytes", BigInteger),
     Column("sha256", String(64)),
-    Column("reason", _Text),
+    Column("reason_code", String(32)),  # of the reason, if something depends on it
+    Column("reason", _Text),  # a sentence, for people
     Column("attempt", Integer, nullable=False),
     Column("failures", Integer, nullable=False),
     Column("due_at", Instant, nullable=False),  # when to look at it again

@@ -5,15 +5,18 @@ A kind begins its tasks itself, and each kind has its own states; the last one i
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import bindparam, or_, select, update
+from sqlalchemy import bindparam, select, update
 
 from tracker_service.domain.chunks import chunks
+from tracker_service.domain.reasons import Reason
 from tracker_service.domain.tasks import ENDED, HeldTask
 from tracker_service.store import jobsets
 from tracker_service.store.database import Connection
+from tracker_service.store.reason_rows import reason_values
 from tracker_service.store.tables import tasks
 
 # Statements are built once: to build one takes longer than SQLite takes to execute it.
@@ -26,40 +29,44 @@ _GO_ON = (
     update(tasks)
     .where(tasks.c.owner == bindparam("asked_by"), tasks.c.state != ENDED)
     .where(tasks.c.reason.is_not(None))
-    .values(reason=None)
+    .values(reason_code=None, reason=None)
 )
 
 
-def end(connection: Connection, task: HeldTask, now: datetime, reason: str | None = None) -> None:
+def end(
+    connection: Connection, task: HeldTask, now: datetime, reason: Reason[Any] | None = None
+) -> None:
     """Note that nothing is left to do, and give back the room in the jobset."""
     ended = connection.execute(
         update(tasks)
         .where(tasks.c.id == task.id, tasks.c.state != ENDED)
-        .values(state=ENDED, jobset_id=None, ended_at=now, reason=reason)
+        .values(state=ENDED, jobset_id=None, ended_at=now, **reason_values(reason))
     )
     if ended.rowcount:
         jobsets.shrink(connection, task.lease.jobset_id, 1)
 
 
-def explain(connection: Connection, owner: str, reason: str | None) -> None:
-    """Say why the live tasks of a user do not go on, or that they do (None)."""
-    if reason is None:
-        connection.execute(_GO_ON, {"asked_by": owner})
-        return
-    is_news = or_(tasks.c.reason.is_(None), tasks.c.reason != reason)
+def explain(connection: Connection, owner: str, reason: Reason[Any]) -> None:
+    """Say why the live tasks of a user do not go on; what says so already is not written again."""
+    is_news = tasks.c.reason_code.is_distinct_from(reason.code)
     connection.execute(
         update(tasks)
         .where(tasks.c.owner == owner, tasks.c.state != ENDED, is_news)
-        .values(reason=reason)
+        .values(reason_values(reason))
     )
 
 
-def that_wait(connection: Connection, owner: str, reason: str) -> list[int]:
-    """Return a user's live tasks that do not go on for a reason that begins like this."""
+def go_on(connection: Connection, owner: str) -> None:
+    """Say that the live tasks of a user go on."""
+    connection.execute(_GO_ON, {"asked_by": owner})
+
+
+def that_wait(connection: Connection, owner: str, codes: Collection[str]) -> list[int]:
+    """Return a user's live tasks that do not go on for one of these reasons."""
     found = connection.scalars(
         select(tasks.c.id)
         .where(tasks.c.owner == owner, tasks.c.state != ENDED)
-        .where(tasks.c.reason.startswith(reason, autoescape=True))
+        .where(tasks.c.reason_code.in_(list(codes)))
     )
     return list(found)
 

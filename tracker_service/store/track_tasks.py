@@ -10,23 +10,27 @@ from typing import Any
 from sqlalchemy import Row, bindparam, exists, func, insert, select, update
 
 from tracker_service.domain.chunks import chunks
-from tracker_service.domain.copies import CopyPolicy
+from tracker_service.domain.copies import CopyPolicy, CopyReason
 from tracker_service.domain.jobs import JobId, JobStatus
 from tracker_service.domain.leases import Lease
-from tracker_service.domain.tasks import TRACK, TaskState, TrackTask
+from tracker_service.domain.reasons import Reason
+from tracker_service.domain.tasks import TRACK, TaskReason, TaskState, TrackTask
 from tracker_service.store import adoption, copies, jobsets
 from tracker_service.store.database import Connection, insert_new
 from tracker_service.store.jobs import OOZIE, KeptJob
+from tracker_service.store.reason_rows import reason_values
 from tracker_service.store.tables import jobs, tasks, track_tasks
 from tracker_service.store.tasks import end
 
 _Row = Row[*tuple[Any, ...]]
 
-STOPPED = "you stopped tracking this job"
+STOPPED = Reason(TaskReason.STOPPED, "you stopped tracking this job")
+_COPY_STOPPED = Reason(CopyReason.NOT_TRACKED, STOPPED.text)
+_RUN_TRACKED = Reason(TaskReason.RUN_TRACKED, "the job was run again, and that run is tracked too")
 
 # Statements are built once: to build one takes longer than SQLite takes to execute it.
 _OF_OWNER = (
-    select(tasks.c.id, tasks.c.state, tasks.c.jobset_id, tasks.c.reason)
+    select(tasks.c.id, tasks.c.state, tasks.c.jobset_id, tasks.c.reason_code)
     .add_columns(track_tasks.c.job_id, track_tasks.c.copies_always, track_tasks.c.stopped_at)
     .join(track_tasks, track_tasks.c.task_id == tasks.c.id)
     .where(track_tasks.c.owner == bindparam("asked_by"))
@@ -83,7 +87,8 @@ def track(
         connection.execute(
             update(tasks)
             .where(tasks.c.id == task_id)
-            .values(state=TaskState.WATCHING, jobset_id=next(room), ended_at=None, reason=None)
+            .values(state=TaskState.WATCHING, jobset_id=next(room), ended_at=None)
+            .values(reason_values(None))
         )
     for row in changed:
         _set(connection, row.id, stopped_at=None, copies_always=row.copies_always or always)
@@ -120,7 +125,7 @@ def _set(connection: Connection, task_id: int, **values: object) -> None:
 def _is_to_live_again(connection: Connection, row: _Row, job: KeptJob, always: bool) -> bool:
     if row.state != TaskState.ENDED:
         return False
-    if row.reason is not None or not job.status.is_terminal:
+    if row.reason_code is not None or not job.status.is_terminal:
         return True
     return always and (not row.copies_always or copies.has_unfinished(connection, row.id))
 
@@ -167,7 +172,7 @@ def stop(connection: Connection, owner: str, job_id: JobId, now: datetime) -> bo
     there = _held_still(connection, owner, keys, lambda _: True)
     wanted = [row for row in there.values() if row.stopped_at is None]
     for row in wanted:
-        copies.give_up_waiting(connection, row.id, now, STOPPED)
+        copies.give_up_waiting(connection, row.id, now, _COPY_STOPPED)
         live = {"state": TaskState.COPYING}
         ended = {"state": TaskState.ENDED, "jobset_id": None, "ended_at": now}
         if row.state == TaskState.ENDED:
@@ -178,7 +183,7 @@ def stop(connection: Connection, owner: str, job_id: JobId, now: datetime) -> bo
             values = ended
             jobsets.shrink(connection, row.jobset_id, 1)
         changed = update(tasks).where(tasks.c.id == row.id)
-        connection.execute(changed.values(values | {"reason": STOPPED}))
+        connection.execute(changed.values(values | reason_values(STOPPED)))
         _set(connection, row.id, stopped_at=now)
     return bool(wanted)
 
@@ -241,7 +246,7 @@ def follow_run(connection: Connection, task: TrackTask, kept: KeptJob, now: date
     if _of_owner(connection, task.owner, [kept.key]):
         if copies.has_unfinished(connection, task.id):
             return replace(task, state=start_copying(connection, task))
-        end(connection, task, now, "the job was run again, and that run is tracked too")
+        end(connection, task, now, _RUN_TRACKED)
         return replace(task, state=TaskState.ENDED)
     is_stopped = exists().where(
         track_tasks.c.task_id == tasks.c.id, track_tasks.c.stopped_at.is_not(None)
@@ -249,7 +254,7 @@ def follow_run(connection: Connection, task: TrackTask, kept: KeptJob, now: date
     changed = connection.execute(
         update(tasks)
         .where(tasks.c.id == task.id, tasks.c.state != TaskState.ENDED, ~is_stopped)
-        .values(state=TaskState.WATCHING, reason=None)
+        .values(state=TaskState.WATCHING, **reason_values(None))
     )
     if changed.rowcount:
         _set(connection, task.id, job_id=kept.key)
@@ -279,7 +284,7 @@ def start_copying(connection: Connection, task: TrackTask) -> TaskState:
     changed = connection.execute(
         update(tasks)
         .where(tasks.c.id == task.id, tasks.c.state != TaskState.ENDED)
-        .values(state=TaskState.COPYING, reason=None)
+        .values(state=TaskState.COPYING, **reason_values(None))
     )
     jobsets.touch(connection, task.lease.jobset_id)
     return TaskState.COPYING if changed.rowcount else TaskState.ENDED

@@ -17,6 +17,8 @@ from tracker_service.store.jobs import OOZIE, KeptJob, kept_job
 from tracker_service.store.tables import applications, copies, jobs, tasks, track_tasks
 from tracker_service.store.tables import jobsets as jobset_table
 
+_NOT_TOLD = ("part", "reason_code")  #: columns of a copy that no answer has
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrackedJob:
@@ -89,7 +91,9 @@ def outline(connection: Connection, wanted: Listing) -> Outline:
         among, among.c.job_id == applications.c.job_id
     )
     made = (
-        select(*(type_coerce(column, String) for column in copies.c if column.name != "part"))
+        select(
+            *(type_coerce(column, String) for column in copies.c if column.name not in _NOT_TOLD)
+        )
         .join(among, among.c.id == copies.c.task_id)
         .order_by(copies.c.id)
     )

@@ -17,7 +17,8 @@ from tracker_service.domain.copies import Copy
 from tracker_service.domain.failures import Conclude
 from tracker_service.domain.jobs import JobDetails, JobStatus
 from tracker_service.domain.leases import Lease
-from tracker_service.domain.tasks import TaskState, TrackTask
+from tracker_service.domain.reasons import Reason
+from tracker_service.domain.tasks import TaskReason, TaskState, TrackTask
 from tracker_service.domain.timing import OPERATION, Timing
 from tracker_service.engine.per_owner import PerOwner
 from tracker_service.errors import (
@@ -254,7 +255,7 @@ class Completion:
                 is_told = not trouble and not _untold(connection, task)
                 if is_saved and is_last and (is_given_up or is_told):
                     self._conclusion.keep_at_end(connection, task, found, now)
-                    task = outcome.end_task(connection, task, now, trouble or gone)
+                    task = outcome.end_task(connection, task, now, _why_ended(trouble, gone))
         self._note(item, task, trouble)
 
     def _note(self, item: _Item, task: TrackTask, trouble: str | None) -> None:
@@ -272,6 +273,13 @@ class Completion:
     def _later(self, item: _Item) -> None:
         item.troubles += 1
         item.due = time.monotonic() + self._pauses.after(item.troubles)
+
+
+def _why_ended(trouble: str | None, gone: str | None) -> Reason[TaskReason] | None:
+    """Return why a task ends otherwise than usual; None if all was done."""
+    if trouble:
+        return Reason(TaskReason.INCOMPLETE, trouble)
+    return Reason(TaskReason.JOB_GONE, gone) if gone else None
 
 
 def _runs(there: Sequence[Copy]) -> list[list[Copy]]:

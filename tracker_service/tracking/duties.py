@@ -21,7 +21,6 @@ _SWEEP_S = 0.1
 _FOLLOW_HINTS_S = 0.2
 _COMPLETE_S = 0.5
 _NOTE_S = 1.0
-_ADOPT_S = 1.0
 _TIDY_S = 60
 
 
@@ -38,6 +37,8 @@ class Tracking:
 
     def load(self, connection: Connection, lease: Lease) -> None:
         """Take a jobset in: watched tasks are due for a look, the others for their completion."""
+        # What this takes over raises the version of the jobset, so that it is loaded once more.
+        adoption.adopt_of_jobset(self._store, lease.jobset_id)
         live, now = track_tasks.live(connection, lease), time.monotonic()
         watching = [task for task in live if task.state == TaskState.WATCHING]
         copying = [task for task in live if task.state == TaskState.COPYING]
@@ -87,11 +88,6 @@ def duties(
             every_s=reruns.every_s,
             run=lambda held: reruns.look(held.of(TRACK).values()),
         ),
-        Duty(
-            name="adopt",
-            every_s=_ADOPT_S,
-            run=lambda held: adoption.adopt_of_jobsets(store, list(held.of(TRACK))),
-        ),
-        Duty(name="adopt_all", every_s=_TIDY_S, run=lambda _: adoption.adopt_all(store)),
+        Duty(name="adopt", every_s=_TIDY_S, run=lambda _: adoption.adopt_all(store)),
         Duty(name="tidy_hints", every_s=_TIDY_S, run=lambda _: hints.tidy(clock())),
     ]

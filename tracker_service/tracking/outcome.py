@@ -10,7 +10,8 @@ import structlog
 
 from tracker_service.domain.applications import Application
 from tracker_service.domain.jobs import JobDetails, JobStatus, Observation
-from tracker_service.domain.tasks import TaskState, TrackTask
+from tracker_service.domain.reasons import Reason
+from tracker_service.domain.tasks import TaskReason, TaskState, TrackTask
 from tracker_service.store import copies, credentials, jobs, tasks, track_tasks
 from tracker_service.store.database import Connection
 
@@ -104,18 +105,21 @@ def _wants_copies(task: TrackTask) -> bool:
 def end_missing(connection: Connection, task: TrackTask, reason: str, now: datetime) -> TrackTask:
     """Let go of a job that Oozie no longer has; one known to have failed is saved all the same."""
     if task.status == JobStatus.NOT_FOUND:
-        return end_task(connection, task, now, reason)
+        return end_task(connection, task, now, Reason(TaskReason.JOB_GONE, reason))
     return next_step(connection, task, now)
 
 
 def end_task(
-    connection: Connection, task: TrackTask, now: datetime, reason: str | None = None
+    connection: Connection,
+    task: TrackTask,
+    now: datetime,
+    reason: Reason[TaskReason] | None = None,
 ) -> TrackTask:
     """End a task, once its copies have ended; erase its user's credential if it was the last."""
     if copies.has_unfinished(connection, task.id):  # of an earlier run
         return replace(task, state=track_tasks.start_copying(connection, task))
     tasks.end(connection, task, now, reason)
-    log.info("tracking_ended", job=task.job_id, user=task.owner, reason=reason)
+    log.info("tracking_ended", job=task.job_id, user=task.owner, reason=reason and reason.text)
     kept = credentials.find(connection, [task.owner]).get(task.owner)
     if kept and credentials.erase_unneeded(connection, kept):
         log.info("credential_erased", user=task.owner)

@@ -5,20 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from tracker_service.domain.copies import Completeness, Copy, CopyStatus
+from tracker_service.domain.copies import NOT_WANTED, Completeness, Copy, CopyStatus
 from tracker_service.domain.jobs import JobStatus
 from tracker_service.domain.tasks import TaskState
-from tracker_service.store.saved_logs import EXPIRED, REMOVED
-from tracker_service.store.track_tasks import STOPPED
 from tracker_service.store.tracked_jobs import TrackedJob
-
-_NOT_WANTED = (STOPPED, REMOVED, EXPIRED)
 
 
 def is_wanted(copy: Copy) -> bool:
     """Tell whether somebody still wants a log: not removed, nor given up by its user."""
     return bool(copy.saved_at) or not (
-        copy.status == CopyStatus.KILLED and copy.reason in _NOT_WANTED
+        copy.status == CopyStatus.KILLED and copy.reason_code in NOT_WANTED
     )
 
 

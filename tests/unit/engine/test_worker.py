@@ -568,9 +568,8 @@ def track_as_the_release_before(store, track) -> None:
 def test_a_job_that_is_posted_to_an_api_of_the_release_before_is_loaded(new_worker, track, store):
     worker = new_worker()
     track_as_the_release_before(store, track)
-    worker.leases.tend()
 
-    worker.do("adopt")
+    worker.leases.tend()
     worker.leases.tend()
 
     assert due(worker) == {job(1)}
@@ -583,7 +582,7 @@ def test_a_job_that_a_worker_of_the_release_before_holds_is_told_within_a_minute
     with store.begin() as connection:
         jobsets.claim(connection, "old", ["track"], 3600, 1)
 
-    new_worker().do("adopt_all")
+    new_worker().do("adopt")
 
     with store.read() as connection:
         assert tracked_jobs.of_job(connection, "guest", job(1))

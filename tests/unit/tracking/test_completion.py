@@ -596,6 +596,6 @@ def test_a_stopped_task_ends_when_what_had_begun_is_saved(completing, oozie):
     completing.save_all(1)
     completing.go_on(10)
     assert not completing.is_live(1)
-    assert completing.task(1).reason == track_tasks.STOPPED
+    assert completing.task(1).reason == track_tasks.STOPPED.text
     assert len(oozie.asked) == asked
     assert completing.kept() is None

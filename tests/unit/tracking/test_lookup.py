@@ -16,6 +16,8 @@ from tests.unit.fakes import (
     job,
 )
 from tracker_service.domain.copies import CopyStatus
+from tracker_service.domain.reasons import Reason
+from tracker_service.domain.tasks import TaskReason
 from tracker_service.errors import GatewayUnavailable, JobNotFound
 from tracker_service.identities import Caller, Identities
 from tracker_service.sources.credentials import BasicCredential
@@ -202,7 +204,7 @@ def test_posting_again_revives_a_task_that_ended_with_a_reason(
         jobsets.claim(connection, "worker", ["track"], 3600, 10)
         [held] = jobsets.held(connection, "worker")
         [task] = track_tasks.live(connection, held.lease)
-        outcome.end_task(connection, task, NOW, "Oozie has no such job")
+        outcome.end_task(connection, task, NOW, Reason(TaskReason.JOB_GONE, "gone"))
 
     post(RUNNING)
 

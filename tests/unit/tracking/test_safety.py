@@ -5,9 +5,7 @@ from datetime import timedelta
 import pytest
 
 from tests.unit.fakes import NOW, a_copy
-from tracker_service.domain.copies import Completeness, Contents, CopyStatus
-from tracker_service.store.saved_logs import EXPIRED, REMOVED
-from tracker_service.store.track_tasks import STOPPED
+from tracker_service.domain.copies import Completeness, Contents, CopyReason, CopyStatus
 from tracker_service.tracking.safety import completeness, safety
 
 WEEK = timedelta(days=7)
@@ -19,8 +17,8 @@ LOST = a_copy(status=CopyStatus.FAILED)
 EARLIER = NOW - timedelta(hours=1)
 
 
-def unwanted(reason: str):
-    return a_copy(status=CopyStatus.KILLED, reason=reason)
+def unwanted(code: CopyReason):
+    return a_copy(status=CopyStatus.KILLED, reason_code=code, reason="in whatever words")
 
 
 @pytest.mark.parametrize(
@@ -57,7 +55,7 @@ def test_while_applications_are_looked_for_those_that_nobody_knows_are_at_risk()
     assert safety([], WEEK, EARLIER) == safety([WHOLE], WEEK, EARLIER) == risk
 
 
-@pytest.mark.parametrize("reason", [STOPPED, REMOVED, EXPIRED])
+@pytest.mark.parametrize("reason", [CopyReason.NOT_TRACKED, CopyReason.REMOVED, CopyReason.EXPIRED])
 def test_what_nobody_wants_is_not_lost(reason):
     assert safety([unwanted(reason)], WEEK, None) is None
     assert safety([unwanted(reason), WHOLE], WEEK, None) == "saved"

@@ -154,7 +154,7 @@ class Copier:
             with self._lock:
                 self._full[first[0].owner] = self._clock() + LOOK_AGAIN_AFTER
         with self._store.begin() as connection:
-            copies.explain(connection, [copy.id for copy, _ in waiting], str(limit))
+            copies.explain(connection, [copy.id for copy, _ in waiting], limit.reason)
         _remove(left, waiting)
 
 

@@ -13,9 +13,10 @@ from tracker_service.archive.copying.streams import Streams
 from tracker_service.archive.copying.ways import Choice
 from tracker_service.causes.rules import Rules
 from tracker_service.causes.scan.scanner import Scanner
-from tracker_service.domain.copies import Copy, Strategy
+from tracker_service.domain.copies import Copy, CopyReason, Strategy
 from tracker_service.domain.jobs import JobStatus
 from tracker_service.domain.leases import Lease
+from tracker_service.domain.reasons import Reason
 from tracker_service.redaction.masking import Redaction
 from tracker_service.redaction.secrets import Secrets
 from tracker_service.sources.access import ClusterAccess
@@ -51,7 +52,7 @@ class DirectWay:
         self._progress, self._publisher = progress, publisher
         self._streams, self._options = streams, options
 
-    def limit_reached(self, owner: str) -> str | None:
+    def limit_reached(self, owner: str) -> Reason[CopyReason] | None:
         """Say which limit leaves no room for one more copy; None if there is room."""
         return self._streams.limit_reached
 

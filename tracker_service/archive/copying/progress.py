@@ -8,8 +8,9 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from tracker_service.domain.copies import Copy, CopyStatus, Strategy, WrittenLog
+from tracker_service.domain.copies import Copy, CopyReason, CopyStatus, Strategy, WrittenLog
 from tracker_service.domain.leases import Lease
+from tracker_service.domain.reasons import Reason
 from tracker_service.errors import CopyChanged, LeaseLost
 from tracker_service.store import copies, jobsets
 from tracker_service.store.database import Connection, Store
@@ -35,20 +36,23 @@ class CopyLimits:
         """Return how long to wait after a failed try: each pause is three times the last."""
         return self.retry_after * int(3 ** (failures - 1))
 
-    def limit_reached(self, running: Mapping[str, int], owner: str) -> str | None:
+    def limit_reached(self, running: Mapping[str, int], owner: str) -> Reason[CopyReason] | None:
         """Say which limit leaves no room for one more workflow of a user; None if there is room."""
         if running.get(owner, 0) >= self.per_user:
-            return f"{self.per_user} copy workflows of {owner} run already"
+            text = f"{self.per_user} copy workflows of {owner} run already"
+            return Reason(CopyReason.NO_USER_SLOT, text)
         if sum(running.values()) >= self.per_gateway:
-            return f"{self.per_gateway} copy workflows run already"
+            text = f"{self.per_gateway} copy workflows run already"
+            return Reason(CopyReason.NO_GATEWAY_SLOT, text)
         return None
 
 
 class LimitReached(Exception):
     """One more copy of this strategy has to wait for a slot."""
 
-    def __init__(self, strategy: Strategy, limit: str) -> None:
-        super().__init__(f"waits for a place: {limit}")
+    def __init__(self, strategy: Strategy, limit: Reason[CopyReason]) -> None:
+        self.reason = Reason(limit.code, f"waits for a place: {limit.text}")
+        super().__init__(self.reason.text)
         self.strategy = strategy
 
 
@@ -82,7 +86,7 @@ class Progress:
             except LeaseLost as error:
                 log.warning("lease_lost", jobset=lease.jobset_id, reason=str(error))
 
-    def limit_reached(self, owner: str) -> str | None:
+    def limit_reached(self, owner: str) -> Reason[CopyReason] | None:
         """Say which limit leaves no room for one more workflow of a user; None if there is room."""
         with self._store.read() as connection:
             return self._limits.limit_reached(copies.running_workflows(connection), owner)
@@ -171,6 +175,16 @@ class Progress:
         reason = "the copy workflow did not reach Oozie; it is submitted again"
         now = self._clock()
         self._change(copy, lease, status=CopyStatus.WAITING, reason=reason, due_at=now)
+
+    def note_kill(self, copy: Copy, lease: Lease, reason: str) -> None:
+        """Note that the tracker is about to kill the workflow of a try."""
+        self._change(
+            copy,
+            lease,
+            reason=reason,
+            reason_code=CopyReason.STOPPED_BY_TRACKER,
+            due_at=self._clock() + OUTAGE_PAUSE,
+        )
 
     def interrupted(self, copy: Copy, lease: Lease, reason: str) -> None:
         """Note that a direct try was interrupted; this is no failed try."""

@@ -10,8 +10,9 @@ import structlog
 
 from tracker_service.archive.copying.progress import OUTAGE_PAUSE, Progress
 from tracker_service.archive.copying.tries import Tries, Work, unexpected
-from tracker_service.domain.copies import Copy
+from tracker_service.domain.copies import Copy, CopyReason
 from tracker_service.domain.leases import Lease
+from tracker_service.domain.reasons import Reason
 from tracker_service.errors import GatewayError
 from tracker_service.identities import Identities
 
@@ -43,11 +44,12 @@ class Streams:
         self.stopping = Event()  #: set when running work has to break off
 
     @property
-    def limit_reached(self) -> str | None:
+    def limit_reached(self) -> Reason[CopyReason] | None:
         """Say why no more work is taken now; None if there is a free slot."""
         with self._lock:
             is_full = len(self._copies) >= _QUEUED_PER_SLOT * self._slots
-        return f"{self._slots} logs are being copied already" if is_full else None
+        text = f"{self._slots} logs are being copied already"
+        return Reason(CopyReason.NO_STREAM, text) if is_full else None
 
     @property
     def copies(self) -> Set[str]:

@@ -12,9 +12,10 @@ from tracker_service.archive.copying.earlier_runs import EarlierRuns
 from tracker_service.archive.copying.log_files import FoundLogFiles, LogFileFinder
 from tracker_service.archive.copying.progress import LOOK_AGAIN_AFTER, LimitReached, Progress
 from tracker_service.archive.copying.tries import Tries
-from tracker_service.domain.copies import Copy, CopyStatus, Strategy
+from tracker_service.domain.copies import Copy, CopyReason, CopyStatus, Strategy
 from tracker_service.domain.jobs import JobStatus
 from tracker_service.domain.leases import Lease
+from tracker_service.domain.reasons import Reason
 from tracker_service.sources.access import ClusterAccess
 from tracker_service.sources.webhdfs import WebHdfs
 
@@ -47,7 +48,7 @@ class Way(Protocol):
 
     strategy: Strategy
 
-    def limit_reached(self, owner: str) -> str | None:
+    def limit_reached(self, owner: str) -> Reason[CopyReason] | None:
         """Say which limit leaves no room for one more copy; None if there is room."""
 
     def begin(self, access: ClusterAccess, copy: Copy, lease: Lease, choice: Choice) -> None:

@@ -11,7 +11,6 @@ from tracker_service.archive.copying import workflow_copy
 from tracker_service.archive.copying.progress import (
     IS_COPIED,
     LOOK_AGAIN_AFTER,
-    OUTAGE_PAUSE,
     LimitReached,
     Progress,
 )
@@ -22,9 +21,10 @@ from tracker_service.archive.copying.ways import Choice
 from tracker_service.archive.copying.workflow_copy import WorkflowOptions
 from tracker_service.causes.rules import Rules
 from tracker_service.causes.scan.scanner import Scanner
-from tracker_service.domain.copies import STOPPED_BY_US, Copy, CopyStatus, Strategy
+from tracker_service.domain.copies import STOPPED_BY_US, Copy, CopyReason, CopyStatus, Strategy
 from tracker_service.domain.jobs import JobDetails, JobId, JobStatus
 from tracker_service.domain.leases import Lease
+from tracker_service.domain.reasons import Reason
 from tracker_service.errors import GatewayUnavailable, JobNotFound, RequestRefused
 from tracker_service.sources.access import ClusterAccess
 
@@ -57,7 +57,7 @@ class WorkflowWay:
         self._streams, self._options, self._rules = streams, options, rules
         self._clock = clock
 
-    def limit_reached(self, owner: str) -> str | None:
+    def limit_reached(self, owner: str) -> Reason[CopyReason] | None:
         """Say which limit leaves no room for one more copy; None if there is room."""
         return self._progress.limit_reached(owner)
 
@@ -112,7 +112,7 @@ class WorkflowWay:
 
     def _start_reading_back(self, copy: Copy, lease: Lease) -> None:
         if limit := self._streams.limit_reached:
-            reason = f"is copied and will be checked: {limit}"
+            reason = f"is copied and will be checked: {limit.text}"
             self._progress.postpone([copy], lease, LOOK_AGAIN_AFTER, reason)
         else:
             self._streams.start(copy, lease, self._read_back)
@@ -142,8 +142,8 @@ class WorkflowWay:
 
     def _end(self, access: ClusterAccess, copy: Copy, lease: Lease, details: JobDetails) -> None:
         """Give a copy up whose workflow a person has killed; otherwise only the try has failed."""
-        if (copy.reason or "").startswith(STOPPED_BY_US):  # the answer to our kill was lost
-            raise RequestRefused(copy.reason)
+        if copy.reason_code == CopyReason.STOPPED_BY_TRACKER:  # the answer to our kill was lost
+            raise RequestRefused(copy.reason or STOPPED_BY_US)
         if any(action.status == "KILLED" for action in details.actions):
             reason = f"somebody killed {copy.job}"
             self._tries.give_up(access, copy, lease, reason, CopyStatus.KILLED)
@@ -160,7 +160,7 @@ class WorkflowWay:
         The reason is noted before the kill, so that nobody takes the kill for a user's.
         """
         reason = f"{STOPPED_BY_US}: {job} was {status} and did not end"
-        self._progress.postpone([copy], lease, OUTAGE_PAUSE, reason)
+        self._progress.note_kill(copy, lease, reason)
         try:
             access.oozie.kill(job)
         except GatewayUnavailable as error:  # the next look kills again, or finds it killed

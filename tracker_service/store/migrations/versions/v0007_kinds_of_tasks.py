@@ -1,4 +1,4 @@
-"""Tasks of any kind, what only tracking needs in a table of its own, kinds that a worker knows.
+"""Tasks of any kind, what only tracking needs in its own table, codes of reasons, workers' kinds.
 
 Processes of the release before go on meanwhile: they read and write in `tasks` what has moved to
 `track_tasks`. So these columns stay, and a later migration drops them. Those processes claim
@@ -22,6 +22,29 @@ depends_on = None
 
 _KEY = sa.BigInteger().with_variant(sa.Integer(), 'sqlite')
 
+_TASK_CODE = """CASE
+  WHEN reason LIKE 'waiting-for-credentials: there is no%' THEN 'no-credential'
+  WHEN reason LIKE 'waiting-for-credentials: the gateway%' THEN 'credential-refused'
+  WHEN reason LIKE 'waiting-for-credentials: the stored%' THEN 'credential-expired'
+  WHEN reason LIKE 'waiting-for-credentials%' THEN 'credential-unreadable'
+  WHEN reason = 'you stopped tracking this job' THEN 'stopped'
+  WHEN reason LIKE 'Oozie does not know the job%' THEN 'job-gone'
+  WHEN reason LIKE 'the job was run again%' THEN 'run-tracked'
+  ELSE 'incomplete' END"""
+_COPY_CODE = """CASE
+  WHEN status = 'RUNNING' AND reason LIKE 'the tracker stopped the copy workflow%'
+    THEN 'stopped-by-tracker'
+  WHEN status = 'WAITING' AND reason LIKE 'waits for a place: % copy workflows of % run already'
+    THEN 'no-user-slot'
+  WHEN status = 'WAITING' AND reason LIKE 'waits for a place: % copy workflows run already'
+    THEN 'no-gateway-slot'
+  WHEN status = 'WAITING' AND reason LIKE 'waits for a place: % logs are being copied already'
+    THEN 'no-stream'
+  WHEN status = 'KILLED' AND reason = 'you stopped tracking this job' THEN 'not-tracked'
+  WHEN status = 'KILLED' AND reason = 'you removed the logs' THEN 'removed'
+  WHEN status = 'KILLED' AND reason = 'removed: older than copying.keep_copies_h' THEN 'expired'
+  END"""
+
 
 def upgrade() -> None:
     _add_columns('workers', sa.Column('kinds', sa.JSON(), nullable=True))
@@ -29,7 +52,9 @@ def upgrade() -> None:
         'tasks',
         sa.Column('subject', sa.String(length=255), nullable=True),
         sa.Column('spec', sa.JSON(), nullable=True),
+        sa.Column('reason_code', sa.String(length=32), nullable=True),
     )
+    _add_columns('copies', sa.Column('reason_code', sa.String(length=32), nullable=True))
     with op.batch_alter_table('tasks', schema=None) as batch_op:
         batch_op.alter_column('job_id', existing_type=_KEY, nullable=True)
         batch_op.alter_column('copies_always', existing_type=sa.Boolean(), nullable=True)
@@ -44,6 +69,8 @@ def upgrade() -> None:
         'UPDATE tasks SET subject = (SELECT external_id FROM jobs WHERE jobs.id = tasks.job_id)'
         ' WHERE subject IS NULL'
     )
+    op.execute(f'UPDATE tasks SET reason_code = {_TASK_CODE} WHERE reason IS NOT NULL')
+    op.execute(f'UPDATE copies SET reason_code = {_COPY_CODE} WHERE reason IS NOT NULL')
 
 
 def _add_columns(table: str, *columns: sa.Column[Any]) -> None:
