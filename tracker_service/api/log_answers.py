@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
+from itertools import islice
+from typing import TypeVar
 
 from flask import Response, request
 from werkzeug.exceptions import PreconditionFailed, RequestedRangeNotSatisfiable
@@ -12,7 +14,8 @@ from werkzeug.http import is_resource_modified
 
 from tracker_service.archive.reading.opening import Logs
 from tracker_service.archive.reading.saved_log import SavedLog
-from tracker_service.archive.reading.selection import Prefetched
+
+T = TypeVar("T")
 
 TEXT = "text/plain; charset=utf-8"
 JSON_LINES = "application/x-ndjson"
@@ -22,6 +25,21 @@ _RANGE = re.compile(
 )
 _GZIP = 31  #: window bits of zlib, for the form of gzip
 _FASTEST = 1
+
+
+class Prefetched(Iterator[T]):
+    """A stream that has read its first piece, so that what is wrong shows at once."""
+
+    def __init__(self, pieces: Generator[T, None, None]) -> None:
+        self._pieces = pieces
+        self._first = [*islice(pieces, 1)]
+
+    def __next__(self) -> T:
+        return self._first.pop() if self._first else next(self._pieces)
+
+    def close(self) -> None:
+        """Let go of what is behind the stream."""
+        self._pieces.close()
 
 
 def whole(log: SavedLog) -> Response:

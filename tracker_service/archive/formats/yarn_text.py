@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 from tracker_service.archive.formats.node_file import Log
 from tracker_service.errors import LogFileBroken
+from tracker_service.yarn_log.grammar import FOOT
 
 _LEAST_BYTES = 64 * 1024  #: of a piece of the text, but for the last
 _EPOCH = datetime.fromtimestamp(0, UTC)
@@ -66,7 +67,7 @@ def _head(file_name: str, log: Log, kind: str) -> bytes:
 
 
 def _foot(name: str) -> bytes:
-    last = f"End of LogType:{name}"
+    last = f"{FOOT.decode()}{name}"
     return _bytes(f"\n{last}\n{'*' * (_width(last) + 50)}\n\n")
 
 

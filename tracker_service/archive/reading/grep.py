@@ -12,8 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tracker_service.archive.reading.grep_window import Hit, Window
-from tracker_service.archive.reading.lines import Pieces
-from tracker_service.archive.reading.selection import LogLine
+from tracker_service.archive.reading.lines import LogLine, Pieces
 from tracker_service.archive.reading.stack_traces import Span, trace_around
 from tracker_service.domain.log_levels import SPELLINGS, LevelName, LogLevel, spellings_from
 from tracker_service.errors import BadInput
