@@ -174,3 +174,16 @@ def test_only_what_is_longer_than_a_block_and_holds_its_own_log_ends_too_early(l
 
     assert [each[-1] for each in jumped(text)] == [content]
     assert (streamed(text, 4096) == jumped(text)) is is_alike
+
+
+@pytest.mark.parametrize("wrong", [0, 50, -50, None])
+@pytest.mark.parametrize("relayed", [b"", a_file(FOREIGN, "stderr", b"foreign\n") + b"more\n"])
+def test_the_sections_are_the_same_wherever_a_block_ends(wrong, relayed):
+    edge = BLOCK_BYTES - AHEAD_BYTES
+    for length in range(edge - 700, edge + 10):
+        content = b"a line\n" * (length // 7) + b"y" * (length % 7) + b"\n" + relayed
+        announced = None if wrong is None else len(content) + wrong
+        text = hadoop_3(OURS[0], "stderr", content, announced)
+        text += a_file(OURS[1], "x", FILLER * 200)
+
+        assert streamed(text, len(text)) == jumped(text)
