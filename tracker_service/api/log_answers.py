@@ -1,4 +1,4 @@
-"""Answer with saved logs as HTTP wants it: ranges, entity tags and gzip (RFC 9110)."""
+"""Answer with saved logs by the rules of HTTP: ranges, entity tags and gzip (RFC 9110)."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def several(logs: Logs) -> Response:
 
 
 def streamed(pieces: Iterable[bytes], content_type: str) -> Response:
-    """Answer with what is found in a log, each piece as soon as it is there."""
+    """Answer with pieces of a log as soon as they are found."""
     answer = Response(content_type=content_type)
     answer.headers["Accept-Ranges"] = "none"
     answer.headers["X-Accel-Buffering"] = "no"  # for nginx
@@ -139,7 +139,7 @@ def _deflated(pieces: Iterable[bytes], *, flushes: bool) -> Iterator[bytes]:
     """Yield pieces in the form of gzip.
 
     Args:
-        flushes: each piece can be read without those after it.
+        flushes: a client can read each piece before the next one comes.
     """
     deflater = zlib.compressobj(_FASTEST, zlib.DEFLATED, _GZIP)
     for piece in pieces:

@@ -1,4 +1,4 @@
-"""Show logs on a terminal: in colours, and so that nothing in them does anything to it."""
+"""Show logs on a terminal: in colours, and without the characters that control it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def wants_colour() -> bool:
 
 
 def painted(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield a log as it comes, each line in the colour of what it says."""
+    """Yield a log as it comes; the colour of a line shows what it is."""
     held = b""
     for piece in pieces:
         *whole, held = (held + piece).split(b"\n")

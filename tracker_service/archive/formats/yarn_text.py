@@ -24,7 +24,7 @@ _MONTHS = (
 def as_text(file_name: str, logs: Iterable[Log], kind: str = "AGGREGATED") -> Iterator[bytes]:
     """Yield the text for the logs of one node's file, in pieces of 64 KiB or more but the last.
 
-    The bytes of the logs are unchanged; times are those of UTC.
+    The bytes of the logs are unchanged; times are in UTC.
 
     Args:
         kind: what YARN calls logs that come from there.

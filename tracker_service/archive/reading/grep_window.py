@@ -25,7 +25,7 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Lines that follow one another, each with whether something was found in it."""
+    """Lines that follow one another, and for each line whether something was found in it."""
 
     follows: bool  #: the block that was taken before
     lines: list[tuple[LogLine, bool]]
@@ -34,7 +34,7 @@ class Block:
 class Window:
     """The bytes of a stretch that are searched now, with some before and behind them.
 
-    All positions are those in the bytes that are held.
+    All positions are positions in these bytes.
     """
 
     def __init__(self, stretch: Stretch) -> None:
@@ -68,7 +68,7 @@ class Window:
         return max(end, self._searched)
 
     def next_hit(self, pattern: Pattern, border: int) -> Hit | None:
-        """Return the next line in which something is found, one hit for each."""
+        """Return the next line in which something is found: one hit a line."""
         data = self._data
         found = pattern.search(data, self._searched, border) if self._searched < border else None
         at = found.start() if found else border

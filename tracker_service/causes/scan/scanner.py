@@ -1,4 +1,4 @@
-"""Look at a log as it streams by, and keep the lines that may prove why its application failed."""
+"""Scan a log while it streams by, and keep the lines that may prove why its application failed."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class _Allowance:
         return max(min(int(self._lines), _MOST_FOUND), 0)
 
     def take(self, lines: int) -> None:
-        """Take so many; the first and the last ones of a file are taken even if none are left."""
+        """Take lines; the first and the last ones of a file are taken even if none are left."""
         self._lines = max(self._lines - lines, -_MOST_FOUND)
 
 
@@ -74,7 +74,7 @@ class Scanner:
         for finding in ranked:  # the best of each rule, then the second ones …
             nth[finding.rule] += 1
             order.append(nth[finding.rule])
-        by_turns = [each for _, each in sorted(zip(order, ranked, strict=True), key=_turn)]
+        by_turns = [finding for _, finding in sorted(zip(order, ranked, strict=True), key=_turn)]
         return Findings.of(self._stream.length, by_turns)
 
     def _rank(self, finding: Finding) -> float:
@@ -109,8 +109,8 @@ class Scanner:
 _NO_DIGITS = dict.fromkeys(map(ord, "0123456789"))
 
 
-def _turn(each: tuple[int, Finding]) -> int:
-    return each[0]
+def _turn(numbered: tuple[int, Finding]) -> int:
+    return numbered[0]
 
 
 class _File:
@@ -169,7 +169,7 @@ class _File:
             first = _line_from(part, begin + _EDGE_BYTES)
             last = _line_from(part, begin + section.announced - _EDGE_BYTES)
             yield self._telling, min(first, part.end)
-            if first < last and is_flooded:  # not to look for each of them in all of it for a few
+            if first < last and is_flooded:  # a few marks are found without a look at all of it
                 glance = _line_from(part, max(first, part.start) + _GLANCE_BYTES)
                 yield LineFinder(Marks(self._rules.marked).search), min(glance, last, part.end)
             if first < last:
