@@ -88,7 +88,7 @@ def exact(pattern: bytes, *, is_utf8: bool = False) -> Pattern:
 def within_lines(pattern: str) -> Pattern:
     """Compile what a caller has sent, so that no match is longer than a line.
 
-    `^` and `$` stand for the ends of lines. Groups are not told.
+    `^` and `$` stand for the ends of lines. A match has no groups.
 
     Raises:
         BadPattern: RE2 does not take it.
@@ -117,7 +117,7 @@ def any_word(words: Iterable[str]) -> Pattern:
 
 
 class Several:
-    """Patterns that are looked for all at once: only those are tried whose words are there."""
+    """Patterns that are looked for all at once: RE2 tries a pattern only if its words are there."""
 
     def __init__(self, patterns: Sequence[Pattern]) -> None:
         self._filter = re2.Filter()

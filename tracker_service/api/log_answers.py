@@ -1,10 +1,12 @@
-"""Answer with saved logs as HTTP wants it: ranges, entity tags and gzip (RFC 9110)."""
+"""Answer with saved logs by the rules of HTTP: ranges, entity tags and gzip (RFC 9110)."""
 
 from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
+from itertools import islice
+from typing import TypeVar
 
 from flask import Response, request
 from werkzeug.exceptions import PreconditionFailed, RequestedRangeNotSatisfiable
@@ -12,7 +14,8 @@ from werkzeug.http import is_resource_modified
 
 from tracker_service.archive.reading.opening import Logs
 from tracker_service.archive.reading.saved_log import SavedLog
-from tracker_service.archive.reading.selection import Prefetched
+
+T = TypeVar("T")
 
 TEXT = "text/plain; charset=utf-8"
 JSON_LINES = "application/x-ndjson"
@@ -22,6 +25,21 @@ _RANGE = re.compile(
 )
 _GZIP = 31  #: window bits of zlib, for the form of gzip
 _FASTEST = 1
+
+
+class Prefetched(Iterator[T]):
+    """A stream that has read its first piece, so that what is wrong shows at once."""
+
+    def __init__(self, pieces: Generator[T, None, None]) -> None:
+        self._pieces = pieces
+        self._first = [*islice(pieces, 1)]
+
+    def __next__(self) -> T:
+        return self._first.pop() if self._first else next(self._pieces)
+
+    def close(self) -> None:
+        """Let go of what is behind the stream."""
+        self._pieces.close()
 
 
 def whole(log: SavedLog) -> Response:
@@ -96,7 +114,7 @@ def several(logs: Logs) -> Response:
 
 
 def streamed(pieces: Iterable[bytes], content_type: str) -> Response:
-    """Answer with what is found in a log, each piece as soon as it is there."""
+    """Answer with pieces of a log as soon as they are found."""
     answer = Response(content_type=content_type)
     answer.headers["Accept-Ranges"] = "none"
     answer.headers["X-Accel-Buffering"] = "no"  # for nginx
@@ -121,7 +139,7 @@ def _deflated(pieces: Iterable[bytes], *, flushes: bool) -> Iterator[bytes]:
     """Yield pieces in the form of gzip.
 
     Args:
-        flushes: each piece can be read without those after it.
+        flushes: a client can read each piece before the next one comes.
     """
     deflater = zlib.compressobj(_FASTEST, zlib.DEFLATED, _GZIP)
     for piece in pieces:

@@ -13,7 +13,6 @@ from tracker_service.api import log_answers
 from tracker_service.api.schemas.base import Schema
 from tracker_service.archive.reading.saved_log import SavedLog
 from tracker_service.archive.reading.sections import FoundFile, files
-from tracker_service.archive.reading.selection import Prefetched
 
 
 class LogFileAnswer(Schema):
@@ -36,10 +35,10 @@ class LogFilesAnswer(Schema):
 
 def answer(log: SavedLog) -> Response:
     """Answer with the files of a log as they are found: there can be many thousands."""
-    return log_answers.streamed(_told(log, Prefetched(files(log))), "application/json")
+    return log_answers.streamed(_json(log, log_answers.Prefetched(files(log))), "application/json")
 
 
-def _told(log: SavedLog, found: Iterable[FoundFile]) -> Iterator[bytes]:
+def _json(log: SavedLog, found: Iterable[FoundFile]) -> Iterator[bytes]:
     """Yield a `LogFilesAnswer` as JSON."""
     yield f'{{"path": {json.dumps(log.path)}, "bytes": {log.length}, "files": ['.encode()
     separator = "\n"

@@ -10,16 +10,9 @@ from flask import Response
 from tracker_service.api import log_answers
 from tracker_service.api.schemas.queries import LogQuery
 from tracker_service.archive.reading.grep import Grep, GrepLine, Search, search_for
-from tracker_service.archive.reading.lines import Pieces
+from tracker_service.archive.reading.lines import LogLine, Pieces, as_lines
 from tracker_service.archive.reading.saved_log import SavedLog
-from tracker_service.archive.reading.selection import (
-    LogLine,
-    Prefetched,
-    Selection,
-    as_lines,
-    as_text,
-    read,
-)
+from tracker_service.archive.reading.selection import Selection, read
 from tracker_service.errors import BadInput
 
 _LIMIT = 1000  #: lines that are found, where nobody says how many
@@ -44,13 +37,13 @@ def answer(log: SavedLog, query: LogQuery) -> Response:
         lines=query.lines,
         by_file=query.format == "json" or search is not None,
     )
-    pieces = Prefetched(read(log, choice))
+    pieces = log_answers.Prefetched(read(log, choice))
     if search is not None:
         return _searched(Grep(search), pieces, query)
     if query.format == "json":
         return log_answers.streamed(_json(pieces), log_answers.JSON_LINES)
     is_one_file = query.container is not None and query.file is not None
-    text = as_text(pieces, is_titled=choice.is_by_file and not is_one_file)
+    text = _text(pieces, is_titled=choice.is_by_file and not is_one_file)
     return log_answers.streamed(text, log_answers.TEXT)
 
 
@@ -63,8 +56,19 @@ def _search(query: LogQuery) -> Search | None:
     if query.grep is not None or query.level is not None:
         return search_for(query.grep, query.level, query.context or 0, query.limit or _LIMIT)
     if query.context is not None or query.limit is not None:
-        raise BadInput("context and limit are about lines that are found: send grep or level too.")
+        raise BadInput("context and limit belong to a search: send grep or level too.")
     return None
+
+
+def _text(pieces: Pieces, *, is_titled: bool) -> Iterator[bytes]:
+    """Yield what is read; on request, a line before each file names it."""
+    current, last = None, b"\n"
+    for stretch, piece in pieces:
+        if is_titled and stretch != current:
+            separator = b"" if last.endswith(b"\n") else b"\n"
+            yield separator + f"==> {stretch.container}/{stretch.file} <==\n".encode()
+        current, last = stretch, piece or last
+        yield piece
 
 
 def _searched(grep: Grep, pieces: Pieces, query: LogQuery) -> Response:
@@ -77,18 +81,18 @@ def _text_found(grep: Grep, pieces: Pieces) -> Iterator[bytes]:
     """Yield lines as grep writes them: `:` after the number of a line that is found, else `-`."""
     block = 1
     for found in grep.of(pieces):
-        told = []
-        for each in found:
-            if each.block != block:
-                told.append(b"--\n")
-                block = each.block
-            told.append(_named(each))
-        yield b"".join(told)
+        lines = []
+        for line in found:
+            if line.block != block:
+                lines.append(b"--\n")
+                block = line.block
+            lines.append(_numbered(line))
+        yield b"".join(lines)
     if grep.has_more:
         yield b"--\n-- There is more: these are the first %d lines that are found.\n" % grep.hits
 
 
-def _named(found: GrepLine) -> bytes:
+def _numbered(found: GrepLine) -> bytes:
     line, mark = found.line, b":" if found.is_hit else b"-"
     place = f"@{line.offset}" if line.number is None else str(line.number)
     name = f"{line.stretch.container}/{line.stretch.file}".encode()
@@ -97,7 +101,7 @@ def _named(found: GrepLine) -> bytes:
 
 def _json_found(grep: Grep, pieces: Pieces) -> Iterator[bytes]:
     for found in grep.of(pieces):
-        yield b"".join(_object(each.line, hit=each.is_hit, block=each.block) for each in found)
+        yield b"".join(_object(line.line, hit=line.is_hit, block=line.block) for line in found)
     end = {"end": True, "hits": grep.hits, "more": grep.has_more}
     yield json.dumps(end).encode() + b"\n"
 
@@ -109,7 +113,7 @@ def _json(pieces: Pieces) -> Iterator[bytes]:
 
 
 def _object(line: LogLine, **more: object) -> bytes:
-    told = {
+    values = {
         "container": line.stretch.container,
         "file": line.stretch.file,
         "line": line.number,
@@ -118,4 +122,4 @@ def _object(line: LogLine, **more: object) -> bytes:
         "text": line.text.decode("utf-8", "replace"),
         **more,
     }
-    return json.dumps(told).encode() + b"\n"
+    return json.dumps(values).encode() + b"\n"

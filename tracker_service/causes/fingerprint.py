@@ -1,4 +1,4 @@
-"""Give failures of one family the same short name."""
+"""Give failures with the same cause the same short name."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def fingerprint(rule: str, text: str) -> str:
         rule: which one decided.
         text: the line that proves the cause.
     """
-    told = f"{rule}\n{normalised(text)}"
-    return hashlib.sha256(told.encode("utf-8", "replace")).hexdigest()[:_LENGTH]
+    named = f"{rule}\n{normalised(text)}"
+    return hashlib.sha256(named.encode("utf-8", "replace")).hexdigest()[:_LENGTH]
 
 
 def normalised(text: str) -> str:

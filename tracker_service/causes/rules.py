@@ -1,4 +1,4 @@
-"""The rules by which causes are told: read from files of data, and checked strictly."""
+"""The rules that recognise causes: read from YAML files, and checked strictly."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 from importlib import resources
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -63,8 +64,8 @@ class Rule:
 
     def summary_of(self, groups: Mapping[str, str]) -> str:
         """Return the summary with the values of the groups in it."""
-        held = next(iter(groups.values()), "?")  # a pattern may have a group for each wording
-        names = {name: held for _, name, _, _ in string.Formatter().parse(self.summary) if name}
+        value = next(iter(groups.values()), "?")  # a pattern may have a group for each wording
+        names = {name: value for _, name, _, _ in string.Formatter().parse(self.summary) if name}
         return self.summary.format_map({**names, **groups})
 
 
@@ -74,9 +75,7 @@ class Noise:
 
     files: Pattern | None = None  #: names of files that are not looked at
     lines: Pattern | None = None
-    before: Pattern | None = (
-        None  #: nothing that stands in a file before such a line proves anything
-    )
+    before: Pattern | None = None  #: nothing in a file before such a line proves anything
 
 
 class _Patterns:
@@ -115,7 +114,7 @@ class Rules:
         }
 
     def match(self, place: Place, line: bytes) -> Rule | None:
-        """Return the first rule that says something about a line, None if it is noise."""
+        """Return the first rule that matches a line, None if the line is noise."""
         return None if self.is_noise(line) else self._places[place].first(line)
 
     def is_noise(self, line: bytes) -> bool:
@@ -127,17 +126,17 @@ class Rules:
         return self.noise.files is not None and bool(self.noise.files.search(name.encode()))
 
     def is_fresh_start(self, line: bytes) -> bool:
-        """Tell whether what stands before this line in its file proves nothing."""
+        """Tell whether nothing before this line in its file proves anything."""
         return self.noise.before is not None and bool(self.noise.before.search(line))
 
     @cached_property
     def telling(self) -> Pattern:
-        """Return what finds each line of a log about which a rule may say something."""
+        """Return a pattern that finds each line of a log that a rule may match."""
         return any_word(self.words)
 
     @cached_property
     def marked(self) -> tuple[Pattern, ...]:
-        """Return patterns of one mark each: found far faster than `telling`, and finding less."""
+        """Return one pattern a mark: they are found far faster than `telling`, and find less."""
         return tuple(literal(mark.encode()) for mark in self.marks)
 
 
@@ -199,9 +198,8 @@ class _FileShape(_Shape):
     rules: tuple[dict[str, Any], ...] = ()
 
 
-_Loader = getattr(
-    yaml, "CSafeLoader", yaml.SafeLoader
-)  #: of C, where there is one: each start waits
+#: Written in C, where there is one: each start of the service waits for it.
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def load_rules(extra: Sequence[Path] = ()) -> Rules:
@@ -239,16 +237,16 @@ def load_rules(extra: Sequence[Path] = ()) -> Rules:
 
 
 def _joined(lists: Iterable[Sequence[str]]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(each for one in lists for each in one))
+    return tuple(dict.fromkeys(chain.from_iterable(lists)))
 
 
 def _read(path: Path) -> _FileShape:
     try:
-        told = yaml.load(path.read_bytes(), Loader=_Loader)  # noqa: S506 - both are safe
+        content = yaml.load(path.read_bytes(), Loader=_Loader)  # noqa: S506 - both are safe
     except (OSError, yaml.YAMLError, UnicodeError) as error:
         raise ConfigError(f"{path}: cannot read the rules: {error}") from error
     try:
-        shape = _FileShape.model_validate(told)
+        shape = _FileShape.model_validate(content)
         for name in _NoiseShape.model_fields:
             _any_of(getattr(shape.noise, name))
     except (ValidationError, ValueError) as error:
@@ -257,21 +255,21 @@ def _read(path: Path) -> _FileShape:
 
 
 def _rules_of(path: Path, shape: _FileShape, telling: Pattern) -> Iterator[Rule]:
-    for number, told in enumerate(shape.rules, 1):
+    for number, rule in enumerate(shape.rules, 1):
         try:
-            yield _RuleShape.model_validate(told).compiled(telling)
+            yield _RuleShape.model_validate(rule).compiled(telling)
         except (ValidationError, ValueError) as error:
-            name = f"rule {told.get('id', f'number {number}')}"
+            name = f"rule {rule.get('id', f'number {number}')}"
             raise ConfigError(f"{path}: {name}: {_wrong(error)}") from error
 
 
 def _wrong(error: Exception) -> str:
     if not isinstance(error, ValidationError):
         return str(error)
-    each = (
-        f"{'.'.join(map(str, one['loc'])) or 'the file'}: {one['msg']}" for one in error.errors()
+    reasons = (
+        f"{'.'.join(map(str, item['loc'])) or 'the file'}: {item['msg']}" for item in error.errors()
     )
-    return "; ".join(each)
+    return "; ".join(reasons)
 
 
 def _any_of(patterns: Sequence[str]) -> Pattern | None:

@@ -52,8 +52,8 @@ def cause_of(failure: Failure, rules: Rules) -> Cause | None:
 def failing_actions(actions: Sequence[Action]) -> list[Action]:
     """Return the actions by which a job failed, the likeliest first.
 
-    Those that run a sub-workflow, and control nodes, count only if nothing else has failed; those
-    that Oozie stopped because another one failed do not count beside that one.
+    Actions that run a sub-workflow, and control nodes, count only if nothing else has failed;
+    actions that Oozie stopped because another one failed do not count beside that one.
     """
     bad = [action for action in actions if action.status in _FAILED | _STOPPED]
     for group in (

@@ -1,4 +1,4 @@
-"""Follow a log while it is written: ask for it again and again, and give what is new."""
+"""Follow a log while it is written: read it again and again, and give what is new."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from tracker_service.client import Job, LogCopy, Reading, TrackerClient, Tracker
 from tracker_service.domain.jobs import JobStatus
 
 _PAUSE_S = 2.0
-_PATIENCE = 4  #: a pause is so many times as long as the look before it took
-_AWAY_S = 180.0  #: so long a service may be away
+_PATIENCE = 4  #: a pause lasts at least so many times as long as the request before it
+_AWAY_S = 180.0  #: how long the service may give no answer
 
 
 class Follower:
@@ -38,18 +38,18 @@ class Follower:
         self._tracker, self._job_id, self._choose = tracker, job_id, choose
         self._container, self._file = container, file
         self._news = News(container, file)
-        self._said = ""
-        self._heard = time.monotonic()
+        self._notice = ""  #: the last one
+        self._answered_at = time.monotonic()
 
     def pieces(self, application: str | None) -> Iterator[bytes]:
-        """Yield what is written, until the log is saved and all of it is told.
+        """Yield what the application writes, until its log is saved and all of that is given.
 
         Args:
-            application: whose log; None: the one of the job's that will be there.
+            application: whose log; None: an application of the job, once one is known.
 
         Raises:
-            NotDone: it will not be saved.
-            CannotTell: the service was away for long.
+            NotDone: the log will not be saved.
+            CannotTell: the service gave no answer for long.
             TrackerClientError: the service refuses.
         """
         while True:
@@ -73,43 +73,43 @@ class Follower:
             time.sleep(max(_PAUSE_S, _PATIENCE * (time.monotonic() - began)))
 
     def _look(self) -> Job | None:
-        """Return how the job is; None where the service is away for a moment."""
+        """Return the job; None if the service gives no answer for a moment."""
         try:
             job = self._tracker.job(self._job_id)
         except TrackerClientError as error:
             if not error.is_temporary:
                 raise
-            if time.monotonic() - self._heard > _AWAY_S:
+            if time.monotonic() - self._answered_at > _AWAY_S:
                 raise CannotTell(f"{error.message} (no answer for {_AWAY_S:g} s)") from error
             self._say(error.message)
             return None
-        self._heard = time.monotonic()
+        self._answered_at = time.monotonic()
         return job
 
     def _is_over(self, job: Job, copy: LogCopy | None) -> bool:
-        """Tell whether nothing more will be copied of a log."""
+        """Tell whether the copy has ended, or none will be made."""
         if copy:
             return copy.is_finished
         return has_ended(job) and self._tracker.logs_status(job.id).is_finished
 
     def _end_unsaved(self, job: Job, copy: LogCopy | None, application: str) -> None:
-        """End without a saved log, which of a job that succeeded nobody has asked for.
+        """End without a saved log: that of a job that succeeded is not saved unless asked for.
 
         Raises:
-            NotDone: the log would have been wanted.
+            NotDone: the log should have been saved, or nothing of it was seen.
         """
         if copy:
             raise NotDone(f"the log of {application} is not saved: {copy.reason}")
-        told = (
+        reason = (
             f"{job.id} is {job.status}, and the log of {application} is not saved: "
             f"tracker copy-logs {job.id} saves it"
         )
-        if job.status != JobStatus.SUCCEEDED or not self._news.has_told:
-            raise NotDone(told)
-        self._say(told)
+        if job.status != JobStatus.SUCCEEDED or not self._news.is_any:
+            raise NotDone(reason)
+        self._say(reason)
 
     def _written(self, application: str) -> Iterator[bytes]:
-        """Yield what is new in the log of an application that runs, if that may be read."""
+        """Yield what is new in the log of a running application, where it may be read."""
         try:
             yield from self._news.of(self._opened(application, is_live=True))
         except TrackerClientError as error:
@@ -120,12 +120,12 @@ class Follower:
         return self._tracker.logs(self._job_id, application, reading)
 
     def _say(self, text: str) -> None:
-        """Say something about the waiting, once, on standard error."""
-        if text != self._said:
-            self._said = text
+        """Print a notice on standard error, unless it is the same as the last one."""
+        if text != self._notice:
+            self._notice = text
             click.echo(plain(text), err=True)
 
 
 def _copy_of(job: Job, application: str) -> LogCopy | None:
     named = application.removeprefix("application_")
-    return next((each for each in job.copies if each.application == named), None)
+    return next((copy for copy in job.copies if copy.application == named), None)

@@ -24,7 +24,7 @@ def _reading_options(function: Callable[..., None]) -> Callable[..., None]:
     """Add the options that choose what of a log is printed."""
     for option in (
         click.option("--level", type=_LEVEL, help="And above."),
-        click.option("--context", type=click.IntRange(0, 50), help="Lines around each found."),
+        click.option("--context", type=click.IntRange(0, 50), help="Lines around each line found."),
         click.option("--grep", metavar="PATTERN", help="Lines that match, in RE2 syntax."),
         click.option("--tail", type=click.IntRange(1, 100_000), help="The last lines."),
         click.option("--file", help="Files of this name, such as stderr."),
@@ -51,9 +51,9 @@ def logs(
 ) -> None:
     """Print the saved logs of a job, or of one of its applications.
 
-    With one of the options that choose lines or files, the log of one application is read: that
-    which is named, the only one, or the one that failed. With --follow its log is printed as it is
-    written, and the rest once it is saved; Ctrl-C ends that.
+    The options that choose lines or files read the log of one application: the one that you name,
+    the only one, or the one that failed. --follow prints its log while it is written, and the rest
+    once it is saved; Ctrl-C ends that.
 
     \b
     Example:
@@ -90,7 +90,7 @@ def _opened(
 
 
 def chosen_application(job: Job) -> str:
-    """Return the only application of a job, or the one that failed, which is told then.
+    """Return the only application of a job, or the one that failed; a notice names that one.
 
     Raises:
         NotDone: none is known.
@@ -101,11 +101,11 @@ def chosen_application(job: Job) -> str:
     if len(job.applications) == 1:
         return job.applications[0]
     proofs = job.cause.evidence if job.cause else ()
-    failed = next((each.application for each in proofs if each.application), None)
-    told = ", ".join(job.applications)
+    failed = next((proof.application for proof in proofs if proof.application), None)
+    names = ", ".join(job.applications)
     if failed not in job.applications:
-        raise click.UsageError(f"{job.id} has several applications, name one with --app: {told}")
-    click.echo(f"{failed} is the one that failed of {told}", err=True)
+        raise click.UsageError(f"{job.id} has several applications, name one with --app: {names}")
+    click.echo(f"{failed} is the one that failed of {names}", err=True)
     return failed
 
 
@@ -113,7 +113,7 @@ def _show(pieces: Iterable[bytes], *, at_once: bool = False) -> None:
     """Print a log as it comes: as it is, or in colours where it is for eyes.
 
     Args:
-        at_once: each piece, because the next may come late.
+        at_once: print each piece as it comes, because the next may come late.
     """
     shown = paint.painted(pieces) if paint.wants_colour() else pieces
     try:

@@ -1,4 +1,4 @@
-"""Show logs on a terminal: in colours, and so that nothing in them does anything to it."""
+"""Show logs on a terminal: in colours, and without the characters that control it."""
 
 from __future__ import annotations
 
@@ -9,14 +9,18 @@ from collections.abc import Iterable, Iterator
 
 import click
 
+from tracker_service.domain.log_levels import LogLevel, spellings_from
+
 _LONGEST_LINE = 64 * 1024  #: bytes; a longer one is shown in parts
-_TITLE = re.compile(r"Container: |LogType:|==> ")
+_TITLE = re.compile(r"Container: |Log ?Type:|==> ")
 _FRAME = re.compile(
-    r"LogAggregationType:|LogLastModifiedTime:|LogLength:|LogContents:|End of LogType:"
-    r"|={20,}$|\*{20,}$"
+    r"LogAggregationType:|Log ?(?:Last ?Modified|Upload) ?Time:|Log ?Length:|Log ?Contents:"
+    r"|End of LogType:|={20,}$|\*{20,}$"
 )
-_BAD = re.compile(r"\b(ERROR|FATAL|CRITICAL)\b|^Traceback |^Caused by: |\w(Error|Exception)\b")
-_DOUBTFUL = re.compile(r"\bWARN(ING)?\b")
+_BAD = re.compile(
+    rf"\b({spellings_from(LogLevel.ERROR)})\b|^Traceback |^Caused by: |\w(Error|Exception)\b"
+)
+_DOUBTFUL = re.compile(rf"\b({spellings_from(LogLevel.WARN)})\b")
 
 
 def wants_colour() -> bool:
@@ -25,7 +29,7 @@ def wants_colour() -> bool:
 
 
 def painted(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield a log as it comes, each line in the colour of what it says."""
+    """Yield a log as it comes; the colour of a line shows what it is."""
     held = b""
     for piece in pieces:
         *whole, held = (held + piece).split(b"\n")

@@ -29,8 +29,8 @@ _STYLES: dict[Role, dict[str, Any]] = {
 def why(tracker: TrackerClient, job_id: str, output: str) -> None:
     """Say why a job failed, with the lines that prove it, and what you can do.
 
-    While its logs are still to come, what is known so far is told. The exit code is 1 if the job
-    has not failed, or nothing tells why.
+    While its logs are still being saved, the answer rests on what is known so far. The exit code
+    is 1 if the job has not failed, or nothing tells why.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""Know what the secrets in a log look like."""
+"""Find secrets in a log by what they look like."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class SecretPattern(NamedTuple):
 
 
 class FoundSecret(NamedTuple):
-    """A place that a rule fits."""
+    """A place in a text where a rule matches."""
 
     start: int
     name: str  #: of the rule
@@ -98,7 +98,7 @@ class Secrets:
             match = self._any.search(text, match.end() + 1)
         if match is None or match.end() == match.start():
             return None
-        rule, whole, groups = next(each for each in self._groups if match.start(each[1]) >= 0)
+        rule, whole, groups = next(group for group in self._groups if match.start(group[1]) >= 0)
         if rule.expression is _KEY_BEGINS:
             return _key(text, *match.span(whole))
         begin, end = next((match.span(n) for n in groups if match.start(n) >= 0), match.span())
@@ -131,7 +131,7 @@ def _bare_end(text: bytes, begin: int) -> int:
 
 
 def _rules() -> Iterator[SecretPattern]:
-    """Yield the rules that hold everywhere; of those that fit at a place the first counts."""
+    """Yield the rules that hold everywhere; if several fit at a place, the first counts."""
     yield SecretPattern("password", rb"/etc/passwd()")  # what follows it, as a reason, is no secret
     yield SecretPattern(_PRIVATE_KEY, _KEY_BEGINS)
     yield SecretPattern("aws-key", rb"://((?:AKIA|ASIA)[^\s/:\"'<>]*:[^\s/\"'<>]+)@")

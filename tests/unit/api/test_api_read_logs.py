@@ -170,6 +170,14 @@ def test_several_files_are_told_apart_by_a_line_before_each(client, hdfs):
     assert get(client, f"{LOG}?file=stdout").data == b"==> container_1_01/stdout <==\n" + STDOUT
 
 
+def test_a_file_whose_last_line_has_no_end_does_not_run_into_the_next_title(client, hdfs):
+    hdfs.files[PATH] = a_file("container_1", "a", b"no end") + a_file("container_1", "b", b"")
+
+    assert get(client, f"{LOG}?container=container_1").data == (
+        b"==> container_1/a <==\nno end\n==> container_1/b <==\n"
+    )
+
+
 def test_lines_are_those_of_what_is_chosen(client, hdfs):
     one = f"{LOG}?container=container_1_01&file=stderr"
 

@@ -280,7 +280,7 @@ def test_a_word_in_the_middle_of_a_long_log_is_found():
 
 def test_a_line_that_never_ends_is_cut():
     long = "x" * MIB
-    lines = found(f"{long}\nERROR a {long} ERROR b\nERROR c\n", "syslog")
+    lines = found(f"{long}\nERROR a {long} ERROR b\nERROR c\n" + "work\n" * 1000, "syslog")
 
     assert [line.line for line in lines] == [2, 2, 3]
     assert all(len(line.text) <= 1000 for line in lines)

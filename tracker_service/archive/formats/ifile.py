@@ -70,8 +70,8 @@ def marker_of(file: NodeFile) -> bytes:
 def logs_in(file: NodeFile, marker: bytes) -> Generator[Log, None, None]:
     """Yield the logs of an IFile in the order in which `yarn logs` prints them.
 
-    The last index counts, which has all logs of those before it. Logs that lie one after the other
-    are read at once; the index and about a piece are held in memory.
+    The last index counts: it has all logs of the indexes before it. Logs that lie one after the
+    other are read at once; the index and about a piece are held in memory.
 
     Raises:
         LogFileBroken, GatewayUnavailable: also while a log's content is read.
@@ -82,7 +82,7 @@ def logs_in(file: NodeFile, marker: bytes) -> Generator[Log, None, None]:
 
 
 def valid_end(beside: bytes, file_name: str) -> int | None:
-    """Return how many bytes of a file are valid, None if that is not said of this file.
+    """Return how many bytes of a file are valid, None if nothing is known about this file.
 
     Args:
         beside: the `-checksum` file beside it, which a node manager writes around each upload.

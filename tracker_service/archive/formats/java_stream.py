@@ -61,7 +61,9 @@ class JavaClass:
     def complete(self) -> None:
         """Work out what each object of the class needs."""
         self.lineage = (*(self.parent.lineage if self.parent else ()), self)
-        names = [n for each in self.lineage for n in (*each.number_names, *each.object_names)]
+        names = [
+            n for ancestor in self.lineage for n in (*ancestor.number_names, *ancestor.object_names)
+        ]
         if len(self.lineage) > _MOST_PARENTS or len(names) > _MOST_FIELDS:
             raise LogFileBroken(f"the class {self.name} of its index is too large")
         self.places = {name: place for place, name in enumerate(names)}
@@ -192,7 +194,7 @@ class _Reader:
         return described
 
     def _field(self, depth: int) -> tuple[str, str]:
-        """Return type and name of a field; in the stream those of numbers stand first."""
+        """Return type and name of a field; in the stream, fields with numbers stand first."""
         code, name = chr(self._number(1)), self._utf()
         if code in "[L":
             self.content(depth + 1)
@@ -243,8 +245,8 @@ class _Reader:
         described = self._known_class(depth)
         made = JavaObject(described)
         self._handles.append(made)
-        for each in described.lineage:
-            self._values(made, each, depth)
+        for ancestor in described.lineage:
+            self._values(made, ancestor, depth)
         return made
 
     def _values(self, made: JavaObject, described: JavaClass, depth: int) -> None:

@@ -57,7 +57,7 @@ class Log:
 
     container: str
     name: str  #: for example `stderr`
-    length: int | None  #: in bytes, as announced; None where that cannot be told
+    length: int | None  #: in bytes, as announced; None where it is not known
     modified_at: datetime
 
     #: At most `length` bytes, fewer where fewer were written. To be read before the next log is

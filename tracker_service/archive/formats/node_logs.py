@@ -66,7 +66,7 @@ def _slices(known: bytes, begin: int, end: int) -> Generator[bytes, None, None]:
 
 
 def _named(file: NodeFile, items: Iterator[_Item]) -> Generator[_Item, None, None]:
-    """Say in each error which file is meant."""
+    """Name the file in each error."""
     try:
         yield from items
     except LogFileBroken as error:

@@ -221,9 +221,9 @@ def _length(text: str) -> int:
 
 
 def _rest(file: NodeFile, container: str, value: ByteSource) -> Log:
-    """Return what cannot be told apart: the log before it had not the announced length.
+    """Return the rest of a value as one log: the log before it had not the announced length.
 
-    `yarn logs` breaks off here, with everything that follows unseen.
+    `yarn logs` breaks off here, and shows nothing of what follows.
     """
     return Log(
         container=container,

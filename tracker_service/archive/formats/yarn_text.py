@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 from tracker_service.archive.formats.node_file import Log
 from tracker_service.errors import LogFileBroken
+from tracker_service.yarn_log.grammar import FOOT
 
 _LEAST_BYTES = 64 * 1024  #: of a piece of the text, but for the last
 _EPOCH = datetime.fromtimestamp(0, UTC)
@@ -23,7 +24,7 @@ _MONTHS = (
 def as_text(file_name: str, logs: Iterable[Log], kind: str = "AGGREGATED") -> Iterator[bytes]:
     """Yield the text for the logs of one node's file, in pieces of 64 KiB or more but the last.
 
-    The bytes of the logs are unchanged; times are those of UTC.
+    The bytes of the logs are unchanged; times are in UTC.
 
     Args:
         kind: what YARN calls logs that come from there.
@@ -66,7 +67,7 @@ def _head(file_name: str, log: Log, kind: str) -> bytes:
 
 
 def _foot(name: str) -> bytes:
-    last = f"End of LogType:{name}"
+    last = f"{FOOT.decode()}{name}"
     return _bytes(f"\n{last}\n{'*' * (_width(last) + 50)}\n\n")
 
 

@@ -1,4 +1,4 @@
-"""Read a saved log from its beginning to its end, and jump over what nobody wants."""
+"""Read a saved log from its beginning to its end, and jump over parts that are not wanted."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ from collections.abc import Generator
 
 from tracker_service.archive.reading.saved_log import SavedLog
 
-_FIRST_REQUEST = 256 * 1024  #: bytes; each next one asks for four times as much
-#: So many bytes are read and thrown away sooner than another request is made.
+_FIRST_REQUEST = 256 * 1024  #: bytes; each further request asks for four times as much
+#: To go on so many bytes further, they are read and thrown away; another request takes longer.
 NEAR_BYTES = 4 * 1024 * 1024
 _MOST_BYTES = 512 * 1024  #: of one piece
-_LONGEST_LINE = 64 * 1024  #: in bytes; a longer one is given in parts
 
 
 class Cursor:
@@ -34,25 +33,16 @@ class Cursor:
         return self.at >= self.log.length
 
     def take(self, most: int) -> bytes:
-        """Return at least one of the next bytes, and at most so many; none at the end."""
+        """Return the next bytes: at least one but at the end, and not more than asked for."""
         self._hold(1)
         piece = self._held[self._start : self._start + min(most, _MOST_BYTES)]
         self._start += len(piece)
         return piece
 
     def ahead(self, length: int) -> bytes:
-        """Return so many of the next bytes and stay before them; fewer at the end."""
+        """Return the next bytes, fewer at the end of the log, and stay before them."""
         self._hold(length)
         return self._held[self._start : self._start + length]
-
-    def line(self) -> bytes:
-        """Return the next line with its end, or a part of one that is very long."""
-        end = self._held.find(b"\n", self._start)
-        if end < 0:
-            self._hold(_LONGEST_LINE)
-            end = self._held.find(b"\n", self._start)
-        length = end + 1 - self._start if end >= 0 else _LONGEST_LINE
-        return self.take(min(length, _LONGEST_LINE))
 
     def peek(self, position: int, length: int) -> bytes:
         """Return bytes from a position further on, and stay here."""
@@ -78,7 +68,7 @@ class Cursor:
             self._pieces = None
 
     def _hold(self, length: int) -> None:
-        """Hold at least so many of the next bytes, or all that are left."""
+        """Hold as many of the next bytes, or all that are left."""
         missing = length - (len(self._held) - self._start)
         if missing <= 0:
             return

@@ -1,7 +1,7 @@
-"""Search in a log as it streams by; each line found comes with its whole stack trace.
+"""Search in a log while it streams by; a line that is found comes with its whole stack trace.
 
-Whole pieces are searched, and only what is near a line that is found is looked at line by line. The
-memory that this takes does not grow with the log.
+Whole pieces are searched, and only the surroundings of a hit are looked at line by line. The memory
+that this takes does not grow with the log.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tracker_service.archive.reading.grep_window import Hit, Window
-from tracker_service.archive.reading.lines import Pieces
-from tracker_service.archive.reading.selection import LogLine
+from tracker_service.archive.reading.lines import LogLine, Pieces
 from tracker_service.archive.reading.stack_traces import Span, trace_around
 from tracker_service.domain.log_levels import SPELLINGS, LevelName, LogLevel, spellings_from
 from tracker_service.errors import BadInput
@@ -21,11 +20,11 @@ from tracker_service.regex import BadPattern, Pattern, within_lines
 
 _MOST_LINES = 500  #: given at once
 
-#: What is no plain character in a pattern, as far as it matters to `_NOT_TAKEN`.
+#: Parts of a pattern that are no plain characters, as far as `_NOT_TAKEN` has to know them.
 _TOKENS = re.compile(
     r"\\Q.*?(?:\\E|$)|\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\(\?[a-zA-Z]*-[a-zA-Z]*", re.DOTALL
 )
-#: These mean something else where many lines are searched at once.
+#: These have another meaning where many lines are searched at once.
 _NOT_TAKEN = re.compile(r"\\[AzC]|\(\?.*-.*m.*", re.DOTALL)
 
 
@@ -79,7 +78,7 @@ def _compiled(pattern: str) -> Pattern:
 
 
 class Grep:
-    """One search; tells afterwards how many lines it has found."""
+    """One search; knows afterwards how many lines it has found."""
 
     def __init__(self, search: Search) -> None:
         self.hits = 0
@@ -103,7 +102,7 @@ class Grep:
             yield from self._found_in(window, is_last=True)
 
     def _found_in(self, window: Window, *, is_last: bool) -> Iterator[list[GrepLine]]:
-        """Yield what is found in those lines of a window of which all around is known."""
+        """Yield what is found in the lines of a window whose surroundings are known."""
         found: list[GrepLine] = []
         border = window.border(is_last=is_last)
         while hit := window.next_hit(self._search.pattern, border):
@@ -115,19 +114,19 @@ class Grep:
                 break
             self.hits += 1
             if not window.joins(hit, block):
-                found += self._told(window)
+                found += self._taken(window)
                 window.begin(hit, block)
             if len(found) > _MOST_LINES:
                 yield found
                 found = []
         if is_last or self.has_more or window.is_settled(border):
-            found += self._told(window)
+            found += self._taken(window)
         if found:
             yield found
         window.forget(border)
 
     def _block(self, window: Window, hit: Hit) -> Span | None:
-        """Return what is given with a line; None if that was not logged at the wanted level."""
+        """Return a line with its trace and context; None if it was logged at a lower level."""
         lines = window.near(hit.line)
         trace = trace_around(lines, hit.line)
         if self._search.level is not None:
@@ -137,11 +136,11 @@ class Grep:
             if level is None or level < self._search.level:
                 return None
         around = window.near(trace)
-        first = deque((each.start for each in around.up(trace.start, self._search.context)), 1)
-        last = deque((each.end for each in around.down(trace.end, self._search.context)), 1)
+        first = deque((line.start for line in around.up(trace.start, self._search.context)), 1)
+        last = deque((line.end for line in around.down(trace.end, self._search.context)), 1)
         return Span(*first or (trace.start,), *last or (trace.end,))
 
-    def _told(self, window: Window) -> list[GrepLine]:
+    def _taken(self, window: Window) -> list[GrepLine]:
         block = window.taken()
         if block is None:
             return []

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from tracker_service.archive.reading.lines import Stretch
-from tracker_service.archive.reading.selection import LogLine
+from tracker_service.archive.reading.lines import LONGEST_LINE, LogLine, Stretch
 from tracker_service.archive.reading.stack_traces import REACH_BYTES, Lines, Span
 from tracker_service.regex import Pattern
 
 _AROUND_BYTES = 2 * REACH_BYTES  #: before and behind a line that is found: its trace, and context
 _LEAST_BYTES = 256 * 1024  #: searched at once, but for the last
 _LONGEST_SEARCHED = 1024 * 1024  #: a line that is longer is searched in parts
-_LONGEST_LINE = 64 * 1024  #: in bytes; a longer one is given in parts
 _LONGEST_BLOCK = 256 * 1024  #: a longer one is given in parts
 
 
@@ -27,7 +25,7 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Lines that follow one another, each with whether something was found in it."""
+    """Lines that follow one another, and for each line whether something was found in it."""
 
     follows: bool  #: the block that was taken before
     lines: list[tuple[LogLine, bool]]
@@ -36,7 +34,7 @@ class Block:
 class Window:
     """The bytes of a stretch that are searched now, with some before and behind them.
 
-    All positions are those in the bytes that are held.
+    All positions are positions in these bytes.
     """
 
     def __init__(self, stretch: Stretch) -> None:
@@ -70,7 +68,7 @@ class Window:
         return max(end, self._searched)
 
     def next_hit(self, pattern: Pattern, border: int) -> Hit | None:
-        """Return the next line in which something is found, one hit for each."""
+        """Return the next line in which something is found: one hit a line."""
         data = self._data
         found = pattern.search(data, self._searched, border) if self._searched < border else None
         at = found.start() if found else border
@@ -78,11 +76,11 @@ class Window:
             self._searched = border
             return None
         at = min(at, border - 1)  # the empty end of a line that has none
-        low = max(0, at - _LONGEST_LINE // 2)
+        low = max(0, at - LONGEST_LINE // 2)
         start = max(low, data.rfind(b"\n", low, at) + 1)
         end = data.find(b"\n", at, border) + 1 or border
         self._searched = end
-        return Hit(at, Span(start, min(end, start + _LONGEST_LINE)))
+        return Hit(at, Span(start, min(end, start + LONGEST_LINE)))
 
     def near(self, span: Span) -> Lines:
         """Return the lines around some lines, as far as a trace may reach."""
@@ -122,7 +120,7 @@ class Window:
         number = self._number_at(block.start)
         found, hits, at = [], deque(self._hits), block.start
         while at < block.end:
-            most = min(block.end, at + _LONGEST_LINE)
+            most = min(block.end, at + LONGEST_LINE)
             end = self._data.find(b"\n", at, most)
             text = self._data[at : end if end >= 0 else most]
             line = LogLine(self.stretch, number, self._offset + at, text)

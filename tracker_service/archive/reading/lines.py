@@ -1,4 +1,4 @@
-"""Choose lines of a saved log: the last ones, or those from a number on."""
+"""Lines of a saved log: the last ones, those from a number on, or one after the other."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from tracker_service.archive.reading.saved_log import SavedLog
 
+LONGEST_LINE = 64 * 1024  #: in bytes; a longer one is given in parts
 _FIRST_BYTES = 256 * 1024  #: are read back from the end; then twice as many, and so on
 _MOST_BYTES = 4 * 1024 * 1024  #: read back at once, and held for the answer
 
@@ -19,12 +20,23 @@ class Stretch:
     line: int | None = 1  #: number of its first line in its file; None if nobody has counted
     container: str = ""  #: empty where the whole log is read as it lies
     file: str = ""
+    end: int | None = None  #: position behind its last byte; None until it is read
 
 
 #: Pieces of stretches, each with the stretch that it is of, in order.
 Pieces = Iterator[tuple[Stretch, bytes]]
 #: The same, while they are read from HDFS.
 Reading = Generator[tuple[Stretch, bytes], None, None]
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """A line of a log, or a part of one that is very long."""
+
+    stretch: Stretch
+    number: int | None  #: in its file, from 1; None if nobody has counted
+    offset: int  #: in the saved log
+    text: bytes  #: without its end
 
 
 def whole(log: SavedLog) -> Reading:
@@ -37,26 +49,18 @@ def _read(log: SavedLog, stretch: Stretch, end: int) -> Reading:
         yield stretch, piece
 
 
-@dataclass(frozen=True, slots=True)
-class Range:
-    """A stretch, and where it ends."""
-
-    stretch: Stretch
-    end: int  #: position behind its last byte in the saved log
-
-
-def last_lines(log: SavedLog, ranges: Iterable[Range], wanted: int) -> Reading:
-    """Yield the last lines of some ranges, which are read from their ends.
+def last_lines(log: SavedLog, stretches: Iterable[Stretch], wanted: int) -> Reading:
+    """Yield the last lines of some stretches, which are read from their ends.
 
     Args:
-        ranges: of the log, the last one first.
+        stretches: of the log, the last one first; it is known where each of them ends.
         wanted: how many lines; the last one need not have an end.
     """
     found: list[_Tail] = []
-    for each in ranges:
+    for stretch in stretches:
         if wanted <= 0:
             break
-        found.append(_tail(log, each, wanted, is_held=not found))
+        found.append(_tail(log, stretch, wanted, is_held=not found))
         wanted -= found[-1].lines
     for tail in reversed(found):
         if tail.held is None:
@@ -67,7 +71,7 @@ def last_lines(log: SavedLog, ranges: Iterable[Range], wanted: int) -> Reading:
 
 @dataclass(frozen=True, slots=True)
 class _Tail:
-    """The last lines of a range."""
+    """The last lines of a stretch."""
 
     stretch: Stretch
     end: int
@@ -75,8 +79,8 @@ class _Tail:
     held: bytes | None  #: its bytes, if they are few
 
 
-def _tail(log: SavedLog, where: Range, wanted: int, *, is_held: bool) -> _Tail:
-    start, end = where.stretch.offset, where.end
+def _tail(log: SavedLog, stretch: Stretch, wanted: int, *, is_held: bool) -> _Tail:
+    start, end = stretch.offset, log.length if stretch.end is None else stretch.end
     at, size, lines = end, _FIRST_BYTES, 0
     held: list[bytes] | None = [] if is_held else None
     while at > start:
@@ -91,9 +95,8 @@ def _tail(log: SavedLog, where: Range, wanted: int, *, is_held: bool) -> _Tail:
             held = [data[cut:], *held] if end - begin <= _MOST_BYTES else None
         lines, at, size = lines + ends, begin + cut, min(2 * size, _MOST_BYTES)
         if is_there:
-            stretch = replace(where.stretch, offset=at, line=None)
-            return _Tail(stretch, end, wanted, _joined(held))
-    return _Tail(where.stretch, end, lines + (end > start), _joined(held))
+            return _Tail(replace(stretch, offset=at, line=None), end, wanted, _joined(held))
+    return _Tail(stretch, end, lines + (end > start), _joined(held))
 
 
 def _joined(parts: list[bytes] | None) -> bytes | None:
@@ -165,3 +168,46 @@ class _Countdown:
         if self._is_in_line and self._left:
             self._left -= 1
         self._is_in_line = False
+
+
+def as_lines(pieces: Pieces) -> Iterator[list[LogLine]]:
+    """Yield what is read as lines, piece by piece."""
+    splitter: _Splitter | None = None
+    for stretch, piece in pieces:
+        if splitter is None or stretch != splitter.stretch:
+            if splitter:
+                yield splitter.rest()
+            splitter = _Splitter(stretch)
+        yield splitter.take(piece)
+    if splitter:
+        yield splitter.rest()
+
+
+class _Splitter:
+    """Cuts a stretch into lines."""
+
+    def __init__(self, stretch: Stretch) -> None:
+        self.stretch = stretch
+        self._offset, self._number, self._held = stretch.offset, stretch.line, b""
+
+    def take(self, piece: bytes) -> list[LogLine]:
+        """Return the lines that have ended."""
+        *ended, self._held = (self._held + piece).split(b"\n")
+        found = [line for text in ended for line in self._parts(text, has_end=True)]
+        while len(self._held) > LONGEST_LINE:
+            part, self._held = self._held[:LONGEST_LINE], self._held[LONGEST_LINE:]
+            found += self._parts(part, has_end=False)
+        return found
+
+    def rest(self) -> list[LogLine]:
+        """Return what has no end."""
+        return list(self._parts(self._held, has_end=False)) if self._held else []
+
+    def _parts(self, text: bytes, *, has_end: bool) -> Iterator[LogLine]:
+        for start in range(0, len(text) or 1, LONGEST_LINE):
+            part = text[start : start + LONGEST_LINE]
+            yield LogLine(self.stretch, self._number, self._offset, part)
+            self._offset += len(part)
+        self._offset += has_end
+        if has_end and self._number is not None:
+            self._number += 1

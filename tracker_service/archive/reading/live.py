@@ -1,4 +1,4 @@
-"""Give the logs of containers that still run, to the user whose application it is."""
+"""Give the logs of running containers to the owner of their application."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def live_log(
 ) -> Generator[bytes, None, None]:
     """Open the logs that the containers of an application write now.
 
-    The NodeManagers ask nobody who he is, so the owner is compared here.
+    The NodeManagers do not ask who reads, so the owner is compared here.
 
     Args:
         caller: the verified name of who asks.
@@ -59,7 +59,7 @@ def live_log(
             "without live=true."
         )
     running = access.yarn.running_containers(application)
-    wanted = (each for each in running if chosen.container in (None, each.id))
+    wanted = (container for container in running if chosen.container in (None, container.id))
     containers = list(islice(wanted, _MOST_CONTAINERS))
     if not containers:
         named = f"no container {chosen.container}" if chosen.container else "no container"

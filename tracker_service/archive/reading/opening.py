@@ -1,4 +1,4 @@
-"""Open saved logs: one of them, or all as one stream, each missing one with its reason."""
+"""Open saved logs: one of them, or all as one stream that gives a reason for each missing log."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ def open_logs(hdfs: WebHdfs, copies: Sequence[Copy]) -> Logs:
         if opened[-1].file is not None:
             break
     else:
-        told = "; ".join(log.missing for log in opened)
-        raise next((type(o.error) for o in opened if o.error), LogNotSaved)(told)
+        reasons = "; ".join(log.missing for log in opened)
+        raise next((type(log.error) for log in opened if log.error), LogNotSaved)(reasons)
     [*missing, last] = opened
     length = last.file.length if last.file and not (missing or waiting) else None
     pieces = _stream(hdfs, opened, waiting)
@@ -95,7 +95,7 @@ def _gone(copy: Copy) -> str:
 def _stream(
     hdfs: WebHdfs, opened: Sequence[_Opened], waiting: Iterable[Copy]
 ) -> Generator[bytes, None, None]:
-    """Yield what is open already, then the others; close each, also if nobody reads on.
+    """Yield the log that is open already, then the others; close each log, also if reading stops.
 
     The first piece is empty: only a generator that has begun closes what it holds.
     """

@@ -1,47 +1,16 @@
-"""Find where the files of containers begin and end in a saved log.
-
-Logs of the tracker and of `yarn logs` of Hadoop 2.6 to 3.4 are understood. The announced length of
-a file is believed if there is an end of it where it says. Else its end is looked for, because
-what was replaced or cut on the way to the saved log has another length.
-"""
+"""Find the sections of a saved log by jumping from head to head over contents nobody wants."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 
 from tracker_service.archive.reading.cursor import NEAR_BYTES, Cursor
-from tracker_service.archive.reading.lines import Range, Reading, Stretch
 from tracker_service.archive.reading.saved_log import SavedLog
+from tracker_service.yarn_log.grammar import AHEAD_BYTES, Section, Window
 
-_PIECE_BYTES = 256 * 1024
-_LONGEST_HEAD = 1024  #: bytes of lines of a head, as far as an end is judged by them
-
-_CONTAINER = re.compile(rb"Container: (\S+) on ")
-_NAME = re.compile(rb"Log ?Type: ?(.+?)\r?\n")
-_LENGTH = re.compile(rb"Log ?Length: ?([0-9]{1,18})\s")
-_CONTENTS = re.compile(rb"Log ?Contents: ?\r?\n")
-
-_FOOT = b"End of LogType:"
-#: What follows the content in logs of Hadoop 2.6, which have no foot.
-_NEXT = re.compile(rb"\n{1,4}(?:Log ?Type: ?|Container: \S+ on )\S")
-#: A head in the middle of a content of unknown length, from the line with this beginning on.
-_HEADS = {
-    b"Container: ": re.compile(rb"Container: \S+ on [^\n]+\n(?:LogAggregationType: |={9})"),
-    b"\nLogType:": re.compile(rb"\nLogType:[^\n]+\n(?:Log[^\n]+\n){0,2}LogLength:"),
-    b"\nLog Type:": re.compile(rb"\nLog Type:[^\n]+\n(?:Log[^\n]+\n){0,2}Log ?Length:"),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class FileHead:
-    """What a saved log says of a file before its content."""
-
-    container: str
-    file: str
-    offset: int  #: of the content in the saved log
-    announced: int | None  #: length of the content in bytes; None if it is not told
+_WINDOW_BYTES = 256 * 1024
+_FIRST_WINDOW_BYTES = 4 * AHEAD_BYTES  #: in which the next head usually begins
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,85 +24,61 @@ class FoundFile:
     lines: int | None  #: None where the content was passed over unread
 
 
-Wanted = Callable[[FileHead], bool]
-
-
-def contents(log: SavedLog, wanted: Wanted) -> Reading:
-    """Yield the contents of files, each at least as one piece, which may be empty."""
-    for section in _sections(log):
-        if wanted(section.head):
-            head = section.head
-            stretch = Stretch(head.offset, 1, head.container, head.file)
-            is_empty = True
-            for piece in section.pieces():
-                yield stretch, piece
-                is_empty = False
-            if is_empty:
-                yield stretch, b""
-
-
-def ranges(log: SavedLog, wanted: Wanted) -> Iterator[Range]:
-    """Yield where the contents of files lie, without reading what can be passed over."""
-    for section in _sections(log):
-        if wanted(section.head):
-            head = section.head
-            stretch = Stretch(head.offset, 1, head.container, head.file)
-            yield Range(stretch, section.pass_over()[0])
-
-
 def files(log: SavedLog) -> Generator[FoundFile, None, None]:
     """Yield each file of each container, in the order of the log."""
-    for section in _sections(log):
-        head = section.head
-        end, lines = section.pass_over()
+    for opened in open_sections(log):
+        section = opened.section
+        end, lines = opened.pass_over()
         yield FoundFile(
-            container=head.container,
-            file=head.file,
-            offset=head.offset,
-            length=end - head.offset,
+            container=section.container,
+            file=section.file,
+            offset=section.offset,
+            length=end - section.offset,
             lines=lines,
         )
 
 
-def _sections(log: SavedLog) -> Iterator[_Section]:
+def open_sections(log: SavedLog) -> Generator[OpenSection, None, None]:
+    """Yield the sections of a log; read one before you ask for the next."""
     cursor = Cursor(log)
     container = ""
     try:
-        while head := _next_head(cursor, container):
-            section = _Section(cursor, head)
-            yield section
-            section.pass_over()
-            container = head.container
+        while section := _next_section(cursor, container):
+            opened = OpenSection(cursor, section)
+            yield opened
+            opened.pass_over()
+            container = section.container
     finally:
         cursor.close()
 
 
-def _next_head(cursor: Cursor, container: str) -> FileHead | None:
+def _next_section(cursor: Cursor, container: str) -> Section | None:
     """Read on behind the next head; return None at the end of the log."""
-    name, announced = None, None
-    while line := cursor.line():
-        if found := _CONTAINER.match(line):
-            container, name, announced = _text(found[1]), None, None
-        elif found := _NAME.match(line):
-            name, announced = _text(found[1]), None
-        elif found := _LENGTH.match(line):
-            announced = int(found[1])
-        elif name is not None and _CONTENTS.match(line):
-            return FileHead(container, name, cursor.at, announced)
+    before, size = b"\n", _FIRST_WINDOW_BYTES  # a content ends where a line begins, or with a foot
+    while not cursor.is_at_end:
+        window = _window(cursor, before, size)
+        stop = window.stop
+        if section := window.next_section(1, stop, container):
+            cursor.jump(section.offset)
+            return section
+        before, size = window.text[stop - 1 : stop], _WINDOW_BYTES
+        cursor.jump(window.offset + stop)
     return None
 
 
-def _text(name: bytes) -> str:
-    return name.decode("utf-8", "replace")
+def _window(cursor: Cursor, before: bytes, size: int) -> Window:
+    """Return the next bytes of a log, behind the byte before them."""
+    text = before + cursor.ahead(size)
+    offset = cursor.at - 1
+    return Window(text, offset, is_last=offset + len(text) >= cursor.log.length)
 
 
-class _Section:
-    """A file whose content is being read or passed over."""
+class OpenSection:
+    """A section whose content is being read or passed over."""
 
-    def __init__(self, cursor: Cursor, head: FileHead) -> None:
-        self.head = head
+    def __init__(self, cursor: Cursor, section: Section) -> None:
+        self.section = section
         self._cursor = cursor
-        self._foot = _FOOT + head.file.encode()
         self._end = self._announced_end()
         self._has_ended = False
 
@@ -164,38 +109,24 @@ class _Section:
         return self._cursor.at, lines + (last != b"\n")
 
     def _announced_end(self) -> int | None:
-        """Return where the content ends, if an end is where its length says."""
-        head, length = self.head, self._cursor.log.length
-        if head.announced is None or head.offset + head.announced > length:
+        """Return where the content ends by its length, if that is right."""
+        end, length = self.section.announced_end, self._cursor.log.length
+        if end is None or end > length:
             return None
-        end = head.offset + head.announced
-        behind = self._cursor.peek(end, _LONGEST_HEAD)
-        is_end = (
-            behind.removeprefix(b"\n").startswith(self._foot)
-            or _NEXT.match(behind)
-            or (end + len(behind) == length and not behind.strip())
-        )
-        return end if is_end else None
+        text = b"\n" + self._cursor.peek(end, AHEAD_BYTES)
+        window = Window(text, end - 1, is_last=end - 1 + len(text) == length)
+        return end if window.is_end(self.section, 1) else None
 
     def _searched(self) -> Iterator[bytes]:
-        """Yield what is left of the content, up to the first thing that looks like its end."""
+        """Yield what is left of the content, up to where its end is found."""
+        before = b"\n"
         while not self._has_ended:
-            data = self._cursor.ahead(_PIECE_BYTES)
-            is_last = self._cursor.at + len(data) >= self._cursor.log.length
-            end = self._end_in(data)
-            self._has_ended = end is not None or is_last
-            if end is None:
-                end = len(data) if is_last else len(data) - _LONGEST_HEAD
-            if end:
-                yield self._cursor.take(end)
-
-    def _end_in(self, data: bytes) -> int | None:
-        found = [data.find(self._foot)]
-        # The end of a line before a foot belongs to the foot.
-        found[0] -= found[0] > 0 and data[found[0] - 1 : found[0]] == b"\n"
-        for beginning, head in _HEADS.items():
-            at = data.find(beginning)
-            while at >= 0 and not head.match(data, at):
-                at = data.find(beginning, at + 1)
-            found.append(at)
-        return min((at for at in found if at >= 0), default=None)
+            window = _window(self._cursor, before, _WINDOW_BYTES)
+            stop = window.stop
+            end = window.find_end(self.section, 1, stop)
+            self._has_ended = end is not None or window.is_last
+            length = (stop if end is None else end) - 1
+            before = window.text[length : length + 1]
+            while length > 0 and (piece := self._cursor.take(length)):
+                length -= len(piece)
+                yield piece

@@ -132,18 +132,18 @@ def _nearest(lines: Lines, line: Span) -> Span | None:
 def _head_of_message(lines: Lines, line: Span) -> Span | None:
     """Return the line with which a message begins: an exception, a cause or a line of a logger."""
     above = lines.up(line.start, _MOST_OF_MESSAGE)
-    for each in (line, *above):
-        if lines.has(_FRAME, each) or lines.has(_BLANK, each):
+    for head in (line, *above):
+        if lines.has(_FRAME, head) or lines.has(_BLANK, head):
             return None
-        if lines.has(_EXCEPTION, each) or lines.has(_CAUSE, each) or lines.level(each) is not None:
-            return each
+        if lines.has(_EXCEPTION, head) or lines.has(_CAUSE, head) or lines.level(head) is not None:
+            return head
     return None
 
 
 def _traceback_below(lines: Lines, line: Span) -> Span:
     """Return the traceback below the line that links it to the one above; else the line."""
     below = lines.down(line.end, 3) if lines.has(_LINK, line) else ()
-    return next((each for each in below if lines.has(_TRACEBACK, each)), line)
+    return next((found for found in below if lines.has(_TRACEBACK, found)), line)
 
 
 def _head_of_python(lines: Lines, line: Span) -> Span | None:
@@ -162,7 +162,7 @@ def _head_of_python(lines: Lines, line: Span) -> Span | None:
 
 def _linked_traceback(lines: Lines, traceback: Span) -> Span | None:
     """Return the traceback of the exception that was being handled, if there was one."""
-    above = (each for each in lines.up(traceback.start, 4) if not lines.has(_BLANK, each))
+    above = (line for line in lines.up(traceback.start, 4) if not lines.has(_BLANK, line))
     link, last = next(above, None), next(above, None)
     return _head_of_python(lines, last) if last and lines.has(_LINK, link) else None
 
@@ -195,7 +195,7 @@ def _more(lines: Lines, end: int) -> int | None:
 
 def _end_of_linked(lines: Lines, blank: Span) -> int | None:
     """Return the end of the traceback that is linked to the one above, if there is one."""
-    below = [each for each in lines.down(blank.end, 4) if not lines.has(_BLANK, each)]
+    below = [line for line in lines.down(blank.end, 4) if not lines.has(_BLANK, line)]
     if len(below) > 1 and lines.has(_LINK, below[0]) and lines.has(_TRACEBACK, below[1]):
         return _end_of_traceback(lines, below[1].end)
     return None

@@ -1,4 +1,4 @@
-"""Count the lines of a file as it streams by, but only if somebody asks for their numbers."""
+"""Count the lines of a file while it streams by, but only if their numbers are needed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _SPARSE = 32  #: bytes of a line, on average
 class LineNumbers:
     """Knows the numbers of one file's lines, if it is asked in their order.
 
-    Nobody asks in most files, and of those that are not long no line is counted then.
+    In most files no number is needed, and in a short one no line is counted then.
     """
 
     def __init__(self) -> None:

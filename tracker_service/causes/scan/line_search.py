@@ -1,4 +1,4 @@
-"""Find the lines of a block that have words which may tell something."""
+"""Find the lines of a block that have words of the rules."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ class LineFinder:
 
 
 class Marks:
-    """Finds less than one search for all words, at far less cost: each mark by itself."""
+    """Searches for each mark by itself: finds less than a search for all words, far faster."""
 
     def __init__(self, marks: Sequence[Pattern]) -> None:
         self._marks = marks
         self._found: list[Match | None] = [None] * len(marks)
-        self._at = [-1] * len(marks)  #: where each begins
+        self._at = [-1] * len(marks)  #: where they begin
 
     def search(self, text: bytes, pos: int, endpos: int) -> Match | None:
         """Return the next mark between two places of a block, each later than the ones before."""

@@ -1,4 +1,4 @@
-"""Look at a log as it streams by, and keep the lines that may prove why its application failed."""
+"""Scan a log while it streams by, and keep the lines that may prove why its application failed."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ from tracker_service.causes.findings import Finding, Findings
 from tracker_service.causes.rules import Rules
 from tracker_service.causes.scan.line_numbers import LineNumbers
 from tracker_service.causes.scan.line_search import LineFinder, Marks
-from tracker_service.causes.scan.sections import Sections, Stretch
 from tracker_service.causes.scan.traces import FileTraces, ScannedLine, rank
+from tracker_service.yarn_log.stream import SectionPart, SectionStream
 
 _EDGE_BYTES = 32 * 1024  #: at both ends of a file, where rules look at everything
-_LAST_LINES = 16  #: of a stretch that are looked at however much was found in it
+_LAST_LINES = 16  #: of a part that are looked at however much was found in it
 _LAST_BYTES = 4096  #: of a file, in which its last lines are looked for
-_MOST_FOUND = 200  #: lines in a stretch
+_MOST_FOUND = 200  #: lines in a part
 _FIRST_FOUND = 8  #: lines of a file that are looked at however many its application has had
 _SHARE = 1000  #: lines of an application that may be looked at, however short its log is
 _BYTES_FOR_ONE = 32 * 1024  #: of the log, for which it gets one line more
 _MOST_KEPT = 200  #: different lines of an application
-_GLANCE_BYTES = 16 * 1024  #: of a stretch: in a flood of errors, more is seldom needed
+_LONGEST_NAME = 300  #: characters of a container or a file
+_GLANCE_BYTES = 16 * 1024  #: of a part: in a flood of errors, more is seldom needed
 
 
 class _Allowance:
@@ -34,14 +35,14 @@ class _Allowance:
     def __init__(self) -> None:
         self._lines: float = _SHARE
 
-    def of(self, stretch: Stretch) -> int:
-        """Return how many lines of the next stretch may be looked at."""
-        more = (stretch.end - stretch.start) / _BYTES_FOR_ONE
+    def of(self, part: SectionPart) -> int:
+        """Return how many lines of the next part may be looked at."""
+        more = (part.end - part.start) / _BYTES_FOR_ONE
         self._lines = min(self._lines + more, _SHARE)
         return max(min(int(self._lines), _MOST_FOUND), 0)
 
     def take(self, lines: int) -> None:
-        """Take so many; the first and the last ones of a file are taken even if none are left."""
+        """Take lines; the first and the last ones of a file are taken even if none are left."""
         self._lines = max(self._lines - lines, -_MOST_FOUND)
 
 
@@ -50,7 +51,7 @@ class Scanner:
 
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
-        self._sections = Sections()
+        self._stream = SectionStream()
         self._kept: dict[tuple[str, str], Finding] = {}
         self._file: _File | None = None
         self._allowance = _Allowance()
@@ -59,10 +60,10 @@ class Scanner:
         """Yield the pieces as they come, and look at them."""
         try:
             for piece in pieces:
-                self._look(self._sections.of(piece))
+                self._look(self._stream.of(piece))
                 yield piece
         finally:
-            self._look(self._sections.rest())
+            self._look(self._stream.rest())
 
     @property
     def findings(self) -> Findings:
@@ -73,24 +74,25 @@ class Scanner:
         for finding in ranked:  # the best of each rule, then the second ones …
             nth[finding.rule] += 1
             order.append(nth[finding.rule])
-        by_turns = [each for _, each in sorted(zip(order, ranked, strict=True), key=_turn)]
-        return Findings.of(self._sections.offset, by_turns)
+        by_turns = [finding for _, finding in sorted(zip(order, ranked, strict=True), key=_turn)]
+        return Findings.of(self._stream.length, by_turns)
 
     def _rank(self, finding: Finding) -> float:
         rule = self._rules.by_id.get(finding.rule)
         return rank(rule, finding.kind, finding.level, finding.depth) + 4 * finding.is_last
 
-    def _look(self, stretches: Iterable[Stretch]) -> None:
-        for stretch in stretches:
+    def _look(self, parts: Iterable[SectionPart]) -> None:
+        for part in parts:
             if self._file is None:
-                if self._rules.is_noisy_file(stretch.section.file):
+                if self._rules.is_noisy_file(part.section.file):
                     continue
                 self._file = _File(self._rules)
-            allowed = self._allowance.of(stretch)
-            self._allowance.take(self._file.look(stretch, allowed))
-            if stretch.is_last:
-                section = stretch.section
-                self._keep(self._file.traces.findings(section.container, section.file))
+            allowed = self._allowance.of(part)
+            self._allowance.take(self._file.look(part, allowed))
+            if part.is_last:
+                section = part.section
+                names = section.container[:_LONGEST_NAME], section.file[:_LONGEST_NAME]
+                self._keep(self._file.traces.findings(*names))
                 self._file = None
 
     def _keep(self, findings: Iterable[Finding]) -> None:
@@ -107,8 +109,8 @@ class Scanner:
 _NO_DIGITS = dict.fromkeys(map(ord, "0123456789"))
 
 
-def _turn(each: tuple[int, Finding]) -> int:
-    return each[0]
+def _turn(numbered: tuple[int, Finding]) -> int:
+    return numbered[0]
 
 
 class _File:
@@ -120,88 +122,88 @@ class _File:
         self._numbers = LineNumbers()
         self.traces = FileTraces(rules)
 
-    def look(self, stretch: Stretch, allowed: int) -> int:
-        """Look at the next stretch, but at not many more lines than are allowed.
+    def look(self, part: SectionPart, allowed: int) -> int:
+        """Look at the next part, but at not many more lines than are allowed.
 
         Returns:
             at how many it has looked.
         """
         before = self.traces.taken
-        self._numbers.enter(stretch.block, stretch.start)
-        at = self._begin(stretch)
+        self._numbers.enter(part.block, part.start)
+        at = self._begin(part)
         most = max(before + allowed, _FIRST_FOUND)
         is_flooded = allowed < _MOST_FOUND
-        for words, end in self._parts(stretch, is_flooded=is_flooded):
-            at = self._search(words, stretch, at, end, most)
+        for words, end in self._parts(part, is_flooded=is_flooded):
+            at = self._search(words, part, at, end, most)
             if self.traces.taken >= most:
                 break
-        if self.traces.taken >= most and (_is_near_the_end(stretch) or not is_flooded):
-            last = max(at, _last_lines(stretch))
-            self._search(self._telling, stretch, last, stretch.end, most + _LAST_LINES + 1)
-        if stretch.is_last and stretch.section.file.startswith("stderr"):
-            self.traces.take_end(self._line(stretch, stretch.end), stretch.start)
-        self._numbers.leave(stretch.end)
+        if self.traces.taken >= most and (_is_near_the_end(part) or not is_flooded):
+            last = max(at, _last_lines(part))
+            self._search(self._telling, part, last, part.end, most + _LAST_LINES + 1)
+        if part.is_last and part.section.file.startswith("stderr"):
+            self.traces.take_end(self._line(part, part.end), part.start)
+        self._numbers.leave(part.end)
         return self.traces.taken - before
 
-    def _begin(self, stretch: Stretch) -> int:
-        """Go on with a traceback that the stretch before left open; return up to where."""
+    def _begin(self, part: SectionPart) -> int:
+        """Go on with a traceback that the part before left open; return up to where."""
         if not self.traces.is_open:
-            return stretch.start
-        return self.traces.go_on(self._line(stretch, stretch.start))
+            return part.start
+        return self.traces.go_on(self._line(part, part.start))
 
-    def _search(self, words: LineFinder, stretch: Stretch, at: int, end: int, most: int) -> int:
+    def _search(self, words: LineFinder, part: SectionPart, at: int, end: int, most: int) -> int:
         """Take lines until so many are taken; return up to where they have been looked for."""
-        block, take = stretch.block, self.traces.take
+        block, take = part.block, self.traces.take
         while at < end and (found := words.find(block, at, end)) >= 0:
             if self.traces.taken >= most:
                 return at
             start = (block.rfind(b"\n", at, found) + 1) or at
-            at = take(self._line(stretch, start), stretch.start)
+            at = take(self._line(part, start), part.start)
         return max(at, end)
 
-    def _parts(self, stretch: Stretch, *, is_flooded: bool) -> Iterator[tuple[LineFinder, int]]:
-        """Yield how to look at a stretch, and up to where."""
-        section = stretch.section
-        if section.length is not None:
-            begin = section.offset - stretch.offset
-            first = _line_from(stretch, begin + _EDGE_BYTES)
-            last = _line_from(stretch, begin + section.length - _EDGE_BYTES)
-            yield self._telling, min(first, stretch.end)
-            if first < last and is_flooded:  # not to look for each of them in all of it for a few
-                glance = _line_from(stretch, max(first, stretch.start) + _GLANCE_BYTES)
-                yield LineFinder(Marks(self._rules.marked).search), min(glance, last, stretch.end)
+    def _parts(self, part: SectionPart, *, is_flooded: bool) -> Iterator[tuple[LineFinder, int]]:
+        """Yield how to look at a part, and up to where."""
+        section = part.section
+        if section.announced is not None:
+            begin = section.offset - part.offset
+            first = _line_from(part, begin + _EDGE_BYTES)
+            last = _line_from(part, begin + section.announced - _EDGE_BYTES)
+            yield self._telling, min(first, part.end)
+            if first < last and is_flooded:  # a few marks are found without a look at all of it
+                glance = _line_from(part, max(first, part.start) + _GLANCE_BYTES)
+                yield LineFinder(Marks(self._rules.marked).search), min(glance, last, part.end)
             if first < last:
-                yield LineFinder(Marks(self._rules.marked).search), min(last, stretch.end)
-        yield self._telling, stretch.end
+                yield LineFinder(Marks(self._rules.marked).search), min(last, part.end)
+        yield self._telling, part.end
 
-    def _line(self, stretch: Stretch, start: int) -> ScannedLine:
+    def _line(self, part: SectionPart, start: int) -> ScannedLine:
         """Return the line that begins at a place."""
-        stop = stretch.block.find(b"\n", start, stretch.end)
-        stop = stretch.end if stop < 0 else stop
-        number, offset = self._numbers.of(start), stretch.offset + start
-        return ScannedLine(stretch.block, start, stop, stretch.end, number, offset)
+        stop = part.block.find(b"\n", start, part.end)
+        stop = part.end if stop < 0 else stop
+        number, offset = self._numbers.of(start), part.offset + start
+        return ScannedLine(part.block, start, stop, part.end, number, offset)
 
 
-def _line_from(stretch: Stretch, at: int) -> int:
-    """Return where the first line begins behind a place, which may lie outside of a stretch."""
-    if not stretch.start < at < stretch.end:
+def _line_from(part: SectionPart, at: int) -> int:
+    """Return where the first line begins behind a place, which may lie outside of a part."""
+    if not part.start < at < part.end:
         return at
-    return (stretch.block.find(b"\n", at, stretch.end) + 1) or stretch.end
+    return (part.block.find(b"\n", at, part.end) + 1) or part.end
 
 
-def _last_lines(stretch: Stretch) -> int:
-    """Return where the last few lines of a stretch begin."""
-    at = stretch.end
+def _last_lines(part: SectionPart) -> int:
+    """Return where the last few lines of a part begin."""
+    at = part.end
     for _ in range(_LAST_LINES + 1):
-        at = stretch.block.rfind(b"\n", stretch.start, at)
+        at = part.block.rfind(b"\n", part.start, at)
         if at < 0:
-            return stretch.start
+            return part.start
     return at + 1
 
 
-def _is_near_the_end(stretch: Stretch) -> bool:
-    """Tell whether a file ends in a stretch, or so soon behind it that its last lines are here."""
-    section = stretch.section
-    if stretch.is_last or section.length is None:
-        return stretch.is_last
-    return section.offset + section.length < stretch.offset + stretch.end + _LAST_BYTES
+def _is_near_the_end(part: SectionPart) -> bool:
+    """Tell whether a file ends in a part, or so soon behind it that its last lines are here."""
+    section = part.section
+    if part.is_last or section.announced is None:
+        return part.is_last
+    return section.offset + section.announced < part.offset + part.end + _LAST_BYTES

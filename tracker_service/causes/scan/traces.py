@@ -1,4 +1,4 @@
-"""Keep what is worth it of one file: lines, stack traces with their causes, tracebacks."""
+"""Keep the lines of one file that may prove a cause: errors, deepest causes, tracebacks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LONGEST_LINE = 4096  #: bytes that are looked at
 _FRAMES = 30  #: of a stack trace that are looked at for one of the program's own
 _TAIL_LINES = 3
 _TAIL_BYTES = 4096
-#: Errors are told from warnings, and both from the rest.
+#: A scan knows errors, warnings, and the rest.
 _LEVELS = {
     word.encode(): max(LogLevel.INFO, min(level, LogLevel.ERROR))
     for word, level in SPELLINGS.items()
@@ -99,14 +99,14 @@ class _Kept:
 
 
 def rank(rule: Rule | None, kind: Kind, level: LogLevel | None, depth: int) -> float:
-    """Return how much a line tells by itself: the weight of its rule, and what it is."""
-    told = rule.weight if rule else 2
-    if told < WRAPPER:
-        return told
+    """Return how much a line proves by itself: the weight of its rule, and what it is."""
+    weight = rule.weight if rule else 2
+    if weight < WRAPPER:
+        return weight
     deeper = 4 + 3 * min(depth, 3)
     by_kind = {Kind.WRAPPER: -12, Kind.CAUSE: deeper, Kind.TRACEBACK: 14 + depth, Kind.TAIL: 0}
     by_level = {None: 0, LogLevel.ERROR: 2, LogLevel.WARN: -6, LogLevel.INFO: -30}
-    return told + by_kind.get(kind, 0) + by_level[level]
+    return weight + by_kind.get(kind, 0) + by_level[level]
 
 
 @dataclass(slots=True)
@@ -120,7 +120,7 @@ class _Open:
 
 
 class FileTraces:
-    """Takes the lines of one file that may tell something, in their order."""
+    """Takes the lines of one file that may prove something, in their order."""
 
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
@@ -134,7 +134,6 @@ class FileTraces:
         """Look at a line.
 
         Args:
-            line: it.
             begin: where in the block the file begins.
 
         Returns:
@@ -200,7 +199,7 @@ class FileTraces:
     def _keep(self, key: bytes, kept: _Kept) -> None:
         self._kept[key] = kept
         if len(self._kept) > _MOST_KEPT:
-            worst = min(self._kept, key=lambda each: self._kept[each].rank)
+            worst = min(self._kept, key=lambda key: self._kept[key].rank)
             del self._kept[worst]
 
     def _take_output(self, line: ScannedLine, begin: int) -> None:
@@ -231,18 +230,18 @@ class FileTraces:
 
     def _follow(self, traceback: _Open, line: ScannedLine) -> int:
         """Go to the last line of the open traceback, as far as the block has it."""
-        for each in (line, *line.lines_after(_LONGEST_TRACEBACK - traceback.lines)):
-            text = each.text.removeprefix(traceback.prefix)
+        for following in (line, *line.lines_after(_LONGEST_TRACEBACK - traceback.lines)):
+            text = following.text.removeprefix(traceback.prefix)
             if text[:1] not in _WITHIN:
                 self._open = None
-                self._closed(traceback, text, each)
-                return each.stop + 1
+                self._closed(traceback, text, following)
+                return following.stop + 1
             if text.lstrip().startswith(b'File "'):
                 traceback.frame = text.strip()
             traceback.lines += 1
         if traceback.lines >= _LONGEST_TRACEBACK:
             self._open = None
-        return each.stop + 1
+        return following.stop + 1
 
     def _closed(self, traceback: _Open, text: bytes, line: ScannedLine) -> None:
         rule = self._rules.match(Place.TRACEBACK, text)
@@ -253,7 +252,7 @@ class FileTraces:
             frame=traceback.frame,
             prefix=traceback.prefix,
         )
-        after = b"".join(each.text for each in line.lines_after(2))
+        after = b"".join(following.text for following in line.lines_after(2))
         if b"direct cause of the following exception" in after:
             kept.depth = 1  # what was raised from it comes after it
         self._keep(line.text.translate(None, _DIGITS), kept)
@@ -281,22 +280,22 @@ class FileTraces:
 
     def findings(self, container: str, file: str) -> Iterator[Finding]:
         """Yield what was kept."""
-        last = max((each.offset for each in self._kept.values() if _is_bad(each)), default=-1)
-        for each in self._kept.values():
+        last = max((kept.offset for kept in self._kept.values() if _is_bad(kept)), default=-1)
+        for kept in self._kept.values():
             yield Finding(
                 container=container,
                 file=file,
-                line=each.line,
-                offset=each.offset,
-                text=_decoded(each.text),
-                rule=each.rule.id if each.rule else "",
-                groups=tuple(_groups(each).items()),
-                kind=each.kind,
-                level=each.level,
-                depth=each.depth,
-                is_last=each.offset == last,
-                frame=_decoded(each.frame)[:200],
-                times=each.times,
+                line=kept.line,
+                offset=kept.offset,
+                text=_decoded(kept.text),
+                rule=kept.rule.id if kept.rule else "",
+                groups=tuple(_groups(kept).items()),
+                kind=kept.kind,
+                level=kept.level,
+                depth=kept.depth,
+                is_last=kept.offset == last,
+                frame=_decoded(kept.frame)[:200],
+                times=kept.times,
             )
 
 
@@ -322,8 +321,8 @@ def _has_frames(line: ScannedLine) -> bool:
 def _frame(line: ScannedLine) -> bytes:
     """Return the first frame of a stack trace that is no library's, else the first of all."""
     first = b""
-    for each in line.lines_after(_FRAMES):
-        text = each.text.strip()
+    for following in line.lines_after(_FRAMES):
+        text = following.text.strip()
         if not text.startswith(b"at "):
             break
         first = first or text

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from tests.unit.saved_logs import LogInHdfs, a_file, opened, saved
 from tracker_service.archive.reading import selection
-from tracker_service.archive.reading.lines import Stretch, between
-from tracker_service.archive.reading.selection import Selection, as_lines, as_text
+from tracker_service.archive.reading.lines import Stretch, as_lines, between
+from tracker_service.archive.reading.selection import Selection
 
 MIB = 1024**2
 CONTENTS = st.lists(st.sampled_from([b"a\n", b"", b"bb", b"\n", b"c\nd"]), max_size=6)
@@ -119,13 +119,3 @@ def test_a_long_line_is_given_to_programs_in_parts_of_one_number():
     assert [line.number for line in lines] == [1, 2, 2, 2, 2, 3]
     assert b"".join(line.text for line in lines) == text.replace(b"\n", b"")
     assert all(text[e.offset : e.offset + len(e.text)] == e.text for e in lines)
-
-
-def test_a_file_without_an_end_of_its_last_line_does_not_run_into_the_next_title():
-    text = a_file("container_1", "a", b"no end") + a_file("container_1", "b", b"")
-
-    pieces = selection.read(saved(text), Selection(by_file=True))
-
-    assert b"".join(as_text(pieces, is_titled=True)) == (
-        b"==> container_1/a <==\nno end\n==> container_1/b <==\n"
-    )

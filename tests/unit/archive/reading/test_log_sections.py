@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from tests.unit.saved_logs import LogInHdfs, a_file, opened, saved
-from tracker_service.archive.reading import sections
+from tracker_service.archive.reading import sections, selection
+from tracker_service.archive.reading.selection import Selection
 
 MIB = 1024**2
 BIG = b"x" * 79 + b"\n"
@@ -37,12 +38,12 @@ HADOOP_24 = (
 
 def every(text: bytes, piece_bytes: int = 64 * 1024) -> list[tuple[str, str, bytes]]:
     """Return container, name and content of each file in a log."""
-    found: dict[object, bytes] = {}
-    for stretch, piece in sections.contents(saved(text, piece_bytes), lambda _: True):
-        found[stretch] = found.get(stretch, b"") + piece
-    for stretch, content in found.items():
-        assert text[stretch.offset :].startswith(content)
-    return [(each.container, each.file, content) for each, content in found.items()]
+    found = []
+    for opened_section in sections.open_sections(saved(text, piece_bytes)):
+        section, content = opened_section.section, b"".join(opened_section.pieces())
+        assert text[section.offset :].startswith(content)
+        found.append((section.container, section.file, content))
+    return found
 
 
 @pytest.mark.parametrize("piece_bytes", [1, 7, 100, 10_000])
@@ -137,7 +138,7 @@ def test_files_that_are_not_wanted_are_passed_over_too():
     text = a_file("container_1", "syslog", BIG * 100_000) + a_file("container_1", "stderr", b"1\n")
     hdfs = LogInHdfs(text + text)
 
-    pieces = sections.contents(opened(hdfs), lambda head: head.file == "stderr")
+    pieces = selection.read(opened(hdfs), Selection(file="stderr"))
 
     assert [piece for _, piece in pieces] == [b"1\n", b"1\n"]
     assert hdfs.sent < 2 * MIB
@@ -145,7 +146,7 @@ def test_files_that_are_not_wanted_are_passed_over_too():
 
 def test_a_reader_who_goes_leaves_nothing_open():
     hdfs = LogInHdfs(a_file("container_1", "syslog", BIG * 100_000))
-    pieces = sections.contents(opened(hdfs), lambda _: True)
+    pieces = selection.read(opened(hdfs), Selection(by_file=True))
     next(pieces)
 
     pieces.close()
