@@ -11,7 +11,6 @@ from tracker_service.archive.copying import workflow_copy
 from tracker_service.archive.copying.progress import (
     IS_COPIED,
     LOOK_AGAIN_AFTER,
-    OUTAGE_PAUSE,
     LimitReached,
     Progress,
 )
@@ -160,7 +159,7 @@ class WorkflowWay:
         The reason is noted before the kill, so that nobody takes the kill for a user's.
         """
         reason = f"{STOPPED_BY_US}: {job} was {status} and did not end"
-        self._progress.postpone([copy], lease, OUTAGE_PAUSE, reason)
+        self._progress.postpone([copy], lease, self._progress.outage_pause, reason)
         try:
             access.oozie.kill(job)
         except GatewayUnavailable as error:  # the next look kills again, or finds it killed
