@@ -17,6 +17,7 @@ from sqlalchemy.pool import NullPool
 from tests.crashes.clients import USERS, Ledger
 from tests.crashes.cluster import WatchedSandbox
 from tests.crashes.processes import Family
+from tests.waiting import until
 from tracker_service.sandbox.inodes import SUPERUSER
 
 _OPEN_TASKS = (
@@ -107,7 +108,9 @@ class Seen:
         with requests.Session() as session:
             session.auth = (user, f"{user}-password")
             while url:
-                answer = session.get(url, timeout=120)
+                answer = until(
+                    lambda url=url: _answer(session, url), lambda found: found is not None
+                )
                 answer.raise_for_status()
                 found |= {told["id"]: told["status"] for told in answer.json()}
                 url = answer.links.get("next", {}).get("url")
@@ -122,6 +125,14 @@ class Seen:
                 if job.definition.name.startswith("tracker-copy-"):
                     found[job.definition.name].append(str(job.status(now)))
         return found
+
+
+def _answer(session: requests.Session, url: str) -> requests.Response | None:
+    """Ask once; an API that was killed may still be on its way back."""
+    try:
+        return session.get(url, timeout=120)
+    except requests.ConnectionError:
+        return None
 
 
 def what_is_open(seen: Seen) -> list[str]:

@@ -143,7 +143,10 @@ def _build_completion(
 def _build_copier(base: Foundation, threads: _Threads, rules: Rules, timing: Timing) -> Copier:
     store, identities, copying = base.store, base.identities, base.settings.copying
     finder = LogFileFinder(copying.log_directories)
-    progress, earlier_runs = Progress(store, _limits(copying), base.clock), EarlierRuns(store)
+    progress, earlier_runs = (
+        Progress(store, _limits(copying), base.clock, timing),
+        EarlierRuns(store),
+    )
     publisher = Publisher(earlier_runs, progress)
     tries = Tries(progress, may_use_workflow=copying.strategy == Strategy.AUTO)
     streams = Streams(threads.streams, copying.streams, identities, tries, progress)

@@ -20,6 +20,8 @@ class Timing:
     files_stable: timedelta = timedelta(seconds=10)
     #: Log files of which YARN tells nothing, and that are not there after this time, never come.
     files_missing: timedelta = timedelta(seconds=60)
+    #: Before the next look at a copy, where the cluster did not answer.
+    outage_pause: timedelta = timedelta(seconds=10)
     #: Between two looks for users whose saved logs may be too old.
     expiry: timedelta = timedelta(minutes=1)
     #: Between two looks at the saved logs of one user.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from tests.unit.saved_logs import a_file, saved
 
+from tests.unit.saved_logs import a_file, saved
 from tracker_service.archive.reading.sections import open_sections
 from tracker_service.yarn_log.grammar import AHEAD_BYTES, Window
 from tracker_service.yarn_log.stream import SectionStream

@@ -13,7 +13,6 @@ import structlog
 from tracker_service.archive.copying.progress import (
     IS_COPIED,
     LOOK_AGAIN_AFTER,
-    OUTAGE_PAUSE,
     LimitReached,
     Progress,
 )
@@ -93,10 +92,10 @@ class Copier:
                 self._advance_all(access, left)
         except GatewayError as error:
             log.warning("copies_not_seen", user=owner, reason=str(error))
-            self._progress.postpone_all(left, OUTAGE_PAUSE, str(error))
+            self._progress.postpone_all(left, self._progress.outage_pause, str(error))
         except Exception as error:
             log.exception("copies_broke", user=owner)
-            self._progress.postpone_all(left, OUTAGE_PAUSE, unexpected(error))
+            self._progress.postpone_all(left, self._progress.outage_pause, unexpected(error))
 
     def _advance_all(self, access: ClusterAccess, left: list[Due]) -> None:
         """Bring one user's copies on, until the cluster stops answering.
@@ -116,7 +115,9 @@ class Copier:
             del left[0]
             outages = 0 if was_answered else outages + 1
         if left and not self._streams.stopping.is_set():
-            self._progress.postpone_all(left, OUTAGE_PAUSE, "the cluster does not answer")
+            self._progress.postpone_all(
+                left, self._progress.outage_pause, "the cluster does not answer"
+            )
 
     def _workflow_statuses(self, access: ClusterAccess, left: list[Due]) -> Mapping[str, JobStatus]:
         """Ask Oozie for the statuses of copy workflows, about 100 with one request.
@@ -131,7 +132,7 @@ class Copier:
             return {seen.id: seen.status for seen in access.oozie.jobs(running).values()}
         except GatewayUnavailable as error:
             with_workflow = [pair for pair in left if pair[0].has_workflow]
-            self._progress.postpone_all(with_workflow, OUTAGE_PAUSE, str(error))
+            self._progress.postpone_all(with_workflow, self._progress.outage_pause, str(error))
             _remove(left, with_workflow)
             return {}
 

@@ -11,6 +11,7 @@ import structlog
 from tracker_service.domain.copies import Copy, CopyReason, CopyStatus, Strategy, WrittenLog
 from tracker_service.domain.leases import Lease
 from tracker_service.domain.reasons import Reason
+from tracker_service.domain.timing import OPERATION, Timing
 from tracker_service.errors import CopyChanged, LeaseLost
 from tracker_service.store import copies, jobsets
 from tracker_service.store.database import Connection, Store
@@ -18,7 +19,6 @@ from tracker_service.store.database import Connection, Store
 log = structlog.get_logger()
 
 LOOK_AGAIN_AFTER = timedelta(seconds=1)  #: a copy that runs, or that waits for a slot
-OUTAGE_PAUSE = timedelta(seconds=10)  #: before the next look, if the cluster did not answer
 IS_COPIED = "is being copied"
 _SUBMISSION = timedelta(seconds=5)  #: until a try without a known workflow is looked into
 
@@ -63,8 +63,15 @@ class Progress:
     in the state and the try that the caller saw (otherwise CopyChanged is raised).
     """
 
-    def __init__(self, store: Store, limits: CopyLimits, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        limits: CopyLimits,
+        clock: Callable[[], datetime],
+        timing: Timing = OPERATION,
+    ) -> None:
         self._store, self._limits, self._clock = store, limits, clock
+        self.outage_pause = timing.outage_pause  #: before the next look, if no answer came
 
     def postpone(self, due: Sequence[Copy], lease: Lease, pause: timedelta, reason: str) -> None:
         """Make copies of one jobset due again after a pause, and note the reason."""
@@ -183,7 +190,7 @@ class Progress:
             lease,
             reason=reason,
             reason_code=CopyReason.STOPPED_BY_TRACKER,
-            due_at=self._clock() + OUTAGE_PAUSE,
+            due_at=self._clock() + self.outage_pause,
         )
 
     def interrupted(self, copy: Copy, lease: Lease, reason: str) -> None:

@@ -8,7 +8,7 @@ from threading import Event, Lock
 
 import structlog
 
-from tracker_service.archive.copying.progress import OUTAGE_PAUSE, Progress
+from tracker_service.archive.copying.progress import Progress
 from tracker_service.archive.copying.tries import Tries, Work, unexpected
 from tracker_service.domain.copies import Copy, CopyReason
 from tracker_service.domain.leases import Lease
@@ -76,10 +76,12 @@ class Streams:
             with self._identities.acting_for(copy.owner) as access:
                 self._tries.run(access, copy, lease, work)
         except GatewayError as error:
-            self._progress.postpone_all([(copy, lease)], OUTAGE_PAUSE, str(error))
+            self._progress.postpone_all([(copy, lease)], self._progress.outage_pause, str(error))
         except Exception as error:
             log.exception("stream_broke", job=copy.job_id, copy=copy.id)
-            self._progress.postpone_all([(copy, lease)], OUTAGE_PAUSE, unexpected(error))
+            self._progress.postpone_all(
+                [(copy, lease)], self._progress.outage_pause, unexpected(error)
+            )
 
     def stop(self) -> None:
         """Make running work break off: another try does it again later."""

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import structlog
 
-from tracker_service.archive.copying.progress import OUTAGE_PAUSE, LimitReached, Progress
+from tracker_service.archive.copying.progress import LimitReached, Progress
 from tracker_service.archive.copying.publishing import remove_leftovers
 from tracker_service.domain.copies import Copy, CopyStatus, Strategy
 from tracker_service.domain.leases import Lease
@@ -51,7 +51,7 @@ class Tries:
             with self.noting_failure(access, copy, lease):
                 work(access, copy, lease)
         except GatewayUnavailable as error:
-            self._progress.postpone_all([(copy, lease)], OUTAGE_PAUSE, str(error))
+            self._progress.postpone_all([(copy, lease)], self._progress.outage_pause, str(error))
             return False
         return True
 
