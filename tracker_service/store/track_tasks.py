@@ -37,6 +37,7 @@ _OF_OWNER = (
     .where(track_tasks.c.job_id.in_(bindparam("keys", expanding=True)))
 )
 _NEW_TASKS = insert(tasks)
+# What this reads in `tasks` was written just now; see `_about`, and `adoption` for why it is there.
 _COMPLETE = insert(track_tasks).from_select(
     ["task_id", "owner", "job_id", "copies_always", "stopped_at", "manifest_at"],
     select(tasks.c.id, tasks.c.owner, tasks.c.job_id, tasks.c.copies_always)

@@ -17,7 +17,7 @@ LOST = a_copy(status=CopyStatus.FAILED)
 EARLIER = NOW - timedelta(hours=1)
 
 
-def unwanted(code: CopyReason):
+def killed(code: CopyReason | None):
     return a_copy(status=CopyStatus.KILLED, reason_code=code, reason="in whatever words")
 
 
@@ -55,12 +55,12 @@ def test_while_applications_are_looked_for_those_that_nobody_knows_are_at_risk()
     assert safety([], WEEK, EARLIER) == safety([WHOLE], WEEK, EARLIER) == risk
 
 
-@pytest.mark.parametrize("reason", [CopyReason.NOT_TRACKED, CopyReason.REMOVED, CopyReason.EXPIRED])
-def test_what_nobody_wants_is_not_lost(reason):
-    assert safety([unwanted(reason)], WEEK, None) is None
-    assert safety([unwanted(reason), WHOLE], WEEK, None) == "saved"
-    assert completeness(unwanted(reason)) is None
+@pytest.mark.parametrize("code", [CopyReason.NOT_TRACKED, CopyReason.REMOVED, CopyReason.EXPIRED])
+def test_what_nobody_wants_is_not_lost(code):
+    assert safety([killed(code)], WEEK, None) is None
+    assert safety([killed(code), WHOLE], WEEK, None) == "saved"
+    assert completeness(killed(code)) is None
 
 
 def test_a_copy_that_was_killed_is_lost():
-    assert completeness(unwanted("somebody killed 1-W")) == Completeness.LOST
+    assert completeness(killed(None)) == Completeness.LOST
