@@ -84,29 +84,23 @@ class Section(NamedTuple):
     container: str
     file: str
     offset: int  #: of the content in the log
-    announced: int | None  #: length of the content in bytes, as far as the head tells; may be wrong
+    announced_end: int | None  #: where the content ends, if the length in the head is right
     foot: bytes  #: the beginning of its foot
-
-    @property
-    def announced_end(self) -> int | None:
-        """Return where the content ends in the log, if its length is right."""
-        return None if self.announced is None else self.offset + self.announced
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
     """A part of a log that is held in memory.
 
-    Its first byte is only there to tell whether a line begins behind it; before the first line of
-    a log it is an end of line.
+    Places that are asked about have a byte before them, which tells whether a line begins there.
+    Before the first line of a log it is an end of line.
     """
 
     text: bytes
     offset: int  #: of the first byte in the log
     is_last: bool  #: the log ends here
 
-    @property
-    def stop(self) -> int:
+    def cut(self, start: int) -> int:
         """Return up to where heads and feet can be recognised; the rest belongs to the next window.
 
         A line begins there, unless it is longer than the window, and a head does not go on there.
@@ -115,11 +109,11 @@ class Window:
         if self.is_last:
             return len(self.text)
         most = len(self.text) - AHEAD_BYTES
-        stop = self.text.rfind(b"\n", 1, most) + 1
-        if stop <= 2:
+        stop = self.text.rfind(b"\n", start, most) + 1
+        if stop <= start + 1:
             return most
         if self.text.find(_LAST_OF_HEAD, stop, stop + AHEAD_BYTES) >= 0:
-            head = self._head(max(stop - AHEAD_BYTES, 1), stop)
+            head = self._head(max(stop - AHEAD_BYTES, start), stop)
             while head and head.end < stop:
                 head = self._head(head.end, stop)
             if head and head.end > stop:
@@ -135,12 +129,13 @@ class Window:
         head = self._head(start, stop)
         if head is None:
             return None
-        length = head.length.strip()
+        length, offset = head.length.strip(), self.offset + head.end
+        is_known = length.isdigit() and len(length) < 19
         return Section(
             container=text_of(head.container) or container,
             file=text_of(head.file),
-            offset=self.offset + head.end,
-            announced=int(length) if length.isdigit() and len(length) < 19 else None,
+            offset=offset,
+            announced_end=offset + int(length) if is_known else None,
             foot=FOOT + head.file,
         )
 

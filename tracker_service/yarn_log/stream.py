@@ -61,7 +61,7 @@ class SectionStream:
         yield from self._parts(Window(b"".join(self._held), self._offset, is_last=True))
 
     def _parts(self, window: Window) -> Iterator[SectionPart]:
-        at, stop = 1, window.stop
+        at, stop = 1, window.cut(1)
         while at < stop or window.is_last:
             if self._section is None:
                 self._section = window.next_section(at, stop, self._container)

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 
-from tracker_service.archive.reading.cursor import NEAR_BYTES, Cursor
 from tracker_service.archive.reading.saved_log import SavedLog
 from tracker_service.yarn_log.grammar import AHEAD_BYTES, Section, Window
 
 _WINDOW_BYTES = 256 * 1024
 _FIRST_WINDOW_BYTES = 4 * AHEAD_BYTES  #: in which the next head usually begins
+_FIRST_REQUEST = 256 * 1024  #: bytes; each further request asks for four times as much
+#: To go on so many bytes further, they are read and thrown away; another request takes longer.
+_NEAR_BYTES = 4 * 1024 * 1024
+_MOST_BYTES = 512 * 1024  #: of one piece
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +43,7 @@ def files(log: SavedLog) -> Generator[FoundFile, None, None]:
 
 def open_sections(log: SavedLog) -> Generator[OpenSection, None, None]:
     """Yield the sections of a log; read one before you ask for the next."""
-    cursor = Cursor(log)
+    cursor = _Cursor(log)
     container = ""
     try:
         while section := _next_section(cursor, container):
@@ -52,34 +55,29 @@ def open_sections(log: SavedLog) -> Generator[OpenSection, None, None]:
         cursor.close()
 
 
-def _next_section(cursor: Cursor, container: str) -> Section | None:
+def _next_section(cursor: _Cursor, container: str) -> Section | None:
     """Read on behind the next head; return None at the end of the log."""
-    before, size = b"\n", _FIRST_WINDOW_BYTES  # a content ends where a line begins, or with a foot
-    while not cursor.is_at_end:
-        window = _window(cursor, before, size)
-        stop = window.stop
-        if section := window.next_section(1, stop, container):
+    window = cursor.window(_FIRST_WINDOW_BYTES)
+    while True:
+        seen = len(window.text) - (0 if window.is_last else AHEAD_BYTES)
+        if section := window.next_section(cursor.start, seen, container):
             cursor.jump(section.offset)
             return section
-        before, size = window.text[stop - 1 : stop], _WINDOW_BYTES
-        cursor.jump(window.offset + stop)
-    return None
-
-
-def _window(cursor: Cursor, before: bytes, size: int) -> Window:
-    """Return the next bytes of a log, behind the byte before them."""
-    text = before + cursor.ahead(size)
-    offset = cursor.at - 1
-    return Window(text, offset, is_last=offset + len(text) >= cursor.log.length)
+        if window.is_last:
+            return None
+        cursor.jump(window.offset + window.cut(cursor.start))
+        window = cursor.window(_WINDOW_BYTES)
 
 
 class OpenSection:
     """A section whose content is being read or passed over."""
 
-    def __init__(self, cursor: Cursor, section: Section) -> None:
+    def __init__(self, cursor: _Cursor, section: Section) -> None:
         self.section = section
         self._cursor = cursor
-        self._end = self._announced_end()
+        end = section.announced_end
+        #: None if the length is wrong: then the end has to be searched for
+        self._end = end if end is not None and cursor.is_end(section, end) else None
         self._has_ended = False
 
     def pieces(self) -> Iterator[bytes]:
@@ -100,7 +98,7 @@ class OpenSection:
             its position; and how many lines there were, if they were read.
         """
         start = self._cursor.at
-        if self._end is not None and self._end - start > NEAR_BYTES:
+        if self._end is not None and self._end - start > _NEAR_BYTES:
             self._cursor.jump(self._end)
             return self._end, None
         lines, last = 0, b"\n"
@@ -108,25 +106,102 @@ class OpenSection:
             lines, last = lines + piece.count(b"\n"), piece[-1:]
         return self._cursor.at, lines + (last != b"\n")
 
-    def _announced_end(self) -> int | None:
-        """Return where the content ends by its length, if that is right."""
-        end, length = self.section.announced_end, self._cursor.log.length
-        if end is None or end > length:
-            return None
-        text = b"\n" + self._cursor.peek(end, AHEAD_BYTES)
-        window = Window(text, end - 1, is_last=end - 1 + len(text) == length)
-        return end if window.is_end(self.section, 1) else None
-
     def _searched(self) -> Iterator[bytes]:
         """Yield what is left of the content, up to where its end is found."""
-        before = b"\n"
         while not self._has_ended:
-            window = _window(self._cursor, before, _WINDOW_BYTES)
-            stop = window.stop
-            end = window.find_end(self.section, 1, stop)
+            window, start = self._cursor.window(_WINDOW_BYTES), self._cursor.start
+            cut = window.cut(start)
+            end = window.find_end(self.section, start, cut)
             self._has_ended = end is not None or window.is_last
-            length = (stop if end is None else end) - 1
-            before = window.text[length : length + 1]
+            length = (cut if end is None else end) - start
             while length > 0 and (piece := self._cursor.take(length)):
                 length -= len(piece)
                 yield piece
+
+
+class _Cursor:
+    """A place in a saved log. What it holds in memory is little more than `_NEAR_BYTES`."""
+
+    def __init__(self, log: SavedLog) -> None:
+        self._log = log
+        self._held = b""
+        self.start = 0  #: of the next byte in what is held
+        self._end = 0  #: position of the first byte that is not held yet
+        self._pieces: Generator[bytes, None, None] | None = None
+        self._request = _FIRST_REQUEST
+
+    @property
+    def at(self) -> int:
+        """Return the position of the next byte."""
+        return self._end - len(self._held) + self.start
+
+    def take(self, most: int) -> bytes:
+        """Return the next bytes: at least one but at the end, and not more than asked for."""
+        self._hold(1)
+        piece = self._held[self.start : self.start + min(most, _MOST_BYTES)]
+        self.start += len(piece)
+        return piece
+
+    def window(self, length: int) -> Window:
+        """Return what is held: at least so many of the next bytes, fewer at the end of the log."""
+        self._hold(length)
+        if not self.start:  # nothing before is held: a section has just ended or begun
+            self._held, self.start = b"\n" + self._held, 1
+        return Window(
+            self._held, self._end - len(self._held), is_last=self._end >= self._log.length
+        )
+
+    def is_end(self, section: Section, position: int) -> bool:
+        """Tell whether a content may end at a position further on, and stay here."""
+        if position > self._log.length:
+            return False
+        if position - self._end > _NEAR_BYTES:
+            behind = self._log.bytes_at(position, AHEAD_BYTES)
+            is_last = position + len(behind) >= self._log.length
+            return Window(behind, position, is_last=is_last).is_end(section, 0)
+        window = self.window(position + AHEAD_BYTES - self.at)
+        return window.is_end(section, position - window.offset)
+
+    def jump(self, position: int) -> None:
+        """Go on at a position further on."""
+        if position - self._end > _NEAR_BYTES:
+            self.close()
+            self._held, self.start, self._end = b"", 0, position
+            self._request = _FIRST_REQUEST
+        while self.at < position:
+            self.take(position - self.at)
+
+    def close(self) -> None:
+        """Let go of the log."""
+        if self._pieces is not None:
+            self._pieces.close()
+            self._pieces = None
+
+    def _hold(self, length: int) -> None:
+        """Hold as many of the next bytes, or all that are left, and the byte before them."""
+        missing = length - (len(self._held) - self.start)
+        if missing <= 0 or self._end >= self._log.length:
+            return
+        has_rest = self.start < len(self._held)
+        kept = self._held[max(self.start - 1, 0) :] if has_rest else b""
+        self.start = min(self.start, 1) if has_rest else 0
+        parts = [kept] if kept else []  # one piece alone is not copied
+        while missing > 0 and (piece := self._next_piece()):
+            parts.append(piece)
+            self._end += len(piece)
+            missing -= len(piece)
+        self._held = b"".join(parts)
+
+    def _next_piece(self) -> bytes:
+        """Return the next bytes that come from HDFS; none at the end of the log."""
+        while self._end < self._log.length:
+            if self._pieces is None:
+                length = min(self._request, self._log.length - self._end)
+                self._pieces = self._log.read(self._end, length)
+                self._request *= 4
+            piece = next(self._pieces, None)
+            if piece is None:
+                self._pieces = None
+            elif piece:
+                return piece
+        return b""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from tracker_service.archive.reading.lines import Reading, Stretch, between, last_lines, whole
@@ -35,30 +35,31 @@ class Selection:
 
 
 def read(log: SavedLog, choice: Selection) -> Reading:
-    """Return what is chosen of a log.
+    """Yield what is chosen of a log.
 
     Raises:
         LogNotSaved: no section of the log is chosen: with the first piece.
     """
     if choice.tail is not None:
-        return last_lines(log, _from_the_last(log, choice, choice.tail), choice.tail)
+        yield from last_lines(log, _last_stretches(log, choice, choice.tail), choice.tail)
+        return
     pieces = _contents(log, choice) if choice.is_by_file else whole(log)
     if choice.first is None and choice.lines is None:
-        return pieces
-    return between(pieces, choice.first or 1, choice.lines)
+        yield from pieces
+    else:
+        yield from between(pieces, choice.first or 1, choice.lines)
 
 
-def _from_the_last(log: SavedLog, choice: Selection, most: int) -> Iterator[Stretch]:
-    """Yield the last of the stretches that are not empty, the last one first."""
+def _last_stretches(log: SavedLog, choice: Selection, most: int) -> Iterable[Stretch]:
+    """Return the last of the stretches that are not empty, the last one first."""
     if not choice.is_by_file:
-        yield Stretch(0)
-        return
+        return [Stretch(0)]
     stretches: deque[Stretch] = deque(maxlen=most)
     for opened in _chosen(log, choice):
         end, _ = opened.pass_over()
         if end > opened.section.offset:
             stretches.append(_stretch(opened.section, end))
-    yield from reversed(stretches)
+    return reversed(stretches)
 
 
 def _contents(log: SavedLog, choice: Selection) -> Reading:

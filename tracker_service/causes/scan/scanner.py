@@ -164,10 +164,9 @@ class _File:
     def _parts(self, part: SectionPart, *, is_flooded: bool) -> Iterator[tuple[LineFinder, int]]:
         """Yield how to look at a part, and up to where."""
         section = part.section
-        if section.announced is not None:
-            begin = section.offset - part.offset
-            first = _line_from(part, begin + _EDGE_BYTES)
-            last = _line_from(part, begin + section.announced - _EDGE_BYTES)
+        if section.announced_end is not None:
+            first = _line_from(part, section.offset - part.offset + _EDGE_BYTES)
+            last = _line_from(part, section.announced_end - part.offset - _EDGE_BYTES)
             yield self._telling, min(first, part.end)
             if first < last and is_flooded:  # a few marks are found without a look at all of it
                 glance = _line_from(part, max(first, part.start) + _GLANCE_BYTES)
@@ -203,7 +202,7 @@ def _last_lines(part: SectionPart) -> int:
 
 def _is_near_the_end(part: SectionPart) -> bool:
     """Tell whether a file ends in a part, or so soon behind it that its last lines are here."""
-    section = part.section
-    if part.is_last or section.announced is None:
+    end = part.section.announced_end
+    if part.is_last or end is None:
         return part.is_last
-    return section.offset + section.announced < part.offset + part.end + _LAST_BYTES
+    return end < part.offset + part.end + _LAST_BYTES
