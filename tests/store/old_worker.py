@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 
 _NOW = {
     "sqlite": "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)",
@@ -91,7 +91,7 @@ class OldWorker:
         guard = _GUARD + _LOCKED[_dialect(connection)]
         return _execute(connection, guard, id=held.id).scalar() == held.epoch
 
-    def live(self, connection: Connection, held: Held) -> list:
+    def live(self, connection: Connection, held: Held) -> list[Row[Any]]:
         return list(_execute(connection, _LIVE, id=held.id))
 
     def end(self, connection: Connection, held: Held, task: int, reason: str | None = None) -> None:
