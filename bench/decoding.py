@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import statistics
-import sys
 import time
 from collections.abc import Callable, Iterable
-from pathlib import Path
+from functools import partial
 
+from tests.unit.log_files import Disk, container, ifile, tfile
 from tracker_service.archive.formats.node_file import NodeFile
 from tracker_service.archive.formats.node_logs import logs_of
 from tracker_service.archive.formats.yarn_text import as_text
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "unit"))
-from log_files import Disk, container, ifile, tfile
 
 BYTES = 256 * 1024**2
 PIECE = 256 * 1024  #: as they come from the gateway
@@ -54,8 +51,7 @@ def main() -> None:
     print(f"| {size} | relay of the file | text | share |\n| --- | --- | --- | --- |")
     for name, file in files().items():
         rounds = [
-            (mb_per_s(lambda f=file: relay(f)), mb_per_s(lambda f=file: text(f)))
-            for _ in range(ROUNDS)
+            (mb_per_s(partial(relay, file)), mb_per_s(partial(text, file))) for _ in range(ROUNDS)
         ]
         relayed, decoded = (statistics.median(side) for side in zip(*rounds, strict=True))
         share = "" if "gz" in name else f"{100 * decoded / relayed:.0f} %"

@@ -9,8 +9,10 @@ from dataclasses import replace
 from threading import Event
 from typing import Any
 
-from bench.scanning import ERRORS, MIB, ROW, SPARK, long_log, small_logs, tfile
+from bench.scanning import ERRORS, MIB, ROW, SPARK, long_log, small_logs
 from tests.stands import access, real_stand
+from tests.unit.fakes import a_copy
+from tests.unit.log_files import tfile
 from tracker_service.archive.copying.direct_copy import DirectCopy
 from tracker_service.archive.copying.log_files import FoundLogFiles
 from tracker_service.causes.findings import Findings
@@ -38,8 +40,6 @@ class NoScanner:
 
 def seconds(hdfs: WebHdfs, found: FoundLogFiles, scanner: Any) -> float:  # noqa: ANN401
     """Return how long one direct copy takes, from its files to its part."""
-    from fakes import a_copy  # noqa: PLC0415 - of the unit tests
-
     copy = replace(a_copy(), path=f"{HOME}/copy.log")
     redaction = Redaction(Secrets({}))
     began = time.monotonic()

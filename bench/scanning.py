@@ -6,28 +6,26 @@ import multiprocessing
 import os
 import ssl
 import statistics
-import sys
 import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import requests
 
 from bench.big_log import memory
+from tests.unit.log_files import Container, Disk, container, tfile
+from tests.unit.tls import Authority
 from tracker_service.archive.checksum import Checksum
 from tracker_service.archive.formats.node_file import NodeFile
 from tracker_service.archive.formats.node_logs import logs_of
 from tracker_service.archive.formats.yarn_text import as_text
 from tracker_service.causes.rules import Rules, load_rules
 from tracker_service.causes.scan.scanner import Scanner
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "unit"))
-from log_files import Container, Disk, container, tfile
-from tls import Authority
 
 MIB = 1024**2
 BYTES = 48 * MIB
@@ -133,6 +131,11 @@ def text(file: NodeFile, rules: Rules | None) -> Iterator[bytes]:
     return Checksum().of(Scanner(rules).of(pieces) if rules else pieces)
 
 
+def copy_file(file: NodeFile, peer: Peer, rules: Rules | None) -> None:
+    """Copy a file as a direct copy does."""
+    peer.write(text(file, rules))
+
+
 def seconds(work: Callable[[], object]) -> float:
     """Return the processor time that some work takes in this process."""
     began = time.process_time()
@@ -150,7 +153,7 @@ def row(name: str, data: bytes, rules: Rules) -> str:
             times["work"].append(seconds(lambda: deque(text(disk.file(), None), 0)))
             for kind, given in (("copy", None), ("both", rules)):
                 file = replace(disk.file(), read=peer.read)
-                times[kind].append(seconds(lambda f=file, r=given: peer.write(text(f, r))))
+                times[kind].append(seconds(partial(copy_file, file, peer, given)))
     work, copy, both = (statistics.median(times[kind]) for kind in times)
     speeds = " | ".join(f"{length / each / 1e6:,.0f}" for each in (work, copy, both, both - copy))
     return f"| {name} | {speeds} | {100 * (1 - copy / both):.0f} % |"

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TypedDict
 
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError
@@ -227,7 +228,16 @@ def _need(*programs: str, package: str, driver: str) -> None:
         raise NoDatabase(f"the Python package {driver} is not installed")
 
 
-def _as_user(user: str | None) -> dict[str, object]:
+class _Caller(TypedDict, total=False):
+    """As whom and where a program is started; options of `subprocess`."""
+
+    cwd: str
+    user: str
+    group: int
+    extra_groups: list[int]
+
+
+def _as_user(user: str | None) -> _Caller:
     if user is None:
         return {"cwd": "/"}
     account = pwd.getpwnam(user)

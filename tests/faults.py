@@ -17,7 +17,7 @@ from threading import Event, Lock, local
 from urllib.parse import parse_qs, urlsplit
 
 from tests.acceptance.between import Between, BodyCut, body_of
-from tests.stands import Stand
+from tests.stands import Address
 
 DEAD_HOST = "http://127.0.0.1:1"
 _HTML = b"<html><head><title>Error</title></head><body><h2>Service connectivity error</h2></body>"
@@ -64,7 +64,7 @@ class Fault:
 class FaultyWay(Between):
     """A proxy in front of the gateway with one fault at a time; it remembers what passed."""
 
-    def __init__(self, stand: Stand) -> None:
+    def __init__(self, stand: Address) -> None:
         super().__init__(stand)
         self.passed: list[Passed] = []
         self._fault: Fault | None = None

@@ -65,9 +65,16 @@ class KerberosStand:
 
         kerberos = self.described["kerberos"]
         principal, keytab = kerberos["service"], Path(kerberos["service_keytab"])
-        services = {name.removesuffix("_url"): url for name, url in self.services.items()}
-        login = keytab_login(principal, keytab)
-        return DirectRoute(**services, principal=principal, keytab=keytab, login=login)
+        services = self.services
+        return DirectRoute(
+            oozie=services["oozie_url"],
+            namenode=services["namenode_url"],
+            resource_manager=services["resource_manager_url"],
+            job_history=services["job_history_url"],
+            principal=principal,
+            keytab=keytab,
+            login=keytab_login(principal, keytab),
+        )
 
     def start(self, workflow: str, user: str = "guest") -> str:
         """Start a workflow of `tests/cluster/workflows` and return its id."""

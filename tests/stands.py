@@ -32,12 +32,22 @@ class NoCluster(Exception):
     """The real cluster cannot be started here; says why."""
 
 
-class Stand(Protocol):
-    """A cluster behind a gateway, as the tests need it."""
+class Address(Protocol):
+    """Where the service reaches a cluster."""
 
-    name: str
-    url: str  #: of the topology
-    ca_file: Path | None
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def url(self) -> str:
+        """The URL of the topology."""
+
+    @property
+    def ca_file(self) -> Path | None: ...
+
+
+class Stand(Address, Protocol):
+    """A cluster behind a gateway, as the tests need it."""
 
     def start(self, workflow: str, user: str = "guest", **properties: str) -> str:
         """Start a workflow of `tests/cluster/workflows` and return its id.
@@ -244,7 +254,7 @@ def submit(client: through.Gateway, name: str, **properties: str) -> str:
 
 
 def ask(
-    stand: Stand, path: str, method: str = "GET", password: str = "guest-password", **more: Any
+    stand: Address, path: str, method: str = "GET", password: str = "guest-password", **more: Any
 ) -> requests.Response:
     """Ask a stand as guest, with a client that is not the service's own."""
     return requests.request(
@@ -258,7 +268,7 @@ def ask(
     )
 
 
-def access(stand: Stand, user: str = "guest", password: str | None = None) -> ClusterAccess:
+def access(stand: Address, user: str = "guest", password: str | None = None) -> ClusterAccess:
     """Open a stand as one of its users; once only, so that no connection is left behind."""
     credential = BasicCredential(user, password or f"{user}-password")
     return _opened(stand.url, stand.ca_file, credential)

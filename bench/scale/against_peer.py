@@ -7,6 +7,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from bench.scale.neutral import Count, NeutralGateway, Topology
 from bench.scale.peer import Peer, peer
@@ -61,7 +62,7 @@ def _our_posts(bench: Bench, topology: Topology) -> Iterator[_Post]:
         running.get("jobs/tracking")  # now the caller is verified
         for number in range(ROUNDS):
             jobs = bench.gateway.start(JOBS, ["guest"])
-            post = _post(bench.gateway, topology, lambda jobs=jobs: running.track(*jobs))
+            post = _post(bench.gateway, topology, partial(running.track, *jobs))
             tell(f"  POST {number + 1}: {post.seconds:.2f} s")
             yield post
 

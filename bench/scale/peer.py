@@ -83,7 +83,7 @@ def _python() -> Path:
         print("installing the peer", file=sys.stderr)
         made = subprocess.run([sys.executable, "-m", "venv", HOME / "venv"], check=False)
         packages = ["pyox", "redis<3"]
-        pip = [python, "-m", "pip", "-q", "--disable-pip-version-check", "install"]
+        pip = [str(python), "-m", "pip", "-q", "--disable-pip-version-check", "install"]
         if made.returncode or subprocess.run([*pip, *packages], check=False).returncode:
             raise NoPeer(f"pip install {' '.join(packages)} fails")
         (HOME / "installed").touch()

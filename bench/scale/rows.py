@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,9 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.scale.neutral import NeutralGateway, Topology
+from bench.scale.neutral import NeutralGateway
 from tests.acceptance.service import RunningService
-from tests.waiting import until
+from tests.stands import Address
 from tracker_service.settings import (
     CopySettings,
     PollingSettings,
@@ -23,7 +22,6 @@ from tracker_service.settings import (
 
 _POSTS_AT_ONCE = 8
 _IDS_IN_A_POST = 1000
-_START_S = 120
 
 
 @dataclass(frozen=True)
@@ -67,21 +65,19 @@ def tell(text: str) -> None:
 
 
 class _Service(RunningService):
-    """A service that may take its time to start, and whose last words are told if it does not."""
+    """A service whose last words are told if it does not start."""
 
-    def start(self) -> subprocess.Popen[bytes]:
+    def start(self) -> None:
         """Start all processes, and wait until the service says that it is ready."""
-        self.process = self.launch()
         try:
-            until(self.is_ready, seconds=_START_S)
+            super().start()
         except AssertionError:
             tell(self.log.read_text(errors="replace")[-2000:])
             raise
-        return self.process
 
 
 @contextmanager
-def service(topology: Topology, state_dir: Path, **settings: object) -> Iterator[RunningService]:
+def service(address: Address, state_dir: Path, **settings: object) -> Iterator[RunningService]:
     """Run `tracker run` with its default settings, but for those given, for the block's length."""
     defaults = {
         "TRACKER_POLLING__INTERVAL_S": PollingSettings().interval_s,
@@ -89,7 +85,7 @@ def service(topology: Topology, state_dir: Path, **settings: object) -> Iterator
         "TRACKER_COPYING__RETRY_AFTER_S": CopySettings().retry_after_s,
         "TRACKER_SERVE__REQUESTS_PER_MINUTE": ServeSettings().requests_per_minute,
     }
-    running = _Service(topology, state_dir, **defaults | settings)
+    running = _Service(address, state_dir, **defaults | settings)
     try:
         yield running
     finally:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from dataclasses import dataclass, field
 from bench.scale.neutral import LATENCY_S, Count, NeutralGateway, Topology
 from bench.scale.rows import Bench, Row, names, service, tell, track_all
 from bench.scale.sweeps import first_look
-from tests.acceptance.service import RunningService
+from tests.acceptance.service import Process, RunningService
 from tests.databases import Databases, NoDatabase, postgres
 from tests.stands import SandboxStand, sandbox_stand
 from tests.waiting import until
@@ -81,10 +80,10 @@ def _with(workers: int, bench: Bench, databases: Databases) -> _Followed:
 
 
 @contextmanager
-def _more(running: RunningService, count: int) -> Iterator[list[subprocess.Popen[bytes]]]:
+def _more(running: RunningService, count: int) -> Iterator[list[Process]]:
     """Run more workers on the database of a service for the length of the block."""
     with ExitStack() as stack:
-        started = []
+        started: list[Process] = []
         for _ in range(count):
             worker = running.command("worker")
             stack.callback(worker.wait)
@@ -93,9 +92,7 @@ def _more(running: RunningService, count: int) -> Iterator[list[subprocess.Popen
         yield started
 
 
-def _taken_over(
-    gateway: NeutralGateway, topology: Topology, worker: subprocess.Popen[bytes]
-) -> float:
+def _taken_over(gateway: NeutralGateway, topology: Topology, worker: Process) -> float:
     """Kill a worker; return the seconds until each job was looked at by those that are left."""
     worker.kill()
     killed = time.time()

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPResponse, HTTPSConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Lock, Thread
+from typing import Self
 from urllib.parse import urlsplit
 
-from tests.stands import Stand
+from tests.stands import Address
 
 _HOP = {"connection", "transfer-encoding", "content-length", "keep-alive", "host"}
 
@@ -29,7 +30,7 @@ class Trap:
 class Between:
     """A way to the gateway that can break off."""
 
-    def __init__(self, stand: Stand) -> None:
+    def __init__(self, stand: Address) -> None:
         self._target = urlsplit(stand.url)
         self._ca_file = stand.ca_file
         self._trap: Trap | None = None
@@ -58,7 +59,7 @@ class Between:
         self.url = self.origin + self._target.path
 
     @contextmanager
-    def running(self) -> Iterator[Between]:
+    def running(self) -> Iterator[Self]:
         """Pass requests on for the length of the block."""
         Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
         try:

@@ -39,6 +39,7 @@ def tracker(
     with tempfile.TemporaryDirectory() as name:
         output, errors, given = (Path(name) / each for each in ("output", "errors", "input"))
         given.write_text(piped)
+        process: warm.Process | subprocess.Popen[bytes]
         if "LD_PRELOAD" in variables:  # only a new interpreter loads it
             process = installed(arguments, own, output, errors, directory)
         else:

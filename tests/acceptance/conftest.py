@@ -41,7 +41,7 @@ def service(stand: Stand, request: pytest.FixtureRequest) -> RunningService:
 @pytest.fixture
 def run(tmp_path: Path) -> Iterator[Run]:
     """Start services of the test's own: `run(stand, TRACKER_POLLING__INTERVAL_S=6)`."""
-    running = []
+    running: list[RunningService] = []
 
     def run_service(stand: Stand, **settings: object) -> RunningService:
         state_dir = tmp_path / f"state-{len(running)}"

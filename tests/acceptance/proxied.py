@@ -109,7 +109,7 @@ def gunicorn(
     with log.open("ab") as file:
         process = subprocess.Popen(
             command,
-            env=clean | environment,
+            env={**clean, **environment},
             stdout=file,
             stderr=file,
             preexec_fn=die_with_parent,  # noqa: PLW1509 - calls prctl and nothing else

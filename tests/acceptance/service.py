@@ -16,7 +16,7 @@ import requests
 from tests import warm
 from tests.acceptance.command import installed
 from tests.ports import free_port
-from tests.stands import Stand
+from tests.stands import Address
 from tests.waiting import GENEROUS_S, until
 
 Process = warm.Process | subprocess.Popen[bytes]
@@ -27,7 +27,7 @@ class RunningService:
 
     process: Process  #: the supervisor
 
-    def __init__(self, stand: Stand, state_dir: Path, **settings: object) -> None:
+    def __init__(self, stand: Address, state_dir: Path, **settings: object) -> None:
         self.state_dir = state_dir
         self.log = state_dir.parent / f"{state_dir.name}.log"
         self.url = f"http://127.0.0.1:{free_port()}"
@@ -45,7 +45,7 @@ class RunningService:
         self._started: list[Process] = []
         self.start()
 
-    def reached(self, stand: Stand) -> dict[str, str]:
+    def reached(self, stand: Address) -> dict[str, str]:
         """Return the settings by which the service reaches a stand."""
         ca_file = {"TRACKER_GATEWAY__CA_FILE": str(stand.ca_file)} if stand.ca_file else {}
         return {"TRACKER_GATEWAY__URL": stand.url} | ca_file

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -44,7 +45,7 @@ def test_a_clock_that_is_set_delays_nothing_and_does_nothing_twice(
     assert "clock_was_set" in service.log.read_text()
 
 
-def renamed(sandbox: SandboxStand, jobs: dict[str, object]) -> list[str]:
+def renamed(sandbox: SandboxStand, jobs: Iterable[str]) -> list[str]:
     """Return which logs of these jobs got their name, as often as they did."""
     return [
         seen.path

@@ -71,7 +71,9 @@ class Crashing:
             except GatewayUnavailable:
                 return None
 
-        return until(read, lambda content: content is not None)
+        content = until(read, lambda content: content is not None)
+        assert content is not None
+        return content
 
     def has_saved(self, *, with_manifest: bool) -> bool:
         """Tell whether the copy has succeeded, and if wished, its manifest is written too."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 import pytest
 
 from tests.acceptance.conftest import Run
@@ -21,6 +24,11 @@ def wait_for_end(stand: Stand, job: str) -> Observation:
         lambda: oozie.jobs([JobId(job)])[JobId(job)],
         lambda seen: seen.status.is_terminal,
     )
+
+
+def children_of(service: RunningService, job: str) -> list[dict[str, Any]]:
+    """Return the jobs below a coordinator or bundle, as the service tells of them."""
+    return list(service.get(f"job/{job}").json()["children"])
 
 
 @ON_THE_SANDBOX
@@ -45,14 +53,14 @@ def test_each_workflow_of_a_coordinator_is_followed_and_the_logs_of_those_that_f
 
     service.wait_for(coordinator, "DONEWITHERROR")
     children = until(
-        lambda: service.get(f"job/{coordinator}").json()["children"],
+        partial(children_of, service, coordinator),
         lambda told: {each["status"] for each in told} == {"SUCCEEDED", "KILLED"},
     )
     assert len(children) == 3
     [failed] = [each["id"] for each in children if each["status"] == "KILLED"]
     assert_all_logs_are_saved(service, stand, failed)
     for job in (coordinator, *(each["id"] for each in children)):
-        until(lambda job=job: service.live_tasks(job) == 0)
+        until(partial(service.live_tasks, job), lambda count: count == 0)
 
 
 def test_a_coordinator_that_is_posted_when_it_has_ended_tells_of_all_its_workflows(
@@ -64,7 +72,7 @@ def test_a_coordinator_that_is_posted_when_it_has_ended_tells_of_all_its_workflo
     service.track(coordinator)
 
     until(lambda: service.live_tasks(coordinator) == 0)
-    told = service.get(f"job/{coordinator}").json()["children"]
+    told = children_of(service, coordinator)
     assert sorted(each["status"] for each in told) == ["KILLED", "SUCCEEDED", "SUCCEEDED"]
     [failed] = [each["id"] for each in told if each["status"] == "KILLED"]
     assert_all_logs_are_saved(service, stand, failed)
@@ -77,12 +85,12 @@ def test_all_that_a_bundle_starts_is_followed(service: RunningService, stand: St
 
     service.wait_for(bundle, "DONEWITHERROR")
     coordinators = until(
-        lambda: service.get(f"job/{bundle}").json()["children"],
+        partial(children_of, service, bundle),
         lambda told: [each["status"] for each in told] == ["DONEWITHERROR"] * 2,
     )
     for coordinator in coordinators:
         told = until(
-            lambda of=coordinator["id"]: service.get(f"job/{of}").json()["children"],
+            partial(children_of, service, coordinator["id"]),
             lambda told: len(told) == 3 and "RUNNING" not in [each["status"] for each in told],
         )
         [failed] = [each["id"] for each in told if each["status"] == "KILLED"]

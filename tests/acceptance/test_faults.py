@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 import requests
@@ -131,7 +132,7 @@ def test_a_dead_oozie_leaves_hdfs_open_and_lets_ids_in_at_once(
         for _ in range(6):  # the API's own circuit opens too
             service.track(sandbox.start("sleep"))
         late = [sandbox.start("fail") for _ in range(TRIES)]
-        took = [seconds(lambda job=job: service.track(job)) for job in late]
+        took = [seconds(partial(service.track, job)) for job in late]
         log = service.get(f"job/{saved}/logs")
 
     assert min(took) < AT_ONCE_S

@@ -15,6 +15,7 @@ from tests.acceptance import command
 from tests.acceptance.clocks import SettableClock
 from tests.acceptance.service import RunningService
 from tests.kerberos_stand import KerberosStand
+from tests.stands import Address
 from tests.waiting import until
 from tracker_service.errors import AccessDenied
 
@@ -26,7 +27,8 @@ HEADER = "X-Remote-User"
 class KerberosService(RunningService):
     """`tracker run` with a keytab; whoever comes from this machine may name the user."""
 
-    def reached(self, stand: KerberosStand) -> dict[str, str]:
+    def reached(self, stand: Address) -> dict[str, str]:
+        assert isinstance(stand, KerberosStand)
         kerberos = stand.described["kerberos"]
         self.state_dir.mkdir()
         keytab = shutil.copy(kerberos["service_keytab"], self.state_dir / "tracker.keytab")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import requests
 
@@ -133,7 +135,7 @@ def killed_before_oozie_writes(service: RunningService, real: RealStand) -> str:
     for _ in range(10):
         job = real.start("count")
         service.track(job)
-        both = until(lambda job=job: real.yarn_applications(job), lambda found: len(found) == 2)
+        both = until(partial(real.yarn_applications, job), lambda found: len(found) == 2)
         wait_until_running(real, max(both))  # the job that the launcher has launched
         real.kill(job)
         if not recorded_children(real, job):

@@ -32,9 +32,12 @@ def test_a_service_that_does_not_become_ready_leaves_no_process(
     sandbox: SandboxStand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[set[int]] = []
-    monkeypatch.setattr(
-        NeverReady, "end", lambda it: (seen.append(it.seen), RunningService.end(it))
-    )
+
+    def end(service: NeverReady) -> None:
+        seen.append(service.seen)
+        RunningService.end(service)
+
+    monkeypatch.setattr(NeverReady, "end", end)
 
     with pytest.raises(AssertionError, match="never becomes ready"):
         NeverReady(sandbox, tmp_path / "state")

@@ -56,7 +56,7 @@ class Driver:
         self.ledger = Ledger()
         self._next_kill = 0.0
 
-    def run(self, progress: Callable[[str], None]) -> Report:
+    def run(self, progress: Callable[[str], object]) -> Report:
         """Kill as often as ordered, let everything settle, check, and tell."""
         began = time.monotonic()
         Store(self._db.url).upgrade()
@@ -107,7 +107,7 @@ class Driver:
         ]
         return [*workers, *apis]
 
-    def _until_enough(self, began: float, progress: Callable[[str], None]) -> None:
+    def _until_enough(self, began: float, progress: Callable[[str], object]) -> None:
         told = 0.0
         with self._posting():
             while self._kills < self._order.kills:
@@ -169,7 +169,7 @@ class Driver:
                 self._family.kill()
 
 
-def run(order: Order, home: Path, progress: Callable[[str], None]) -> Report:
+def run(order: Order, home: Path, progress: Callable[[str], object]) -> Report:
     """Run everything in a directory of its own, and tell what came of it."""
     with database(order.database, home, order.seed) as db:
         return Driver(order, home, db).run(progress)

@@ -7,7 +7,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import requests
@@ -108,9 +108,8 @@ class Seen:
         with requests.Session() as session:
             session.auth = (user, f"{user}-password")
             while url:
-                answer = until(
-                    lambda url=url: _answer(session, url), lambda found: found is not None
-                )
+                answer = until(partial(_answer, session, url), lambda found: found is not None)
+                assert answer is not None
                 answer.raise_for_status()
                 found |= {told["id"]: told["status"] for told in answer.json()}
                 url = answer.links.get("next", {}).get("url")
@@ -153,7 +152,7 @@ def _pid_of(worker: str) -> int:
 
 
 def wait_until_settled(
-    seen: Seen, seconds: float, progress: Callable[[str], None] = lambda _: None
+    seen: Seen, seconds: float, progress: Callable[[str], object] = lambda _: None
 ) -> list[str]:
     """Let the service do in peace what is left.
 

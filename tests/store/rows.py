@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Row, select
 
 from tracker_service.domain.jobs import JobId, JobStatus, Observation
 from tracker_service.domain.leases import Lease
@@ -45,5 +46,5 @@ def live_tasks(connection: Connection, worker: str = "worker") -> list[TrackTask
     ]
 
 
-def task_rows(connection: Connection, owner: str = "guest") -> list:
+def task_rows(connection: Connection, owner: str = "guest") -> list[Row[Any]]:
     return list(connection.execute(select(task_table).where(task_table.c.owner == owner)))

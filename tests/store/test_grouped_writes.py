@@ -58,7 +58,7 @@ def kept(store):
         return set(connection.scalars(select(verdicts.c.owner)))
 
 
-def behind_a_slow_one(writes, threads, others) -> tuple[Future, list[Future]]:
+def behind_a_slow_one(writes, threads, others) -> tuple[Future[object], list[Future[object]]]:
     """Let one thread write until all others wait for it."""
     has_begun, may_end = Event(), Event()
 

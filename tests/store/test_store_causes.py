@@ -13,6 +13,7 @@ from tracker_service.domain.causes import Category, Cause, Quote, Retryable, Sou
 from tracker_service.domain.copies import CopyStatus
 from tracker_service.domain.failures import Witness
 from tracker_service.store import causes, copies, failure_groups, jobs, track_tasks
+from tracker_service.store.causes import KeptCause, Others
 from tracker_service.store.failure_groups import GroupFilter
 from tracker_service.store.tables import causes as cause_table
 from tracker_service.store.tables import jobs as job_table
@@ -72,10 +73,24 @@ def listed(connection, **more) -> list[failure_groups.FailureGroup]:
     return failure_groups.listed(connection, GroupFilter(**{**usual, **more}))
 
 
+def kept_cause(connection, owner: str | None = "guest") -> KeptCause:
+    """Return the cause of job 1, which is kept."""
+    found = causes.find(connection, job(1), owner)
+    assert found is not None
+    return found
+
+
+def others_of_f1(connection, owner: str | None = "guest", since: datetime = NOW) -> Others:
+    """Return what there is of the family of job 1 beside it."""
+    found = causes.others(connection, "f1", job(1), owner, since)
+    assert found is not None
+    return found
+
+
 def test_a_cause_is_kept_as_it_was_concluded(connection):
     fail(connection, 1, at=minutes(-5))
 
-    found = causes.find(connection, job(1), "guest")
+    found = kept_cause(connection)
 
     assert found.cause == cause()
     assert (found.job_id, found.run) == (job(1), 0)
@@ -86,7 +101,7 @@ def test_a_later_conclusion_takes_the_place_of_the_earlier(connection):
     fail(connection, 1, is_complete=False)
     fail(connection, 1, fingerprint="f2", category=Category.MEMORY)
 
-    assert causes.find(connection, job(1), "guest").cause == cause("f2", category=Category.MEMORY)
+    assert kept_cause(connection).cause == cause("f2", category=Category.MEMORY)
     assert len(connection.execute(select(cause_table)).all()) == 1
 
 
@@ -94,7 +109,7 @@ def test_each_run_of_a_job_has_a_cause_of_its_own_and_the_newest_is_told(connect
     fail(connection, 1)
     fail(connection, 1, run=1, fingerprint="f2")
 
-    found = causes.find(connection, job(1), "guest")
+    found = kept_cause(connection)
 
     assert (found.run, found.cause.fingerprint) == (1, "f2")
     assert len(connection.execute(select(cause_table)).all()) == 2
@@ -104,7 +119,7 @@ def test_the_cause_of_another_user_is_told_to_those_only_who_may_see_all(connect
     fail(connection, 1, owner="sam")
 
     assert causes.find(connection, job(1), "guest") is None
-    assert causes.find(connection, job(1), None).cause == cause()
+    assert kept_cause(connection, None).cause == cause()
 
 
 def test_it_is_known_whether_a_cause_is_kept(connection):
@@ -128,7 +143,7 @@ def test_whatever_a_log_had_in_it_can_be_kept(connection, text, kept):
 
     fail(connection, 1, summary=text, evidence=(quote,))
 
-    found = causes.find(connection, job(1), "guest").cause
+    found = kept_cause(connection).cause
     assert (found.summary, found.evidence) == (kept, (Quote(source=Source.LOG, text=kept),))
 
 
@@ -149,7 +164,7 @@ def test_others_of_the_family_are_counted_with_when_they_failed(connection):
         fail(connection, number, at=minutes(number))
     fail(connection, 4, fingerprint="f2")
 
-    found = causes.others(connection, "f1", job(1), "guest", NOW)
+    found = others_of_f1(connection)
 
     assert (found.jobs, found.first_at, found.last_at) == (2, minutes(2), minutes(3))
 
@@ -160,7 +175,7 @@ def test_runs_of_one_job_are_one_and_its_own_do_not_count(connection):
     fail(connection, 2)
     fail(connection, 2, run=1)
 
-    assert causes.others(connection, "f1", job(1), "guest", NOW).jobs == 1
+    assert others_of_f1(connection).jobs == 1
 
 
 def test_what_failed_earlier_and_what_belongs_to_others_does_not_count(connection):
@@ -168,7 +183,7 @@ def test_what_failed_earlier_and_what_belongs_to_others_does_not_count(connectio
     fail(connection, 3, owner="sam")
 
     assert causes.others(connection, "f1", job(1), "guest", NOW) is None
-    assert causes.others(connection, "f1", job(1), None, minutes(-1)).jobs == 2
+    assert others_of_f1(connection, None, minutes(-1)).jobs == 2
 
 
 # What a cause is concluded from.

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from cryptography.fernet import Fernet
@@ -30,8 +30,8 @@ def key_file(tmp_path):
     return tmp_path / "state" / "credentials.key"
 
 
-def kept(connection, owner: str = "guest") -> KeptCredential | None:
-    return credentials.find(connection, [owner]).get(owner)
+def kept(connection, owner: str = "guest") -> KeptCredential:
+    return credentials.find(connection, [owner])[owner]
 
 
 def test_what_was_encrypted_can_be_decrypted_by_another_process(key_file):
@@ -115,6 +115,7 @@ def test_processes_that_make_the_key_at_once_agree(key_file):
 
     told = []
     for process in processes:
+        assert process.stdin is not None
         process.stdin.write(".")
         process.stdin.flush()
     for process in processes:
@@ -209,7 +210,7 @@ def test_a_credential_that_nobody_needs_is_erased(connection):
     track(connection, 1, owner="sam")
 
     assert credentials.erase_unneeded(connection, kept(connection))
-    assert kept(connection) is None
+    assert not credentials.find(connection, ["guest"])
 
 
 def test_while_a_task_lives_its_credential_stays(connection):
@@ -245,6 +246,12 @@ def a_caller(expires_at=NOW, sealed=None) -> verified_callers.VerifiedCaller:
     return verified_callers.VerifiedCaller(owner="guest", expires_at=expires_at, sealed=sealed)
 
 
+def verified(connection, fingerprint: str) -> verified_callers.VerifiedCaller:
+    found = verified_callers.find(connection, fingerprint)
+    assert found is not None
+    return found
+
+
 def test_a_caller_is_found_as_it_was_kept(connection):
     verified_callers.keep(connection, "f", a_caller(NOW, b"sealed"))
 
@@ -256,7 +263,7 @@ def test_a_later_verdict_takes_the_place_of_an_earlier_one(connection):
     verified_callers.keep(connection, "f", a_caller(NOW))
     verified_callers.keep(connection, "f", a_caller(NOW + SECOND))
 
-    assert verified_callers.find(connection, "f").expires_at == NOW + SECOND
+    assert verified(connection, "f").expires_at == NOW + SECOND
 
 
 def test_a_caller_that_was_wrong_is_dropped(connection):
@@ -275,24 +282,31 @@ def test_that_a_credential_was_right_is_known_for_a_while_and_without_its_token(
 
     assert verified_callers.find(connection, "old") is None
     assert verified_callers.find(connection, "lately") == a_caller(NOW)
-    assert verified_callers.find(connection, "now").sealed == b"sealed"
+    assert verified(connection, "now").sealed == b"sealed"
+
+
+def attempt(connection, name: str, at: datetime) -> failed_logins.LoginAttempt:
+    """Take a try that is free."""
+    taken = failed_logins.take(connection, name, at)
+    assert isinstance(taken, failed_logins.LoginAttempt)
+    return taken
 
 
 def test_a_name_has_three_tries_in_any_minute(connection):
-    first = [failed_logins.take(connection, "name", NOW + n * SECOND) for n in range(3)]
+    first = [attempt(connection, "name", NOW + n * SECOND) for n in range(3)]
 
     assert [each.place for each in first] == [0, 1, 2]
     assert failed_logins.take(connection, "name", NOW + 59 * SECOND) == NOW + 60 * SECOND
-    assert failed_logins.take(connection, "name", NOW + 60 * SECOND).place == 0
+    assert attempt(connection, "name", NOW + 60 * SECOND).place == 0
     assert failed_logins.take(connection, "name", NOW + 60 * SECOND) == NOW + 61 * SECOND
-    assert failed_logins.take(connection, "another", NOW).place == 0
+    assert attempt(connection, "another", NOW).place == 0
 
 
 def test_a_try_that_is_given_back_can_be_taken_again(connection):
-    *_, last = (failed_logins.take(connection, "name", NOW) for _ in range(3))
+    *_, last = (attempt(connection, "name", NOW) for _ in range(3))
     failed_logins.give_back(connection, last)
 
-    assert failed_logins.take(connection, "name", NOW + SECOND).place == last.place
+    assert attempt(connection, "name", NOW + SECOND).place == last.place
 
 
 def test_tries_that_count_no_more_are_removed(connection):

@@ -16,7 +16,9 @@ from tracker_service.store.database import Store, database_now, insert_new, upse
 from tracker_service.store.tables import job_state_changes, metadata, verdicts, workers
 
 
-def verdict(fingerprint: str, owner: str = "guest", expires_at: datetime = NOW) -> dict:
+def verdict(
+    fingerprint: str, owner: str = "guest", expires_at: datetime = NOW
+) -> dict[str, object]:
     return {"fingerprint": fingerprint, "owner": owner, "expires_at": expires_at}
 
 

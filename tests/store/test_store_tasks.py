@@ -7,7 +7,7 @@ from sqlalchemy import delete
 
 from tests.store.rows import NOW, hold, job, live_tasks, seen, task_rows, track
 from tracker_service.domain.applications import ApplicationId
-from tracker_service.domain.copies import CopyReason, CopyStatus, Strategy
+from tracker_service.domain.copies import Copy, CopyReason, CopyStatus, Strategy
 from tracker_service.domain.reasons import Reason
 from tracker_service.domain.tasks import WAITS_FOR_CREDENTIAL, TaskReason, TaskState
 from tracker_service.store import (
@@ -196,7 +196,7 @@ def task(connection):
     return made
 
 
-def copies_of(connection, task) -> list:
+def copies_of(connection, task) -> list[Copy]:
     return copies.of_tasks(connection, [task.id])[task.id]
 
 

@@ -232,8 +232,10 @@ def test_processes_that_upgrade_at_once_do_not_disturb_each_other(bare_url, revi
         for _ in range(4)
     ]
     for process in processes:
+        assert process.stdout is not None
         process.stdout.readline()
     for process in processes:
+        assert process.stdin is not None
         process.stdin.write(".")
         process.stdin.flush()
 

@@ -7,8 +7,9 @@ from sqlalchemy import text
 
 from tests.unit.fakes import APP_1, APP_2, APP_3, NOW, job
 from tracker_service.domain.copies import CopyStatus
+from tracker_service.domain.jobs import JobStatus
 from tracker_service.domain.leases import Lease
-from tracker_service.domain.tasks import TrackTask
+from tracker_service.domain.tasks import TaskState, TrackTask
 from tracker_service.store import copies, tracked_jobs
 from tracker_service.store.database import Store
 
@@ -58,11 +59,11 @@ def save_copies(store: Store, *ends: CopyStatus) -> None:
             id=1,
             owner=row.owner,
             lease=Lease(jobset_id=1, epoch=0),
-            state="watching",
+            state=TaskState.WATCHING,
             job_key=1,
             job_id=row.external_id,
             run=0,
-            status="KILLED",
+            status=JobStatus.KILLED,
             began_at=NOW,
             observed_at=NOW,
         )

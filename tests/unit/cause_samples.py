@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from typing import Any
 
 from tracker_service.archive.formats.node_file import Log
 from tracker_service.archive.formats.yarn_text import as_text
@@ -20,8 +21,8 @@ CONTAINER = "container_1795577930939_0007_01_000001"
 LOG = frozenset({Place.LOG, Place.YARN, Place.OOZIE})
 
 
-def rule(name: str, pattern: str, weight: int = 50, **more: object) -> Rule:
-    facts = {
+def rule(name: str, pattern: str, weight: int = 50, **more: Any) -> Rule:
+    facts: dict[str, Any] = {
         "where": LOG,
         "category": Category.APPLICATION_ERROR,
         "summary": f"It is {name}.",
@@ -71,9 +72,14 @@ RULES = Rules(
 )
 
 
-def a_log(content: str | bytes, name: str = "stderr", **more: object) -> Log:
+def a_log(content: str | bytes, name: str = "stderr", **more: Any) -> Log:
     data = content.encode() if isinstance(content, str) else content
-    facts = {"container": CONTAINER, "length": len(data), "content": iter([data]), **more}
+    facts: dict[str, Any] = {
+        "container": CONTAINER,
+        "length": len(data),
+        "content": iter([data]),
+        **more,
+    }
     return Log(name=name, modified_at=_MODIFIED, **facts)
 
 

@@ -37,6 +37,7 @@ from tracker_service.identities.keys import KeyRing
 from tracker_service.metrics import Metrics
 from tracker_service.rooms import ALL_ROOMS
 from tracker_service.settings import RightsSettings, Settings
+from tracker_service.sources.access import ClusterAccess
 from tracker_service.sources.credentials import BasicCredential
 from tracker_service.sources.gateway import AccessPool, Gateway, GatewaySession
 from tracker_service.store.database import Store
@@ -148,7 +149,7 @@ def key_ring(tmp_path: Path) -> KeyRing:
 def identities(
     store: Store, key_ring: KeyRing, fake_cluster: FakeCluster, now: Clock
 ) -> Identities:
-    pool = AccessPool(fake_cluster.access)
+    pool: AccessPool[ClusterAccess] = AccessPool(fake_cluster.access)
     callers = Callers(store, key_ring, pool, now)
     return Identities(callers, KeptCredentials(store, key_ring, pool, now), pool, "http://knox")
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -35,12 +35,15 @@ from tracker_service.errors import (
     RouteClosed,
     StoreUnavailable,
 )
+from tracker_service.sources.access import ClusterAccess
 from tracker_service.sources.credentials import BasicCredential, Credential, TokenCredential
 from tracker_service.sources.nodes import RunningContainer
 from tracker_service.sources.oozie import Oozie
-from tracker_service.sources.webhdfs import FileStatus, OpenFile
-from tracker_service.sources.yarn import ApplicationReport, LogAggregation
+from tracker_service.sources.webhdfs import FileStatus, OpenFile, WebHdfs
+from tracker_service.sources.yarn import ApplicationReport, LogAggregation, Yarn
 from tracker_service.store.database import Connection, Store
+
+Result = TypeVar("Result")
 
 NOW = datetime(2026, 11, 22, 5, tzinfo=UTC)
 ANSWERS = Path(__file__).parent / "answers"
@@ -169,8 +172,8 @@ class Engine:
 class AtOnce(Executor):
     """Runs what is submitted before `submit` returns."""
 
-    def submit(self, call: Callable, /, *args, **named) -> Future:
-        done: Future = Future()
+    def submit(self, call: Callable[..., Result], /, *args, **named) -> Future[Result]:
+        done: Future[Result] = Future()
         done.set_result(call(*args, **named))
         return done
 
@@ -179,9 +182,9 @@ class Later(Executor):
     """Keeps what is submitted, until the test runs it."""
 
     def __init__(self) -> None:
-        self.calls: list[Callable] = []
+        self.calls: list[Callable[[], object]] = []
 
-    def submit(self, call: Callable, /, *args, **named) -> Future:
+    def submit(self, call: Callable[..., Result], /, *args, **named) -> Future[Result]:
         self.calls.append(partial(call, *args, **named))
         return Future()
 
@@ -259,7 +262,7 @@ class FakeOozie(Oozie):
             raise self.troubles[action.id]
         return self.tries.get(action.id, [])
 
-    def listing(self, parameters) -> dict:
+    def listing(self, parameters: Mapping[str, str]) -> dict[str, Any]:
         self.listings.append(dict(parameters))
         if self.is_down:
             raise GatewayUnavailable
@@ -291,7 +294,7 @@ class FakeOozie(Oozie):
 
 
 @dataclass
-class FakeYarn:
+class FakeYarn(Yarn):
     """Knows the applications that it is given."""
 
     reports: dict[str, ApplicationReport] = field(default_factory=dict)
@@ -325,10 +328,10 @@ class FakeYarn:
             raise ApplicationNotFound
         return self.reports[application]
 
-    def running_containers(self, application: ApplicationId) -> list[RunningContainer]:
-        return self.running.get(application, [])
+    def running_containers(self, application: ApplicationId) -> Iterator[RunningContainer]:
+        return iter(self.running.get(application, []))
 
-    def tagged(self, tags) -> list[tuple[ApplicationId, str]]:
+    def tagged(self, tags: Collection[str]) -> list[tuple[ApplicationId, str]]:
         self.asked_tags |= set(tags)
         if self.trouble:
             raise self.trouble
@@ -336,7 +339,7 @@ class FakeYarn:
 
 
 @dataclass
-class FakeHdfs:
+class FakeHdfs(WebHdfs):
     """Files by their path, and what is raised for some paths."""
 
     name: str = "guest"
@@ -347,7 +350,8 @@ class FakeHdfs:
     opened: list[str] = field(default_factory=list)
     closed: list[str] = field(default_factory=list)
     ranges: list[tuple[str, int, int]] = field(default_factory=list)
-    streams: list[Generator] = field(default_factory=list)  #: kept, so that none closes by itself
+    #: Kept, so that none closes by itself.
+    streams: list[Generator[bytes, None, None]] = field(default_factory=list)
 
     def user(self) -> str:
         return self.name
@@ -404,13 +408,13 @@ class FakeHdfs:
             raise PathNotFound
         return self.files[path][:length]
 
-    def make_directory(self, path: str) -> None:
+    def make_directory(self, path: str, permission: str = "700") -> None:
         self._trouble_of(path)
 
-    def write(self, path: str, content: bytes) -> None:
+    def write(self, path: str, content: bytes, permission: str = "600") -> None:
         self.files[path] = content
 
-    def write_pieces(self, path: str, pieces: Iterable[bytes]) -> None:
+    def write_pieces(self, path: str, pieces: Iterable[bytes], permission: str = "600") -> None:
         self.files[path] = b""
         for piece in pieces:
             self.files[path] += piece
@@ -433,7 +437,7 @@ class FakeHdfs:
 
 
 @dataclass
-class FakeAccess:
+class FakeAccess(ClusterAccess):
     """What one identity sees of the fake cluster."""
 
     oozie: FakeOozie
@@ -459,7 +463,7 @@ class FakeCluster:
         self.tokens = Tokens()
 
     def access(self, credential: Credential) -> FakeAccess:
-        door = _Door(self, credential)
+        door: Any = _Door(self, credential)  # what it has not, it finds in the user's home
         return FakeAccess(self.oozie, self.yarn, door, self.nodes, door)
 
 
@@ -502,9 +506,9 @@ class _Door:
 
     def _check_token(self, credential: TokenCredential) -> None:
         tokens = self._cluster.tokens
-        options = {"verify_exp": False}
+        key = tokens.key.public_key()
         try:
-            told = jwt.decode(credential.token, tokens.key.public_key(), ["ES256"], options)
+            told = jwt.decode(credential.token, key, ["ES256"], {"verify_exp": False})
         except jwt.PyJWTError as error:
             raise CredentialsRefused from error
         if told["exp"] <= tokens.now().timestamp() or credential.token in tokens.revoked:

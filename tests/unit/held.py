@@ -8,6 +8,7 @@ from datetime import timedelta
 from tests.unit.fakes import NOW, FakeCluster, FragileStore, Ticks, job, seen
 from tracker_service.domain.copies import Copy, CopyPolicy, CopyStatus
 from tracker_service.domain.jobs import JobId
+from tracker_service.domain.leases import Lease
 from tracker_service.domain.tasks import TaskState, TrackTask
 from tracker_service.identities.keys import KeyRing
 from tracker_service.store import copies, credentials, jobs, jobsets, track_tasks, tracked_jobs
@@ -97,7 +98,7 @@ class Following(Held):
 
     def load(self) -> None:
         """Load all anew, which makes all due."""
-        by_lease: dict = {}
+        by_lease: dict[Lease, list[TrackTask]] = {}
         for task in self.tasks():
             by_lease.setdefault(task.lease, []).append(task)
         for lease, live in by_lease.items():

@@ -93,7 +93,8 @@ class Sample:
 @cache
 def recorded(name: str) -> dict[str, bytes]:
     with tarfile.open(SAMPLES / f"{name}.tar.xz") as tar:
-        return {member.name: tar.extractfile(member).read() for member in tar}
+        files = ((member.name, tar.extractfile(member)) for member in tar)
+        return {name: file.read() for name, file in files if file is not None}
 
 
 def _samples() -> Iterator[Sample]:
@@ -304,7 +305,8 @@ def ifile(
     **more,
 ) -> bytes:
     """An IFile with one trailer after each upload; `announced` replaces all lengths."""
-    data, listed = marker, []
+    data = marker
+    listed: list[list[tuple[str, list[LogMeta]]]] = []
     for containers in uploads:
         listed.append([])
         for name, logs in containers:

@@ -6,6 +6,7 @@ from collections.abc import Generator
 from dataclasses import dataclass, field
 
 from tracker_service.archive.reading.saved_log import SavedLog
+from tracker_service.sources.webhdfs import WebHdfs
 
 CONTAINER = "container_1_01"
 NODE = "localhost_8041"
@@ -24,7 +25,7 @@ def a_file(container: str, name: str, content: bytes, announced: int | None = No
 
 
 @dataclass
-class LogInHdfs:
+class LogInHdfs(WebHdfs):
     """One file, whose bytes come in pieces of some length."""
 
     content: bytes

@@ -18,8 +18,8 @@ from tracker_service.settings import Settings, load
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "config"
-HADOLINT = shutil.which("hadolint", path=str(Path(sys.executable).parent))
-ANALYZE = shutil.which("systemd-analyze")
+HADOLINT = shutil.which("hadolint", path=str(Path(sys.executable).parent)) or ""
+ANALYZE = shutil.which("systemd-analyze") or ""
 
 
 @pytest.fixture(scope="module")
@@ -43,12 +43,12 @@ def checked(*command: str) -> str:
     return done.stdout + done.stderr
 
 
-@pytest.mark.skipif(ANALYZE is None, reason="no systemd-analyze")
+@pytest.mark.skipif(not ANALYZE, reason="no systemd-analyze")
 def test_systemd_has_nothing_to_say_against_the_unit(unit: Path) -> None:
     assert checked(ANALYZE, "verify", str(unit)) == ""
 
 
-@pytest.mark.skipif(ANALYZE is None, reason="no systemd-analyze")
+@pytest.mark.skipif(not ANALYZE, reason="no systemd-analyze")
 def test_the_unit_exposes_little(unit: Path) -> None:
     told = checked(ANALYZE, "security", "--offline=true", "--threshold=20", str(unit))
 
@@ -63,7 +63,7 @@ def test_the_unit_gives_the_service_time_to_stop() -> None:
     assert int(seconds) > serve.options(Settings())["graceful_timeout"]
 
 
-@pytest.mark.skipif(HADOLINT is None, reason="no hadolint")
+@pytest.mark.skipif(not HADOLINT, reason="no hadolint")
 def test_hadolint_has_nothing_to_say_against_the_dockerfile() -> None:
     assert checked(HADOLINT, str(CONFIG / "Dockerfile")) == ""
 

@@ -22,7 +22,7 @@ from tracker_service.store.database import Store
 from tracker_service.store.workers import Presence
 
 
-def samples(text: str) -> dict[tuple, float]:
+def samples(text: str) -> dict[tuple[str, ...], float]:
     """Return each sample under its name and its labels, which are in the order of their names."""
     return {
         (sample.name, *sample.labels.values()): sample.value
@@ -31,7 +31,7 @@ def samples(text: str) -> dict[tuple, float]:
     }
 
 
-def scrape(client) -> dict[tuple, float]:
+def scrape(client) -> dict[tuple[str, ...], float]:
     answer = client.get("/metrics")
     assert answer.status_code == 200
     assert answer.content_type == "text/plain; version=0.0.4; charset=utf-8"

@@ -41,8 +41,8 @@ def test_health_and_metrics_are_served_alone_and_without_credentials(service, fa
 
 
 def test_a_room_alone_describes_its_own_calls_and_credentials(service):
-    alone = create_app(service, [rooms.OPERATIONS]).test_client().get("/openapi.json").json
-    tracking = create_app(service, [rooms.TRACKING]).test_client().get("/openapi.json").json
+    alone = create_app(service, [rooms.OPERATIONS]).test_client().get("/openapi.json").get_json()
+    tracking = create_app(service, [rooms.TRACKING]).test_client().get("/openapi.json").get_json()
 
     assert set(alone["paths"]) == {"/healthz", "/readyz", "/metrics"}
     assert "gateway" not in str(alone["components"].get("securitySchemes"))
@@ -51,7 +51,7 @@ def test_a_room_alone_describes_its_own_calls_and_credentials(service):
 
 
 def test_the_rooms_together_are_the_whole_api(service):
-    paths = create_app(service, ALL_ROOMS).test_client().get("/openapi.json").json["paths"]
+    paths = create_app(service, ALL_ROOMS).test_client().get("/openapi.json").get_json()["paths"]
 
     assert set(PATHS) == {room.name for room in ALL_ROOMS}
     assert set(PATHS.values()) <= set(paths)

@@ -236,7 +236,7 @@ class Settings(BaseSettings):
     )
 
     state_dir: Path = Path(".tracker")  #: keys, the SQLite file, and the lock of `tracker run`
-    log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
+    log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
     log_format: Literal["console", "json"] = "console"
     gateway: GatewaySettings = GatewaySettings()
     store: StoreSettings = StoreSettings()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -10,7 +11,7 @@ from sqlalchemy import select
 from tests.unit.calls import ADMIN, GUEST, SAM, assert_problem, get, post
 from tests.unit.fakes import APP_1, NOW, a_cause, action, details, job
 from tracker_service.domain.causes import Category, Quote, Source
-from tracker_service.domain.jobs import Observation
+from tracker_service.domain.jobs import JobStatus, Observation
 from tracker_service.store import causes, jobs, track_tasks
 from tracker_service.store.tables import tasks as task_table
 
@@ -55,7 +56,7 @@ def cause(client, number: int, auth=GUEST, **more):
     return get(client, f"/api/job/{job(number)}/cause", auth, **more)
 
 
-def failures(client, query: str = "", auth=GUEST) -> list[dict]:
+def failures(client, query: str = "", auth=GUEST) -> list[dict[str, Any]]:
     answer = get(client, f"/api/failures{query}", auth)
     assert answer.status_code == 200, answer.text
     return answer.json
@@ -204,7 +205,9 @@ def test_the_cause_of_a_coordinators_failure_lies_in_its_workflows(client, oozie
     post(client, f"{daily}\n{job(2)}")
     with store.begin() as connection:
         failed = [
-            Observation(id=job(n), status="KILLED", parent_id=f"{daily}@{n}", observed_at=NOW)
+            Observation(
+                id=job(n), status=JobStatus.KILLED, parent_id=f"{daily}@{n}", observed_at=NOW
+            )
             for n in range(20, 27)
         ]
         kept = list(jobs.record(connection, failed).values())

@@ -72,7 +72,9 @@ def test_nothing_is_told_to_who_does_not_prove_who_they_are(client):
 def named(service):
     """A client behind a proxy that names users in a header."""
     app = create_app(service, ALL_ROOMS)
-    app.wsgi_app = NamingProxies(app.wsgi_app, "X-Remote-User", [ip_network("10.0.0.0/8")])
+    app.wsgi_app = NamingProxies(  # type: ignore[method-assign]
+        app.wsgi_app, "X-Remote-User", [ip_network("10.0.0.0/8")]
+    )
     return app.test_client()
 
 

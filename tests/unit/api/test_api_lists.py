@@ -53,7 +53,8 @@ def test_wrong_parameters_are_refused_by_name(client, oozie, query):
 def test_pages_lead_from_one_to_the_next_until_all_is_told(client, oozie):
     post(client, "\n".join(map(job, (1, 2, 3))))
 
-    seen, path, pages = [], f"{TRACKING}?limit=2&status=RUNNING&status=KILLED&status=SUCCEEDED", 0
+    path: str | None = f"{TRACKING}?limit=2&status=RUNNING&status=KILLED&status=SUCCEEDED"
+    seen, pages = [], 0
     while path:
         answer = get(client, path)
         seen += ids(answer)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging as standard
+from typing import Any
 
 import pytest
 from gunicorn.config import Config
@@ -27,7 +28,7 @@ def known(oozie):
     """The jobs of the fake Oozie."""
 
 
-def make(client, auth=GUEST) -> dict:
+def make(client, auth=GUEST) -> dict[str, Any]:
     answer = client.post(TOKENS, auth=auth)
     assert answer.status_code == 201, answer.text
     return answer.json

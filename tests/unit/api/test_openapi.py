@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 
@@ -8,7 +9,7 @@ ID = re.compile(r"<(?:\w+:)?(\w+)>")
 
 
 @pytest.fixture
-def document(client) -> dict:
+def document(client) -> dict[str, Any]:
     answer = client.get("/openapi.json")
     assert answer.status_code == 200
     return answer.json

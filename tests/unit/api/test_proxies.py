@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from ipaddress import ip_network
+from typing import Any
 
 import pytest
 from flask import Flask, jsonify, request, url_for
@@ -32,14 +33,15 @@ def client() -> FlaskClient:
         )
 
     networks = [ip_network("10.1.0.0/16"), ip_network("::1")]
-    app.wsgi_app = TrustedProxies(app.wsgi_app, networks)
+    app.wsgi_app = TrustedProxies(app.wsgi_app, networks)  # type: ignore[method-assign]
     return app.test_client()
 
 
-def seen_from(client: FlaskClient, peer: str, **headers: str) -> dict[str, object]:
-    return client.get(
+def seen_from(client: FlaskClient, peer: str, **headers: str) -> dict[str, Any]:
+    answer = client.get(
         "/seen", headers=FORWARDED | headers, environ_overrides={"REMOTE_ADDR": peer}
-    ).json
+    )
+    return answer.get_json()
 
 
 @pytest.mark.parametrize("peer", [PROXY, "::1", f"::ffff:{PROXY}", ""])

@@ -24,11 +24,16 @@ def log() -> Iterator[Logged]:
 
 
 @pytest.fixture
-def streams() -> Iterator[FlaskClient]:
+def closed() -> list[bool]:
+    """Has an entry for each stream of `streams` that was closed."""
+    return []
+
+
+@pytest.fixture
+def streams(closed: list[bool]) -> FlaskClient:
     """An application whose answers are streams: a whole one, and one that breaks off."""
     app = Flask("streams")
     request_log.register(app)
-    app.closed = []
 
     def pieces(last: Exception | None = None) -> Iterator[bytes]:
         try:
@@ -37,7 +42,7 @@ def streams() -> Iterator[FlaskClient]:
             if last:
                 raise last
         finally:
-            app.closed.append(True)
+            closed.append(True)
 
     app.get("/whole", endpoint="whole")(lambda: Response(pieces()))
     app.get("/broken", endpoint="broken")(
@@ -160,13 +165,13 @@ def test_a_stream_that_breaks_off_is_told_with_the_reason(streams, log):
     assert (line["bytes"], line["cut"]) == (10, "10 bytes came of 1000")
 
 
-def test_a_client_that_goes_away_is_told_and_what_is_behind_is_closed(streams, log):
+def test_a_client_that_goes_away_is_told_and_what_is_behind_is_closed(streams, closed, log):
     answer = streams.get("/whole")  # which takes the first piece
     answer.close()
 
     [line] = log.of("request")
     assert (line["bytes"], line["cut"]) == (5, "the client went away")
-    assert streams.application.closed == [True]
+    assert closed == [True]
 
 
 def test_a_stream_that_is_asked_for_its_head_alone_is_not_cut(streams, log):

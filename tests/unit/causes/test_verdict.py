@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,7 @@ MAIN_CLASS = "Main Class [org.apache.oozie.action.hadoop.ShellMain], exit code [
 DENIED = "java.io.IOException: Permission denied: user=anna"
 
 
-def action(name: str = "load", status: str = "ERROR", **more: object) -> Action:
+def action(name: str = "load", status: str = "ERROR", **more: Any) -> Action:
     return Action(id=f"{JOB}@{name}", name=name, type="shell", status=status, **more)
 
 
@@ -40,7 +41,7 @@ def ran(
     findings: dict[ApplicationId, Findings] | None = None,
     diagnostics: dict[ApplicationId, str] | None = None,
     applications: dict[ApplicationId, tuple[str, str]] = APPLICATIONS,
-    **more: object,
+    **more: Any,
 ) -> Cause | None:
     """Judge a job; an application without a log has an empty one."""
     found = {id: scanned(text_of(a_log(log, "stdout"))) for id, log in (logs or {}).items()}
@@ -56,13 +57,13 @@ def ran(
         )
         for id, (name, role) in applications.items()
     ]
-    facts = {"status": JobStatus.KILLED, "is_complete": True, **more}
+    facts: dict[str, Any] = {"status": JobStatus.KILLED, "is_complete": True, **more}
     return cause_of(
         Failure(job_id=JOB, run=0, actions=actions, witnesses=witnesses, **facts), RULES
     )
 
 
-def cause(*actions: Action, **more: object) -> Cause:
+def cause(*actions: Action, **more: Any) -> Cause:
     found = ran(*(actions or (action(),)), **more)
     assert found is not None
     return found

@@ -11,8 +11,8 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from tracker_service import cli, supervisor
-from tracker_service.cli import running, service
+from tracker_service import cli, logging, supervisor
+from tracker_service.cli import service
 from tracker_service.errors import ConfigError
 from tracker_service.settings import SANDBOX_BIND
 from tracker_service.store.database import Store
@@ -26,8 +26,8 @@ def tracker(tmp_path, monkeypatch):
     monkeypatch.setenv("TRACKER_STATE_DIR", str(tmp_path / "state"))
     monkeypatch.setenv("TRACKER_CONFIG", "")  # so that what a command sets is taken back
     monkeypatch.delenv("TRACKER_CONFIG")
-    monkeypatch.setattr(running.os, "umask", lambda _: None)
-    monkeypatch.setattr(running.logging, "configure", lambda *_: None)
+    monkeypatch.setattr(os, "umask", lambda _: None)
+    monkeypatch.setattr(logging, "configure", lambda *_: None)
 
     def run(*arguments: str) -> Result:
         return CliRunner().invoke(cli.main, arguments)
@@ -198,7 +198,8 @@ class World:
     """The clock and the processes of a supervisor."""
 
     def __init__(self) -> None:
-        self.now, self.started = 0.0, []
+        self.now = 0.0
+        self.started: list[tuple[float, str, Process]] = []
 
     def monotonic(self) -> float:
         return self.now

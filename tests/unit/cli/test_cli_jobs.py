@@ -9,6 +9,8 @@ import sys
 from base64 import b64decode
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import pytest
 from click.testing import CliRunner, Result
@@ -71,7 +73,7 @@ def tracker(loopback: Loopback, environment: pytest.MonkeyPatch) -> Tracker:
     environment.setenv("TRACKER_USER", "guest")
     environment.setenv("TRACKER_PASSWORD", "guest-password")
 
-    def run(*arguments: str, **more: object) -> Result:
+    def run(*arguments: str, **more: Any) -> Result:
         return CliRunner().invoke(cli.main, arguments, **more)
 
     return run
@@ -211,6 +213,8 @@ def test_who_reads_only_the_beginning_of_a_log_gets_no_complaint(tracker, loopba
     )
 
     with process:
+        assert process.stdout is not None
+        assert process.stderr is not None
         assert process.stdout.readline() == b"line\n"
         process.stdout.close()
         assert (process.wait(180), process.stderr.read()) == (0, b"")
@@ -242,8 +246,8 @@ def test_copies_of_a_job_that_is_not_there_are_told_by_the_exit_code(tracker, lo
 
 
 def test_the_tracked_jobs_are_listed(tracker, loopback):
-    listed = {"id": JOB, "status": "KILLED", "owner": "sam", "name": "nightly"}
-    listed["applications"] = VIEW["log-jobs"]
+    named = {"id": JOB, "status": "KILLED", "owner": "sam", "name": "nightly"}
+    listed = named | {"applications": VIEW["log-jobs"]}
     loopback.says(says([listed]))
 
     told = tracker("jobs", "--status", "killed", "--owner", "sam")
@@ -341,7 +345,7 @@ def test_the_password_of_another_user_is_not_taken_from_netrc(
 ):
     write_netrc(tmp_path, "machine 127.0.0.1 login sam password of-netrc\n")
     environment.delenv("TRACKER_PASSWORD")
-    environment.setattr(login.os, "open", no_terminal)
+    environment.setattr(os, "open", no_terminal)
 
     told = tracker("jobs", "--user", "guest")
 
@@ -368,13 +372,13 @@ def test_a_netrc_that_is_none_is_told(tracker, environment, tmp_path):
 def test_a_password_is_asked_for_at_the_terminal(tracker, environment, loopback):
     loopback.says(says([]))
     environment.delenv("TRACKER_PASSWORD")
-    environment.setattr(login.os, "open", lambda *_: os.dup(0))
-    asked = []
-    environment.setattr("getpass.getpass", lambda prompt: asked.append(prompt) or "typed")
+    environment.setattr(os, "open", lambda *_: os.dup(0))
+    typing = mock.Mock(return_value="typed")
+    environment.setattr("getpass.getpass", typing)
 
     assert tracker("jobs").exit_code == 0
 
-    assert asked == [f"Password of guest for {loopback.origin}: "]
+    typing.assert_called_once_with(f"Password of guest for {loopback.origin}: ")
     assert credentials(loopback) == "guest:typed"
 
 

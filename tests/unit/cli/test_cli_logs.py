@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from tests.unit.cli.test_cli_jobs import JOB, VIEW, environment, says, tracker
 from tests.unit.cli.test_cli_why import CAUSE
 from tests.unit.loopback_server import Asked, Loopback, Reply
-from tracker_service.cli import following
 from tracker_service.cli.news import News
 
 __all__ = ["environment", "tracker"]
@@ -200,7 +201,7 @@ def test_the_content_of_one_file_needs_no_title():
 class Service:
     """A service whose job goes on from one look at it to the next."""
 
-    def __init__(self, *looks: dict) -> None:
+    def __init__(self, *looks: dict[str, object]) -> None:
         self.looks = list(looks)
         self.live: list[Reply] = [Reply(body=b"")]
         self.saved = Reply(body=b"")
@@ -221,16 +222,16 @@ class Service:
 def service(loopback: Loopback, environment: pytest.MonkeyPatch):
     """Lets a service answer, to which time means nothing."""
 
-    def made(*looks: dict) -> Service:
+    def made(*looks: dict[str, object]) -> Service:
         service = Service(*looks)
         loopback.says(service)
         return service
 
-    environment.setattr(following.time, "sleep", lambda _: None)
+    environment.setattr(time, "sleep", lambda _: None)
     return made
 
 
-def look(status: str = "RUNNING", copy: str | None = None, *applications: str) -> dict:
+def look(status: str = "RUNNING", copy: str | None = None, *applications: str) -> dict[str, object]:
     copies = {APP: {"application": APP, "status": copy, "reason": "because"}} if copy else {}
     found = {"application-ids": list(applications or (APP,)), "log-jobs": copies}
     return VIEW | found | {"status": status}
@@ -306,7 +307,7 @@ def test_a_job_that_ended_without_any_application_has_nothing_to_follow(tracker,
 
 
 def test_a_service_that_is_away_for_a_moment_is_asked_again(tracker, loopback, environment):
-    environment.setattr(following.time, "sleep", lambda _: None)
+    environment.setattr(time, "sleep", lambda _: None)
     away = says({"message": "The database does not answer."}, 500)
     saved = Reply(body=log_of(("stderr", b"one\n")))
     loopback.says(away, says(look("KILLED", "SUCCEEDED")), saved)
@@ -321,7 +322,7 @@ def test_ctrl_c_ends_the_following(tracker, service, environment):
         raise KeyboardInterrupt
 
     service(look())
-    environment.setattr(following.time, "sleep", interrupted)
+    environment.setattr(time, "sleep", interrupted)
 
     told = tracker("logs", "--follow", JOB)
 

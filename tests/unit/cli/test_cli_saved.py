@@ -16,7 +16,7 @@ SECOND = FIRST | {"application": "1529519049029_0002"}
 DAMAGED = SECOND | {"verified": False, "verdict": "/a.log is missing"}
 
 
-def answered(*copies: dict) -> Reply:
+def answered(*copies: dict[str, object]) -> Reply:
     told = {copy["application"]: copy for copy in copies}
     return says({"finished": True, "succeeded": True, "jobs": told})
 

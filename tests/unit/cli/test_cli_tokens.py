@@ -11,14 +11,11 @@ __all__ = ["environment", "tracker"]
 
 URL = "https://tracker.example.com/api/notify/s3cr3t?id=$jobId&status=$status"
 KNOWN = {"id": "3f9a01c2d4e5", "created": "2026-11-22T05:00:00.000+00:00", "used": None}
-NEW = KNOWN | {
-    "token": "s3cr3t",
-    "url": URL,
-    "properties": {
-        "oozie.wf.workflow.notification.url": URL,
-        "oozie.coord.action.notification.url": URL.replace("$jobId", "$actionId"),
-    },
+PROPERTIES = {
+    "oozie.wf.workflow.notification.url": URL,
+    "oozie.coord.action.notification.url": URL.replace("$jobId", "$actionId"),
 }
+NEW = KNOWN | {"token": "s3cr3t", "url": URL, "properties": PROPERTIES}
 
 
 def test_a_new_token_is_printed_as_what_is_to_be_set_in_a_job(tracker, loopback):
@@ -27,7 +24,7 @@ def test_a_new_token_is_printed_as_what_is_to_be_set_in_a_job(tracker, loopback)
     told = tracker("notify-token", "create")
 
     assert told.exit_code == 0, told.output
-    assert told.stdout.splitlines() == [f"{name}={url}" for name, url in NEW["properties"].items()]
+    assert told.stdout.splitlines() == [f"{name}={url}" for name, url in PROPERTIES.items()]
     assert "3f9a01c2d4e5" in told.stderr
     assert (loopback.asked[0].method, loopback.asked[0].path) == ("POST", "/api/notify-tokens")
     assert json.loads(tracker("notify-token", "create", "--output", "json").stdout) == NEW

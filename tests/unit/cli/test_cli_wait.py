@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 
 import pytest
 from click.testing import CliRunner, Result
@@ -92,7 +93,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 @pytest.fixture
-def waiter(loopback: Loopback, clock: Clock) -> Callable[..., Waiter]:
+def waiter(loopback: Loopback, clock: Clock) -> Iterator[Callable[..., Waiter]]:
     tracker = TrackerClient(loopback.origin, "guest", "guest-password", sleep=clock.sleep)
 
     def make(timeout_s: float | None = None) -> Waiter:
@@ -348,7 +349,7 @@ def test_lines_are_printed_where_there_is_no_terminal():
 
 
 def test_a_terminal_gets_the_live_display_if_rich_is_there(monkeypatch):
-    monkeypatch.setattr(waiting.sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
 
     assert isinstance(waiting.best_display(), LiveDisplay)
     monkeypatch.setattr(waiting, "find_spec", lambda _: None)

@@ -106,7 +106,7 @@ def test_what_is_not_complete_is_said_to_be_so(tracker, loopback, decided, note)
 
 
 def test_without_a_line_that_proves_it_the_action_is_named(tracker, loopback):
-    bare = {"evidence": [], "error": None, "exit-code": None, "also-hit": None}
+    bare: dict[str, object] = {"evidence": [], "error": None, "exit-code": None, "also-hit": None}
     loopback.says(says(CAUSE | bare))
 
     told = tracker("why", JOB).stdout.splitlines()

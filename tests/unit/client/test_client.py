@@ -5,6 +5,7 @@ import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from email.utils import format_datetime
+from typing import Any
 
 import pytest
 
@@ -325,7 +326,7 @@ def test_an_id_is_one_segment_of_the_path(tracker, loopback):
     assert loopback.asked[0].path == "/api/job/..%2Fx%3Fy%23z"
 
 
-def refusal(url: str, **more: object) -> TrackerClientError:
+def refusal(url: str, **more: Any) -> TrackerClientError:
     with (
         TrackerClient(url, "guest", "guest-password", **more) as tracker,
         pytest.raises(TrackerClientError) as caught,

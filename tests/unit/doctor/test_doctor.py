@@ -6,16 +6,18 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
+from typing import Any
 
 import jwt
 import pytest
 from click.testing import CliRunner
+from pydantic import HttpUrl
 
 from tests.unit import tls
 from tests.unit.loopback_server import Asked, Loopback, Reply
 from tracker_service import cli
 from tracker_service.doctor import CheckResult, examine, reach, routes
-from tracker_service.settings import Settings
+from tracker_service.settings import GatewaySettings, ServeSettings, Settings
 from tracker_service.sources.credentials import BasicCredential
 
 TOPOLOGY, TOKENS = "/gateway/sandbox/", "/gateway/tokens/"
@@ -97,12 +99,19 @@ def service(other_server: Loopback) -> Loopback:
     return other_server
 
 
+def reached_at(url: str, **more: Any) -> GatewaySettings:
+    return GatewaySettings(url=HttpUrl(url), **more)
+
+
+NOWHERE = reached_at("http://127.0.0.1:1/gateway/x")
+
+
 @pytest.fixture
 def look(loopback: Loopback, service: Loopback) -> Callable[..., dict[str, CheckResult]]:
     """Examines all, and returns what was found by check."""
 
-    def run(url: str = f"{loopback.origin}{TOPOLOGY}", **gateway: object) -> dict[str, CheckResult]:
-        settings = Settings(gateway={"url": url, "connect_timeout_s": 20, **gateway})
+    def run(url: str = f"{loopback.origin}{TOPOLOGY}", **gateway: Any) -> dict[str, CheckResult]:
+        settings = Settings(gateway=reached_at(url, **{"connect_timeout_s": 20, **gateway}))
         credential = BasicCredential("guest", "guest-password")
         found = list(examine(settings, credential, service.origin))
         for finding in found:
@@ -339,7 +348,7 @@ def test_a_port_that_is_silent_is_told(look, monkeypatch):
     def silent(*_: object) -> None:
         raise TimeoutError
 
-    monkeypatch.setattr(reach.socket, "create_connection", silent)
+    monkeypatch.setattr(socket, "create_connection", silent)
 
     assert "firewall" in look("https://127.0.0.1:1/gateway/x")["tcp"].message
 
@@ -454,7 +463,7 @@ def test_a_tracker_that_does_not_answer_is_warned_of(look, gateway, service):
 
 
 def test_a_tracker_that_only_this_machine_reaches_is_warned_of(service):
-    settings = Settings(gateway={"url": "https://nowhere.invalid/gateway/x"})
+    settings = Settings(gateway=reached_at("https://nowhere.invalid/gateway/x"))
 
     *_, found = examine(settings, BasicCredential("guest", "x"), service.origin)
 
@@ -465,7 +474,8 @@ def test_a_tracker_that_only_this_machine_reaches_is_warned_of(service):
 def test_a_tracker_is_looked_for_where_the_settings_put_it(service):
     port = service.origin.rpartition(":")[2]
     settings = Settings(
-        gateway={"url": "http://127.0.0.1:1/gateway/x"}, serve={"bind": f"0.0.0.0:{port}"}
+        gateway=NOWHERE,
+        serve=ServeSettings(bind=f"0.0.0.0:{port}"),
     )
 
     *_, found = examine(settings, BasicCredential("guest", "x"))
@@ -475,7 +485,7 @@ def test_a_tracker_is_looked_for_where_the_settings_put_it(service):
 
 def test_the_certificate_of_a_tracker_is_trusted_by_its_own_file(tmp_path):
     ours = tls.Authority(tmp_path)
-    settings = Settings(gateway={"url": "http://127.0.0.1:1/gateway/x"})
+    settings = Settings(gateway=NOWHERE)
     with tls.tls_loopback(ours.certificate()) as server:
         server.says(says({"status": "alive"}))
         url, credential = tls.secure(server), BasicCredential("guest", "x")
@@ -548,7 +558,7 @@ def test_nothing_of_the_libraries_stands_between_the_sentences(doctor):
 
 
 def test_what_is_to_be_set_in_a_job_is_told(service):
-    settings = Settings(gateway={"url": "http://127.0.0.1:1/gateway/x"})
+    settings = Settings(gateway=NOWHERE)
 
     *_, found = examine(settings, BasicCredential("guest", "x"), f"{service.origin}/tracker/")
 

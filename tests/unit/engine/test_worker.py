@@ -301,7 +301,8 @@ def test_a_worker_says_that_it_lives_until_it_stops(new_worker, store):
 def test_old_logs_are_looked_for_in_the_jobsets_that_the_worker_holds(
     new_worker, track, monkeypatch
 ):
-    worker, looked = new_worker(), []
+    worker = new_worker()
+    looked: list[object] = []
     track(1)
     worker.leases.tend()
     monkeypatch.setattr(worker.expiry, "advance", looked.append)

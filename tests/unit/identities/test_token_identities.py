@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from tests.unit.fakes import NOW, job, seen
+from tests.unit.fakes import NOW, FakeAccess, job, seen
 from tests.unit.loopback_server import Reply
 from tracker_service.errors import (
     ConfigError,
@@ -30,7 +30,7 @@ HOUR = timedelta(hours=1)
 
 
 @pytest.fixture
-def opened(fake_cluster, now) -> AccessPool:
+def opened(fake_cluster, now) -> AccessPool[FakeAccess]:
     fake_cluster.tokens.now = now
     return AccessPool(fake_cluster.access)
 
@@ -138,8 +138,10 @@ def test_a_token_that_is_not_renewed_is_used_to_its_end(
         identities.acting_for("guest"),
     ):
         pytest.fail("the block was entered")
-    assert reason(store).startswith("waiting-for-credentials: the stored token has expired")
-    assert "tracker login" in reason(store)
+    told = reason(store)
+    assert told is not None
+    assert told.startswith("waiting-for-credentials: the stored token has expired")
+    assert "tracker login" in told
 
 
 def test_a_fresh_token_lets_the_jobs_go_on_at_once(tracking, identities, store, now, fake_cluster):
@@ -243,7 +245,7 @@ OTHER = ec.generate_private_key(ec.SECP256R1())
 @pytest.mark.parametrize(
     "forged",
     [
-        lambda key: jwt.encode(claims(), None, "none"),
+        lambda key: jwt.encode(claims(), "", "none"),
         lambda key: jwt.encode(claims(), OTHER, "ES256"),
         lambda key: jwt.encode(claims(), "as if the public key were a password" * 2, "HS256"),
         lambda key: jwt.encode(claims(exp=1_000_000_000), key, "ES256"),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from werkzeug.test import Client, TestResponse
@@ -43,11 +44,11 @@ class Caller:
     def read(self, path: str, **query) -> bytes:
         return self.ask(self.hdfs(path, "OPEN", **query).headers["Location"]).data
 
-    def info(self, job_id: str) -> dict:
-        return self.ask(f"oozie/v2/job/{job_id}?show=info").json
+    def info(self, job_id: str) -> dict[str, Any]:
+        return self.ask(f"oozie/v2/job/{job_id}?show=info").get_json()
 
-    def app(self, application_id: str) -> dict:
-        return self.ask(f"resourcemanager/v1/cluster/apps/{application_id}").json["app"]
+    def app(self, application_id: str) -> dict[str, Any]:
+        return self.ask(f"resourcemanager/v1/cluster/apps/{application_id}").get_json()["app"]
 
 
 @pytest.fixture

@@ -50,7 +50,7 @@ def test_an_application_that_has_ended_has_no_container(guest, cluster, applicat
 
 def test_the_pages_show_a_log_that_grows(guest, clock, container):
     listed = page(guest, f"{container}/guest").text
-    length = int(re.search(r"stdout : Total file length is (\d+) bytes", listed)[1])
+    [length] = map(int, re.findall(r"stdout : Total file length is (\d+) bytes", listed))
     shown = page(guest, f"{container}/guest/stdout/", start="0").text
     assert "<pre>tick 1\ntick 2\n" in shown
 

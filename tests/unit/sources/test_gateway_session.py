@@ -15,8 +15,8 @@ from tracker_service.errors import (
     GatewayUnavailable,
     RequestRefused,
 )
-from tracker_service.sources.credentials import BasicCredential, TokenCredential
-from tracker_service.sources.gateway import AccessPool, Gateway
+from tracker_service.sources.credentials import BasicCredential, Credential, TokenCredential
+from tracker_service.sources.gateway import AccessPool, Gateway, GatewaySession
 
 PLACES = 32
 
@@ -244,7 +244,7 @@ def test_the_query_stands_in_no_error(loopback, session):
 
 
 @pytest.fixture
-def pool(knox, open_session) -> AccessPool:
+def pool(knox, open_session) -> AccessPool[GatewaySession]:
     return AccessPool(lambda credential: open_session(knox, credential))
 
 
@@ -288,8 +288,13 @@ def test_a_forgotten_session_takes_its_cookie_with_it(pool):
 
 
 def test_only_the_sessions_used_last_are_kept():
-    opened = []
-    pool = AccessPool(lambda credential: opened.append(credential) or len(opened))
+    opened: list[Credential] = []
+
+    def access(credential: Credential) -> int:
+        opened.append(credential)
+        return len(opened)
+
+    pool = AccessPool(access)
     first = BasicCredential("user0", "x")
 
     for number in range(1001):

@@ -18,7 +18,8 @@ class Watched:
     """A circuit, the seconds it lives in, and what it has told."""
 
     def __init__(self, ticks: Ticks) -> None:
-        self.ticks, self.told = ticks, []
+        self.ticks = ticks
+        self.told: list[tuple[str, str, float]] = []
         self.circuit = Circuit(
             "oozie", lambda *change: self.told.append(change), ticks.monotonic, random.Random(7)
         )

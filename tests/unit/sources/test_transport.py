@@ -26,7 +26,8 @@ class Dripping:
     """A gateway that says something at once, and then a byte now and then."""
 
     def __init__(self) -> None:
-        self.stop, self.begins = threading.Event(), []
+        self.stop = threading.Event()
+        self.begins: list[tuple[bytes, bool]] = []
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}/gateway/sandbox"
         self._thread = threading.Thread(target=self._serve)

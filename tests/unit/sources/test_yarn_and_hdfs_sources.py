@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -44,7 +45,7 @@ def remote(status: int, exception: str, message: str = "it went wrong\n\tat java
     return Reply(status, json.dumps(body).encode(), {"Content-Type": "application/json"})
 
 
-def file_status(length: int, **more) -> dict:
+def file_status(length: int, **more) -> dict[str, Any]:
     return {
         "pathSuffix": "",
         "type": "FILE",

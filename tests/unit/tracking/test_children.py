@@ -8,7 +8,7 @@ from tests.unit.fakes import NOW, AtOnce, Engine, FakeOozie, details, job
 from tests.unit.held import Following
 from tracker_service.archive.manifest import write_manifest
 from tracker_service.domain.copies import CopyPolicy
-from tracker_service.domain.jobs import JobId
+from tracker_service.domain.jobs import JobId, JobStatus
 from tracker_service.domain.tasks import TaskState
 from tracker_service.errors import AccessDenied, GatewayUnavailable, JobNotFound
 from tracker_service.store import children, track_tasks, tracked_jobs
@@ -34,7 +34,9 @@ def has_started(
         oozie.has(details(job(number), status, parent_id=f"{of}@{place}", **more))
 
 
-def followed(following: Following, of: JobId = DAILY, owner: str = "guest") -> dict[str, str]:
+def followed(
+    following: Following, of: JobId = DAILY, owner: str = "guest"
+) -> dict[JobId, JobStatus]:
     with following.store.read() as connection:
         return dict(children.known(connection, owner, of))
 

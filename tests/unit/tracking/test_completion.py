@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -90,7 +91,7 @@ def oozie(fake_cluster: FakeCluster):
     return fake_cluster.oozie
 
 
-def manifest(completing: Completing) -> dict:
+def manifest(completing: Completing) -> dict[str, Any]:
     [file] = [f for f in completing.cluster.homes["guest"].files if f.endswith("manifest.json")]
     return json.loads(completing.cluster.homes["guest"].files[file])
 

@@ -9,6 +9,7 @@ from sqlalchemy import text
 
 from tests.unit.fakes import NOW, FakeOozie, details, job
 from tests.unit.held import Following
+from tracker_service.domain.jobs import JobId
 from tracker_service.store import hints, jobsets
 from tracker_service.tracking.hints import Hints
 from tracker_service.tracking.reruns import Reruns
@@ -52,7 +53,7 @@ class Hinting:
     def sweep(self) -> None:
         self.following.poller.sweep()
 
-    def pass_by(self, seconds: float) -> list[list[str]]:
+    def pass_by(self, seconds: float) -> list[list[JobId]]:
         """Let time pass as a worker does, and return what Oozie was asked meanwhile."""
         self.oozie.bulks.clear()
         end = self.following.ticks.now + seconds

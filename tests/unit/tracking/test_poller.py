@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
+from sqlalchemy import Row
 
 from tests.unit.fakes import (
     APP_1,
@@ -422,7 +425,7 @@ def test_a_job_that_has_ended_goes_on_without_details_once_asking_was_in_vain(fo
     assert following.task(2).state == "copying"
 
 
-def rows_of_jobs(following) -> list:
+def rows_of_jobs(following) -> Sequence[Row[Any]]:
     with following.store.read() as connection:
         return connection.exec_driver_sql("SELECT * FROM jobs ORDER BY id").all()
 

@@ -26,7 +26,7 @@ from tests.unit.fakes import (
 from tests.unit.held import Held
 from tracker_service.archive.copying.copier import Copier
 from tracker_service.archive.copying.progress import Progress
-from tracker_service.domain.applications import applications_of
+from tracker_service.domain.applications import ApplicationId, applications_of
 from tracker_service.domain.copies import (
     Contents,
     Copy,
@@ -34,7 +34,7 @@ from tracker_service.domain.copies import (
     WrittenLog,
     part_path,
 )
-from tracker_service.domain.jobs import JobStatus
+from tracker_service.domain.jobs import JobId, JobStatus
 from tracker_service.domain.leases import Lease
 from tracker_service.errors import (
     AccessDenied,
@@ -59,7 +59,9 @@ class Copying(Held):
     progress: Progress
     clock: Clock
 
-    def want(self, *applications: str, owner: str = "guest", number: int = 1, **more) -> None:
+    def want(
+        self, *applications: ApplicationId, owner: str = "guest", number: int = 1, **more
+    ) -> None:
         """Decide to copy the logs of these applications of one failed job."""
         self.track(number, owner=owner, password=f"{owner}-password")
         for application in applications:
@@ -91,7 +93,9 @@ class Copying(Held):
 
     def says(self, status: str, *actions, **more) -> None:
         """Let the workflow of the only copy be in this state."""
-        self.cluster.oozie.has(details(self.copy().job, status, *actions, **more))
+        workflow = self.copy().job
+        assert workflow is not None
+        self.cluster.oozie.has(details(JobId(workflow), status, *actions, **more))
 
     def wrote(self, content: bytes = b"log\n") -> None:
         """Let the workflow of the only copy have written this much of the log."""

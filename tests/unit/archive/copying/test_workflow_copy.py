@@ -22,10 +22,11 @@ HOSTILE = '</value></property>&<x a="\'">]]>'
 
 def shell_of(**options) -> ET.Element:
     made = workflow_copy.workflow(a_copy(attempt=1), "guest", replace(OPTIONS, **options))
-    return ET.fromstring(made).find(f".//{SHELL}shell")
+    [shell] = ET.fromstring(made).iterfind(f".//{SHELL}shell")
+    return shell
 
 
-def properties_of(shell: ET.Element) -> dict[str, str]:
+def properties_of(shell: ET.Element) -> dict[str | None, str | None]:
     found = shell.findall(f"{SHELL}configuration/{SHELL}property")
     return {each.findtext(f"{SHELL}name"): each.findtext(f"{SHELL}value") for each in found}
 

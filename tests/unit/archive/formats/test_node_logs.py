@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import tracemalloc
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 
 import pytest
 from hypothesis import given
@@ -202,6 +202,7 @@ def test_what_is_not_read_of_a_log_is_passed_over(write, algorithm):
 
     for log in logs_of(Disk(write(logs, algorithm=algorithm), piece=700).file()):
         found.append((log.name, next(log.content)[:1]))
+        assert isinstance(log.content, Generator)
         log.content.close()
 
     assert found == [("stderr", b"1"), ("stdout", b"2"), ("syslog", b"3")]
