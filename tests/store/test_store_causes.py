@@ -149,7 +149,7 @@ def test_others_of_the_family_are_counted_with_when_they_failed(connection):
         fail(connection, number, at=minutes(number))
     fail(connection, 4, fingerprint="f2")
 
-    found = causes.others(connection, "f1", job(1), "guest", NOW)
+    found = causes.count_others(connection, "f1", job(1), "guest", NOW)
 
     assert (found.jobs, found.first_at, found.last_at) == (2, minutes(2), minutes(3))
 
@@ -160,15 +160,15 @@ def test_runs_of_one_job_are_one_and_its_own_do_not_count(connection):
     fail(connection, 2)
     fail(connection, 2, run=1)
 
-    assert causes.others(connection, "f1", job(1), "guest", NOW).jobs == 1
+    assert causes.count_others(connection, "f1", job(1), "guest", NOW).jobs == 1
 
 
 def test_what_failed_earlier_and_what_belongs_to_others_does_not_count(connection):
     fail(connection, 2, at=minutes(-1))
     fail(connection, 3, owner="sam")
 
-    assert causes.others(connection, "f1", job(1), "guest", NOW) is None
-    assert causes.others(connection, "f1", job(1), None, minutes(-1)).jobs == 2
+    assert causes.count_others(connection, "f1", job(1), "guest", NOW) is None
+    assert causes.count_others(connection, "f1", job(1), None, minutes(-1)).jobs == 2
 
 
 # What a cause is concluded from.
@@ -253,7 +253,7 @@ def test_pages_of_families_follow_each_other_without_gap_and_repetition(connecti
     seen_, after = [], None
     while page := listed(connection, limit=2, after=after):
         seen_ += [each.fingerprint for each in page]
-        after = page[-1].place
+        after = page[-1].cursor
 
     assert seen_ == ["f6", "f7", "f4", "f5", "f2", "f3", "f1"]
 
