@@ -1,4 +1,4 @@
-"""Write one event a line, as text for people or as JSON for programs."""
+"""Log one event a line, without secrets, as text for people or as JSON for programs."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 HIDDEN = "***"
 _SECRETS = "password|passwd|passcode|secret|token|delegation|authorization|cookie|jwt|sessionid"
 _SECRET_NAME = re.compile(_SECRETS, re.IGNORECASE)
-_MARKS = re.compile(r"[@=: ]|/notify/")  #: every secret has one of these; most texts have none
-#: Patterns of secrets, and the group before the secret that is kept.
+_MARKS = re.compile(r"[@=: ]|/notify/")  #: a text without any of these has no secret
+#: Patterns of secrets, each with the groups that are kept.
 _IN_TEXT = (
     (re.compile(r"(/notify/+)(?!<)[^/\s?&;,\"']+"), r"\1"),  # the token of a notification
     (re.compile(r"(://)[^/\s\"']+(?=@)"), r"\1"),  # the user and password of a URL
@@ -34,7 +34,7 @@ _IN_TEXT = (
 
 
 def configure(level: str = "INFO", form: Literal["console", "json"] = "console") -> None:
-    """Write all events of this process to standard error, those of libraries too."""
+    """Write all events of this process and of its libraries to standard error."""
     steps = processors(form)
     structlog.configure(
         processors=steps,
@@ -48,7 +48,7 @@ def configure(level: str = "INFO", form: Literal["console", "json"] = "console")
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *steps],
         )
     )
-    # The libraries say little of use below WARNING, and HdfsCLI names paths and URLs at INFO.
+    # Below WARNING, libraries log little of use, and HdfsCLI logs paths and URLs.
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(logging.WARNING)
@@ -56,12 +56,15 @@ def configure(level: str = "INFO", form: Literal["console", "json"] = "console")
 
 
 def processors(form: Literal["console", "json"]) -> list[Processor]:
-    """Return the steps that make a line of an event: time (UTC), level, ids, no secrets."""
+    """Return the steps that turn an event into a line with its time (UTC), level and ids.
+
+    See https://www.structlog.org/en/stable/processors.html
+    """
     first = ["timestamp", "level", "event"]
     return [
         structlog.contextvars.merge_contextvars,
         structlog.processors.format_exc_info,
-        hide_secrets,  # after the traceback has become text
+        hide_secrets,  # after `format_exc_info`, so that it also sees the traceback
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.JSONRenderer()
@@ -71,7 +74,7 @@ def processors(form: Literal["console", "json"]) -> list[Processor]:
 
 
 def hide_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Replace every value that has the name or the form of a secret with `***`."""
+    """Replace secrets in an event with `***`: by the name of a value, and by its form."""
     return {name: _without_secrets(name, value) for name, value in event.items()}
 
 
@@ -93,7 +96,7 @@ def _names_a_secret(name: str) -> bool:
 
 
 def without_secrets(text: str) -> str:
-    """Return a text with `***` in place of everything that looks like a secret."""
+    """Return a text with `***` in place of each part that looks like a secret."""
     if not _MARKS.search(text):
         return text
     for pattern, kept in _IN_TEXT:

@@ -1,4 +1,4 @@
-"""Serve the API with gunicorn."""
+"""Serve the API with gunicorn, by `tracker serve` or by gunicorn's own command."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ class _Server(BaseApplication):
             self.cfg.set(name, value)
 
     def load(self) -> Callable[..., Iterable[bytes]]:
-        # In the worker process, after the fork: connections and threads do not survive one.
+        # Runs in the worker process, after the fork: connections and threads do not survive one.
         return create_app(build_service(self._settings), ALL_ROOMS).wsgi_app
 
 
 class _Logger(Logger):
-    """Gunicorn's own log, in the form of all other lines."""
+    """Writes gunicorn's own log in the same form as all other log lines."""
 
     def setup(self, cfg: Config) -> None:
         super().setup(cfg)
@@ -59,7 +59,7 @@ class _Logger(Logger):
         environ: MutableMapping[str, Any],
         request_time: timedelta,
     ) -> Any:  # noqa: ANN401 (gunicorn's own type is private)
-        """Return what an access log may contain: URLs without secrets."""
+        """Return the values for an access log, without secrets."""
         atoms = super().atoms(resp, req, environ, request_time)
         return {
             name: logging.without_secrets(value) if isinstance(value, str) else value
@@ -68,7 +68,7 @@ class _Logger(Logger):
 
 
 def options(settings: Settings) -> dict[str, Any]:
-    """Return the settings of gunicorn, see https://docs.gunicorn.org/en/stable/settings.html"""
+    """Return gunicorn's settings; see https://docs.gunicorn.org/en/stable/settings.html"""
     return {
         "bind": settings.serve.bind,
         "worker_class": "gthread",
@@ -76,8 +76,8 @@ def options(settings: Settings) -> dict[str, Any]:
         "threads": settings.serve.threads,
         "timeout": 120,
         "graceful_timeout": 10,
-        "limit_request_line": 8190,  # as long as what is passed on to Knox may be
-        "keepalive": 75,  # longer than nginx keeps a connection to an upstream: 60 s
+        "limit_request_line": 8190,  # bytes; Knox accepts no longer line either
+        "keepalive": 75,  # longer than the 60 s for which nginx keeps a connection to an upstream
         "worker_tmp_dir": "/dev/shm",  # noqa: S108 (a heartbeat that no disk can delay)
         "control_socket_disable": True,
         "forwarded_allow_ips": "",  # api.proxies alone decides whom to believe
@@ -91,7 +91,7 @@ def options(settings: Settings) -> dict[str, Any]:
 
 
 def _share_counts(server: Arbiter) -> None:
-    """Share metrics between the worker processes, unless `tracker run` does already."""
+    """Share metrics between the worker processes, unless `tracker run` already does."""
     if not metrics.are_shared():
         directory = Path(mkdtemp(prefix="tracker-metrics-"))
         metrics.share(directory)
@@ -99,15 +99,15 @@ def _share_counts(server: Arbiter) -> None:
 
 
 def _freeze(_server: object, _worker: object) -> None:
-    """Keep the garbage collector off objects that a child shares with its parent."""
+    """Keep the child's garbage collector from writing to memory that it shares with its parent."""
     gc.collect()
     gc.freeze()
 
 
 def _close_after_a_long_body(_worker: object, request: Request) -> None:
-    """Close the connection after a long body; gunicorn would read all of it otherwise.
+    """Close the connection after a body that is too long; otherwise gunicorn reads all of it.
 
-    The application cannot do it: gunicorn writes the header `Connection` itself.
+    The application cannot close it, because gunicorn writes the header `Connection` itself.
     """
     lengths = [value for name, value in request.headers if name == "CONTENT-LENGTH"]
     if any(value.isdecimal() and int(value) > MAX_BODY_BYTES for value in lengths):
@@ -124,10 +124,10 @@ def serve(settings: Settings) -> None:
 
 
 def configured() -> Settings:
-    """Read the settings and set up logging, for gunicorn's own command.
+    """Read the settings and configure logging, for gunicorn's own command.
 
     Raises:
-        ConfigError: an unknown name or a wrong value; says where it stands.
+        ConfigError: the settings have an unknown name or a wrong value.
     """
     file = os.environ.get("TRACKER_CONFIG")
     settings = load(Path(file) if file else None)
@@ -136,6 +136,6 @@ def configured() -> Settings:
 
 
 def app() -> WSGIApplication:
-    """Return the API for gunicorn's own command; called in each worker process."""
-    os.umask(0o077)  # nobody else may read the files that this process makes
+    """Return the API for gunicorn's own command, which calls this in each worker process."""
+    os.umask(0o077)  # no other user may read the files that this process writes
     return create_app(build_service(configured()), ALL_ROOMS).wsgi_app

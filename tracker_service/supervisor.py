@@ -1,4 +1,4 @@
-"""Run several processes as one: restart what dies, leave nobody behind."""
+"""Run child processes: restart each that dies, and end all of them with their parent."""
 
 from __future__ import annotations
 
@@ -39,15 +39,18 @@ _STOP_S = 20.0  #: for a child to end after SIGTERM
 
 
 def die_with_parent() -> None:
-    """Let the kernel end this process when its parent ends, however that happens (prctl(2))."""
+    """Have the kernel kill this process when its parent ends, for any reason; see prctl(2)."""
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def lock_directory(state_dir: Path) -> IO[str]:
-    """Make sure that one state directory serves one `tracker run`; the lock lasts as the file.
+    """Lock a state directory, so that only one `tracker run` uses it.
+
+    Returns:
+        the open lock file; the lock ends when it is closed.
 
     Raises:
-        ConfigError: another one has it.
+        ConfigError: another `tracker run` uses the directory.
     """
     state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     lock = (state_dir / "lock").open("a+")
@@ -58,7 +61,7 @@ def lock_directory(state_dir: Path) -> IO[str]:
         raise ConfigError(
             f"another `tracker run` uses {state_dir}: stop it, or set TRACKER_STATE_DIR"
         ) from error
-    os.register_at_fork(after_in_child=lock.close)  # it ends with this process
+    os.register_at_fork(after_in_child=lock.close)  # the lock ends with this process
     return lock
 
 
@@ -75,19 +78,19 @@ class _Child:
         return self.arguments[0]
 
     def start(self, run: Run) -> None:
-        self.process = _forked(run, self.arguments)
+        self.process = _fork(run, self.arguments)
         self.started = time.monotonic()
 
 
 @dataclass(frozen=True, slots=True)
 class Greeting:
-    """What to print once a URL answers with 200."""
+    """A text that is printed once a URL answers with 200."""
 
     url: str
     text: str
 
     def is_due(self) -> bool:
-        """Ask the URL once."""
+        """Request the URL once; tell whether the answer is 200."""
         parts = urlsplit(self.url)
         connection = HTTPConnection(parts.netloc, timeout=1)
         try:
@@ -99,23 +102,23 @@ class Greeting:
             connection.close()
 
 
-def finish(run: Run, arguments: Sequence[str]) -> None:
-    """Run a command of `tracker` to its end in a process of its own.
+def run_to_end(run: Run, arguments: Sequence[str]) -> None:
+    """Run a command of `tracker` in a process of its own, and wait until it ends.
 
     Raises:
-        ConfigError: it failed; it has said why.
+        ConfigError: it failed; it has printed the reason.
     """
-    process = _forked(run, arguments)
+    process = _fork(run, arguments)
     process.join()
     if process.exitcode:
         raise ConfigError(f"`tracker {' '.join(arguments)}` failed")
 
 
-def _forked(run: Run, arguments: Sequence[str]) -> BaseProcess:
-    """Fork a process that runs a command of `tracker`; it shares what this one has imported."""
-    gc.freeze()  # the garbage collector of the child writes to none of the shared memory
+def _fork(run: Run, arguments: Sequence[str]) -> BaseProcess:
+    """Fork a process that runs a command of `tracker`; it shares the imported modules' memory."""
+    gc.freeze()  # keeps the child's garbage collector from writing to the shared memory
     process = _FORK.Process(target=_be_child, args=(run, arguments), daemon=True)
-    # A signal that comes between the fork and the reset of its handler would be lost.
+    # Otherwise a signal between the fork and the reset of its handler would be lost.
     signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
     try:
         process.start()
@@ -125,24 +128,24 @@ def _forked(run: Run, arguments: Sequence[str]) -> BaseProcess:
 
 
 def _be_child(run: Run, arguments: Sequence[str]) -> None:
-    """Run a command of `tracker` in a new process, which inherits nothing but memory and output."""
+    """Run a command of `tracker` in a new process, without the parent's signal handlers."""
     die_with_parent()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
     _LIBC.prctl(_PR_SET_NAME, f"tracker {arguments[0]}".encode())
-    _spare_arenas()
+    _limit_arenas()
     run(arguments)
 
 
-def _spare_arenas() -> None:
-    """Share two arenas between all threads: one for each holds much that none of them needs."""
+def _limit_arenas() -> None:
+    """Limit malloc to two arenas; with one for each thread, much free memory is kept."""
     if "MALLOC_ARENA_MAX" not in os.environ and hasattr(_LIBC, "mallopt"):  # glibc has it
         _LIBC.mallopt(_M_ARENA_MAX, 2)
 
 
 class Supervisor:
-    """The parent of `tracker run`: it forks its children, and so has no threads."""
+    """The parent process of `tracker run`. It has no threads, because it forks."""
 
     def __init__(self, run: Run, commands: Sequence[Sequence[str]], greeting: Greeting) -> None:
         self._run_command = run
@@ -151,7 +154,7 @@ class Supervisor:
         self._is_stopping = False
 
     def run(self) -> None:
-        """Start each command of `tracker`; end all on SIGTERM or SIGINT."""
+        """Run all commands as child processes until SIGTERM or SIGINT, then end them."""
         for number in _STOPPING:
             signal.signal(number, self._stop)
         while not self._is_stopping:
@@ -167,7 +170,7 @@ class Supervisor:
         self._is_stopping = True
 
     def _tend(self, child: _Child) -> None:
-        """Start a child again that died: at once at first, then later and later."""
+        """Start a child that is due; after each death in a row it waits longer."""
         now = time.monotonic()
         if child.process is None:
             if now >= child.start_at:

@@ -82,7 +82,7 @@ def kept_cause(connection, owner: str | None = "guest") -> KeptCause:
 
 def others_of_f1(connection, owner: str | None = "guest", since: datetime = NOW) -> Others:
     """Return what there is of the family of job 1 beside it."""
-    found = causes.others(connection, "f1", job(1), owner, since)
+    found = causes.count_others(connection, "f1", job(1), owner, since)
     assert found is not None
     return found
 
@@ -182,7 +182,7 @@ def test_what_failed_earlier_and_what_belongs_to_others_does_not_count(connectio
     fail(connection, 2, at=minutes(-1))
     fail(connection, 3, owner="sam")
 
-    assert causes.others(connection, "f1", job(1), "guest", NOW) is None
+    assert causes.count_others(connection, "f1", job(1), "guest", NOW) is None
     assert others_of_f1(connection, None, minutes(-1)).jobs == 2
 
 
@@ -268,7 +268,7 @@ def test_pages_of_families_follow_each_other_without_gap_and_repetition(connecti
     seen_, after = [], None
     while page := listed(connection, limit=2, after=after):
         seen_ += [each.fingerprint for each in page]
-        after = page[-1].place
+        after = page[-1].cursor
 
     assert seen_ == ["f6", "f7", "f4", "f5", "f2", "f3", "f1"]
 

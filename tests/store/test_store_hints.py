@@ -13,8 +13,8 @@ from tracker_service.store.tables import hints as hint_table
 
 def hint(connection, number: int, owner: str = "guest", at=NOW) -> list[int]:
     """Hint at a job, and return the tasks that the hint is meant for."""
-    meant = hints.open_to(connection, owner, job(number))
-    hints.give(connection, meant, at)
+    meant = hints.tasks_to_hint(connection, owner, job(number))
+    hints.add(connection, meant, at)
     return list(meant)
 
 
@@ -41,11 +41,11 @@ def test_a_hint_reaches_the_worker_that_holds_the_task(connection):
 def test_a_hint_is_there_once_however_often_it_is_given(connection):
     track(connection, 1)
 
-    assert list(hints.open_to(connection, "guest", job(1)).values()) == [False]
+    assert list(hints.tasks_to_hint(connection, "guest", job(1)).values()) == [False]
     hint(connection, 1)
     hint(connection, 1, at=NOW + timedelta(minutes=1))
 
-    assert list(hints.open_to(connection, "guest", job(1)).values()) == [True]
+    assert list(hints.tasks_to_hint(connection, "guest", job(1)).values()) == [True]
     assert connection.scalars(select(hint_table.c.hinted_at)).all() == [NOW]
 
 
@@ -73,9 +73,9 @@ def test_a_hint_is_meant_for_the_user_who_gives_it_alone(connection):
     track(connection, 1)
     track(connection, 1, owner="sam")
 
-    assert len(hints.open_to(connection, "sam", job(1))) == 1
-    assert hints.open_to(connection, "tom", job(1)) == {}
-    assert hints.open_to(connection, "sam", job(2)) == {}
+    assert len(hints.tasks_to_hint(connection, "sam", job(1))) == 1
+    assert hints.tasks_to_hint(connection, "tom", job(1)) == {}
+    assert hints.tasks_to_hint(connection, "sam", job(2)) == {}
 
 
 def test_a_hint_is_meant_for_the_runs_that_are_watched_or_else_for_the_newest(connection):
@@ -83,19 +83,19 @@ def test_a_hint_is_meant_for_the_runs_that_are_watched_or_else_for_the_newest(co
     again = jobs.record(connection, [seen(1, "RUNNING", run=1)])
     track_tasks.track(connection, "guest", "guest", list(again.values()), NOW)
     first, second = live_tasks(connection)
-    assert len(hints.open_to(connection, "guest", job(1))) == 2
+    assert len(hints.tasks_to_hint(connection, "guest", job(1))) == 2
 
     tasks.end(connection, first, NOW)
-    assert list(hints.open_to(connection, "guest", job(1))) == [second.id]
+    assert list(hints.tasks_to_hint(connection, "guest", job(1))) == [second.id]
     tasks.end(connection, second, NOW)
-    assert list(hints.open_to(connection, "guest", job(1))) == [second.id]
+    assert list(hints.tasks_to_hint(connection, "guest", job(1))) == [second.id]
 
 
 def test_a_job_that_its_user_has_stopped_to_track_takes_no_hint(connection):
     track(connection, 1)
     track_tasks.stop(connection, "guest", job(1), NOW)
 
-    assert hints.open_to(connection, "guest", job(1)) == {}
+    assert hints.tasks_to_hint(connection, "guest", job(1)) == {}
 
 
 def test_a_hint_at_a_task_that_has_ended_is_there_for_every_worker(connection):
@@ -123,7 +123,7 @@ def test_old_hints_at_tasks_that_have_ended_are_forgotten_and_no_others(connecti
 @pytest.mark.parametrize("count", [0, 1201])
 def test_any_number_of_hints_is_read_and_taken(connection, count):
     track(connection, *range(count))
-    hints.give(connection, [task.id for task in live_tasks(connection)], NOW)
+    hints.add(connection, [task.id for task in live_tasks(connection)], NOW)
 
     found = hints.for_worker(connection, "worker")
     hints.take(connection, [each.task_id for each in found])

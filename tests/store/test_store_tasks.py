@@ -156,14 +156,14 @@ def test_tasks_that_wait_for_a_credential_go_on_once_there_is_one(connection):
     track(connection, 1, owner="sam")
     tasks.explain(connection, "guest", REFUSED)
 
-    [waiting] = tasks.that_wait(connection, "guest", WAITS_FOR_CREDENTIAL)
-    assert tasks.that_wait(connection, "sam", WAITS_FOR_CREDENTIAL) == []
+    [waiting] = tasks.waiting(connection, "guest", WAITS_FOR_CREDENTIAL)
+    assert tasks.waiting(connection, "sam", WAITS_FOR_CREDENTIAL) == []
 
-    tasks.go_on(connection, "guest")
+    tasks.clear_reason(connection, "guest")
 
     [row] = task_rows(connection)
     assert (row.id, row.reason_code, row.reason) == (waiting, None, None)
-    assert tasks.that_wait(connection, "guest", WAITS_FOR_CREDENTIAL) == []
+    assert tasks.waiting(connection, "guest", WAITS_FOR_CREDENTIAL) == []
 
 
 def test_ended_jobs_are_listed_for_a_while(connection):
@@ -390,22 +390,22 @@ def test_a_task_is_done_when_all_its_copies_have_ended(connection, task):
     first, second = copies_of(connection, task)
 
     copies.change(connection, first, status=CopyStatus.SUCCEEDED)
-    assert copies.all_finished(connection, [task.lease]) == set()
+    assert copies.finished_tasks(connection, [task.lease]) == set()
 
     copies.change(connection, second, status=CopyStatus.FAILED)
-    assert copies.all_finished(connection, [task.lease]) == {task.id}
+    assert copies.finished_tasks(connection, [task.lease]) == {task.id}
 
 
 def test_a_task_without_copies_is_done(connection, task):
-    assert copies.all_finished(connection, [task.lease]) == {task.id}
-    assert copies.all_finished(connection, []) == set()
+    assert copies.finished_tasks(connection, [task.lease]) == {task.id}
+    assert copies.finished_tasks(connection, []) == set()
 
 
 def test_a_task_that_still_watches_is_not_done(connection):
     track(connection, 1)
     [watching] = live_tasks(connection)
 
-    assert copies.all_finished(connection, [watching.lease]) == set()
+    assert copies.finished_tasks(connection, [watching.lease]) == set()
 
 
 def test_our_own_workflows_are_known_by_their_id(connection, task):

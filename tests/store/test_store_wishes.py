@@ -17,10 +17,10 @@ LATER = NOW + timedelta(minutes=1)
 
 
 def want_copies(
-    connection, *numbers: int, status: str = "RUNNING", wish: CopyPolicy = CopyPolicy.ALL
+    connection, *numbers: int, status: str = "RUNNING", policy: CopyPolicy = CopyPolicy.ALL
 ) -> None:
     kept = list(jobs.record(connection, [seen(n, status) for n in numbers]).values())
-    track_tasks.track(connection, "guest", "guest", kept, LATER, wish)
+    track_tasks.track(connection, "guest", "guest", kept, LATER, policy)
 
 
 def only_copy(connection):
@@ -77,7 +77,7 @@ def test_a_task_that_ended_lives_again_if_copies_are_wanted(connection):
 
 
 @pytest.mark.parametrize(
-    ("status", "wish", "lives"),
+    ("status", "policy", "lives"),
     [
         (CopyStatus.SUCCEEDED, CopyPolicy.ALL, False),
         (CopyStatus.SUCCEEDED, CopyPolicy.ALL_AGAIN, True),
@@ -86,7 +86,7 @@ def test_a_task_that_ended_lives_again_if_copies_are_wanted(connection):
     ],
 )
 def test_a_task_that_has_made_its_copies_lives_again_only_to_make_others(
-    connection, status, wish, lives
+    connection, status, policy, lives
 ):
     want_copies(connection, 1, status="SUCCEEDED")
     [task] = live_tasks(connection)
@@ -94,7 +94,7 @@ def test_a_task_that_has_made_its_copies_lives_again_only_to_make_others(
     copies.change(connection, only_copy(connection), status=status, saved_at=NOW)
     tasks.end(connection, task, NOW)
 
-    want_copies(connection, 1, status="SUCCEEDED", wish=wish)
+    want_copies(connection, 1, status="SUCCEEDED", policy=policy)
 
     assert bool(live_tasks(connection)) is lives
 

@@ -34,12 +34,12 @@ class Held:
         *ids: JobId,
         owner: str = "guest",
         password: str = "guest-password",
-        wish: CopyPolicy = CopyPolicy.OF_FAILURES,
+        policy: CopyPolicy = CopyPolicy.OF_FAILURES,
     ) -> None:
         """Post these ids while Oozie is away, and let the worker claim them."""
         with self.store.begin() as connection:
             kept = jobs.record(connection, [seen(each, "UNKNOWN") for each in ids])
-            track_tasks.track(connection, owner, owner, list(kept.values()), NOW, wish)
+            track_tasks.track(connection, owner, owner, list(kept.values()), NOW, policy)
             credentials.keep(connection, owner, self.key_ring.encrypt(owner, password), NOW)
             jobsets.claim(connection, "worker", ["track"], 3600, 10)
 

@@ -82,5 +82,5 @@ def _negotiated(answer: CauseAnswer) -> Response:
 
 def _next_page(last: FailureGroup) -> str:
     given = [(name, value) for name, value in request.args.items(multi=True) if name != "cursor"]
-    cursor = queries.written_place(last.place)
+    cursor = queries.cursor_text(last.cursor)
     return f"{request.base_url}?{urlencode([*given, ('cursor', cursor)])}"

@@ -1,4 +1,4 @@
-"""Answer with saved logs by the rules of HTTP: ranges, entity tags and gzip (RFC 9110)."""
+"""Send saved logs over HTTP with ranges, entity tags and gzip (RFC 9110)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _FASTEST = 1
 
 
 class Prefetched(Iterator[T]):
-    """A stream that has read its first piece, so that what is wrong shows at once."""
+    """A stream whose first piece is read at once, so that errors are raised before the answer."""
 
     def __init__(self, pieces: Generator[T, None, None]) -> None:
         self._pieces = pieces
@@ -38,18 +38,18 @@ class Prefetched(Iterator[T]):
         return self._first.pop() if self._first else next(self._pieces)
 
     def close(self) -> None:
-        """Let go of what is behind the stream."""
+        """Close the underlying stream."""
         self._pieces.close()
 
 
 def whole(log: SavedLog) -> Response:
-    """Answer with a log as it lies, or with the range of it that is asked for.
+    """Answer with a whole log, or with the one range of its bytes that the client requests.
 
-    Several ranges at once are answered with the whole log, which RFC 9110 leaves to the server.
+    A request for several ranges is answered with the whole log, as RFC 9110 (section 14.2) allows.
 
     Raises:
-        RequestedRangeNotSatisfiable: the log has no such bytes.
-        PreconditionFailed: the client has another version in mind.
+        RequestedRangeNotSatisfiable: the log has no bytes in this range.
+        PreconditionFailed: the log is no longer the version that `If-Match` names.
     """
     tag = f'"{log.version}"'
     answer = Response(content_type=TEXT)
@@ -79,14 +79,14 @@ def whole(log: SavedLog) -> Response:
 def _full(answer: Response, log: SavedLog) -> Response:
     pieces = Prefetched(log.read(0, log.length))
     if _wants_gzip():
-        answer.headers["ETag"] = f'W/"{log.version}"'  # these bytes are others
+        answer.headers["ETag"] = f'W/"{log.version}"'  # weak: compressed bytes are different
         return _zipped(answer, pieces)
     answer.response, answer.content_length = pieces, log.length
     return answer
 
 
 def _range(tag: str) -> re.Match[str] | None:
-    """Return the one range of bytes that is asked for; others may be passed over."""
+    """Return the requested range of bytes; None for the whole log."""
     if request.method != "GET" or request.headers.get("If-Range") not in (None, tag):
         return None
     found = _RANGE.fullmatch(request.headers.get("Range", ""))
@@ -94,7 +94,7 @@ def _range(tag: str) -> re.Match[str] | None:
 
 
 def _bounds(asked: re.Match[str], length: int) -> tuple[int, int]:
-    """Return the position of the first byte and that behind the last one."""
+    """Return the positions of the first byte and after the last one."""
     if asked["suffix"] is not None:
         return max(0, length - int(asked["suffix"])), length
     last = int(asked["last"]) if asked["last"] else length
@@ -102,19 +102,19 @@ def _bounds(asked: re.Match[str], length: int) -> tuple[int, int]:
 
 
 def several(logs: Logs) -> Response:
-    """Answer with logs, one after the other."""
+    """Answer with several logs, one after the other."""
     answer = Response(content_type=TEXT)
     answer.vary.add("Accept-Encoding")
     if _wants_gzip():
         return _zipped(answer, logs.pieces)
     answer.response = logs.pieces
-    if logs.length is not None:  # so that clients can show how far they are
+    if logs.length is not None:  # lets clients show their progress
         answer.content_length = logs.length
     return answer
 
 
 def streamed(pieces: Iterable[bytes], content_type: str) -> Response:
-    """Answer with pieces of a log as soon as they are found."""
+    """Answer with pieces of a log, and send each as soon as it is found."""
     answer = Response(content_type=content_type)
     answer.headers["Accept-Ranges"] = "none"
     answer.headers["X-Accel-Buffering"] = "no"  # for nginx
@@ -136,10 +136,10 @@ def _zipped(answer: Response, pieces: Iterable[bytes], *, flushes: bool = False)
 
 
 def _deflated(pieces: Iterable[bytes], *, flushes: bool) -> Iterator[bytes]:
-    """Yield pieces in the form of gzip.
+    """Compress pieces with gzip.
 
     Args:
-        flushes: a client can read each piece before the next one comes.
+        flushes: whether a client can read each piece before the next one comes.
     """
     deflater = zlib.compressobj(_FASTEST, zlib.DEFLATED, _GZIP)
     for piece in pieces:

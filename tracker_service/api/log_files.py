@@ -1,4 +1,4 @@
-"""Tell which files of which containers are in a saved log."""
+"""List the files of containers in a saved log."""
 
 from __future__ import annotations
 
@@ -34,7 +34,11 @@ class LogFilesAnswer(Schema):
 
 
 def answer(log: SavedLog) -> Response:
-    """Answer with the files of a log as they are found: there can be many thousands."""
+    """List the files of a log, and send each as soon as it is found: there may be thousands.
+
+    Returns:
+        a `LogFilesAnswer`, streamed.
+    """
     return log_answers.streamed(_json(log, log_answers.Prefetched(files(log))), "application/json")
 
 

@@ -1,4 +1,4 @@
-"""Answer with what a client chooses of one saved log, as text or as lines of JSON."""
+"""Send parts of one saved log: by file, by line, or by a search, as text or as lines of JSON."""
 
 from __future__ import annotations
 
@@ -15,21 +15,23 @@ from tracker_service.archive.reading.saved_log import SavedLog
 from tracker_service.archive.reading.selection import Selection, read
 from tracker_service.errors import BadInput
 
-_LIMIT = 1000  #: lines that are found, where nobody says how many
+_LIMIT = 1000  #: the most lines that a search returns, where the query names no limit
 
 
 def answer(log: SavedLog, query: LogQuery) -> Response:
-    """Return what is chosen of a log; all of it, or a range of its bytes, where nothing is.
+    """Answer with the part of a log that a query selects.
+
+    Without any parameter, that is the whole log, or a range of its bytes.
 
     Raises:
-        BadInput: parameters that do not go together, or no pattern of RE2.
+        BadInput: the parameters contradict each other, or `grep` is not a pattern of RE2.
         LogNotSaved: the log has no such file.
     """
     _check(query)
     if not query.model_dump(exclude_defaults=True):
         return log_answers.whole(log)
     search = _search(query)
-    choice = Selection(
+    selection = Selection(
         container=query.container,
         file=query.file,
         tail=query.tail,
@@ -37,13 +39,13 @@ def answer(log: SavedLog, query: LogQuery) -> Response:
         lines=query.lines,
         by_file=query.format == "json" or search is not None,
     )
-    pieces = log_answers.Prefetched(read(log, choice))
+    pieces = log_answers.Prefetched(read(log, selection))
     if search is not None:
         return _searched(Grep(search), pieces, query)
     if query.format == "json":
         return log_answers.streamed(_json(pieces), log_answers.JSON_LINES)
     is_one_file = query.container is not None and query.file is not None
-    text = _text(pieces, is_titled=choice.is_by_file and not is_one_file)
+    text = _text(pieces, is_titled=selection.is_by_file and not is_one_file)
     return log_answers.streamed(text, log_answers.TEXT)
 
 
@@ -61,7 +63,7 @@ def _search(query: LogQuery) -> Search | None:
 
 
 def _text(pieces: Pieces, *, is_titled: bool) -> Iterator[bytes]:
-    """Yield what is read; on request, a line before each file names it."""
+    """Yield pieces of a log as they are; with `is_titled`, a line before each file names it."""
     current, last = None, b"\n"
     for stretch, piece in pieces:
         if is_titled and stretch != current:
@@ -78,7 +80,7 @@ def _searched(grep: Grep, pieces: Pieces, query: LogQuery) -> Response:
 
 
 def _text_found(grep: Grep, pieces: Pieces) -> Iterator[bytes]:
-    """Yield lines as grep writes them: `:` after the number of a line that is found, else `-`."""
+    """Yield lines as grep prints them: `:` follows the number of a match, `-` that of context."""
     block = 1
     for found in grep.of(pieces):
         lines = []

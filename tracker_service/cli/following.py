@@ -1,4 +1,4 @@
-"""Follow a log while it is written: read it again and again, and give what is new."""
+"""Follow a log while it is written: read it again and again, and print the new part."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from tracker_service.client import Job, LogCopy, Reading, TrackerClient, Tracker
 from tracker_service.domain.jobs import JobStatus
 
 _PAUSE_S = 2.0
-_PATIENCE = 4  #: a pause lasts at least so many times as long as the request before it
-_AWAY_S = 180.0  #: how long the service may give no answer
+_PATIENCE = 4  #: a pause is at least this many times as long as the request before it
+_AWAY_S = 180.0  #: how long the service may be unreachable
 
 
 class Follower:
-    """Follows the log of one application, from what it has written to what is saved of it."""
+    """Follows the log of one application: first the running one, then the saved one."""
 
     def __init__(
         self,
@@ -33,7 +33,8 @@ class Follower:
         """Prepare to follow.
 
         Args:
-            choose: chooses one of the applications of a job, where several are known.
+            choose: returns the application to follow if the caller of `pieces` names none.
+            container, file: follow only these files, None for all.
         """
         self._tracker, self._job_id, self._choose = tracker, job_id, choose
         self._container, self._file = container, file
@@ -42,15 +43,15 @@ class Follower:
         self._answered_at = time.monotonic()
 
     def pieces(self, application: str | None) -> Iterator[bytes]:
-        """Yield what the application writes, until its log is saved and all of that is given.
+        """Yield the log as it is written; end when the log is saved and all of it is yielded.
 
         Args:
-            application: whose log; None: an application of the job, once one is known.
+            application: the application to follow; None to wait for the first one of the job.
 
         Raises:
             NotDone: the log will not be saved.
-            CannotTell: the service gave no answer for long.
-            TrackerClientError: the service refuses.
+            CannotTell: the service was unreachable too long.
+            TrackerClientError: the service refuses to answer.
         """
         while True:
             began = time.monotonic()
@@ -60,7 +61,7 @@ class Follower:
             if job and application:
                 copy = _copy_of(job, application)
                 if copy and copy.status == "SUCCEEDED":
-                    yield from self._news.of(self._opened(application, is_live=False))
+                    yield from self._news.new_in(self._opened(application, is_live=False))
                     return
                 if self._is_over(job, copy):
                     self._end_unsaved(job, copy, application)
@@ -73,7 +74,7 @@ class Follower:
             time.sleep(max(_PAUSE_S, _PATIENCE * (time.monotonic() - began)))
 
     def _look(self) -> Job | None:
-        """Return the job; None if the service gives no answer for a moment."""
+        """Return the job; None if the service is unreachable at the moment."""
         try:
             job = self._tracker.job(self._job_id)
         except TrackerClientError as error:
@@ -87,16 +88,16 @@ class Follower:
         return job
 
     def _is_over(self, job: Job, copy: LogCopy | None) -> bool:
-        """Tell whether the copy has ended, or none will be made."""
+        """Tell whether the copy has ended, or no copy will be made."""
         if copy:
             return copy.is_finished
         return has_ended(job) and self._tracker.logs_status(job.id).is_finished
 
     def _end_unsaved(self, job: Job, copy: LogCopy | None, application: str) -> None:
-        """End without a saved log: that of a job that succeeded is not saved unless asked for.
+        """End without a saved log, which is normal after a job that SUCCEEDED.
 
         Raises:
-            NotDone: the log should have been saved, or nothing of it was seen.
+            NotDone: the copy has failed, the job did not succeed, or nothing of its log was seen.
         """
         if copy:
             raise NotDone(f"the log of {application} is not saved: {copy.reason}")
@@ -104,14 +105,14 @@ class Follower:
             f"{job.id} is {job.status}, and the log of {application} is not saved: "
             f"tracker copy-logs {job.id} saves it"
         )
-        if job.status != JobStatus.SUCCEEDED or not self._news.is_any:
+        if job.status != JobStatus.SUCCEEDED or not self._news.has_seen_any:
             raise NotDone(reason)
         self._say(reason)
 
     def _written(self, application: str) -> Iterator[bytes]:
-        """Yield what is new in the log of a running application, where it may be read."""
+        """Yield the new part of a running application's log; if it cannot be read, say why."""
         try:
-            yield from self._news.of(self._opened(application, is_live=True))
+            yield from self._news.new_in(self._opened(application, is_live=True))
         except TrackerClientError as error:
             self._say(f"{error.message} Waiting until the log is saved.")
 
@@ -120,7 +121,7 @@ class Follower:
         return self._tracker.logs(self._job_id, application, reading)
 
     def _say(self, text: str) -> None:
-        """Print a notice on standard error, unless it is the same as the last one."""
+        """Print a notice on standard error, unless the last one was the same."""
         if text != self._notice:
             self._notice = text
             click.echo(plain(text), err=True)

@@ -1,4 +1,4 @@
-"""Show the progress of jobs on a terminal: state, a bar of actions and logs, what happens now."""
+"""Show the progress of jobs on a terminal, one line and one bar for each job, with `rich`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _ENDED_ACTIONS = ("OK", "ERROR", "KILLED", "FAILED", "DONE")
 
 
 class LiveDisplay:
-    """One line for each job on standard error, redrawn as the job goes on."""
+    """One line for each job on standard error, redrawn when the job changes."""
 
     def __init__(self, console: Console | None = None) -> None:
         self._progress = Progress(
@@ -80,9 +80,9 @@ def _title(job: Job) -> str:
 
 
 def _steps(seen: Seen) -> tuple[int, int]:
-    """Return how many actions and copies have ended, and how many are known.
+    """Return how many steps have ended, and how many are known.
 
-    The job itself is a step too, so that nothing looks complete before it is.
+    Steps are actions, copies and the job itself; so the bar is full only when the job is over.
     """
     ended = sum(action.status in _ENDED_ACTIONS for action in seen.job.actions)
     ended += sum(copy.is_finished for copy in seen.job.copies)
@@ -90,7 +90,7 @@ def _steps(seen: Seen) -> tuple[int, int]:
 
 
 def _doing(job: Job) -> str:
-    """Return what happens now, in a few words."""
+    """Return in a few words what the job is doing now."""
     if job.reason:
         return job.reason
     if has_ended(job):

@@ -1,4 +1,4 @@
-"""The verb that prints logs: whole, in parts, or while they are written."""
+"""The verb `logs`, which prints logs: whole, in parts, or while they are written."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from tracker_service.domain.log_levels import LogLevel
 if TYPE_CHECKING:
     from tracker_service.client import Job, TrackerClient
 
-_INTERRUPTED = 130  #: what a shell says of a command that Ctrl-C has ended
+_INTERRUPTED = 130  #: the exit code of a command that Ctrl-C has ended
 _LEVEL = click.Choice([*LogLevel.__members__], case_sensitive=False)
 
 
 def _reading_options(function: Callable[..., None]) -> Callable[..., None]:
     """Add the options that choose what of a log is printed."""
     for option in (
-        click.option("--level", type=_LEVEL, help="And above."),
-        click.option("--context", type=click.IntRange(0, 50), help="Lines around each line found."),
+        click.option("--level", type=_LEVEL, help="Lines of this level and above."),
+        click.option("--context", type=click.IntRange(0, 50), help="Lines around each match."),
         click.option("--grep", metavar="PATTERN", help="Lines that match, in RE2 syntax."),
         click.option("--tail", type=click.IntRange(1, 100_000), help="The last lines."),
         click.option("--file", help="Files of this name, such as stderr."),
@@ -90,11 +90,13 @@ def _opened(
 
 
 def chosen_application(job: Job) -> str:
-    """Return the only application of a job, or the one that failed; a notice names that one.
+    """Return the only application of a job, or the one that failed.
+
+    If there are several, a notice on standard error names the one that failed.
 
     Raises:
-        NotDone: none is known.
-        click.UsageError: there are several, and nobody knows which of them failed.
+        NotDone: no application of the job is known.
+        click.UsageError: the job has several applications, and it is unknown which one failed.
     """
     if not job.applications:
         raise NotDone(f"no application of {job.id} is known: it is {job.status}")
@@ -110,10 +112,10 @@ def chosen_application(job: Job) -> str:
 
 
 def _show(pieces: Iterable[bytes], *, at_once: bool = False) -> None:
-    """Print a log as it comes: as it is, or in colours where it is for eyes.
+    """Print a log: in colours on a terminal, otherwise byte by byte as it is.
 
     Args:
-        at_once: print each piece as it comes, because the next may come late.
+        at_once: flush each piece, because the next one may come late.
     """
     shown = paint.painted(pieces) if paint.wants_colour() else pieces
     try:
@@ -122,7 +124,7 @@ def _show(pieces: Iterable[bytes], *, at_once: bool = False) -> None:
             if at_once:
                 sys.stdout.buffer.flush()
         sys.stdout.buffer.flush()
-    except BrokenPipeError:  # `head` has read what it wants
+    except BrokenPipeError:  # the reader, such as `head`, wants no more
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

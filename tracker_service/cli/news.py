@@ -1,4 +1,4 @@
-"""Find what is new in a log that is read whole again and again while it grows."""
+"""Find the new part of a log that grows and is read again and again from its beginning."""
 
 from __future__ import annotations
 
@@ -8,38 +8,37 @@ from itertools import chain
 
 from tracker_service.yarn_log.stream import SectionPart, SectionStream
 
-_LONGEST_LINE = 64 * 1024  #: bytes; a longer one is taken in parts
+_LONGEST_LINE = 64 * 1024  #: bytes; a longer line is split
 
 File = tuple[str, str]  #: a container, and a file of it
-Part = tuple[File, bytes]  #: some of the content of a file
+Part = tuple[File, bytes]  #: a file, and a part of its content
 
 _TITLE = re.compile(rb"==> (\S+?)/(.+) <==")
 
 
 class News:
-    """Yields what is new in a log each time it is read.
+    """Remembers how much of each file of a log was seen, and yields the rest.
 
-    Files of containers grow at their ends and may come in another order: it is remembered how much
-    of each file was seen.
+    Between two readings, files grow at their ends, and their order may change.
     """
 
     def __init__(self, container: str | None = None, file: str | None = None) -> None:
         """Prepare to read.
 
         Args:
-            container, file: which the log is of, if it has nothing but the content of one file.
+            container, file: name the only file, if the log is the content of one file.
         """
         self._only: File | None = (container, file) if container and file else None
         self._seen: dict[File, int] = {}  # bytes
         self._last: File | None = None
 
     @property
-    def is_any(self) -> bool:
-        """Whether there was anything in the log."""
+    def has_seen_any(self) -> bool:
+        """Whether the log had any content."""
         return bool(self._seen)
 
-    def of(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
-        """Yield what is new in a log, a title before each change of file."""
+    def new_in(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
+        """Read a log from its beginning; yield its new parts, with a title before another file."""
         lengths: dict[File, int] = {}
         for file, text in _contents(pieces, self._only):
             start = lengths.get(file, 0)
@@ -57,10 +56,10 @@ class News:
 
 
 def _contents(pieces: Iterable[bytes], only: File | None) -> Iterator[Part]:
-    """Yield the contents of files as they come.
+    """Yield parts of the files in a log.
 
     Args:
-        only: the file that all is of.
+        only: the file, if the log is the content of one file.
     """
     if only:
         yield from ((only, piece) for piece in pieces)
@@ -76,11 +75,11 @@ def _contents(pieces: Iterable[bytes], only: File | None) -> Iterator[Part]:
 
 
 def _in_sections(pieces: Iterable[bytes]) -> Iterator[Part]:
-    """Yield the contents of files in a log as `yarn logs` prints it."""
+    """Yield parts of the files in a log in the form of `yarn logs`."""
     stream = SectionStream()
     for piece in pieces:
-        yield from map(_part, stream.of(piece))
-    yield from map(_part, stream.rest())
+        yield from map(_part, stream.feed(piece))
+    yield from map(_part, stream.finish())
 
 
 def _part(part: SectionPart) -> Part:
@@ -89,9 +88,9 @@ def _part(part: SectionPart) -> Part:
 
 
 def _below_titles(pieces: Iterable[bytes]) -> Iterator[Part]:
-    """Yield the contents of files that come below titles.
+    """Yield parts of files that follow titles.
 
-    The end of the line before a title is left out: it need not belong to the content.
+    The end of line before a title is left out, because it may not belong to the content.
     """
     file: File = ("", "")
     line_end = b""
@@ -111,7 +110,7 @@ def _text(name: bytes) -> str:
 
 
 def _lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield lines with their ends; a very long one in parts."""
+    """Yield lines with their ends; a very long line is split."""
     held = b""
     for piece in pieces:
         *whole, held = (held + piece).split(b"\n")

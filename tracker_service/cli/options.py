@@ -82,14 +82,14 @@ def with_tracker(function: Callable[..., None]) -> Callable[..., None]:
         known = login(url, user, password_file)
         _warn_of_plain_http(url)
         client = TrackerClient(url, known.user, known.password, ca_file)
-        with told_in_one_line(), client:
+        with errors_in_one_line(), client:
             function(client, **more)
 
     return _URL(ca_file_option(with_login(run)))
 
 
 @contextmanager
-def told_in_one_line() -> Iterator[None]:
+def errors_in_one_line() -> Iterator[None]:
     """Show an error of the service in one line; exit with 1 for a 404, otherwise with 2."""
     from tracker_service.client import TrackerClientError  # noqa: PLC0415
 

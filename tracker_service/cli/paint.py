@@ -1,4 +1,4 @@
-"""Show logs on a terminal: in colours, and without the characters that control it."""
+"""Colour logs for a terminal, and replace the control characters in them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import click
 
 from tracker_service.domain.log_levels import LogLevel, spellings_from
 
-_LONGEST_LINE = 64 * 1024  #: bytes; a longer one is shown in parts
+_LONGEST_LINE = 64 * 1024  #: bytes; a longer line is split
 _TITLE = re.compile(r"Container: |Log ?Type:|==> ")
 _FRAME = re.compile(
     r"LogAggregationType:|Log ?(?:Last ?Modified|Upload) ?Time:|Log ?Length:|Log ?Contents:"
@@ -24,12 +24,12 @@ _DOUBTFUL = re.compile(rf"\b({spellings_from(LogLevel.WARN)})\b")
 
 
 def wants_colour() -> bool:
-    """Tell whether standard output is a terminal whose user has nothing against colours."""
+    """Tell whether standard output is a terminal and `NO_COLOR` is unset; see no-color.org."""
     return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
 
 
 def painted(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield a log as it comes; the colour of a line shows what it is."""
+    """Colour each line of a log: titles, errors, warnings; yield lines as they arrive."""
     held = b""
     for piece in pieces:
         *whole, held = (held + piece).split(b"\n")

@@ -1,6 +1,6 @@
-"""Run the service: what the verbs of `service` do.
+"""Run the parts of the service in this process or below it, for the verbs of `service`.
 
-What one of them alone needs is imported when it runs.
+Each function imports what it alone needs, so that other verbs start fast.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from tracker_service import logging, settings, supervisor
 from tracker_service.errors import TrackerError
 
 
-def prepared(config: Path | None) -> settings.Settings:
-    """Read the settings, and prepare this process for a part of the service.
+def load_settings(config: Path | None) -> settings.Settings:
+    """Read the settings, configure logging, and restrict the files that this process writes.
 
     Raises:
         ConfigError: a setting is wrong.
-        click.BadParameter: the file is not there.
+        click.BadParameter: the file does not exist.
     """
     if config and not config.is_file():
         raise click.BadParameter(f"there is no file {config}", param_hint="--config")
-    os.umask(0o077)  # whatever this makes is nobody else's to read
+    os.umask(0o077)  # no other user may read the files that this process writes
     chosen = settings.load(config)
     if config:  # the processes that `tracker run` starts read the same file
         os.environ["TRACKER_CONFIG"] = str(config)
@@ -37,7 +37,7 @@ def prepared(config: Path | None) -> settings.Settings:
 
 
 def run_all(chosen: settings.Settings, with_sandbox: bool) -> None:
-    """Run the API, one worker and maybe a sandbox as processes below this one."""
+    """Run the API, one worker and, on request, a sandbox as child processes."""
     from tracker_service import metrics  # noqa: PLC0415
 
     lock = supervisor.lock_directory(chosen.state_dir)
@@ -46,14 +46,14 @@ def run_all(chosen: settings.Settings, with_sandbox: bool) -> None:
     if with_sandbox:
         chosen = _with_sandbox(chosen)
         commands.insert(0, ["sandbox", "--bind", urlsplit(chosen.gateway.base).netloc])
-    supervisor.finish(_run_command, ["db", "upgrade"])
+    supervisor.run_to_end(_run_command, ["db", "upgrade"])
     metrics.share(chosen.state_dir.absolute() / "metrics")
     supervisor.Supervisor(_run_command, commands, _greeting(chosen, with_sandbox)).run()
     lock.close()
 
 
 def _import_for_children(with_sandbox: bool) -> None:
-    """Import what the processes below this one need, once for all of them."""
+    """Import the modules that the child processes share."""
     from tracker_service import bootstrap, serve  # noqa: PLC0415, F401
 
     if with_sandbox:
@@ -67,38 +67,42 @@ def _run_command(arguments: Sequence[str]) -> None:
 
 
 def serve(chosen: settings.Settings) -> None:
-    """Serve the API."""
+    """Serve the API until SIGTERM.
+
+    Raises:
+        ConfigError: a setting is wrong.
+    """
     from tracker_service import serve as gunicorn_server  # noqa: PLC0415
     from tracker_service.bootstrap import build_service  # noqa: PLC0415
 
-    build_service(chosen).store.close()  # so that a wrong setting is told here, once
+    build_service(chosen).store.close()  # reports a wrong setting here, and once
     gunicorn_server.serve(chosen)
 
 
-def work(chosen: settings.Settings) -> None:
-    """Poll jobs and save logs."""
+def run_worker(chosen: settings.Settings) -> None:
+    """Poll jobs and save logs until SIGTERM or SIGINT."""
     from tracker_service.bootstrap import build_worker  # noqa: PLC0415
 
     build_worker(chosen).run()
 
 
-def stand_in(bind: str) -> None:
-    """Serve a sandbox."""
+def run_sandbox(bind: str) -> None:
+    """Serve a sandbox on `<host>:<port>` until it is stopped."""
     from tracker_service.sandbox import server  # noqa: PLC0415
 
     server.serve(bind)
 
 
 def upgrade(chosen: settings.Settings) -> None:
-    """Bring the database's schema to this version."""
+    """Upgrade the schema of the database to this version."""
     from tracker_service.store.database import Store  # noqa: PLC0415
 
     Store(chosen.store_url).upgrade()
 
 
 @contextmanager
-def told_in_one_line() -> Iterator[None]:
-    """Show what the user can mend as one line, not as a stack of calls."""
+def errors_in_one_line() -> Iterator[None]:
+    """Print an error that the user can mend as one line, without a traceback."""
     try:
         yield
     except TrackerError as error:
@@ -106,9 +110,9 @@ def told_in_one_line() -> Iterator[None]:
 
 
 def _with_sandbox(chosen: settings.Settings) -> settings.Settings:
-    """Point everything at a fresh sandbox.
+    """Return settings that point at a fresh sandbox.
 
-    The stand-in cluster begins anew with each start, so the database of what happened there does.
+    The sandbox loses its jobs at each start, so the database starts empty too.
     """
     port = _free_port(int(settings.SANDBOX_BIND.rpartition(":")[2]))
     os.environ["TRACKER_GATEWAY__URL"] = f"http://127.0.0.1:{port}/gateway/sandbox"
@@ -126,7 +130,7 @@ def _config_file() -> Path | None:
 
 
 def _free_port(wanted: int) -> int:
-    """Return the wanted port of this machine, or any other if something has it."""
+    """Return the wanted port of this machine, or another free one if it is in use."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -137,17 +141,17 @@ def _free_port(wanted: int) -> int:
 
 
 def _greeting(chosen: settings.Settings, with_sandbox: bool) -> supervisor.Greeting:
-    """Return what to say once the service answers."""
+    """Return the text to print once the service answers."""
     url = f"http://{chosen.serve.bind}"
-    told = [f"Tracker: {url}"]
+    lines = [f"Tracker: {url}"]
     if not with_sandbox:
-        told.append(f"Gateway: {chosen.gateway.base}")
+        lines.append(f"Gateway: {chosen.gateway.base}")
     else:
         from tracker_service.sandbox.cluster import Cluster  # noqa: PLC0415
 
         job = next(job.job_id for job in Cluster().ready_made if job.definition.name == "fails")
         curl = "curl -u guest:guest-password"
-        told += [
+        lines += [
             "",
             "Try it: a shell action that fails with a Python traceback",
             f"  {curl} -H 'Content-Type: text/plain' -d {job} {url}/api/task/track/",
@@ -159,4 +163,4 @@ def _greeting(chosen: settings.Settings, with_sandbox: bool) -> supervisor.Greet
             f"  {sys.argv[0]} why {job}",
             f"All calls: {url}/docs",
         ]
-    return supervisor.Greeting(f"{url}/readyz", "\n".join(told))
+    return supervisor.Greeting(f"{url}/readyz", "\n".join(lines))

@@ -1,4 +1,4 @@
-"""The verbs that run the service; they read its settings."""
+"""The verbs that run the service: run, serve, worker, sandbox, db."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ _SANDBOX_BIND = "127.0.0.1:8099"
 
 
 def with_settings(function: Callable[..., None]) -> Callable[..., None]:
-    """Give a verb the settings, and tell in one line what its user can mend."""
+    """Give a verb the settings, and print an error that the user can mend as one line."""
 
     @wraps(function)
     def run(**more: object) -> None:
         from tracker_service.cli import running  # noqa: PLC0415
 
         config: Path | None = click.get_current_context().obj
-        with running.told_in_one_line():
-            function(running.prepared(config), **more)
+        with running.errors_in_one_line():
+            function(running.load_settings(config), **more)
 
     return run
 
@@ -33,7 +33,7 @@ def with_settings(function: Callable[..., None]) -> Callable[..., None]:
 @click.option("--sandbox", "with_sandbox", is_flag=True, help="Start a stand-in cluster as well.")
 @with_settings
 def run(chosen: Settings, with_sandbox: bool) -> None:
-    """Run everything: the API, one worker, and with --sandbox a stand-in cluster.
+    """Run the whole service: the API and one worker; with --sandbox, also a stand-in cluster.
 
     \b
     Example:
@@ -69,14 +69,14 @@ def worker(chosen: Settings) -> None:
     """
     from tracker_service.cli import running  # noqa: PLC0415
 
-    running.work(chosen)
+    running.run_worker(chosen)
 
 
 @click.command()
 @click.option("--bind", default=_SANDBOX_BIND, show_default=True, metavar="HOST:PORT")
 @with_settings
 def sandbox(_: Settings, bind: str) -> None:
-    """Stand in for a cluster: Knox, Oozie, YARN and HDFS in one process on loopback.
+    """Run a stand-in cluster: Knox, Oozie, YARN and HDFS in one process.
 
     \b
     Example:
@@ -84,18 +84,18 @@ def sandbox(_: Settings, bind: str) -> None:
     """
     from tracker_service.cli import running  # noqa: PLC0415
 
-    running.stand_in(bind)
+    running.run_sandbox(bind)
 
 
 @click.group("db")
 def database() -> None:
-    """Look after the database."""
+    """Manage the database."""
 
 
 @database.command()
 @with_settings
 def upgrade(chosen: Settings) -> None:
-    """Bring the schema to this version; `tracker run` does it by itself.
+    """Upgrade the schema to this version; `tracker run` does this by itself.
 
     \b
     Example:

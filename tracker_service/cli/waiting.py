@@ -105,11 +105,11 @@ class Waiter:
         *,
         wants_logs: bool = False,
     ) -> None:
-        """Begin to wait.
+        """Prepare to wait; the time-out counts from here.
 
         Args:
             timeout_s: give up after this time, in seconds.
-            wants_logs: wait for the logs of jobs that succeed, too.
+            wants_logs: also wait for the logs of jobs that succeed.
         """
         self._tracker, self._display, self._timeout_s = tracker, display, timeout_s
         self._wants_logs = wants_logs
@@ -181,7 +181,7 @@ def has_ended(job: Job) -> bool:
 
 
 def _facts(job: Job) -> dict[str, str]:
-    """Return the states that may change: of the job, its actions and its logs, by their names."""
+    """Return the states of a job, its actions and its logs, each under a name for people."""
     facts = {}
     for action in job.actions:
         if not action.type.startswith(":"):  # the start, the end, forks and joins

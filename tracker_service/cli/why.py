@@ -1,4 +1,4 @@
-"""The verb that says why a job failed."""
+"""The verb `why`, which says why a job failed."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _STYLES: dict[Role, dict[str, Any]] = {
 @output_option
 @with_tracker
 def why(tracker: TrackerClient, job_id: str, output: str) -> None:
-    """Say why a job failed, with the lines that prove it, and what you can do.
+    """Say why a job failed, show the lines that prove it, and say what you can do.
 
-    While its logs are still being saved, the answer rests on what is known so far. The exit code
-    is 1 if the job has not failed, or nothing tells why.
+    While logs are still being saved, the answer may change. The exit code is 1 if the job has not
+    failed, or if no cause is found.
 
     \b
     Example:
@@ -41,7 +41,7 @@ def why(tracker: TrackerClient, job_id: str, output: str) -> None:
     if output == "json":
         tables.show_json(cause.raw)
         return
-    for line in lines(cause.raw, zone=None):  # no colour where no terminal is: `echo` takes it away
+    for line in lines(cause.raw, zone=None):  # without a terminal, `echo` removes the colours
         click.echo(click.style(line.text, **_STYLES[line.role]) if line.text else "")
 
 

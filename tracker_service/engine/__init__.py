@@ -1,1 +1,1 @@
-"""Hold tasks by lease and do what is due: the part of a worker that all kinds of tasks share."""
+"""Claim tasks and run them when they are due, whatever their kind: what all workers share."""

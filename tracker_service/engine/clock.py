@@ -1,4 +1,4 @@
-"""Tell the time, and notice when somebody sets the clock of this machine."""
+"""Read the clock, and notice when somebody sets it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class ClockWatch:
         self._ahead_s = self._ahead_of_monotonic_s()
 
     def jump_s(self) -> float:
-        """Return by how many seconds it was set since the last call; 0 where it only drifted."""
+        """Return by how many seconds the clock was set since the last call; 0 for mere drift."""
         before, self._ahead_s = self._ahead_s, self._ahead_of_monotonic_s()
         jump_s = self._ahead_s - before
         return jump_s if abs(jump_s) >= _LEAST_JUMP_S else 0.0

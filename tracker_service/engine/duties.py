@@ -1,4 +1,4 @@
-"""What a room gives the engine: duties, and kinds of tasks."""
+"""The contract between the engine and a room: duties, and kinds of tasks."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from tracker_service.store.database import Connection
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
-    """The jobsets that a worker holds at this moment."""
+    """The jobsets that a worker holds now."""
 
     worker: str  #: its id
-    leases: Mapping[str, Mapping[int, Lease]]  #: by kind, and by jobset
+    leases: Mapping[str, Mapping[int, Lease]]  #: by kind, then by the id of the jobset
 
     def of(self, kind: str) -> Mapping[int, Lease]:
-        """Return the leases of the jobsets of one kind, by jobset."""
+        """Return the leases on the jobsets of one kind, by the id of the jobset."""
         return self.leases.get(kind, {})
 
 
@@ -26,33 +26,34 @@ class Held:
 class Duty:
     """Work that every worker does again and again.
 
-    No worker leads: what only one may do at a time is claimed in the database first.
+    No worker leads. Before a worker does what only one may do at a time, it claims it in the
+    database.
     """
 
     name: str  #: for the log
     every_s: float
     run: Callable[[Held], object]
-    stop: Callable[[], object] | None = None  #: breaks off what `run` has begun, for good
+    stop: Callable[[], object] | None = None  #: ends for good whatever `run` has begun
 
 
 class TaskKind(Protocol):
-    """What a room does with the jobsets of one kind of tasks that this worker holds."""
+    """How a room handles the jobsets of one kind of tasks that this worker holds."""
 
     @property
     def name(self) -> str:
-        """Return the kind, as the store has it."""
+        """Return the name of the kind, as in the column `kind` of jobsets and tasks."""
 
     def load(self, connection: Connection, lease: Lease) -> None:
-        """Take a jobset in as the store has it: it is new here, or has changed."""
+        """Read a jobset from the store: this worker has just claimed it, or it has changed."""
 
     def drop(self, jobset_id: int) -> None:
         """Forget a jobset that this worker no longer holds."""
 
     def late(self) -> Mapping[int, int]:
-        """Return how many tasks of each jobset this worker does not get to in time."""
+        """Return for each jobset that is behind how many of its tasks this worker runs too late."""
 
     def pinned(self, connection: Connection) -> Collection[int]:
-        """Return the jobsets that must not change hands now."""
+        """Return the ids of the jobsets that must stay with their workers now."""
 
     def clock_was_set(self) -> None:
-        """Make everything due that is due by the machine's clock."""
+        """Make due at once whatever waits for an instant of the machine's clock."""

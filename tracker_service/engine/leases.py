@@ -1,4 +1,4 @@
-"""Hold jobsets by lease: renew, claim a fair share, load what has changed, give back."""
+"""Hold jobsets by lease: claim a fair share, renew the leases, give jobsets back."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ log = structlog.get_logger()
 _CLAIMS_AT_ONCE = 100
 _SILENT_WORKER_S = 86_400
 _UNNEEDED_JOBSET_S = 86_400
-_FULL_FOR_S = 60.0  #: a worker that was late claims only what nobody else takes for so long
+#: Seconds: a worker that was late claims, for this long, only jobsets that nobody else has taken.
+_FULL_FOR_S = 60.0
 
 
 class Leases:
-    """The jobsets that one worker holds: each by a lease that it renews before it ends."""
+    """The jobsets that one worker holds; it renews its leases before they end."""
 
     def __init__(
         self,
@@ -38,31 +39,35 @@ class Leases:
         busy: Callable[[], float],
         share_pace: Callable[[Mapping[str, int]], None],
     ) -> None:
-        """Hold nothing yet.
+        """Begin without any jobset.
 
         Args:
-            kinds: of tasks; jobsets of other kinds are left to other workers.
+            kinds: the kinds of tasks that this worker runs; it never claims jobsets of other kinds.
             worker: the id of the worker.
             lease_s: a worker that does not renew its leases for this long loses them, in seconds.
-            busy: tells which part of the time was work since it was asked last, from 0 to 1.
-            share_pace: is told for each kind how many workers know it.
+            busy: returns the share of time spent on work since its last call, from 0 to 1.
+            share_pace: takes the number of living workers of each kind.
         """
         self._store, self._kinds = store, {kind.name: kind for kind in kinds}
         self._worker, self._lease_s, self._started_at = worker, lease_s, started_at
         self._busy, self._share_pace = busy, share_pace
-        self._held: dict[int, jobsets.HeldJobset] = {}  # as they are loaded
+        self._held: dict[int, jobsets.HeldJobset] = {}  # as this worker has loaded them
         self._renewed = self._full_until = float("-inf")
         self._is_limit_hit = False
 
     def held(self) -> Held:
-        """Return the jobsets that are loaded, by kind."""
+        """Return the leases on all jobsets that this worker has loaded."""
         leases: dict[str, dict[int, Lease]] = {name: {} for name in self._kinds}
         for jobset_id, jobset in list(self._held.items()):
             leases[jobset.kind][jobset_id] = jobset.lease
         return Held(worker=self._worker, leases=leases)
 
     def tend(self) -> None:
-        """Renew the leases when it is time, take a fair share, and load what has changed."""
+        """Renew the leases when it is time, claim a fair share, and load changed jobsets.
+
+        Raises:
+            StoreUnavailable: the database does not answer; the next call tries again.
+        """
         if time.monotonic() - self._renewed >= self._lease_s / 3:
             self._renew()
             self._renewed = time.monotonic()
@@ -79,9 +84,9 @@ class Leases:
         self._release([h.lease for h in held.values() if h.size == 0])
 
     def _renew(self) -> None:
-        """Say that this worker lives, prolong its leases, and give back what it cannot do in time.
+        """Record that this worker lives, renew its leases, and give back jobsets that run late.
 
-        Late is better than never: the only worker that knows a kind keeps all of it.
+        The only worker of a kind keeps all its jobsets: a late task is better than none.
         """
         late = {name: kind.late() for name, kind in self._kinds.items()}
         presence = workers.Presence(
@@ -105,22 +110,22 @@ class Leases:
             self._release([held.lease for key, held in self._held.items() if key in movable])
             self._full_until = time.monotonic() + _FULL_FOR_S
         is_alone_and_late = any(late[name] and living[name] == 1 for name in late)
-        self._tell_limit(is_limit_hit or is_alone_and_late)
+        self._log_limit(is_limit_hit or is_alone_and_late)
 
-    def _tell_limit(self, is_hit: bool) -> None:
+    def _log_limit(self, is_hit: bool) -> None:
         if is_hit and not self._is_limit_hit:
             log.error("scaling_limit_hit", worker=self._worker, remedy="start more workers")
         self._is_limit_hit = is_hit
 
     def _take_share(self, name: str, kind: TaskKind) -> None:
-        """Claim what is free of a kind, up to a fair share; give back the newest above it.
+        """Claim free jobsets of a kind up to a fair share; give the newest ones above it back.
 
-        So a worker that joins has work within moments, and nobody has to stop for it.
+        A worker that joins thus gets work within moments, and no other worker stops for it.
         """
         waited_s = WAITED_TOO_LONG_S if time.monotonic() < self._full_until else 0.0
-        mine = [held.lease for held in self._held.values() if held.kind == name]
+        leases = [held.lease for held in self._held.values() if held.kind == name]
         with self._store.read() as connection:
-            room = jobsets.fair_share(connection, [name], self._lease_s) - len(mine)
+            room = jobsets.fair_share(connection, [name], self._lease_s) - len(leases)
             is_work_free = room > 0 and jobsets.any_free(connection, [name], waited_s)
             pinned = kind.pinned(connection) if room < 0 else set()
         if is_work_free:
@@ -129,7 +134,7 @@ class Leases:
                 jobsets.claim(
                     connection, self._worker, [name], self._lease_s, limit, waited_s=waited_s
                 )
-        movable = [lease for lease in reversed(mine) if lease.jobset_id not in pinned]
+        movable = [lease for lease in reversed(leases) if lease.jobset_id not in pinned]
         self._release(movable[: max(0, -room)])
 
     def _release(self, leases: Sequence[Lease]) -> None:
@@ -144,7 +149,7 @@ class Leases:
             self._kinds[jobset.kind].drop(jobset_id)
 
     def tidy(self) -> None:
-        """Remove the records of silent workers, and merge jobsets that are hardly filled."""
+        """Remove the records of silent workers, and merge jobsets that have few tasks."""
         with self._store.begin() as connection:
             workers.forget_silent(connection, _SILENT_WORKER_S)
             jobsets.remove_empty(connection, _UNNEEDED_JOBSET_S)
@@ -159,15 +164,16 @@ class Leases:
                 jobsets.merge(connection, lease)
 
     def _pinned(self, connection: Connection) -> set[int]:
-        return {each for kind in self._kinds.values() for each in kind.pinned(connection)}
+        kinds = self._kinds.values()
+        return {jobset_id for kind in kinds for jobset_id in kind.pinned(connection)}
 
     def give_back(self) -> None:
-        """Give all jobsets back at once; looks in progress see it and stop."""
+        """Give all jobsets back at once; work in progress notices this and stops."""
         try:
             with self._store.begin() as connection:
                 jobsets.release(connection, self._worker)
                 workers.forget(connection, self._worker)
-        except StoreUnavailable as error:  # others take the jobsets when the leases are over
+        except StoreUnavailable as error:  # other workers take the jobsets when the leases end
             log.warning("jobsets_not_released", worker=self._worker, reason=str(error))
         for jobset_id in list(self._held):
             self._forget(jobset_id)

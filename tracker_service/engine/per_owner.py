@@ -1,4 +1,4 @@
-"""Do one piece of work at a time for each user."""
+"""Run work for many users in parallel, but for each user one piece at a time."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from threading import Lock
 
 
 class PerOwner:
-    """Runs the work of many users on the threads of an executor, never two pieces of one user."""
+    """Runs work on the threads of an executor, never two pieces for the same user."""
 
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
@@ -17,15 +17,15 @@ class PerOwner:
 
     @property
     def busy(self) -> Set[str]:
-        """Return the users whose work is not over yet."""
+        """Return the users whose work is not finished."""
         with self._lock:
             return frozenset(self._busy)
 
     def start(self, owner: str, work: Callable[[], object]) -> bool:
-        """Start a piece of work; it has to handle its errors itself.
+        """Start a piece of work for a user; the work handles its own errors.
 
         Returns:
-            False if it was not started, because another piece of this user's is not over yet.
+            False if the user's last piece of work is not finished: then nothing is started.
         """
         with self._lock:
             if owner in self._busy:

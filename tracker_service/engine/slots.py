@@ -1,4 +1,4 @@
-"""Know how many batches are being worked on, how busy that keeps a worker, and its request rate."""
+"""Limit how many batches a worker runs at once and how fast it sends requests; measure its load."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable
 from threading import Lock
 
-_BURST_S = 0.25  #: what was not asked for in this time may be asked for at once
+_BURST_S = 0.25  #: after a pause, the requests of this time may be sent at once
 
 
 class Pace:
-    """Lets requests pass at a rate, in the order in which they came."""
+    """Limits the rate of requests; threads get their turns in the order in which they came."""
 
     def __init__(
         self,
@@ -29,28 +29,28 @@ class Pace:
             self._sharers = max(1, sharers)
 
     def wait(self) -> None:
-        """Return when the next request may be made."""
+        """Block until the calling thread may send its next request."""
         with self._lock:
             now = self._now()
-            mine = max(self._next, now - _BURST_S)
-            self._next = mine + self._sharers / self._per_s
-        if mine > now:
-            self._sleep(mine - now)
+            turn = max(self._next, now - _BURST_S)
+            self._next = turn + self._sharers / self._per_s
+        if turn > now:
+            self._sleep(turn - now)
 
 
 class Slots:
-    """The slots of a worker: one for each thread that works on a batch."""
+    """The slots of a worker: a thread takes one while it works on a batch."""
 
     def __init__(self, count: int, pace: Callable[[], None] = lambda: None) -> None:
-        """Make free slots.
+        """Begin with all slots free.
 
         Args:
-            count: as many as there are threads.
-            pace: returns when the next request to the cluster may be made.
+            count: the number of threads.
+            pace: blocks until the next request to the cluster may be sent.
         """
         self._count, self._pace = count, pace
         self._taken = 0
-        self._busy_s, self._told_at = 0.0, time.monotonic()
+        self._busy_s, self._measured_at = 0.0, time.monotonic()
         self._lock = Lock()
 
     def free(self) -> int:
@@ -63,28 +63,28 @@ class Slots:
         with self._lock:
             self._taken += slots
 
-    def leave(self, seconds: float) -> None:
-        """Leave one slot, after this time of work and of waiting for the next request."""
+    def release(self, seconds: float) -> None:
+        """Free one slot, and count the seconds for which it was taken as work."""
         with self._lock:
             self._taken -= 1
-        self.work(seconds)
+        self.count_work(seconds)
 
-    def work(self, seconds: float) -> None:
-        """Count work that needs no slot, with its waiting for the next request."""
+    def count_work(self, seconds: float) -> None:
+        """Count seconds of work; `wait` has taken off the pauses between requests."""
         with self._lock:
             self._busy_s += seconds
 
     def wait(self) -> None:
-        """Wait until the next request may be made; this counts as no work."""
+        """Block until the next request may be sent, and do not count that time as work."""
         began = time.monotonic()
         self._pace()
         with self._lock:
             self._busy_s -= time.monotonic() - began
 
     def busy(self) -> float:
-        """Return which part of the time was work since this was asked last, from 0 to 1."""
+        """Return the share of time spent on work since the last call, from 0 to 1."""
         now = time.monotonic()
         with self._lock:
-            share = self._busy_s / max((now - self._told_at) * self._count, 1e-9)
-            self._busy_s, self._told_at = 0.0, now
+            share = self._busy_s / max((now - self._measured_at) * self._count, 1e-9)
+            self._busy_s, self._measured_at = 0.0, now
         return min(max(share, 0.0), 1.0)

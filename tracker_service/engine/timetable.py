@@ -1,4 +1,4 @@
-"""Know in memory when each task of this worker is due: once for every kind of tasks."""
+"""Keep in memory when each task of this worker is due, and hand out due tasks in batches."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _LATE_IN_A_ROW = 2
 
 
 class Task(Protocol):
-    """What a timetable has to know of a task of any kind."""
+    """A task of any kind, as far as a timetable knows it."""
 
     @property
     def id(self) -> int:
-        """Return the task's row."""
+        """Return the id of the task's row."""
 
     @property
     def owner(self) -> str:
@@ -31,7 +31,7 @@ class Task(Protocol):
 
     @property
     def lease(self) -> Lease:
-        """Return the lease under which this worker holds it."""
+        """Return the lease on the task's jobset."""
 
 
 @dataclass(slots=True)
@@ -40,10 +40,10 @@ class Entry:
 
     task: Task
     due: float
-    troubles: int = 0  #: failures in a row with this task alone
+    troubles: int = 0  #: failures in a row of this task alone
     late: int = 0  #: times in a row that it was taken too late
     ticket: int = 0  #: of its valid position in the queue; 0 while it is worked on
-    is_hastened: bool = False  #: somebody asked for another turn while it was worked on
+    is_hastened: bool = False  #: `hasten` was called while it was worked on
 
 
 AnyTask = TypeVar("AnyTask", bound=Task)
@@ -52,7 +52,7 @@ AnyEntry = TypeVar("AnyEntry", bound=Entry)
 
 @dataclass(frozen=True, slots=True)
 class Batch(Generic[AnyEntry]):
-    """Tasks that are due, and the identity that asks about all of them."""
+    """Due tasks, and the identity that asks the cluster about all of them."""
 
     asked_as: str
     entries: Sequence[AnyEntry]
@@ -60,23 +60,23 @@ class Batch(Generic[AnyEntry]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cadence(Generic[AnyEntry]):
-    """How the tasks of one kind come to be due."""
+    """When the tasks of one kind are due, and how they are batched."""
 
-    next_due: Callable[[AnyEntry, float], float]  #: when an entry is due again, if it is done now
-    late_after_s: float  #: behind its due time, a task is late
-    of_identity: Backoff  #: pauses of all tasks of an identity for which a batch failed
-    of_task: Backoff  #: pauses of a task that fails alone
-    asked_as: Callable[[str], str] = str  #: gives the identity that asks about a user's tasks
+    next_due: Callable[[AnyEntry, float], float]  #: of an entry whose turn ends at an instant
+    late_after_s: float  #: a task that is taken this long after its due time is late
+    identity_backoff: Backoff  #: pauses of all tasks of an identity after a batch failed
+    task_backoff: Backoff  #: pauses of one task that fails alone
+    asked_as: Callable[[str], str] = str  #: returns the identity that asks about a user's tasks
     batch_size: int = 500
-    early_s: float = 0.0  #: a batch also takes what is due within this time
+    early_s: float = 0.0  #: a batch also takes tasks that are due within this time
 
 
 @dataclass(slots=True)
 class _Identity(Generic[AnyEntry]):
-    """The queue of one identity; a position with an old ticket is void."""
+    """The queue of one identity; an entry in it with an old ticket is ignored."""
 
     queue: list[tuple[float, int, AnyEntry]] = field(default_factory=list)
-    flying: int = 0  #: batches that are being worked on
+    running: int = 0  #: batches that are being worked on
     failures: int = 0  #: batches in a row that failed
     paused_until: float = 0.0
 
@@ -85,9 +85,9 @@ class _Identity(Generic[AnyEntry]):
             heappop(self.queue)
         return self.queue[0][0] if self.queue else _NEVER
 
-    def may_fly(self, now: float) -> bool:
-        """Tell whether a batch may be taken: after a failure, one at a time."""
-        return self.paused_until <= now and not (self.failures and self.flying)
+    def may_start(self, now: float) -> bool:
+        """Tell whether another batch may be taken; after a failure, only one runs at a time."""
+        return self.paused_until <= now and not (self.failures and self.running)
 
     def take(self, until: float, limit: int) -> Iterator[AnyEntry]:
         for _ in range(limit):
@@ -107,10 +107,9 @@ class _Jobset(Generic[AnyEntry]):
 
 
 class Timetable(Generic[AnyEntry]):
-    """The due times of the tasks of one kind in all jobsets that this worker holds.
+    """The due times of all tasks of one kind that this worker holds.
 
-    Tasks are taken in batches, those of one identity together; several batches of one identity may
-    be worked on at the same time.
+    A batch has tasks of one identity only. Several batches of an identity may run at the same time.
     """
 
     def __init__(self, cadence: Cadence[AnyEntry]) -> None:
@@ -124,10 +123,10 @@ class Timetable(Generic[AnyEntry]):
     def put(
         self, lease: Lease, tasks: Iterable[AnyTask], new_entry: Callable[[AnyTask], AnyEntry]
     ) -> None:
-        """Take the tasks of a jobset as the store has them; known due times stay.
+        """Replace the tasks of a jobset by those in the store; known tasks keep their due times.
 
         Args:
-            new_entry: makes the entry of a task that was not known, with its first due time.
+            new_entry: makes the entry of a new task, with its first due time.
         """
         with self._lock:
             before = self._jobsets.get(lease.jobset_id) or _Jobset(lease)
@@ -143,7 +142,7 @@ class Timetable(Generic[AnyEntry]):
                 self._forget(before.entries[task_id], lease.jobset_id)
 
     def jobsets(self) -> list[int]:
-        """Return the ids of the jobsets whose tasks are here."""
+        """Return the ids of all jobsets in the timetable."""
         with self._lock:
             return list(self._jobsets)
 
@@ -153,13 +152,13 @@ class Timetable(Generic[AnyEntry]):
             self._drop(jobset_id)
 
     def lose(self, lease: Lease) -> None:
-        """Forget a jobset unless it was claimed anew meanwhile."""
+        """Forget a jobset whose lease is lost, unless this worker has claimed it again."""
         with self._lock:
             if self._holds(lease):
                 self._drop(lease.jobset_id)
 
     def holds(self, lease: Lease) -> bool:
-        """Tell whether the tasks of this lease are still this worker's."""
+        """Tell whether this worker still holds a lease, as far as the timetable knows."""
         with self._lock:
             return self._holds(lease)
 
@@ -185,13 +184,13 @@ class Timetable(Generic[AnyEntry]):
         heappush(identity.queue, (position, entry.ticket, entry))
 
     def take_due(self, now: float, slots: int) -> list[Batch[AnyEntry]]:
-        """Take the tasks that are due, and beside them those that soon will be.
+        """Take the due tasks in batches, and fill the batches with tasks that soon will be due.
 
-        To be a little early fills the requests, which costs less than asking twice. What was taken
-        is left out until `give_back`.
+        A full request costs less than two. A taken task is not taken again before `give_back`.
 
         Args:
-            slots: how many batches to take at most.
+            now: in seconds of the worker's monotonic clock.
+            slots: the most batches to take.
         """
         taken: list[Batch[AnyEntry]] = []
         with self._lock:
@@ -200,11 +199,11 @@ class Timetable(Generic[AnyEntry]):
         return taken
 
     def _ready(self, now: float) -> list[str]:
-        """Return the identities that have something due, those first that wait longest."""
+        """Return the identities that have due tasks, the one that waits longest first."""
         ready = [
             (first, asked_as)
             for asked_as, identity in self._identities.items()
-            if (first := identity.first_due()) <= now and identity.may_fly(now)
+            if (first := identity.first_due()) <= now and identity.may_start(now)
         ]
         return [asked_as for _, asked_as in sorted(ready)]
 
@@ -214,58 +213,64 @@ class Timetable(Generic[AnyEntry]):
         for entry in entries:
             late_by = now - max(entry.due, identity.paused_until)
             entry.late = entry.late + 1 if late_by > cadence.late_after_s else 0
-        identity.flying += 1
+        identity.running += 1
         return Batch(asked_as, entries)
 
     def split(
         self, batch: Batch[AnyEntry], apart: Sequence[AnyEntry], size: int
     ) -> tuple[Batch[AnyEntry], list[Batch[AnyEntry]]]:
-        """Take some tasks out of a batch, into batches of this size; each is given back by itself.
+        """Move some tasks of a batch into new batches; each batch is given back by itself.
+
+        Args:
+            apart: the tasks to move.
+            size: the most tasks in one new batch.
 
         Returns:
-            the batch with the others, and the new ones.
+            the batch with the remaining tasks, and the new batches.
         """
         ids = {entry.task.id for entry in apart}
         rest = [entry for entry in batch.entries if entry.task.id not in ids]
         parts = [Batch(batch.asked_as, part) for part in chunks(apart, size)]
         with self._lock:
-            self._identities[batch.asked_as].flying += len(parts)
+            self._identities[batch.asked_as].running += len(parts)
         return Batch(batch.asked_as, rest), parts
 
     def give_back(self, batch: Batch[AnyEntry], now: float, *, failed: bool = False) -> None:
-        """Let the tasks of a batch be taken again; after a failure, all of its identity's later.
+        """Queue the tasks of a batch again, at the due times that `reschedule` or `back_off` set.
 
-        Each is due when `done` or `trouble` said; where neither was called, as before.
+        After a failure, all tasks of the identity pause.
         """
         with self._lock:
             identity = self._identities[batch.asked_as]
-            identity.flying -= 1
+            identity.running -= 1
             if not failed:
                 identity.failures = 0
-            elif identity.paused_until <= now:  # several batches may fail of one cause
+            elif identity.paused_until <= now:  # several batches may fail for the same reason
                 identity.failures += 1
-                identity.paused_until = now + self._cadence.of_identity.after(identity.failures)
+                identity.paused_until = now + self._cadence.identity_backoff.after(
+                    identity.failures
+                )
             for entry in batch.entries:
                 self._requeue(entry)
-            if not identity.flying and identity.first_due() == _NEVER:
+            if not identity.running and identity.first_due() == _NEVER:
                 del self._identities[batch.asked_as]
 
     def _requeue(self, entry: AnyEntry) -> None:
         if self._entries.get(entry.task.id) is not entry:
-            return  # it ended, or the worker has lost it
+            return  # the task has ended, or the worker has lost it
         position, entry.is_hastened = _AT_ONCE if entry.is_hastened else entry.due, False
         self._queue(entry, position)
 
     def known(self, task_ids: Iterable[int]) -> list[AnyEntry]:
-        """Return the entries of those of these tasks that are this worker's."""
+        """Return the entries of the given tasks, as far as this worker holds them."""
         with self._lock:
             return self._known(task_ids)
 
     def _known(self, task_ids: Iterable[int]) -> list[AnyEntry]:
-        return [entry for each in task_ids if (entry := self._entries.get(each))]
+        return [entry for task_id in task_ids if (entry := self._entries.get(task_id))]
 
     def hasten(self, task_ids: Iterable[int]) -> None:
-        """Take these tasks before all others, if they are this worker's."""
+        """Take the given tasks next, before all others, as far as this worker holds them."""
         with self._lock:
             for entry in self._known(task_ids):
                 if entry.ticket:
@@ -273,24 +278,24 @@ class Timetable(Generic[AnyEntry]):
                 else:
                     entry.is_hastened = True
 
-    def done(self, entry: AnyEntry, now: float) -> None:
-        """Set when a task is due next, now that its turn is over; its troubles stay counted."""
+    def reschedule(self, entry: AnyEntry, now: float) -> None:
+        """Set the next due time of a task whose turn ends now; its failures stay counted."""
         entry.due = self._cadence.next_due(entry, now)
 
-    def trouble(self, entry: AnyEntry, now: float) -> None:
-        """Take a task later and later that fails alone."""
+    def back_off(self, entry: AnyEntry, now: float) -> None:
+        """Count a failure of one task; its pauses grow with every failure in a row."""
         entry.troubles += 1
-        entry.due = now + self._cadence.of_task.after(entry.troubles)
+        entry.due = now + self._cadence.task_backoff.after(entry.troubles)
 
     def end(self, entry: AnyEntry) -> None:
-        """Take out a task that is over."""
+        """Remove a task that has ended."""
         with self._lock:
             if jobset := self._jobsets.get(entry.task.lease.jobset_id):
                 jobset.entries.pop(entry.task.id, None)
             self._forget(entry, entry.task.lease.jobset_id)
 
     def late(self) -> dict[int, int]:
-        """Return how many tasks of each jobset were taken too late twice in a row."""
+        """Return how many tasks were taken too late twice in a row, by jobset."""
         with self._lock:
             counted = {
                 jobset_id: sum(entry.late >= _LATE_IN_A_ROW for entry in jobset.entries.values())

@@ -1,7 +1,7 @@
-"""Run the duties of all rooms, on APScheduler: the background process.
+"""Run the background process: the duties of all rooms, on APScheduler.
 
-There is no leader: every duty is safe on every worker, because what only one may do is claimed in
-the database first.
+There is no leader. Every duty is safe on every worker: before a worker does what only one may do,
+it claims it in the database.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from tracker_service.store.database import Store
 
 log = structlog.get_logger()
 
-_TEND_S = 0.5  #: between two looks for new work; a posted job waits this long at most
+_TEND_S = 0.5  #: from one look for new work to the next; a posted job waits this long at most
 _TIDY_S = 60
 _WATCH_CLOCK_S = 1.0
 
 
 class Worker:
-    """One background process: claims jobsets of the kinds that it knows, and does its duties."""
+    """One background process: claims jobsets of the kinds that it knows, and runs the duties."""
 
     def __init__(
         self,
@@ -48,14 +48,15 @@ class Worker:
         busy: Callable[[], float],
         share_pace: Callable[[Mapping[str, int]], None],
     ) -> None:
-        """Prepare to work.
+        """Prepare to work; `run` starts.
 
         Args:
-            kinds: of tasks; jobsets of other kinds are left to other workers.
-            duties: of the rooms; the engine adds its own.
-            executors: whose threads do the rooms' work; they are shut down at the end.
-            busy: tells which part of the time was work since it was asked last, from 0 to 1.
-            share_pace: is told of each kind how many workers know it.
+            kinds: the kinds of tasks that this worker runs; it never claims jobsets of other kinds.
+            duties: the duties of the rooms; the engine adds its own.
+            executors: run the work of the rooms; the worker shuts them down at the end.
+            lease_s: a worker that does not renew its leases for this long loses them, in seconds.
+            busy: returns the share of time spent on work since its last call, from 0 to 1.
+            share_pace: takes the number of living workers of each kind.
         """
         self._store, self._executors, self._kinds = store, executors, kinds
         self.id = f"{socket.gethostname()[:32]}-{os.getpid()}-{secrets.token_hex(4)}"
@@ -89,35 +90,36 @@ class Worker:
         clock_watch = ClockWatch()
         while not stop.wait(_WATCH_CLOCK_S):
             if jump_s := clock_watch.jump_s():
-                self._carry_on(scheduler, jump_s)
-        self._break_off()
+                self._resume_after_clock_change(scheduler, jump_s)
+        self._stop_duties()
         scheduler.shutdown()
         self.stop()
 
     def _do(self, duty: Duty) -> None:
-        with _outlived(duty.name):
+        with _surviving_errors(duty.name):
             duty.run(self.leases.held())
 
-    def _carry_on(self, scheduler: BackgroundScheduler, jump_s: float) -> None:
-        """Go on at once after the clock was set: what is due is due by that clock.
+    def _resume_after_clock_change(self, scheduler: BackgroundScheduler, jump_s: float) -> None:
+        """Run all duties at once after the clock was set.
 
-        Set back by an hour, it would let all rest for an hour.
+        Their due times are instants of that clock: set back by an hour, it would pause them for
+        an hour.
         """
         log.warning("clock_was_set", worker=self.id, seconds=round(jump_s, 1))
         for duty in scheduler.get_jobs():
             duty.modify(next_run_time=datetime.now(UTC))
         for kind in self._kinds:
-            with _outlived("clock_was_set"):
+            with _surviving_errors("clock_was_set"):
                 kind.clock_was_set()
 
-    def _break_off(self) -> None:
-        """Let no duty begin more, nor go on with what takes long."""
+    def _stop_duties(self) -> None:
+        """Have each duty begin nothing more and end its long work."""
         for duty in self._duties:
             if duty.stop:
                 duty.stop()
 
     def stop(self) -> None:
-        """Give all jobsets back, then finish what has begun; late writes change nothing."""
+        """Give all jobsets back, then wait for running work; its late writes change nothing."""
         self.leases.give_back()
         for executor in self._executors:
             executor.shutdown(wait=True, cancel_futures=True)
@@ -126,8 +128,8 @@ class Worker:
 
 
 @contextmanager
-def _outlived(duty: str) -> Iterator[None]:
-    """Outlive a failure: the next round comes anyway."""
+def _surviving_errors(duty: str) -> Iterator[None]:
+    """Log an error of a duty instead of raising it; the duty runs again at its next time."""
     try:
         yield
     except StoreUnavailable as error:
@@ -137,7 +139,7 @@ def _outlived(duty: str) -> Iterator[None]:
 
 
 class _StopSignal:
-    """Remembers SIGTERM and SIGINT from its making on."""
+    """Catches SIGTERM and SIGINT."""
 
     def __init__(self) -> None:
         self._reader, self._writer = os.pipe()
@@ -145,5 +147,5 @@ class _StopSignal:
             signal.signal(number, lambda *_: os.write(self._writer, b"."))
 
     def wait(self, seconds: float) -> bool:
-        """Wait for it, and tell whether it has come."""
+        """Wait for a signal for some seconds; tell whether one has come, now or before."""
         return bool(select.select([self._reader], [], [], seconds)[0])

@@ -61,8 +61,8 @@ class FailedLogins:
             self._remember(name, free_at := found, now)
         seconds = max(1, math.ceil((free_at - now).total_seconds()))
         raise TooManyRequests(
-            f"There were {failed_logins.MOST} wrong credentials of {user[:64]} within a minute: "
-            f"wait {seconds} s, then send the right ones.",
+            f"There were {failed_logins.MAX_PER_MINUTE} wrong credentials of {user[:64]} within a "
+            f"minute: wait {seconds} s, then send the right ones.",
             retry_after_s=seconds,
         )
 

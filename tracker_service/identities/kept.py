@@ -55,9 +55,9 @@ class KeptCredentials:
         """
         now = self._clock()
         credentials.keep(connection, owner, encrypt_credential(self._key_ring, credential), now)
-        waiting = tasks.that_wait(connection, owner, WAITS_FOR_CREDENTIAL)
-        hints.give(connection, waiting, now)
-        tasks.go_on(connection, owner)
+        waiting = tasks.waiting(connection, owner, WAITS_FOR_CREDENTIAL)
+        hints.add(connection, waiting, now)
+        tasks.clear_reason(connection, owner)
         return waiting
 
     @contextmanager
@@ -133,7 +133,7 @@ class KeptCredentials:
         access.hdfs.user()
         with self._store.begin() as connection:
             credentials.accept(connection, kept)
-            tasks.go_on(connection, kept.owner)
+            tasks.clear_reason(connection, kept.owner)
 
     def _explained(
         self, owner: str, kept: KeptCredential | None, reason: Reason[TaskReason]

@@ -1,1 +1,1 @@
-"""What is kept: jobs, tasks, jobsets, copies and sealed credentials, in one SQL database."""
+"""Keep jobs, tasks, jobsets, copies and encrypted credentials in one SQL database."""

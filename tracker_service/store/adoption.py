@@ -1,10 +1,13 @@
-"""Take over what processes of the release before write beside this one.
+"""Complete the rows that processes of the previous release write during an upgrade.
 
-They know no `track_tasks`: they write its values into `tasks`, and leave out a task's subject.
-This release writes those values in both places, so that `tasks` always has the newest of them, and
-reads them in `track_tasks`. They also write reasons without codes: here, and nowhere else, a code
-is found from the sentence, as the release before words it. The migration after this release drops
-the columns, and this module goes with them.
+The previous release has no table `track_tasks`. It writes the values of that table into `tasks`,
+and leaves the subject of a task empty. This release writes the values into both tables, so that
+`tasks` always has the newest ones, and reads them from `track_tasks`.
+
+The previous release also writes reasons without codes. Only this module derives a code from the
+sentence, which it knows as the previous release words it.
+
+A migration of the next release drops these columns; then this module goes, too.
 """
 
 from __future__ import annotations
@@ -113,9 +116,9 @@ _COMPLETE = (
 
 
 def adopt_of_jobset(store: Store, jobset_id: int) -> None:
-    """Take over what was written about the tasks of a jobset.
+    """Complete the rows of the tasks in a jobset.
 
-    Nearly always there is nothing: then this waits for no writer.
+    Nearly always nothing is missing; then this only reads, and waits for no writer.
     """
     looks = (_ANY_IN_JOBSET, _ANY_COPY_IN_JOBSET)
     with store.read() as connection:
@@ -126,7 +129,7 @@ def adopt_of_jobset(store: Store, jobset_id: int) -> None:
 
 
 def adopt_all(store: Store) -> None:
-    """Take over all that was written."""
+    """Complete all rows of tasks and copies."""
     with store.read() as connection:
         behind = connection.execute(_BEHIND).all()
         copy_ids = list(connection.scalars(select(copies.c.id).where(_COPIES_BEHIND)))
@@ -141,8 +144,8 @@ def adopt_all(store: Store) -> None:
 
 
 def adopt(connection: Connection, jobset_id: int) -> None:
-    """Take over what was written about the tasks of a jobset; its holder loads it anew."""
-    jobsets.touch(connection, jobset_id)  # nobody else writes on behalf of it until this ends
+    """Complete the rows of the tasks in a jobset; the worker that holds it loads it again."""
+    jobsets.touch(connection, jobset_id)  # locks the jobset until this transaction ends
     _take_over(connection, connection.execute(_BEHIND.where(tasks.c.jobset_id == jobset_id)).all())
     in_it = select(tasks.c.id).where(tasks.c.jobset_id == jobset_id)
     _give_codes(connection, copies.c.task_id.in_(in_it))
@@ -153,7 +156,7 @@ def _give_codes(connection: Connection, which: ColumnElement[bool]) -> None:
 
 
 def adopt_of_owner(connection: Connection, owner: str, job_keys: Sequence[int]) -> None:
-    """Take over what was written about a user's tasks for jobs."""
+    """Complete the rows of a user's tasks for jobs, given by the keys of the jobs."""
     for chunk in chunks(job_keys):
         rows = connection.execute(_OF_OWNER, {"asked_by": owner, "keys": chunk}).all()
         _take_over(connection, rows)

@@ -1,4 +1,4 @@
-"""Keep why jobs failed: one card for each user and run, and what it was concluded from."""
+"""Keep the causes of failures, one for each user and run, and read the evidence for them."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ _LONGEST_FINGERPRINT = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptCause:
-    """The cause of a run's failure, as it was concluded for one user."""
+    """Why a run failed, as concluded for one user."""
 
     job_id: JobId
     run: int
     cause: Cause
-    failed_at: datetime  #: when the job ended, as far as known
+    failed_at: datetime  #: when the job ended; when the cause was decided, if that is unknown
     decided_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Others:
-    """Other jobs with a failure of the same family."""
+    """How many other jobs failed for the same cause, and when."""
 
     jobs: int
     first_at: datetime
@@ -41,10 +41,10 @@ class Others:
 
 
 def keep(connection: Connection, task_id: int, job_key: int, cause: Cause, now: datetime) -> None:
-    """Keep why a run failed, for the user of a task; what was concluded before is replaced.
+    """Keep why a run failed, for the user of a task; an earlier cause of the run is replaced.
 
     Args:
-        job_key: row of the job and run.
+        job_key: the row of the job and run.
     """
     ended_at = connection.scalar(select(jobs.c.ended_at).where(jobs.c.id == job_key))
     values = {
@@ -55,18 +55,18 @@ def keep(connection: Connection, task_id: int, job_key: int, cause: Cause, now: 
         "failed_at": ended_at or now,
         "decided_at": now,
     }
-    # Under the lease of the task's jobset: nobody else writes the same row.
+    # The caller holds the lease on the task's jobset, so nobody else writes this row.
     changed = connection.execute(update(causes).where(*_of(task_id, job_key)).values(**values))
     if not changed.rowcount:
         connection.execute(insert(causes).values(task_id=task_id, job_id=job_key, **values))
 
 
 def _storable(value: Any) -> Any:  # noqa: ANN401
-    """Return a value without what some database does not take: logs have whatever in them."""
+    """Replace the characters in a value that some database refuses; logs may have any."""
     if isinstance(value, dict):
-        return {name: _storable(each) for name, each in value.items()}
+        return {name: _storable(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_storable(each) for each in value]
+        return [_storable(item) for item in value]
     if isinstance(value, str):
         return value.encode("utf-8", "replace").decode().replace("\0", "?")
     return value
@@ -77,16 +77,16 @@ def _of(task_id: int, job_key: int) -> tuple[Any, Any]:
 
 
 def is_kept(connection: Connection, task_id: int, job_key: int) -> bool:
-    """Tell whether it was concluded why a run failed, for the user of a task."""
+    """Tell whether a cause of a run's failure is kept for the user of a task."""
     found = select(causes.c.id).where(*_of(task_id, job_key))
     return connection.scalar(found) is not None
 
 
 def find(connection: Connection, job_id: JobId, owner: str | None) -> KeptCause | None:
-    """Return why the newest run of a job failed that has a cause.
+    """Return the cause of a job's newest run that has one.
 
     Args:
-        owner: for whom it was concluded; None for anybody.
+        owner: the user for whom it was concluded; None for any user.
     """
     newest = (
         select(causes, jobs.c.external_id, jobs.c.run)
@@ -114,22 +114,22 @@ def _kept(row: Row[Any]) -> KeptCause:
 
 def _cause(card: Mapping[str, Any]) -> Cause:
     words = {"category": Category(card["category"]), "retryable": Retryable(card["retryable"])}
-    quotes = [Quote(**{**each, "source": Source(each["source"])}) for each in card["evidence"]]
+    quotes = [Quote(**{**line, "source": Source(line["source"])}) for line in card["evidence"]]
     return Cause(**{**card, **words, "evidence": tuple(quotes)})
 
 
-def others(
+def count_others(
     connection: Connection,
     fingerprint: str,
     but: JobId,
     owner: str | None,
     since: datetime,
 ) -> Others | None:
-    """Count the other jobs that failed in the same way since an instant.
+    """Count the other jobs that failed for the same cause since an instant.
 
     Args:
-        but: the job that does not count.
-        owner: whose jobs; None for everybody's.
+        but: the job that is left out.
+        owner: the user whose jobs are counted; None for all users.
     """
     same = (
         select(
@@ -151,10 +151,10 @@ def others(
 
 
 def witnesses(connection: Connection, task_id: int | None, job_key: int) -> list[Witness]:
-    """Return the applications of a run, with what YARN and their logs say, as far as known.
+    """Return the applications of a run with YARN's diagnostics and the findings in their logs.
 
     Args:
-        task_id: whose copies tell; None for nobody's.
+        task_id: the task whose copies have the findings; None if nobody tracks the run.
     """
     rows = connection.execute(
         select(

@@ -1,4 +1,4 @@
-"""Keep what coordinators and bundles start: tasks of their own, for whoever tracks those."""
+"""Track the jobs that a tracked coordinator or bundle starts, each by its own task."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from tracker_service.store.jobs import OOZIE, KeptJob
 from tracker_service.store.tables import jobs
 from tracker_service.store.tables import track_tasks as table
 
-LISTED = 1000  #: children of one job that are told at most, the newest first
+MAX_LISTED = 1000  #: the most children of one job in an answer, the newest first
 
 
 def without_task(connection: Connection, owner: str, ids: Sequence[JobId]) -> list[JobId]:
-    """Return those of these jobs that a user does not track, and has not tracked before."""
+    """Return the jobs that a user does not track and has never tracked."""
     there: set[str] = set()
     for chunk in chunks(ids):
         there.update(
@@ -37,9 +37,9 @@ def without_task(connection: Connection, owner: str, ids: Sequence[JobId]) -> li
 def follow(
     connection: Connection, parent: TrackTask, started: Sequence[KeptJob], now: datetime
 ) -> None:
-    """Give each of these jobs a task of its own, for the user who tracks what has started them.
+    """Track the jobs that a job has started, for the same user and with the same copy policy.
 
-    A job that succeeded and whose logs nobody wants has nothing left to do: its task has ended.
+    A job that succeeded and whose logs are not wanted gets a task that has ended.
     """
     is_live = {
         job.key: parent.copies_always or job.status != JobStatus.SUCCEEDED for job in started
@@ -56,11 +56,11 @@ def follow(
     track_tasks.add_ended(connection, parent.owner, done, now)
 
 
-def known(connection: Connection, owner: str, parent_id: JobId) -> dict[JobId, JobStatus]:
-    """Return the state of what a job has started and a user tracks, the newest first.
+def statuses(connection: Connection, owner: str, parent_id: JobId) -> dict[JobId, JobStatus]:
+    """Return the states of the tracked jobs that a job has started, the newest job first.
 
-    A workflow names as its parent `<coordinator>@<number>`, a coordinator its bundle. No more than
-    `LISTED` are told.
+    The parent of a workflow is `<coordinator>@<number>`, the parent of a coordinator its bundle. At
+    most `MAX_LISTED` jobs are returned.
     """
     of_an_action = and_(jobs.c.parent_id >= f"{parent_id}@", jobs.c.parent_id < f"{parent_id}A")
     rows = connection.execute(
@@ -69,7 +69,7 @@ def known(connection: Connection, owner: str, parent_id: JobId) -> dict[JobId, J
         .where(jobs.c.kind == OOZIE, or_(jobs.c.parent_id == parent_id, of_an_action))
         .where(table.c.owner == owner, table.c.stopped_at.is_(None))
         .order_by(jobs.c.id.desc())
-        .limit(LISTED)
+        .limit(MAX_LISTED)
     )
     found: dict[JobId, JobStatus] = {}
     for row in rows:  # a later run of a job stands before the earlier

@@ -1,4 +1,4 @@
-"""Keep the copies of logs: one for each application and user, from its decision to its end."""
+"""Keep the copies of logs, one for each user and application, from the decision to the end."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from tracker_service.store.reason_rows import reason_values
 from tracker_service.store.tables import copies, credentials, jobs, tasks, track_tasks
 
 UNFINISHED = (CopyStatus.WAITING, CopyStatus.RUNNING, CopyStatus.UNKNOWN)
-#: No credential is refused; without Knox none is kept.
+#: The gateway does not refuse the user's credential, or there is none: without Knox none is kept.
 _IS_GOOD = func.coalesce(credentials.c.refusals, 0) == 0
 
 
 def decide(
     connection: Connection, task: TaskOfJob, found: Sequence[ApplicationId], now: datetime
 ) -> int:
-    """Decide to copy the log of each of these applications that has no copy yet.
+    """Decide to copy the logs of applications; an application with a copy is left alone.
 
     Returns:
-        how many were new.
+        the number of new copies.
     """
     there = set(
         connection.scalars(select(copies.c.application_id).where(copies.c.task_id == task.id))
@@ -45,7 +45,7 @@ def decide(
         .join(track_tasks, track_tasks.c.job_id == jobs.c.id)
         .where(track_tasks.c.task_id == task.id)
     ).one()
-    # Some log of the job is as old as the job's end at least; the look at each tells more.
+    # The oldest log is at least as old as the end of the job; the first check of a log knows more.
     log_at = min(job.ended_at or now, now)
     rows = [
         {
@@ -71,12 +71,12 @@ def decide(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DueFilter:
-    """Which copies need no look at present."""
+    """The copies that need no check at present."""
 
-    owners: Collection[str] = ()  #: users whose copies are being looked at already
-    copies: Collection[str] = ()  #: those that this process is copying
-    without_workflow: Collection[str] = ()  #: users who have no place for one more workflow
-    is_without_stream: bool = False  #: nobody has a place for one more direct copy
+    owners: Collection[str] = ()  #: users whose copies are being checked
+    copies: Collection[str] = ()  #: ids of copies that this process is making
+    without_workflow: Collection[str] = ()  #: users who have no slot for one more workflow
+    is_without_stream: bool = False  #: no slot is free for one more direct copy
 
 
 def due(
@@ -86,12 +86,17 @@ def due(
     resting: DueFilter,
     limit: int,
 ) -> list[tuple[Copy, Lease]]:
-    """Return the copies in these jobsets (by id) that want a look now.
+    """Return the copies that need a check now, the oldest log first: the cluster deletes it first.
 
-    Those stand first whose log the cluster deletes first.
+    Copies of users whose credential was refused are left out until it may be tried again. A user
+    without a credential needs none, or the check fails and says so.
 
-    Those of users whose credential rests are left out. Of a user without one none is needed, or
-    whoever looks finds out.
+    Args:
+        leases: on the jobsets, by their ids.
+        limit: the most copies to return.
+
+    Returns:
+        each copy with the lease on its jobset.
     """
     by_workflow = copies.c.strategy == Strategy.WORKFLOW
     waits_directly = and_(copies.c.status == CopyStatus.WAITING, ~by_workflow)
@@ -113,10 +118,10 @@ def due(
 
 
 def running_workflows(connection: Connection) -> Mapping[str, int]:
-    """Return how many copy workflows run now, for each user that has any.
+    """Return how many copy workflows run now, by user.
 
-    Those of users whose credential is refused are left out: nobody can look at them, and they
-    would take the places of all others.
+    Workflows of users whose credential is refused do not count: nobody can check them, and they
+    would keep the slots of other users' workflows.
     """
     rows = connection.execute(
         select(tasks.c.owner, func.count().label("number"))
@@ -130,7 +135,7 @@ def running_workflows(connection: Connection) -> Mapping[str, int]:
 
 
 def streaming(connection: Connection) -> set[int]:
-    """Return the jobsets of which a log passes through a worker right now."""
+    """Return the ids of the jobsets with a direct copy that a worker is making now."""
     return set(
         connection.scalars(
             select(tasks.c.jobset_id)
@@ -141,7 +146,7 @@ def streaming(connection: Connection) -> set[int]:
 
 
 def explain(connection: Connection, ids: Sequence[str], reason: Reason[CopyReason]) -> None:
-    """Say of waiting copies what they wait for; what says so already is not written again."""
+    """Set the reason why copies wait; rows that have it already are not written again."""
     for chunk in chunks(ids):
         connection.execute(
             update(copies)
@@ -153,9 +158,9 @@ def explain(connection: Connection, ids: Sequence[str], reason: Reason[CopyReaso
 
 
 def postpone(connection: Connection, ids: Sequence[str], due_at: datetime, reason: str) -> None:
-    """Look at copies that have not ended again at an instant, and say why not earlier.
+    """Set when unfinished copies are checked next, and the reason for waiting.
 
-    That the tracker itself has stopped a workflow is said until the next try.
+    The reason that the tracker itself stopped a workflow stays until the next try.
     """
     is_our_deed = copies.c.reason_code == CopyReason.STOPPED_BY_TRACKER
     for chunk in chunks(ids):
@@ -169,19 +174,22 @@ def postpone(connection: Connection, ids: Sequence[str], due_at: datetime, reaso
 
 
 def hasten(connection: Connection, jobset_ids: Sequence[int], now: datetime) -> None:
-    """Make all copies in these jobsets due that have not ended."""
-    theirs = select(tasks.c.id).where(tasks.c.jobset_id.in_(jobset_ids))
+    """Make all unfinished copies in these jobsets due now."""
+    task_ids = select(tasks.c.id).where(tasks.c.jobset_id.in_(jobset_ids))
     connection.execute(
         update(copies)
-        .where(copies.c.task_id.in_(theirs), copies.c.status.in_(UNFINISHED))
+        .where(copies.c.task_id.in_(task_ids), copies.c.status.in_(UNFINISHED))
         .values(due_at=now)
     )
 
 
 def change(connection: Connection, copy: Copy, **values: object) -> bool:
-    """Change a copy if it still is in the state and the try in which the caller saw it.
+    """Change a copy if its state and its try are still those that the caller saw.
 
-    A new reason has no code, unless one is given.
+    A new reason without a code clears the old code.
+
+    Returns:
+        False if the copy was changed meanwhile: then nothing is written.
     """
     if "reason" in values:
         values.setdefault("reason_code", None)
@@ -200,9 +208,9 @@ _AGAIN = (CopyStatus.FAILED, CopyStatus.KILLED, CopyStatus.UNKNOWN)
 def restart(
     connection: Connection, task_ids: Sequence[int], now: datetime, *, refresh: bool
 ) -> None:
-    """Start copies again that did not succeed, with `refresh` also those that did.
+    """Start the copies again that did not succeed; with `refresh`, also the successful ones.
 
-    A log that was saved stays readable until the new one takes its place.
+    A saved log stays readable until the new one replaces it.
     """
     ended = (*_AGAIN, CopyStatus.SUCCEEDED) if refresh else _AGAIN
     for chunk in chunks(task_ids):
@@ -228,7 +236,7 @@ def restart(
 def give_up_waiting(
     connection: Connection, task_id: int, now: datetime, reason: Reason[CopyReason]
 ) -> None:
-    """End the copies of a task that have not begun."""
+    """End the copies of a task that are still waiting."""
     connection.execute(
         update(copies)
         .where(copies.c.task_id == task_id)
@@ -238,7 +246,7 @@ def give_up_waiting(
 
 
 def of_tasks(connection: Connection, task_ids: Iterable[int]) -> Mapping[int, list[Copy]]:
-    """Return the copies of each of these tasks, in the order of their applications."""
+    """Return the copies of tasks, by task and in the order of their applications."""
     found: dict[int, list[Copy]] = {task_id: [] for task_id in task_ids}
     wanted = list(found)
     for chunk in chunks(wanted):
@@ -250,8 +258,8 @@ def of_tasks(connection: Connection, task_ids: Iterable[int]) -> Mapping[int, li
     return found
 
 
-def all_finished(connection: Connection, leases: Iterable[Lease]) -> set[int]:
-    """Return the tasks in these jobsets whose copies all have ended."""
+def finished_tasks(connection: Connection, leases: Iterable[Lease]) -> set[int]:
+    """Return the ids of the tasks in these jobsets that save logs and whose copies all ended."""
     unfinished = exists().where(copies.c.task_id == tasks.c.id, copies.c.status.in_(UNFINISHED))
     return set(
         connection.scalars(
@@ -274,7 +282,7 @@ _COPY_JOBS = select(copies.c.job).where(copies.c.job.in_(bindparam("ids", expand
 
 
 def copy_jobs(connection: Connection, ids: Sequence[JobId]) -> set[str]:
-    """Return which of these Oozie jobs are copy workflows of ours."""
+    """Return the ids of the Oozie jobs that are the tracker's own copy workflows."""
     found: set[str] = set()
     for chunk in chunks(ids):
         found.update(connection.scalars(_COPY_JOBS, {"ids": chunk}))

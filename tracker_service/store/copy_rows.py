@@ -1,4 +1,4 @@
-"""Turn rows of copies into copies."""
+"""Select rows of copies, and make the objects of the domain from them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tracker_service.store.tables import copies, jobs, tasks, track_tasks
 
 
 def every_copy() -> Select[Any]:
-    """Select copies with what they have to know of their task and job."""
+    """Return the statement that selects all copies with the columns that `copy_of` needs."""
     return (
         select(
             copies,

@@ -12,8 +12,8 @@ from tracker_service.domain.tasks import TaskState
 from tracker_service.store.database import Connection, upsert
 from tracker_service.store.tables import credentials, tasks
 
-#: Knox says 401 for a wrong password and while its LDAP is down. So a refused credential is tried
-#: again, so seldom that no directory locks the user out: the last pause repeats itself.
+#: The pauses after a credential is refused; the last one repeats. Knox also answers 401 while its
+#: LDAP is down, so the credential is tried again, but so rarely that no directory locks the user.
 RETRY_AFTER = (
     timedelta(minutes=1),
     timedelta(minutes=10),
@@ -24,7 +24,7 @@ RETRY_AFTER = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptCredential:
-    """A user's sealed credential, and whether it may be used now."""
+    """A user's encrypted credential, and whether the gateway has refused it."""
 
     owner: str
     sealed: bytes
@@ -33,18 +33,18 @@ class KeptCredential:
     retry_at: datetime | None
 
     def may_be_used(self, now: datetime) -> bool:
-        """Tell whether the gateway has not refused it, or its next try has come."""
+        """Tell whether the gateway has not refused it, or it is time for the next try."""
         return self.refusals == 0 or (self.retry_at is not None and self.retry_at <= now)
 
 
 def keep(connection: Connection, owner: str, sealed: bytes, now: datetime) -> None:
-    """Keep a fresh credential in place of an older one."""
+    """Keep a user's new credential in place of the old one."""
     fresh = {"owner": owner, "sealed": sealed, "kept_at": now, "refusals": 0, "retry_at": None}
     upsert(connection, credentials, fresh)
 
 
 def find(connection: Connection, owners: Iterable[str]) -> dict[str, KeptCredential]:
-    """Return the credentials of these users that are kept."""
+    """Return the kept credentials of these users, by user."""
     rows = connection.execute(select(credentials).where(credentials.c.owner.in_(list(owners))))
     return {row.owner: KeptCredential(**row._mapping) for row in rows}
 
@@ -53,7 +53,7 @@ def refuse(connection: Connection, credential: KeptCredential, now: datetime) ->
     """Note that the gateway refused a credential.
 
     Returns:
-        False if a fresh one has come meanwhile, which is unharmed.
+        False if a new credential has replaced it meanwhile; the new one is not changed.
     """
     pause = RETRY_AFTER[min(credential.refusals, len(RETRY_AFTER) - 1)]
     changed = connection.execute(
@@ -68,7 +68,11 @@ def refuse(connection: Connection, credential: KeptCredential, now: datetime) ->
 def renew(
     connection: Connection, credential: KeptCredential, sealed: bytes, now: datetime
 ) -> KeptCredential | None:
-    """Put a renewed credential in the place of one; None if a fresh one has come meanwhile."""
+    """Replace a credential by a renewed one.
+
+    Returns:
+        the renewed credential; None if a new one has replaced the old one meanwhile.
+    """
     changed = connection.execute(
         update(credentials)
         .where(credentials.c.owner == credential.owner)
@@ -79,7 +83,7 @@ def renew(
 
 
 def accept(connection: Connection, credential: KeptCredential) -> None:
-    """Note that the gateway takes a credential again."""
+    """Note that the gateway accepts a credential again."""
     connection.execute(
         update(credentials)
         .where(credentials.c.owner == credential.owner)
@@ -89,7 +93,11 @@ def accept(connection: Connection, credential: KeptCredential) -> None:
 
 
 def erase_unneeded(connection: Connection, credential: KeptCredential) -> bool:
-    """Erase a credential whose user has no live task, unless it was kept anew meanwhile."""
+    """Erase a credential whose user has no live task, unless a new one has replaced it.
+
+    Returns:
+        whether it was erased.
+    """
     needed = exists().where(tasks.c.owner == credential.owner, tasks.c.state != TaskState.ENDED)
     erased = connection.execute(
         delete(credentials)
@@ -100,15 +108,15 @@ def erase_unneeded(connection: Connection, credential: KeptCredential) -> bool:
 
 
 def all_encrypted(connection: Connection) -> Sequence[tuple[str, bytes]]:
-    """Return each user with the encrypted credential that is kept."""
+    """Return the pairs of user and encrypted credential."""
     found = connection.execute(select(credentials.c.owner, credentials.c.sealed))
     return [(row.owner, row.sealed) for row in found]
 
 
 def replace_encrypted(connection: Connection, owner: str, old: bytes, new: bytes) -> None:
-    """Put the same credential, encrypted with another key, in the place of the old form.
+    """Replace a credential by the same credential, encrypted with another key.
 
-    A credential that has come meanwhile stays: it was encrypted with a key of the file as well.
+    A credential that has come meanwhile stays: it, too, was encrypted with a key of the key file.
     """
     connection.execute(
         update(credentials)

@@ -1,4 +1,4 @@
-"""Open the database, tell its time, and hide what the three databases spell differently."""
+"""Open transactions, ask the database for its time, and hide the differences of SQL dialects."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ __all__ = ["Connection", "Store", "database_now"]
 
 
 class database_now(FunctionElement[Any]):
-    """The instant by the database's clock: the one clock that all workers share."""
+    """The current instant of the database's clock, the only clock that all workers share."""
 
     type = Instant()
     inherit_cache = True
@@ -53,13 +53,13 @@ def _mysql_now(*_: object, **__: object) -> str:
 
 
 def after(seconds: float) -> ColumnElement[datetime]:
-    """Return the instant this long after the database's now."""
+    """Return the instant some seconds after the current one of the database's clock."""
     now = type_coerce(database_now(), BigInteger)
     return type_coerce(now + round(seconds * 1000), Instant)
 
 
 class Store:
-    """The database. A transaction is a `with` block; what it holds happens whole or not at all."""
+    """The database. A `with` block is a transaction: all of its writes are kept, or none."""
 
     def __init__(self, url: str, on_lease_lost: Callable[[], None] | None = None) -> None:
         self.url, self._on_lease_lost = url, on_lease_lost
@@ -68,9 +68,13 @@ class Store:
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
-        """Open a transaction that writes; it is durable when the block ends."""
+        """Open a transaction that writes; it is durable when the block ends.
+
+        Raises:
+            StoreUnavailable: the database does not answer.
+        """
         try:
-            with _meanings(), self._engine.begin() as connection:
+            with _translated_errors(), self._engine.begin() as connection:
                 yield connection
         except LeaseLost:
             if self._on_lease_lost:
@@ -79,18 +83,22 @@ class Store:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """Open a transaction that only reads, and that waits for no writer."""
-        with _meanings(), self._reader.connect() as connection:
+        """Open a transaction that only reads; it waits for no writer.
+
+        Raises:
+            StoreUnavailable: the database does not answer.
+        """
+        with _translated_errors(), self._reader.connect() as connection:
             yield connection
 
     def upgrade(self) -> None:
-        """Bring the schema to this version, from any earlier one.
+        """Upgrade the schema to this version, from any earlier one.
 
         Raises:
-            ConfigError: the schema is of a later release.
+            ConfigError: a later release has upgraded the schema.
         """
-        with _meanings():
-            # Alembic takes ten megabytes, which no other process has to hold.
+        with _translated_errors():
+            # Imported here: Alembic takes ten megabytes that other processes do not need.
             from tracker_service.store.upgrade import upgrade  # noqa: PLC0415
 
             upgrade(self.url)
@@ -101,19 +109,19 @@ class Store:
 
 
 @contextmanager
-def _meanings() -> Iterator[None]:
+def _translated_errors() -> Iterator[None]:
     try:
         yield
     except (DBAPIError, PoolTimeout) as error:
-        if not _will_pass(error):
+        if not _is_temporary(error):
             raise
-        # The driver's own words: SQLAlchemy's have the statement and its values, too.
-        told = getattr(error, "orig", None) or type(error).__name__
-        raise StoreUnavailable(f"the database does not answer: {told}") from error
+        # The driver's own message: that of SQLAlchemy also has the statement and its values.
+        message = getattr(error, "orig", None) or type(error).__name__
+        raise StoreUnavailable(f"the database does not answer: {message}") from error
 
 
-def _will_pass(error: DBAPIError | PoolTimeout) -> bool:
-    """Tell whether the same may succeed later: after an outage, a lock, a deadlock, a failover."""
+def _is_temporary(error: DBAPIError | PoolTimeout) -> bool:
+    """Tell whether a retry may succeed: after an outage, a lock, a deadlock or a failover."""
     if isinstance(error, OperationalError | InterfaceError | PoolTimeout):
         return True
     is_read_only = getattr(error.orig, "sqlstate", None) == "25006"  # PostgreSQL, as a standby
@@ -121,7 +129,7 @@ def _will_pass(error: DBAPIError | PoolTimeout) -> bool:
 
 
 def insert_new(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Insert rows, leaving out those whose key is there already."""
+    """Insert rows; leave out each row whose key exists."""
     if rows:
         connection.execute(_insert_new(connection.dialect.name, table), rows)
 
@@ -130,7 +138,7 @@ def insert_new(connection: Connection, table: Table, rows: Sequence[Mapping[str,
 @cache
 def _insert_new(dialect_name: str, table: Table) -> Insert:
     if dialect_name in ("mysql", "mariadb"):
-        # INSERT IGNORE would also let by what refers to nothing or is too long.
+        # INSERT IGNORE would also ignore broken references, and cut texts that are too long.
         key = next(iter(table.primary_key))
         return mysql.insert(table).on_duplicate_key_update({key.name: key})
     dialect: Any = postgresql if dialect_name == "postgresql" else sqlite
@@ -138,7 +146,7 @@ def _insert_new(dialect_name: str, table: Table) -> Insert:
 
 
 def upsert(connection: Connection, table: Table, row: Mapping[str, Any]) -> None:
-    """Insert a row, or change the one with the same primary key."""
+    """Insert a row, or update the row with the same primary key."""
     statement = _upsert(connection.dialect.name, table, tuple(row))
     if any(isinstance(value, ClauseElement) for value in row.values()):
         connection.execute(statement.values(row))

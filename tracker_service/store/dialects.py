@@ -1,4 +1,4 @@
-"""Open SQLite, PostgreSQL and MariaDB, each so that nobody waits for ever and nothing is cut."""
+"""Open SQLite, PostgreSQL or MariaDB with time limits, durable commits and strict types."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from tracker_service.errors import ConfigError
 
-#: Which driver speaks with which database, and which extra of this package brings it.
+#: The driver of each database, and the extra of this package that installs it.
 _DRIVERS = {
     "postgres": ("postgresql+psycopg", "postgres"),
     "postgresql": ("postgresql+psycopg", "postgres"),
@@ -22,11 +22,13 @@ _DRIVERS = {
     "mariadb": ("mariadb+pymysql", "mysql"),
 }
 _CONNECT_S = 10
-_ANSWER_S = 60  #: no statement takes so long: the server or the way to it has gone
-_LOCK_S = 10  #: to wait for another transaction
-_IDLE_S = 60  #: in a transaction: whoever holds it was stopped or cut off, and others wait for it
-_PATIENCE_S = 3600  #: with which an upgrade waits for another one
-#: As many connections as an API process or a worker has threads; few are kept while idle.
+_ANSWER_S = 60  #: no statement takes this long, so the server or the network is down
+_LOCK_S = 10  #: the longest wait for another transaction
+_IDLE_S = (
+    60  #: the longest pause in a transaction: its process hangs, and others wait for its locks
+)
+_PATIENCE_S = 3600  #: the longest wait of an upgrade for another upgrade
+#: Connections for every thread of an API process or a worker; few stay open while idle.
 _POOL = {"pool_size": 5, "max_overflow": 35, "pool_pre_ping": True, "pool_recycle": 600}
 
 
@@ -34,10 +36,11 @@ def open_engine(url: str, *, for_upgrade: bool = False) -> Engine:
     """Open a database.
 
     Args:
-        for_upgrade: its statements may take long, and what they remove takes nothing with it.
+        url: of SQLAlchemy, see https://docs.sqlalchemy.org/en/20/core/engines.html#database-urls
+        for_upgrade: allow long statements; on SQLite, allow tables to be rebuilt.
 
     Raises:
-        ConfigError: the URL is none, or the driver for it is not installed.
+        ConfigError: the URL is invalid, or its driver is not installed.
     """
     try:
         parsed = _with_driver(make_url(url))
@@ -82,18 +85,18 @@ def _open_mariadb(url: URL, *, for_upgrade: bool) -> Engine:
 
 
 def _open_server(url: URL, wanted: dict[str, Any]) -> Engine:
-    """Open a database on a server; what the URL itself says goes before what we want."""
-    unsaid = {name: value for name, value in wanted.items() if name not in url.query}
-    # FOUND_ROWS, without which MariaDB would count only rows that differ, is set by SQLAlchemy.
-    return create_engine(url, isolation_level="READ COMMITTED", connect_args=unsaid, **_POOL)
+    """Open a database on a server; parameters in the URL override ours."""
+    defaults = {name: value for name, value in wanted.items() if name not in url.query}
+    # SQLAlchemy sets FOUND_ROWS. Without it, MariaDB would count only the rows that change.
+    return create_engine(url, isolation_level="READ COMMITTED", connect_args=defaults, **_POOL)
 
 
 def _prepare_mariadb(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
     cursor = connection.cursor()
-    # Strict: a text that is too long is refused and not cut.
+    # Strict: MariaDB refuses a text that is too long instead of cutting it.
     cursor.execute("SET SESSION sql_mode = CONCAT(@@sql_mode, ',STRICT_ALL_TABLES')")
     cursor.execute(f"SET SESSION innodb_lock_wait_timeout = {_LOCK_S}")
-    # UTC: the clock that judges leases must not jump when a summer ends.
+    # UTC: leases depend on this clock, which must not jump when summer time ends.
     cursor.execute("SET SESSION time_zone = '+00:00'")
     cursor.execute("SELECT VERSION()")
     if "MariaDB" in str(cursor.fetchone()):  # MySQL has no such limit
@@ -109,12 +112,12 @@ def _open_sqlite(url: URL, *, for_upgrade: bool) -> Engine:
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     if for_upgrade:
-        event.listen(engine, "connect", _let_tables_be_remade)
+        event.listen(engine, "connect", _allow_table_rebuilds)
     return engine
 
 
 def _prepare_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
-    # Transactions are ours (see _begin_sqlite), not the driver's.
+    # We begin transactions ourselves, see _begin_sqlite.
     connection.isolation_level = None
     cursor = connection.cursor()
     # FULL: in WAL mode NORMAL may lose committed transactions when the power fails.
@@ -124,16 +127,16 @@ def _prepare_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None
     cursor.close()
 
 
-def _let_tables_be_remade(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
-    # SQLite changes a column by making the table anew: dropping the old one would remove all rows
-    # that refer to it.
+def _allow_table_rebuilds(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+    # To change a column, SQLite rebuilds the table. With foreign keys on, dropping the old table
+    # would remove all rows that refer to it.
     cursor = connection.cursor()
     cursor.execute("PRAGMA foreign_keys=OFF")
     cursor.close()
 
 
 def _use_wal(cursor: DBAPICursor) -> None:
-    """Switch to WAL; for this one statement SQLite does not wait for other processes itself."""
+    """Switch to WAL; retry, because this is the one statement for which SQLite does not wait."""
     deadline = time.monotonic() + _LOCK_S
     while True:
         try:
@@ -146,6 +149,6 @@ def _use_wal(cursor: DBAPICursor) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    # A writer takes the lock at once: one that starts by reading could not be made to wait later.
+    # A writer takes the lock at once: after a read, SQLite would fail at once instead of waiting.
     reads_only = connection.get_execution_options().get("reads_only")
     connection.exec_driver_sql("BEGIN" if reads_only else "BEGIN IMMEDIATE")

@@ -1,4 +1,4 @@
-"""Count the wrong credentials of each user name, over all processes."""
+"""Limit wrong credentials to a few in a minute for each user name, over all processes."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from sqlalchemy import delete, select, update
 from tracker_service.store.database import Connection, insert_new
 from tracker_service.store.tables import wrong_tries
 
-MOST = 3  #: in a minute
+MAX_PER_MINUTE = 3  #: in a minute
 LIFE = timedelta(minutes=1)
 _LONG_AGO = datetime(1970, 1, 2, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class LoginAttempt:
-    """One of the places that a name has; it is taken for a minute, or until it is given back."""
+    """One of a user name's attempts; it counts for a minute, or until it is given back."""
 
     name: str
     place: int
@@ -25,25 +25,25 @@ class LoginAttempt:
 
 
 def take(connection: Connection, name: str, now: datetime) -> LoginAttempt | datetime:
-    """Take one of the tries that a name has.
+    """Take one of the attempts that a user name has in a minute.
 
     Args:
-        name: of at most 64 characters.
+        name: a hash of the user name, at most 64 characters.
 
     Returns:
-        the try; or, if there is none left, when there will be one.
+        the attempt; if none is left, the instant from which one is free.
     """
     known = select(wrong_tries.c.place, wrong_tries.c.tried_at).where(wrong_tries.c.name == name)
     taken: dict[int, datetime] = {row.place: row.tried_at for row in connection.execute(known)}
-    for place in range(MOST):
+    for place in range(MAX_PER_MINUTE):
         if taken.get(place, _LONG_AGO) + LIFE <= now and _claim(connection, name, place, now):
             return LoginAttempt(name, place, now)
-    # Where others have just taken the last ones, none of them is in `taken`.
+    # Attempts that other processes have taken just now are not in `taken`.
     return min((at for at in taken.values() if at + LIFE > now), default=now) + LIFE
 
 
 def _claim(connection: Connection, name: str, place: int, now: datetime) -> bool:
-    """Compare and set; False if somebody else was faster."""
+    """Compare and set; return False if another process was faster."""
     fresh = {"name": name, "place": place, "tried_at": _LONG_AGO}
     insert_new(connection, wrong_tries, [fresh])
     changed = connection.execute(
@@ -55,16 +55,16 @@ def _claim(connection: Connection, name: str, place: int, now: datetime) -> bool
     return changed.rowcount == 1
 
 
-def give_back(connection: Connection, mine: LoginAttempt) -> None:
-    """Let a try not count."""
+def give_back(connection: Connection, attempt: LoginAttempt) -> None:
+    """Free an attempt: the credential was right, or the gateway did not answer."""
     connection.execute(
         update(wrong_tries)
-        .where(wrong_tries.c.name == mine.name, wrong_tries.c.place == mine.place)
-        .where(wrong_tries.c.tried_at == mine.tried_at)
+        .where(wrong_tries.c.name == attempt.name, wrong_tries.c.place == attempt.place)
+        .where(wrong_tries.c.tried_at == attempt.tried_at)
         .values(tried_at=_LONG_AGO)
     )
 
 
 def forget(connection: Connection, now: datetime) -> None:
-    """Remove what counts no more."""
+    """Remove the attempts that no longer count."""
     connection.execute(delete(wrong_tries).where(wrong_tries.c.tried_at <= now - LIFE))

@@ -1,4 +1,4 @@
-"""Group failures by what they have in common: families, the newest first."""
+"""List failures grouped by fingerprint, page by page, the newest group first."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from tracker_service.store.tables import causes, jobs, tasks
 
 _Row = Row[*tuple[Any, ...]]
 
-NAMED = 20  #: jobs, and users, that are named of a family; the others count
+NAMED = 20  #: the most jobs, and the most users, that a group names
 
 
 @dataclass(frozen=True, slots=True)
-class PagePlace:
-    """Where a page of families begins: behind this one."""
+class PageCursor:
+    """The last group of a page; the next page begins after it."""
 
     last_at: datetime
     fingerprint: str
@@ -29,12 +29,12 @@ class PagePlace:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupFilter:
-    """Which families are wanted."""
+    """Which failures are grouped, and which groups are listed."""
 
-    owner: str | None  #: whose failures count, None for everybody's
-    since: datetime  #: failures before do not count
+    owner: str | None  #: only failures of this user's tasks; None for all users
+    since: datetime  #: earlier failures do not count
     category: Category | None = None
-    after: PagePlace | None = None
+    after: PageCursor | None = None
     limit: int
 
 
@@ -43,18 +43,18 @@ class FailureGroup:
     """Failures with one fingerprint."""
 
     fingerprint: str
-    category: Category  #: this and the summary are those of the newest
-    summary: str
-    count: int  #: jobs
+    category: Category  #: of the newest failure
+    summary: str  #: of the newest failure
+    count: int  #: of jobs
     first_at: datetime
     last_at: datetime
     jobs: Sequence[JobId]  #: the newest first, `NAMED` at most
-    users: Sequence[str]  #: who submitted them, whose failed last first, `NAMED` at most
+    users: Sequence[str]  #: who submitted the jobs, the newest failure first, `NAMED` at most
 
     @property
-    def place(self) -> PagePlace:
-        """Return where the families begin that come behind this one."""
-        return PagePlace(self.last_at, self.fingerprint)
+    def cursor(self) -> PageCursor:
+        """Return the cursor of a page that ends with this group."""
+        return PageCursor(self.last_at, self.fingerprint)
 
 
 _last_at = func.max(causes.c.failed_at)
@@ -62,22 +62,22 @@ _USER = func.coalesce(jobs.c.owner, tasks.c.owner)
 
 
 def listed(connection: Connection, wanted: GroupFilter) -> list[FailureGroup]:
-    """Return families, the one whose newest failure is the newest first."""
+    """Return one page of groups, in the order of their newest failures, the newest first."""
     found = connection.execute(_page(wanted)).all()
     fingerprints = [row.fingerprint for row in found]
     ids = _newest(connection, wanted, fingerprints, jobs.c.external_id)
     users = _newest(connection, wanted, fingerprints, _USER)
-    words = _words(connection, [ids[each][0].newest for each in fingerprints])
+    newest = _causes(connection, [ids[fingerprint][0].newest for fingerprint in fingerprints])
     return [
         FailureGroup(
             fingerprint=row.fingerprint,
-            category=Category(words[row.fingerprint].category),
-            summary=words[row.fingerprint].summary,
+            category=Category(newest[row.fingerprint].category),
+            summary=newest[row.fingerprint].summary,
             count=row.number,
             first_at=row.first_at,
             last_at=row.last_at,
-            jobs=[JobId(each.value) for each in ids[row.fingerprint]],
-            users=[each.value for each in users[row.fingerprint]],
+            jobs=[JobId(job.value) for job in ids[row.fingerprint]],
+            users=[user.value for user in users[row.fingerprint]],
         )
         for row in found
     ]
@@ -125,7 +125,7 @@ def _newest(
     fingerprints: Sequence[str],
     value: ColumnElement[Any],
 ) -> Mapping[str, Sequence[Row[Any]]]:
-    """Return the values of each family, those of the newest failures first, `NAMED` at most."""
+    """Return the values of a column in each group, the newest failure first, `NAMED` at most."""
     if not fingerprints:
         return {}
     once = (
@@ -147,14 +147,14 @@ def _newest(
     rows = connection.execute(
         select(ranked).where(ranked.c.place <= NAMED).order_by(ranked.c.fingerprint, ranked.c.place)
     )
-    found: dict[str, list[Row[Any]]] = {each: [] for each in fingerprints}
+    found: dict[str, list[Row[Any]]] = {fingerprint: [] for fingerprint in fingerprints}
     for row in rows:
         found[row.fingerprint].append(row)
     return found
 
 
-def _words(connection: Connection, ids: Sequence[int]) -> Mapping[str, _Row]:
-    """Return category and summary by fingerprint, as these rows have them."""
+def _causes(connection: Connection, ids: Sequence[int]) -> Mapping[str, _Row]:
+    """Return the category and the summary of some causes, by fingerprint."""
     rows = connection.execute(
         select(causes.c.fingerprint, causes.c.category, causes.c.summary).where(
             causes.c.id.in_(ids)

@@ -1,4 +1,4 @@
-"""Count what lies in the database, for those who watch over the service."""
+"""Count jobs, tasks, copies and waiting work in the database, for metrics and health checks."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ from tracker_service.store.jobsets import EVERY_KIND, WAITED_TOO_LONG_S, any_fre
 from tracker_service.store.tables import copies, jobs, jobsets, tasks
 from tracker_service.store.workers import KnownWorker
 
-_COMFORTABLE = 0.7  #: how busy a worker may be on the average
+_COMFORTABLE = 0.7  #: the share of its time for which a worker may be busy on average
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """What there is to count."""
+    """The numbers of jobs, tasks, copies and logs."""
 
-    jobs: dict[str, int]  #: by state; jobs that nobody tracks any more included
+    jobs: dict[str, int]  #: by state; includes jobs that nobody tracks any more
     tasks: dict[str, int]  #: by state
     copies: dict[str, int]  #: by status
     logs: dict[str, int]  #: `saved`, `at_risk` or `lost`
-    oldest_at_risk: datetime | None  #: when the log was written that the cluster deletes first
+    oldest_at_risk: datetime | None  #: when the oldest log that is not saved yet was written
     saved_bytes: int
-    due_copies: int  #: that wait for a look
+    due_copies: int  #: copies that wait for a check
 
 
 def figures(connection: Connection) -> Figures:
     """Count jobs, tasks and copies."""
     return Figures(
-        jobs=_by_word(connection, JobStatus, jobs.c.status),
-        tasks=_by_word(connection, TaskState, tasks.c.state),
-        copies=_by_word(connection, CopyStatus, copies.c.status),
+        jobs=_count_by(connection, JobStatus, jobs.c.status),
+        tasks=_count_by(connection, TaskState, tasks.c.state),
+        copies=_count_by(connection, CopyStatus, copies.c.status),
         logs=_logs(connection),
         oldest_at_risk=connection.scalar(select(func.min(copies.c.log_at)).where(_AT_RISK)),
         saved_bytes=connection.scalar(
@@ -59,25 +59,26 @@ def figures(connection: Connection) -> Figures:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capacity:
-    """How the workers cope with what there is to do."""
+    """Whether the workers keep up with the tasks."""
 
-    workers: int  #: that live
-    free_jobsets: int  #: with tasks, held by no worker
-    waiting_tasks: int  #: in those
-    late_tasks: int  #: that their workers could not look at in time
-    is_limit_hit: bool  #: nobody has room for what waits
+    workers: int  #: living workers
+    free_jobsets: int  #: jobsets with tasks that no worker holds
+    waiting_tasks: int  #: tasks in free jobsets
+    late_tasks: int  #: tasks that their workers check too late
+    is_limit_hit: bool  #: no worker has room for more tasks
     workers_needed: int
-    oldest_look: datetime | None  #: of the watched job that has been looked at longest ago
+    oldest_look: datetime | None  #: the earliest of the last checks of all watched jobs
 
 
 def capacity(connection: Connection, worker_silence_s: float) -> Capacity:
-    """Tell how the workers cope.
+    """Return whether the workers keep up.
 
     Args:
-        worker_silence_s: a worker that was silent for longer does not live.
+        worker_silence_s: a worker that was silent for longer counts as dead, in seconds.
     """
-    alive = [each for each in workers.known(connection, worker_silence_s) if each.is_alive]
-    late = sum(each.late for each in alive)
+    known = workers.known(connection, worker_silence_s)
+    alive = [worker for worker in known if worker.is_alive]
+    late = sum(worker.late for worker in alive)
     free_jobsets, waiting_tasks = waiting(connection, EVERY_KIND)
     is_limit_hit = any_free(connection, EVERY_KIND, WAITED_TOO_LONG_S) or (
         len(alive) == 1 and late > 0
@@ -99,8 +100,8 @@ def capacity(connection: Connection, worker_silence_s: float) -> Capacity:
 
 
 def _needed(alive: Sequence[KnownWorker], *, is_limit_hit: bool) -> int:
-    """Return how many workers have enough to do, each as busy as leaves room for a bad hour."""
-    by_load = math.ceil(sum(each.busy for each in alive) / _COMFORTABLE)
+    """Return how many workers the load needs if each keeps some time in reserve."""
+    by_load = math.ceil(sum(worker.busy for worker in alive) / _COMFORTABLE)
     return max(1, by_load, len(alive) + 1 if is_limit_hit else 0)
 
 
@@ -109,16 +110,16 @@ _AT_RISK = and_(~_IS_SAVED, copies.c.status.in_(UNFINISHED))
 
 
 def _logs(connection: Connection) -> dict[str, int]:
-    """Count the logs that are wanted, by what has become of them."""
+    """Count the wanted logs: saved, at risk, or lost."""
     state = case((_IS_SAVED, "saved"), (_AT_RISK, "at_risk"), else_="lost")
     rows = connection.execute(select(state, func.count()).group_by(state))
     return {"saved": 0, "at_risk": 0, "lost": 0} | {word: count for word, count in rows}
 
 
-def _by_word(connection: Connection, words: type[StrEnum], column: Column[str]) -> dict[str, int]:
-    """Count the rows with each word in a column; words that do not occur count nothing."""
+def _count_by(connection: Connection, values: type[StrEnum], column: Column[str]) -> dict[str, int]:
+    """Count the rows by the value in a column; a value that does not occur counts 0."""
     rows = connection.execute(select(column, func.count()).group_by(column))
-    return dict.fromkeys(map(str, words), 0) | {word: count for word, count in rows}
+    return dict.fromkeys(map(str, values), 0) | {value: count for value, count in rows}
 
 
 def _count(connection: Connection, rows: Select[tuple[int]]) -> int:

@@ -1,4 +1,4 @@
-"""Commit together what several threads write at the same time."""
+"""Commit the writes of several threads in one transaction."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Generic, TypeVar
 from tracker_service.store.database import Connection, Store
 
 Result = TypeVar("Result")
-_MOST = 50  #: in one transaction: workers wait for the database meanwhile
+_MOST = 50  #: writes in one transaction; workers wait for the database meanwhile
 
 
 class _Work(Generic[Result]):
-    """What one thread wants to have written, and what came of it."""
+    """The write of one thread, and its result or error."""
 
     def __init__(self, write: Callable[[Connection], Result]) -> None:
         self.write = write
@@ -30,11 +30,11 @@ class _Work(Generic[Result]):
 
 
 class GroupedWrites:
-    """Writes of several threads, as few transactions as there have to be.
+    """Groups the writes of several threads into few transactions.
 
-    SQLite has one writer at a time, and each commit waits for the disk. So whoever comes while
-    another thread commits waits for its turn, and is written together with all others that wait.
-    Database servers do that themselves, and there each thread has its own transaction.
+    SQLite has one writer at a time, and each commit waits for the disk. Threads that come while
+    another thread commits wait; then one of them commits the writes of all. Database servers group
+    commits themselves, so there each thread has its own transaction.
     """
 
     def __init__(self, store: Store) -> None:
@@ -46,7 +46,13 @@ class GroupedWrites:
         """Carry out a write; it is durable when this returns.
 
         Args:
-            write: may be carried out more than once, but only one of them is kept.
+            write: may be called more than once; the database keeps only one result.
+
+        Returns:
+            the result of the call that is kept.
+
+        Raises:
+            StoreUnavailable: the database does not answer.
         """
         if not self._groups:
             with self._store.begin() as connection:
@@ -56,16 +62,16 @@ class GroupedWrites:
             self._waiting.append(work)  # type: ignore[arg-type]
         with self._turn:
             while not work.is_done:
-                self._commit_those_who_wait()
+                self._commit_waiting()
         return work.result()
 
-    def _commit_those_who_wait(self) -> None:
+    def _commit_waiting(self) -> None:
         with self._lock:
             works, self._waiting = self._waiting[:_MOST], self._waiting[_MOST:]
         try:
             self._commit(works)
         except Exception:
-            for work in works:  # one of them has spoilt it for all: each by itself
+            for work in works:  # one write has broken the transaction: commit each alone
                 self._commit_alone(work)
 
     def _commit_alone(self, work: _Work[object]) -> None:

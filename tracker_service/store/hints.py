@@ -1,6 +1,6 @@
-"""Carry hints that a job has changed from the API to the worker that holds its task.
+"""Carry hints from the API to workers: a task's job may have changed, check it now.
 
-A hint says nothing but "look now". It is there or not: to give one twice is to give it once.
+A task has a hint or has none; a second hint changes nothing.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tracker_service.store.tables import hints, jobs, jobsets, tasks, track_task
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hint:
-    """A task whose job is said to have changed."""
+    """A task whose job may have changed."""
 
     task_id: int
     state: TaskState  #: of the task
@@ -29,14 +29,14 @@ class Hint:
     job_id: JobId
 
 
-def open_to(connection: Connection, owner: str, job_id: JobId) -> dict[int, bool]:
-    """Return the tasks of a user that a hint at this job is meant for.
+def tasks_to_hint(connection: Connection, owner: str, job_id: JobId) -> dict[int, bool]:
+    """Return the user's tasks that a hint at this job is for.
 
-    These are the tasks that watch it; without any, the one of its newest run, which may be run
-    again.
+    These are the tasks that watch the job. If there are none, it is the task of the newest run,
+    because the job may have been run again.
 
     Returns:
-        for each task whether it has a hint already; nothing if the user does not track the job.
+        by the id of the task, whether it has a hint; empty if the user does not track the job.
     """
     rows = connection.execute(
         select(tasks.c.id, tasks.c.state, hints.c.hinted_at)
@@ -51,14 +51,14 @@ def open_to(connection: Connection, owner: str, job_id: JobId) -> dict[int, bool
     return {row.id: row.hinted_at is not None for row in meant}
 
 
-def give(connection: Connection, task_ids: Iterable[int], now: datetime) -> None:
-    """Hint that the jobs of these tasks have changed."""
-    insert_new(connection, hints, [{"task_id": each, "hinted_at": now} for each in task_ids])
+def add(connection: Connection, task_ids: Iterable[int], now: datetime) -> None:
+    """Add hints to tasks; a task that has a hint keeps it."""
+    insert_new(connection, hints, [{"task_id": id_, "hinted_at": now} for id_ in task_ids])
 
 
 def for_worker(connection: Connection, worker: str) -> list[Hint]:
     """Return the hints at tasks that a worker holds, and at tasks that have ended."""
-    # Nearly always there is none, and this is asked several times a second.
+    # A cheap query first: it runs several times a second, and nearly always finds no hint.
     ids = list(connection.scalars(select(hints.c.task_id)))
     is_held = and_(jobsets.c.owner == worker, tasks.c.state != TaskState.ENDED)
     meant = (
@@ -81,12 +81,12 @@ def for_worker(connection: Connection, worker: str) -> list[Hint]:
 
 
 def take(connection: Connection, task_ids: Sequence[int]) -> None:
-    """Take hints away, before what they hint at is looked at: one that comes later stays."""
+    """Remove hints, before the jobs are checked; a hint that comes during the check stays."""
     for chunk in chunks(task_ids):
         connection.execute(delete(hints).where(hints.c.task_id.in_(chunk)))
 
 
 def forget_ended(connection: Connection, before: datetime) -> None:
-    """Remove the hints at tasks that have ended which nobody has taken."""
+    """Remove hints at ended tasks that no worker has taken before an instant."""
     has_ended = exists().where(tasks.c.id == hints.c.task_id, tasks.c.state == TaskState.ENDED)
     connection.execute(delete(hints).where(hints.c.hinted_at < before, has_ended))

@@ -1,4 +1,4 @@
-"""Keep jobs: the newest state of each, and every change of it."""
+"""Keep jobs: the newest state of each run, its history, its actions and its applications."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _SUMMARY = [column for column in jobs.c if column.name != "actions"]
 _RUNS = (  # no join with max(run): PostgreSQL takes seconds for it as long as it has no statistics
     select(*_SUMMARY)
     .where(jobs.c.kind == OOZIE, jobs.c.external_id.in_(bindparam("ids", expanding=True)))
-    .order_by(jobs.c.run)  # the newest run of each stands last
+    .order_by(jobs.c.run)  # the newest run of a job comes last
 )
 _WITH_HISTORY = (
     select(job_state_changes.c.job_id)
@@ -41,7 +41,7 @@ _NEW_CHANGES = insert(job_state_changes)
 _NEW_DETAILS = (
     update(jobs)
     .where(jobs.c.id == bindparam("key"))
-    .values(details_at=bindparam("seen_at"), actions=bindparam("told"))
+    .values(details_at=bindparam("seen_at"), actions=bindparam("new_actions"))
 )
 _APPLICATIONS = (
     select(applications.c.job_id, applications.c.application_id)
@@ -70,7 +70,7 @@ class KeptJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StateChange:
-    """One accepted change of a job's state; the first has no `from_status`."""
+    """A change of a job's state; the first has no `from_status`."""
 
     sequence: int
     from_status: JobStatus | None
@@ -79,7 +79,7 @@ class StateChange:
 
 
 def latest(connection: Connection, ids: Iterable[JobId]) -> dict[JobId, KeptJob]:
-    """Return the newest run of each of these jobs that is known."""
+    """Return the newest known run of jobs, by id; unknown jobs are left out."""
     wanted = list(ids)
     found: dict[JobId, KeptJob] = {}
     for chunk in chunks(wanted):
@@ -89,7 +89,7 @@ def latest(connection: Connection, ids: Iterable[JobId]) -> dict[JobId, KeptJob]
 
 
 def kept_job(row: Row[Any]) -> KeptJob:
-    """Return the job in a row that has the columns of `jobs`."""
+    """Make a job from a row with the columns of the table `jobs`."""
     return KeptJob(
         key=row.id,
         id=JobId(row.external_id),
@@ -107,16 +107,17 @@ def kept_job(row: Row[Any]) -> KeptJob:
 
 
 def record(connection: Connection, seen: Sequence[Observation]) -> dict[JobId, KeptJob]:
-    """Keep what observations say that is news, and append each change of state to the history.
+    """Update jobs by observations, and append each change of state to the history.
 
-    An observation of a higher run makes a new record; the old run's stays as it was.
+    An observation that is not newer than the kept state changes nothing. An observation of a
+    higher run adds a row; the row of the old run stays as it is.
 
     Returns:
-        each of these jobs as it is known afterwards, in the order of the observations.
+        the jobs as the store has them now, in the order of the observations.
     """
     known = latest(connection, [observation.id for observation in seen])
     added, changed = [], False
-    for new in sorted(seen, key=lambda each: each.id):  # in one order: no two wait for each other
+    for new in sorted(seen, key=lambda observation: observation.id):  # one order: no deadlocks
         old = known.get(new.id)
         if old is None or (new.run > old.run and old.status != JobStatus.UNKNOWN):
             added.append(new)
@@ -145,7 +146,7 @@ def _columns(seen: Observation) -> dict[str, Any]:
 
 
 def _changes(seen: Observation) -> dict[str, Any]:
-    """Return what an observation says; what it does not know stays as it was."""
+    """Return the columns that an observation knows; the other columns keep their values."""
     known = {name: value for name, value in _columns(seen).items() if value is not None}
     if seen.status in (JobStatus.UNKNOWN, JobStatus.NOT_FOUND):
         del known["run"]
@@ -157,7 +158,7 @@ def _add(connection: Connection, seen: Sequence[Observation]) -> dict[JobId, Kep
         return {}
     insert_new(connection, jobs, [_columns(observation) for observation in seen])
     keys = latest(connection, [observation.id for observation in seen])
-    # Whoever posted the same new id in the same moment has begun its history already.
+    # Another process that posted the same new id at the same time has begun its history.
     begun = _with_history(connection, [job.key for job in keys.values()])
     changes = [
         {
@@ -187,7 +188,7 @@ def _change(connection: Connection, old: KeptJob, new: Observation) -> None:
         .where(jobs.c.id == old.key, jobs.c.status == old.status, jobs.c.run == old.run)
         .values(_changes(new))
     )
-    # Another observer has written its news meanwhile: ours was asked for before that, and loses.
+    # 0: another process has changed the row meanwhile; this older observation loses.
     if changed.rowcount == 1:
         connection.execute(
             insert(job_state_changes).values(
@@ -206,23 +207,25 @@ def record_details(
     details: JobDetails,
     found: Sequence[Application],
 ) -> None:
-    """Keep the actions of a job and the applications that were found for it.
+    """Keep a job's actions and its applications.
 
     Args:
-        run: the run whose record `key` is; details of another run are left out.
+        key: the row of the job and run.
+        run: the run of that row; details of another run are ignored.
+        found: the applications.
     """
     if details.observation.run != run:
         return
     seen_at = details.observation.observed_at
     actions = [_action_json(action) for action in details.actions]
-    connection.execute(_NEW_DETAILS, {"key": key, "seen_at": seen_at, "told": actions})
+    connection.execute(_NEW_DETAILS, {"key": key, "seen_at": seen_at, "new_actions": actions})
     record_applications(connection, key, seen_at, found)
 
 
 def record_applications(
     connection: Connection, key: int, seen_at: datetime, found: Sequence[Application]
 ) -> None:
-    """Keep the applications that were found for a job; those that are known stay as they are."""
+    """Keep a job's applications; known applications stay as they are."""
     rows = [
         {
             "job_id": key,
@@ -238,7 +241,7 @@ def record_applications(
 
 
 def _action_json(action: Action) -> dict[str, Any]:
-    """Return an action as the column holds it: its fields, times as text (RFC 3339)."""
+    """Return an action as JSON for the column: its fields, with times as text (RFC 3339)."""
     return {
         name: value.isoformat() if isinstance(value, datetime) else value
         for name, value in asdict(action).items()
@@ -246,7 +249,7 @@ def _action_json(action: Action) -> dict[str, Any]:
 
 
 def _action(values: Mapping[str, Any]) -> Action:
-    """Return the action that `_action_json` wrote, here or in another release of the tracker."""
+    """Make an action from JSON that this or another release of the tracker has written."""
     known = {name: value for name, value in values.items() if name in _ACTION_FIELDS}
     times = {
         name: datetime.fromisoformat(known[name])
@@ -257,7 +260,7 @@ def _action(values: Mapping[str, Any]) -> Action:
 
 
 def actions_of(connection: Connection, key: int) -> list[Action]:
-    """Return a job's actions as they were last seen."""
+    """Return a job's actions as of their last observation."""
     column = connection.scalar(select(jobs.c.actions).where(jobs.c.id == key)) or []
     return [_action(values) for values in column]
 
@@ -265,7 +268,7 @@ def actions_of(connection: Connection, key: int) -> list[Action]:
 def applications_of(
     connection: Connection, keys: Iterable[int]
 ) -> Mapping[int, list[ApplicationId]]:
-    """Return the known applications of each job (by its key), in the order of their finding."""
+    """Return the known applications of jobs, by the jobs' keys, in the order they were found."""
     found: dict[int, list[ApplicationId]] = {key: [] for key in keys}
     wanted = list(found)
     for chunk in chunks(wanted):
@@ -276,7 +279,7 @@ def applications_of(
 
 
 def runs_of(connection: Connection, job_id: JobId) -> dict[int, KeptJob]:
-    """Return each run of a job that is known."""
+    """Return the known runs of a job, by the number of the run."""
     rows = connection.execute(_RUNS, {"ids": [job_id]})
     return {kept.run: kept for kept in map(kept_job, rows)}
 

@@ -1,7 +1,8 @@
-"""Share the tasks between workers: jobsets, held by lease, each change of holder a new epoch.
+"""Share tasks between workers: workers claim jobsets, and hold them by lease.
 
-A claim is a compare-and-set: it holds on every database, also on SQLite, which ignores
-SELECT … FOR UPDATE. Leases are judged by the database's clock, the one clock that all share.
+Each claim begins a new epoch; a write in an older epoch is refused. A claim is a compare-and-set,
+which is safe on every database, also on SQLite, which ignores SELECT … FOR UPDATE. Leases end by
+the database's clock, the only clock that all workers share.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _ROOMY = (
     select(jobsets.c.id, jobsets.c.size, jobsets.c.version)
     .where(jobsets.c.kind == bindparam("task_kind"), jobsets.c.affinity == bindparam("together"))
     .where(jobsets.c.size < bindparam("capacity"))
-    .order_by(jobsets.c.id)  # as `merge` does: no two wait for each other
+    .order_by(jobsets.c.id)  # in the order of `merge`: no deadlocks
 )
 _RESIZE = (
     update(jobsets)
@@ -36,7 +37,7 @@ _RESIZE = (
 )
 Kinds = Collection[str] | None  # of tasks
 EVERY_KIND: Kinds = None
-WAITED_TOO_LONG_S = 60.0  #: nobody has room for a jobset that is still free then
+WAITED_TOO_LONG_S = 60.0  #: no worker has room for a jobset that is free for this long
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,10 +51,10 @@ class HeldJobset:
 
 
 def place(connection: Connection, kind: str, affinity: str, count: int) -> list[int]:
-    """Make room for new tasks in jobsets of this kind and affinity.
+    """Reserve room for new tasks in jobsets of a kind and an affinity; add jobsets as needed.
 
     Returns:
-        the jobset of each of the `count` tasks.
+        `count` ids of jobsets, one for each new task.
     """
     placed: list[int] = []
     while len(placed) < count:
@@ -63,7 +64,7 @@ def place(connection: Connection, kind: str, affinity: str, count: int) -> list[
             _add(connection, kind, affinity, -(-(count - len(placed)) // CAPACITY))
         for jobset in roomy:
             taken = min(CAPACITY - jobset.size, count - len(placed))
-            # Whoever loses this compare-and-set looks again for room.
+            # If this compare-and-set loses, the next round looks for room again.
             if taken and _resize(connection, jobset.id, jobset.version, taken):
                 placed += [jobset.id] * taken
     return placed
@@ -81,7 +82,7 @@ def _resize(connection: Connection, jobset_id: int, version: int, by: int) -> bo
 
 
 def shrink(connection: Connection, jobset_id: int, by: int) -> None:
-    """Give back the room of tasks that have ended."""
+    """Free the room of tasks that have ended."""
     connection.execute(
         update(jobsets)
         .where(jobsets.c.id == jobset_id)
@@ -90,12 +91,12 @@ def shrink(connection: Connection, jobset_id: int, by: int) -> None:
 
 
 def touch(connection: Connection, jobset_id: int) -> None:
-    """Note that the content has changed, so that the holder looks at it."""
+    """Mark a jobset as changed, so that its worker loads it again."""
     shrink(connection, jobset_id, 0)
 
 
 def _is_free(kinds: Kinds, for_s: float = 0.0) -> ColumnElement[bool]:
-    """Tell of a jobset with tasks that it waits for a worker, since some seconds at least."""
+    """Return the condition that a jobset with tasks has no worker, for at least some seconds."""
     long_ago = jobsets.c.lease_until < after(-for_s)
     free = and_(jobsets.c.owner.is_(None), long_ago) if for_s else jobsets.c.owner.is_(None)
     is_wanted = true() if kinds is None else jobsets.c.kind.in_(list(kinds))
@@ -103,26 +104,26 @@ def _is_free(kinds: Kinds, for_s: float = 0.0) -> ColumnElement[bool]:
 
 
 def any_free(connection: Connection, kinds: Kinds, for_s: float = 0.0) -> bool:
-    """Tell whether there is a jobset to claim, without waiting for any writer.
+    """Tell whether there is a jobset to claim; this waits for no writer.
 
     Args:
-        for_s: it has waited for a worker for so long.
+        for_s: count only jobsets that have been free for this many seconds.
     """
     free = select(jobsets.c.id).where(_is_free(kinds, for_s))
     return connection.scalar(free.limit(1)) is not None
 
 
 def waiting(connection: Connection, kinds: Kinds) -> tuple[int, int]:
-    """Return how many jobsets wait for a worker, and how many tasks are in them."""
+    """Return the number of free jobsets, and the number of tasks in them."""
     found = select(func.count(), func.coalesce(func.sum(jobsets.c.size), 0))
     number, tasks_in_them = connection.execute(found.where(_is_free(kinds))).one()
     return number, int(tasks_in_them)
 
 
 def fair_share(connection: Connection, kinds: Collection[str], lease_s: float) -> int:
-    """Return how many jobsets a worker that knows these kinds is to hold at most.
+    """Return the most jobsets that a worker of these kinds should hold.
 
-    The jobsets of each kind are shared between the living workers that know the kind.
+    The jobsets of each kind are divided among the living workers that know the kind.
     """
     with_tasks = connection.execute(
         select(jobsets.c.kind, func.count().label("number"))
@@ -143,14 +144,17 @@ def claim(
     *,
     waited_s: float = 0.0,
 ) -> int:
-    """Take jobsets that have tasks and no holder, or one whose lease has run out.
+    """Claim jobsets with tasks that no worker holds, or whose lease has run out.
 
     Args:
-        kinds: that the worker knows; it leaves jobsets of other kinds to other workers.
-        waited_s: take only those that have waited for so long.
+        worker: the id of the worker.
+        kinds: the kinds that the worker knows; jobsets of other kinds are left alone.
+        lease_s: how long the lease lasts, in seconds.
+        limit: the most jobsets to claim.
+        waited_s: claim only jobsets that have been free for this many seconds.
 
     Returns:
-        how many were taken, `limit` at most.
+        how many jobsets were claimed.
     """
     free = _is_free(kinds, waited_s)
     candidates = connection.execute(
@@ -158,14 +162,14 @@ def claim(
         .where(free)
         .order_by(jobsets.c.lease_until)
         .limit(limit)
-        .with_for_update(skip_locked=True)  # what somebody changes just now is not waited for
+        .with_for_update(skip_locked=True)  # skip a jobset that another process is changing
     ).all()
     taken = 0
     for candidate in candidates:
         claimed = connection.execute(
             update(jobsets)
             .where(jobsets.c.id == candidate.id, jobsets.c.version == candidate.version)
-            .where(free)  # its holder may have renewed the lease in between
+            .where(free)  # its worker may have renewed the lease meanwhile
             .values(
                 owner=worker,
                 epoch=jobsets.c.epoch + 1,
@@ -173,25 +177,25 @@ def claim(
                 lease_until=after(lease_s),
             )
         )
-        # 0: another worker was faster, or the content changed; the next look decides.
+        # 0: another worker was faster, or the content has changed; the next round tries again.
         taken += claimed.rowcount
     return taken
 
 
 def renew(connection: Connection, worker: str, lease_s: float) -> None:
-    """Prolong all leases of a worker with one statement."""
-    mine = jobsets.c.owner == worker
-    _lock(connection, mine)
-    connection.execute(update(jobsets).where(mine).values(lease_until=after(lease_s)))
+    """Renew all leases of a worker with one statement."""
+    is_held = jobsets.c.owner == worker
+    _lock(connection, is_held)
+    connection.execute(update(jobsets).where(is_held).values(lease_until=after(lease_s)))
 
 
 def _lock(connection: Connection, wanted: ColumnElement[bool]) -> None:
-    """Lock jobsets in the order of their ids, so that no two who change many stop each other."""
+    """Lock jobsets in the order of their ids, so that two transactions cannot deadlock."""
     connection.execute(select(jobsets.c.id).where(wanted).order_by(jobsets.c.id).with_for_update())
 
 
 def held(connection: Connection, worker: str) -> list[HeldJobset]:
-    """Return what a worker holds according to the database."""
+    """Return the jobsets that a worker holds according to the database."""
     rows = connection.execute(
         select(
             jobsets.c.id, jobsets.c.epoch, jobsets.c.kind, jobsets.c.version, jobsets.c.size
@@ -209,7 +213,11 @@ def held(connection: Connection, worker: str) -> list[HeldJobset]:
 
 
 def release(connection: Connection, worker: str, leases: Iterable[Lease] | None = None) -> None:
-    """Give jobsets back, at once and for anybody; without leases all that the worker holds."""
+    """Free jobsets of a worker at once; any worker may then claim them.
+
+    Args:
+        leases: on the jobsets to free; None to free all jobsets of the worker.
+    """
     given_back = jobsets.c.owner == worker
     if leases is not None:
         given_back &= jobsets.c.id.in_([lease.jobset_id for lease in leases])
@@ -222,16 +230,16 @@ def release(connection: Connection, worker: str, leases: Iterable[Lease] | None 
 
 
 def guard(connection: Connection, lease: Lease) -> None:
-    """Make sure that a lease still holds until this transaction ends.
+    """Check that a lease is valid, and keep it valid until this transaction ends.
 
     Raises:
-        LeaseLost: another worker has taken the jobset: its epoch is higher.
+        LeaseLost: the jobset was released or claimed by another worker.
     """
     epoch = connection.scalar(
         select(jobsets.c.epoch)
         .where(jobsets.c.id == lease.jobset_id, jobsets.c.owner.is_not(None))
-        # Not shared: two writers who share it would stop each other when they change the jobset.
-        # SQLite needs none, it has one writer at a time.
+        # Not a shared lock: two transactions with one would deadlock when they change the jobset.
+        # SQLite needs no lock, because it has one writer at a time.
         .with_for_update(key_share=True)
     )
     if epoch != lease.epoch:
@@ -239,16 +247,20 @@ def guard(connection: Connection, lease: Lease) -> None:
 
 
 def affinity(connection: Connection, lease: Lease) -> str:
-    """Return who is asked about the tasks of a jobset, and as whom."""
+    """Return the affinity of a jobset: the user who asks about its tasks, and the gateway."""
     found = select(jobsets.c.affinity).where(jobsets.c.id == lease.jobset_id)
     return str(connection.execute(found).scalar_one())
 
 
 def note_polled(connection: Connection, looked_at: Mapping[Lease, datetime]) -> None:
-    """Note that all tasks of these jobsets were looked at, at the given instant or later."""
+    """Note that all tasks of a jobset were checked at an instant or later.
+
+    Args:
+        looked_at: the instants, by the leases on the jobsets. A lease that is lost is ignored.
+    """
     rows = [
-        {"jobset": lease.jobset_id, "held_in": lease.epoch, "instant": instant}
-        for lease, instant in sorted(looked_at.items(), key=lambda each: each[0].jobset_id)
+        {"jobset": lease.jobset_id, "held_in": lease.epoch, "instant": looked_at[lease]}
+        for lease in sorted(looked_at, key=lambda lease: lease.jobset_id)
     ]
     connection.execute(
         update(jobsets)
@@ -259,7 +271,7 @@ def note_polled(connection: Connection, looked_at: Mapping[Lease, datetime]) -> 
 
 
 def thin(connection: Connection, worker: str) -> list[Lease]:
-    """Return a worker's jobsets that are hardly filled, and of which no log is being saved."""
+    """Return the leases on a worker's jobsets that have few tasks and no log being saved."""
     is_saving = select(tasks.c.id).where(
         tasks.c.jobset_id == jobsets.c.id, tasks.c.state == TaskState.COPYING
     )
@@ -273,34 +285,35 @@ def thin(connection: Connection, worker: str) -> list[Lease]:
 
 
 def merge(connection: Connection, lease: Lease) -> bool:
-    """Move the tasks of a jobset into an older one of the same affinity, whoever holds that.
+    """Move the tasks of a jobset into an older jobset of the same kind and affinity.
 
-    Only into an older one, so that no two workers wait for each other.
+    Another worker may hold the older one. Tasks only move to older jobsets, so that two workers
+    cannot deadlock.
 
     Returns:
-        False if there is none with enough room, or somebody else has just changed one of the two:
-        then nothing is changed.
+        False if no jobset has enough room, or another process has just changed one of the two.
+        Then nothing is changed.
     """
     columns = select(jobsets.c.id, jobsets.c.version, jobsets.c.size)
-    mine = connection.execute(
+    source = connection.execute(
         columns.add_columns(jobsets.c.kind, jobsets.c.affinity)
         .where(jobsets.c.id == lease.jobset_id, jobsets.c.epoch == lease.epoch)
         .where(jobsets.c.size > 0, jobsets.c.owner.is_not(None))
     ).first()
-    if mine is None:
+    if source is None:
         return False
-    room = connection.execute(
-        columns.where(jobsets.c.kind == mine.kind, jobsets.c.affinity == mine.affinity)
-        .where(jobsets.c.id < mine.id, jobsets.c.size.between(1, CAPACITY - mine.size))
+    target = connection.execute(
+        columns.where(jobsets.c.kind == source.kind, jobsets.c.affinity == source.affinity)
+        .where(jobsets.c.id < source.id, jobsets.c.size.between(1, CAPACITY - source.size))
         .order_by(jobsets.c.size.desc(), jobsets.c.id)
         .limit(1)
     ).first()
-    # The older one first: then no two mergers wait for each other in a circle.
-    if room is None or not _resize(connection, room.id, room.version, mine.size):
+    # The older one first: two merges cannot deadlock.
+    if target is None or not _resize(connection, target.id, target.version, source.size):
         return False
     emptied = connection.execute(
         update(jobsets)
-        .where(jobsets.c.id == mine.id, jobsets.c.version == mine.version)
+        .where(jobsets.c.id == source.id, jobsets.c.version == source.version)
         .values(
             size=0,
             owner=None,
@@ -309,19 +322,19 @@ def merge(connection: Connection, lease: Lease) -> bool:
             lease_until=database_now(),
         )
     )
-    if not emptied.rowcount:  # it was changed just now: put the room back
-        shrink(connection, room.id, mine.size)
+    if not emptied.rowcount:  # another process has just changed it: free the room again
+        shrink(connection, target.id, source.size)
         return False
     connection.execute(
         update(tasks)
-        .where(tasks.c.jobset_id == mine.id, tasks.c.state != ENDED)
-        .values(jobset_id=room.id)
+        .where(tasks.c.jobset_id == source.id, tasks.c.state != ENDED)
+        .values(jobset_id=target.id)
     )
     return True
 
 
 def remove_empty(connection: Connection, silence_s: float) -> None:
-    """Remove jobsets that nobody has needed for a long time."""
+    """Remove jobsets that have been empty and free for some seconds."""
     connection.execute(
         delete(jobsets)
         .where(jobsets.c.size == 0, jobsets.c.owner.is_(None))
@@ -331,7 +344,7 @@ def remove_empty(connection: Connection, silence_s: float) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownJobset:
-    """A jobset and how it stands."""
+    """A jobset with its worker, its lease and its load."""
 
     id: int
     kind: str
@@ -346,7 +359,11 @@ class KnownJobset:
 
 
 def known(connection: Connection, worker: str | None = None) -> list[KnownJobset]:
-    """Return the jobsets with tasks, of one worker or all, the oldest first."""
+    """Return the jobsets with tasks, the oldest first.
+
+    Args:
+        worker: only jobsets that this worker holds; None for all jobsets.
+    """
     rows = select(jobsets, case((_is_free(EVERY_KIND), True), else_=False).label("is_waiting"))
     if worker is not None:
         rows = rows.where(jobsets.c.owner == worker)

@@ -1,4 +1,4 @@
-"""Keep the tokens with which Oozie may hint at changes for a user; only keyed hashes of them."""
+"""Keep the notification tokens of users, as keyed hashes; with one, Oozie may send hints."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from sqlalchemy import delete, func, insert, or_, select, update
 from tracker_service.store.database import Connection
 from tracker_service.store.tables import notify_tokens
 
-ID_LENGTH = 12  #: of what tells a user's tokens apart: the start of a fingerprint
+ID_LENGTH = 12  #: characters of a fingerprint that identify a token of a user
 _USE_NOTED_EVERY = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptNotifyToken:
-    """What is known of a token; not the token itself."""
+    """A kept token: its fingerprint, not the token itself."""
 
     fingerprint: str
     owner: str
     created_at: datetime
-    used_at: datetime | None  #: about when a notification came with it last
+    used_at: datetime | None  #: when its last notification came, to about a minute
 
     @property
     def id(self) -> str:
-        """Return what tells this token from the others of its owner."""
+        """Return the id of this token among the tokens of its owner."""
         return self.fingerprint[:ID_LENGTH]
 
 
 def add(connection: Connection, token: KeptNotifyToken, limit: int) -> bool:
-    """Keep a new token, unless its owner has as many as one user may have.
+    """Keep a new token, unless its owner has `limit` tokens.
 
     Returns:
-        False if it is not kept.
+        whether it is kept.
     """
     count = select(func.count()).where(notify_tokens.c.owner == token.owner)
     if (connection.scalar(count) or 0) >= limit:
@@ -55,7 +55,7 @@ def of_owner(connection: Connection, owner: str) -> list[KeptNotifyToken]:
 
 
 def find(connection: Connection, fingerprints: Sequence[str]) -> KeptNotifyToken | None:
-    """Return the token that has one of these fingerprints."""
+    """Return the token with one of these fingerprints; None if there is none."""
     row = connection.execute(
         select(notify_tokens).where(notify_tokens.c.fingerprint.in_(fingerprints))
     ).first()
@@ -63,7 +63,7 @@ def find(connection: Connection, fingerprints: Sequence[str]) -> KeptNotifyToken
 
 
 def wants_note(token: KeptNotifyToken, now: datetime) -> bool:
-    """Tell whether the last use that is known is so long ago that a new one is worth a write."""
+    """Tell whether a use of a token should be noted: at most one use a minute is."""
     return token.used_at is None or now - token.used_at >= _USE_NOTED_EVERY
 
 
@@ -79,10 +79,10 @@ def note_use(connection: Connection, token: KeptNotifyToken, now: datetime) -> N
 
 
 def revoke(connection: Connection, owner: str, token_id: str) -> bool:
-    """Let a token of a user be worth nothing from now on.
+    """Remove a token of a user: it is refused from now on.
 
     Returns:
-        False if the user has no such token.
+        False if the user has no token with this id.
     """
     revoked = connection.execute(
         delete(notify_tokens)

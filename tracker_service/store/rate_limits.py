@@ -1,4 +1,7 @@
-"""Count the requests of each user, over all processes (the generic cell rate algorithm)."""
+"""Limit the requests of each user, over all processes.
+
+This is the generic cell rate algorithm: https://en.wikipedia.org/wiki/Generic_cell_rate_algorithm
+"""
 
 from __future__ import annotations
 
@@ -15,13 +18,17 @@ _TRIES = 5
 def take(
     connection: Connection, owner: str, now: datetime, per_minute: int, wanted: int
 ) -> tuple[int, timedelta]:
-    """Take some of the requests that a user may make now.
+    """Take some of the requests that a user may send now.
 
-    Each request uses up its share of a minute. A user who was quiet for a minute may make all
-    requests of the next one at once.
+    Each request uses its share of a minute. A user who was quiet for a minute may send the requests
+    of a whole minute at once.
+
+    Args:
+        per_minute: the limit of the user.
+        wanted: the most requests to take.
 
     Returns:
-        how many were taken, at most `wanted`; if none: after which time to ask again.
+        how many requests were taken; if none, also the time after which to try again.
     """
     share = timedelta(minutes=1) / per_minute
     full = now + timedelta(minutes=1)
@@ -33,15 +40,15 @@ def take(
             return 0, used_until + share - full
         if _note(connection, owner, kept, used_until + taken * share):
             return taken, timedelta(0)
-    return 1, timedelta(0)  # others of this user are served right now: this one is no flood
+    return 1, timedelta(0)  # only other requests of the same user can win so often: allow one
 
 
 def _note(connection: Connection, owner: str, kept: datetime | None, until: datetime) -> bool:
-    """Compare and set; False if somebody else was faster."""
+    """Compare and set; return False if another process was faster."""
     if kept is None:
         insert_new(connection, allowances, [{"owner": owner, "used_until": until}])
-        mine = select(allowances.c.used_until == until).where(allowances.c.owner == owner)
-        return bool(connection.scalar(mine))
+        is_ours = select(allowances.c.used_until == until).where(allowances.c.owner == owner)
+        return bool(connection.scalar(is_ours))
     changed = connection.execute(
         update(allowances)
         .where(allowances.c.owner == owner, allowances.c.used_until == kept)
@@ -51,5 +58,5 @@ def _note(connection: Connection, owner: str, kept: datetime | None, until: date
 
 
 def forget(connection: Connection, now: datetime) -> None:
-    """Remove users whose requests are all allowed again."""
+    """Remove the rows of users whose whole limit is free again."""
     connection.execute(delete(allowances).where(allowances.c.used_until <= now))

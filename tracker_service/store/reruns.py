@@ -1,4 +1,4 @@
-"""Know which jobs that have ended may be run again, and who of their users can still ask."""
+"""Find the ended workflows to check for reruns, and the worker that checks them for a user."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ _ENDS = [status for status in JobStatus if status.is_terminal and status != JobS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndedRun:
-    """The newest run of a workflow that a user tracked until it had ended."""
+    """The newest run of a workflow that a user tracks; its task has ended."""
 
     run: int
     copies_always: bool
 
 
-def askers(
+def owners_to_ask_for(
     connection: Connection, leases: Iterable[Lease], owners: Collection[str] | None = None
 ) -> dict[str, Lease]:
-    """Return the users for whom the holder of these leases has to ask, each with one of them.
+    """Return the users for whom the holder of these leases asks Oozie, each with one of the leases.
 
-    Those with a live task have left a credential. One worker asks for each: the one that holds the
-    first of the user's jobsets.
+    For each user with a live task, and so with a credential, one worker asks: the worker that holds
+    the first of the user's jobsets.
 
     Args:
-        owners: the users who are wanted; None for all.
+        owners: only these users; None for all.
     """
     held = {lease.jobset_id: lease for lease in leases}
     first = (
@@ -50,9 +50,14 @@ def askers(
 
 
 def ended(connection: Connection, owner: str, since: datetime) -> dict[JobId, EndedRun]:
-    """Return a user's workflows of which the newest tracked run has ended, its task since then.
+    """Return a user's workflows whose newest tracked run and its task have ended.
 
-    Those that the user has stopped to track are left out.
+    Args:
+        since: leave out tasks that ended before.
+
+    Returns:
+        the newest run, by the id of the workflow. Workflows that the user has stopped tracking are
+        left out.
     """
     later, of_later = jobs.alias(), track_tasks.alias()
     has_later_run = exists().where(

@@ -1,4 +1,4 @@
-"""Keep account of the logs that are saved: where they lie, and what is no longer there."""
+"""Find saved logs, and note where they were moved and which were removed."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ EXPIRED = Reason(CopyReason.EXPIRED, "removed: older than copying.keep_copies_h"
 def saved_before(
     connection: Connection, owner: str, before: datetime, *, after: str, limit: int
 ) -> list[Copy]:
-    """Return copies of a user that were saved before an instant and are not being made again.
+    """Return a page of a user's copies that were saved before an instant and have ended.
 
     Args:
-        after: the last copy that was returned before; they come in the order of their ids.
+        after: the id of the last copy of the page before; copies come in the order of their ids.
+        limit: the most copies to return.
     """
     rows = connection.execute(
         every_copy()
@@ -40,9 +41,9 @@ def saved_before(
 def forget_saved(
     connection: Connection, removed: Iterable[Copy], reason: Reason[CopyReason]
 ) -> None:
-    """Note that saved logs are no longer there, unless others were saved in their place since.
+    """Note that saved logs were removed, unless a log was saved again since then.
 
-    A copy that is to be made again meanwhile goes on.
+    A copy that is waiting to be made again goes on.
     """
     gone = {"saved_at": None, "bytes": None, "sha256": None, "contents": None}
     waits = (CopyStatus.WAITING, CopyStatus.UNKNOWN)
@@ -57,7 +58,7 @@ def forget_saved(
 
 
 def of_earlier_runs(connection: Connection, copy: Copy) -> list[Copy]:
-    """Return the saved copies of the same user that are of earlier runs of the same job."""
+    """Return the same user's saved copies of earlier runs of the same job."""
     rows = connection.execute(
         every_copy()
         .where(tasks.c.owner == copy.owner, jobs.c.external_id == copy.job_id)
@@ -69,7 +70,7 @@ def of_earlier_runs(connection: Connection, copy: Copy) -> list[Copy]:
 
 
 def has_later_run(connection: Connection, copy: Copy) -> bool:
-    """Tell whether the same user has saved copies that are of later runs of the same job."""
+    """Tell whether the same user has saved copies of later runs of the same job."""
     later = (
         select(copies.c.id)
         .join(tasks, tasks.c.id == copies.c.task_id)
@@ -82,5 +83,5 @@ def has_later_run(connection: Connection, copy: Copy) -> bool:
 
 
 def note_moved(connection: Connection, copy: Copy, path: str) -> None:
-    """Note where a saved log lies now."""
+    """Note the new path of a saved log."""
     connection.execute(update(copies).where(copies.c.id == copy.id).values(path=path))

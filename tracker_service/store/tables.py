@@ -1,4 +1,4 @@
-"""The tables. Instants are milliseconds since 1970, so that each database keeps them alike."""
+"""Define the tables. Instants are milliseconds since 1970, which every database stores alike."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Instant(TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
-        """Refuse a naive datetime: nobody knows which instant it means."""
+        """Return milliseconds; refuse a naive datetime, because its instant is unknown."""
         if value is None:
             return None
         if value.tzinfo is None:
@@ -53,10 +53,10 @@ class Instant(TypeDecorator[datetime]):
         return None if value is None else datetime.fromtimestamp(value / 1000, UTC)
 
 
-# SQLite counts up only what is exactly INTEGER.
+# SQLite generates keys only for columns of the type INTEGER.
 _Key = BigInteger().with_variant(Integer, "sqlite")
 
-# Elsewhere a text may have any length, MariaDB's TEXT has 64 KiB at most.
+# In MariaDB, TEXT is limited to 64 KiB; in the other databases it is not.
 _Text = Text().with_variant(LONGTEXT(), "mysql", "mariadb")
 
 
@@ -82,7 +82,9 @@ jobs = Table(
     Column("created_at", Instant),
     Column("started_at", Instant),
     Column("ended_at", Instant),
-    Column("observed_at", Instant),  # of the last answer that was news; see jobsets.polled_at
+    Column(
+        "observed_at", Instant
+    ),  # of the last answer that changed the row; see jobsets.polled_at
     Column("details_at", Instant),  # when the actions were asked for
     Column("actions", JSON),
     UniqueConstraint("kind", "external_id", "run"),
@@ -92,7 +94,7 @@ jobs = Table(
 job_state_changes = Table(
     "job_state_changes",
     metadata,
-    _key("sequence"),  # grows, so that readers can ask for what came after
+    _key("sequence"),  # grows, so that readers can ask for later changes
     _reference("job_id", "jobs.id"),
     Column("from_status", String(32)),
     Column("to_status", String(32), nullable=False),
@@ -118,13 +120,17 @@ jobsets = Table(
     metadata,
     _key(),
     Column("kind", String(16), nullable=False),
-    Column("affinity", String(255), nullable=False),  # who is asked, and as whom
+    Column(
+        "affinity", String(255), nullable=False
+    ),  # the user who asks about the tasks, and the gateway
     Column("size", Integer, nullable=False),  # tasks that have not ended
     Column("owner", String(64)),  # the worker that holds it
     Column("epoch", Integer, nullable=False),  # raised by each change of owner
     Column("version", Integer, nullable=False),  # raised by each change of content or owner
-    Column("lease_until", Instant, nullable=False),  # by the database's clock; free: since when
-    Column("polled_at", Instant),  # all its tasks were looked at since
+    Column(
+        "lease_until", Instant, nullable=False
+    ),  # by the database's clock; of a free jobset: since when it is free
+    Column("polled_at", Instant),  # all its tasks were checked at this instant or later
     Index(None, "kind", "affinity"),
     Index(None, "owner"),
 )
@@ -135,17 +141,17 @@ tasks = Table(
     _key(),
     Column("kind", String(16), nullable=False),  # `track`; decides the states
     Column("owner", String(64), nullable=False),  # the user who asked
-    Column("subject", String(255)),  # what it is about: of `track` the id of the job
-    Column("spec", JSON),  # what else its kind has to know to do it
+    Column("subject", String(255)),  # what it is about; of the kind `track`, the id of the job
+    Column("spec", JSON),  # what else its kind needs to run it
     _reference("jobset_id", "jobsets.id", nullable=True),  # null once it has ended
     Column("state", String(32), nullable=False),
-    Column("reason_code", String(32)),  # why it waits or ended, where that is not plain
+    Column("reason_code", String(32)),  # why it waits, or why it ended without a result
     Column("reason", _Text),  # the same as a sentence, for people
     Column("created_at", Instant, nullable=False),
     Column("ended_at", Instant),
-    # The rest is for processes of the release before, which know no `track_tasks`. It is written
-    # wherever `track_tasks` is, and read by `adoption` alone. The migration after it drops it, and
-    # makes (owner, job_id) unique in `track_tasks`.
+    # The rest is for processes of the previous release, which has no table `track_tasks`. These
+    # columns are written together with that table, and only `adoption` reads them. The migration of
+    # the next release drops them, and makes (owner, job_id) unique in `track_tasks`.
     _reference("job_id", "jobs.id", nullable=True),
     Column("copies_always", Boolean),
     Column("stopped_at", Instant),
@@ -157,13 +163,13 @@ tasks = Table(
 )
 
 track_tasks = Table(
-    "track_tasks",  # what only tasks of the kind `track` need, one row for each
+    "track_tasks",  # one row for each task of the kind `track`, with what only this kind needs
     metadata,
     Column("task_id", _Key, ForeignKey("tasks.id", ondelete="CASCADE"), primary_key=True),
     Column("owner", String(64), nullable=False),  # of the task
     _reference("job_id", "jobs.id"),  # the run that it follows
     Column("copies_always", Boolean, nullable=False),  # logs are wanted however the job ends
-    Column("stopped_at", Instant),  # when its user no longer wanted it
+    Column("stopped_at", Instant),  # when its user stopped tracking
     Column("manifest_at", Instant),  # when the manifest beside its copies was written
     Index(None, "owner", "job_id"),
     Index(None, "job_id"),
@@ -175,9 +181,9 @@ copies = Table(
     Column("id", String(32), primary_key=True),
     _reference("task_id", "tasks.id"),
     Column("application_id", String(64), nullable=False),
-    Column("run", Integer, nullable=False),  # of the job, when it was decided
+    Column("run", Integer, nullable=False),  # of the job, when the copy was decided
     Column("status", String(16), nullable=False),
-    Column("strategy", String(16), nullable=False),  # `auto` until it is decided
+    Column("strategy", String(16), nullable=False),  # `auto` until the way is chosen
     Column("strategy_reason", _Text),  # why this way
     Column("job", String(100)),  # id of the copy job
     Column("path", _Text, nullable=False),
@@ -189,13 +195,15 @@ copies = Table(
     Column("failures", Integer, nullable=False),
     Column("due_at", Instant, nullable=False),  # when to look at it again
     Column("log_at", Instant, nullable=False),  # when the log was written, as far as known
-    Column("contents", JSON),  # what is in the saved log and where it came from
-    Column("gap", _Text),  # what will be missing in what the running try writes
-    Column("part", JSON),  # length, checksum and contents of what the running try has written
-    Column("diagnostics", _Text),  # what YARN says of the application, when its log was complete
+    Column("contents", JSON),  # the sources of the saved log, and what was found in it
+    Column("gap", _Text),  # what will be missing in the log that the running try writes
+    Column(
+        "part", JSON
+    ),  # length, checksum and contents of the log that the running try has written
+    Column("diagnostics", _Text),  # what YARN said of the application when its log was complete
     Column("created_at", Instant, nullable=False),
     Column("started_at", Instant),
-    Column("saved_at", Instant),  # since when a whole log lies at the path, maybe of an earlier try
+    Column("saved_at", Instant),  # since when a whole log is at the path, maybe of an earlier try
     Column("ended_at", Instant),
     UniqueConstraint("task_id", "application_id"),
     Index(None, "status", "due_at"),
@@ -228,7 +236,7 @@ credentials = Table(
     Column("sealed", LargeBinary, nullable=False),
     Column("kept_at", Instant, nullable=False),
     Column("refusals", Integer, nullable=False),  # in a row
-    Column("retry_at", Instant),  # not to be used before, if it was refused
+    Column("retry_at", Instant),  # if it was refused: not used before this instant
 )
 
 verdicts = Table(
@@ -262,9 +270,11 @@ workers = Table(
     Column("started_at", Instant, nullable=False),
     Column("seen_at", Instant, nullable=False),  # by the database's clock
     Column("release", String(32)),  # of this software
-    Column("kinds", JSON),  # of tasks, which it knows; null: of the release before, only `track`
-    Column("busy", Float),  # part of its time in which it asked the cluster, 0 to 1
-    Column("late", Integer),  # tasks that it could not look at in time
+    Column(
+        "kinds", JSON
+    ),  # the kinds of tasks that it knows; null for a worker of the previous release: only `track`
+    Column("busy", Float),  # the share of its time spent on work, from 0 to 1
+    Column("late", Integer),  # tasks that it checks too late
 )
 
 notify_tokens = Table(
@@ -273,7 +283,7 @@ notify_tokens = Table(
     Column("fingerprint", String(64), primary_key=True),  # keyed hash of the token
     Column("owner", String(64), nullable=False),
     Column("created_at", Instant, nullable=False),
-    Column("used_at", Instant),  # about when a notification came with it last
+    Column("used_at", Instant),  # when its last notification came, to about a minute
     Index(None, "owner"),
 )
 
@@ -281,5 +291,7 @@ hints = Table(
     "hints",
     metadata,
     Column("task_id", _Key, ForeignKey("tasks.id", ondelete="CASCADE"), primary_key=True),
-    Column("hinted_at", Instant, nullable=False),  # when somebody said that the job has changed
+    Column(
+        "hinted_at", Instant, nullable=False
+    ),  # when the hint came that the job may have changed
 )

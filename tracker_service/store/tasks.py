@@ -1,6 +1,6 @@
-"""Keep tasks of any kind: end them, and say why they do not go on.
+"""Keep tasks of any kind: end them, and keep the reason why they wait.
 
-A kind begins its tasks itself, and each kind has its own states; the last one is `ENDED`.
+Each kind adds its tasks itself, and has its own states; the last state is always `ENDED`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _ANY_LIVE = (
     .where(tasks.c.owner == bindparam("asked_by"), tasks.c.state != ENDED)
     .limit(1)
 )
-_GO_ON = (
+_CLEAR_REASON = (
     update(tasks)
     .where(tasks.c.owner == bindparam("asked_by"), tasks.c.state != ENDED)
     .where(tasks.c.reason.is_not(None))
@@ -36,7 +36,11 @@ _GO_ON = (
 def end(
     connection: Connection, task: HeldTask, now: datetime, reason: Reason[Any] | None = None
 ) -> None:
-    """Note that nothing is left to do, and give back the room in the jobset."""
+    """End a task, and free its room in the jobset.
+
+    Args:
+        reason: why it ended without a result; None if all was done.
+    """
     ended = connection.execute(
         update(tasks)
         .where(tasks.c.id == task.id, tasks.c.state != ENDED)
@@ -47,7 +51,7 @@ def end(
 
 
 def explain(connection: Connection, owner: str, reason: Reason[Any]) -> None:
-    """Say why the live tasks of a user do not go on; what says so already is not written again."""
+    """Set the reason why a user's live tasks wait; rows that have it are not written again."""
     is_news = tasks.c.reason_code.is_distinct_from(reason.code)
     connection.execute(
         update(tasks)
@@ -56,13 +60,13 @@ def explain(connection: Connection, owner: str, reason: Reason[Any]) -> None:
     )
 
 
-def go_on(connection: Connection, owner: str) -> None:
-    """Say that the live tasks of a user go on."""
-    connection.execute(_GO_ON, {"asked_by": owner})
+def clear_reason(connection: Connection, owner: str) -> None:
+    """Clear the reasons of a user's live tasks, which go on."""
+    connection.execute(_CLEAR_REASON, {"asked_by": owner})
 
 
-def that_wait(connection: Connection, owner: str, codes: Collection[str]) -> list[int]:
-    """Return a user's live tasks that do not go on for one of these reasons."""
+def waiting(connection: Connection, owner: str, codes: Collection[str]) -> list[int]:
+    """Return the ids of a user's live tasks that wait for one of these reasons."""
     found = connection.scalars(
         select(tasks.c.id)
         .where(tasks.c.owner == owner, tasks.c.state != ENDED)
@@ -72,12 +76,12 @@ def that_wait(connection: Connection, owner: str, codes: Collection[str]) -> lis
 
 
 def has_live(connection: Connection, owner: str) -> bool:
-    """Tell whether anything is left to do for a user."""
+    """Tell whether a user has a live task."""
     return connection.scalar(_ANY_LIVE, {"asked_by": owner}) is not None
 
 
 def live_owners(connection: Connection, jobset_ids: Iterable[int]) -> set[str]:
-    """Return the users who have something left to do in these jobsets."""
+    """Return the users who have a live task in these jobsets."""
     owners = set[str]()
     for chunk in chunks(list(jobset_ids)):
         owners.update(

@@ -1,4 +1,4 @@
-"""Keep the tasks that follow a job in Oozie: begin and stop them, and note how far they are."""
+"""Keep the tasks that track a job of Oozie: start, stop and load them, and change their state."""
 
 from __future__ import annotations
 
@@ -54,29 +54,33 @@ def track(
     affinity: str,
     wanted: Sequence[KeptJob],
     now: datetime,
-    wish: CopyPolicy = CopyPolicy.OF_FAILURES,
+    policy: CopyPolicy = CopyPolicy.OF_FAILURES,
 ) -> None:
-    """Make sure that a user has one live task for each of these jobs that has not ended yet.
+    """Track jobs for a user: each job gets a task, unless the user has one for it.
 
-    A job that has a task already keeps it. A task that ended without a result (it has a reason:
-    Oozie had lost sight of the job, or its user had stopped it) lives again, and one that has to
-    make copies that it has not made.
+    A task that has ended becomes live again if
+
+    - it ended without a result, and so has a reason: Oozie did not know the job, or the user
+      stopped it;
+    - the job has not ended; or
+    - the policy wants copies that the task has not made.
 
     Args:
-        wish: of which jobs the logs are wanted; a wish that is there already is not taken back.
+        affinity: of the jobsets for the tasks.
+        policy: which jobs' logs are saved; it adds to the policy that a task has.
     """
-    always = wish != CopyPolicy.OF_FAILURES
+    always = policy != CopyPolicy.OF_FAILURES
     keys = [job.key for job in wanted]
-    there = _held_still(connection, owner, keys, lambda row: bool(row.stopped_at or always))
-    changed = [row for row in there.values() if row.stopped_at or always]
-    if wish in (CopyPolicy.ALL, CopyPolicy.ALL_AGAIN):
-        refresh = wish == CopyPolicy.ALL_AGAIN
-        copies.restart(connection, [row.id for row in there.values()], now, refresh=refresh)
-    new = [job for job in wanted if job.key not in there]
+    found = _locked_tasks(connection, owner, keys, lambda row: bool(row.stopped_at or always))
+    changed = [row for row in found.values() if row.stopped_at or always]
+    if policy in (CopyPolicy.ALL, CopyPolicy.ALL_AGAIN):
+        refresh = policy == CopyPolicy.ALL_AGAIN
+        copies.restart(connection, [row.id for row in found.values()], now, refresh=refresh)
+    new = [job for job in wanted if job.key not in found]
     again = [
         row.id
         for job in wanted
-        if (row := there.get(job.key)) and _is_to_live_again(connection, row, job, always)
+        if (row := found.get(job.key)) and _must_live_again(connection, row, job, always)
     ]
     room = iter(jobsets.place(connection, TRACK, affinity, len(new) + len(again)))
     if new:
@@ -95,11 +99,11 @@ def track(
         _set(connection, row.id, stopped_at=None, copies_always=row.copies_always or always)
 
 
-def add_ended(connection: Connection, owner: str, of: Sequence[KeptJob], now: datetime) -> None:
-    """Give a user tasks that have ended, for jobs with which nothing is left to do."""
+def add_ended(connection: Connection, owner: str, done: Sequence[KeptJob], now: datetime) -> None:
+    """Add ended tasks of a user, for jobs with nothing left to do."""
     ended = {"state": TaskState.ENDED, "created_at": now, "ended_at": now, "copies_always": False}
-    insert_new(connection, tasks, [ended | _about(owner, job) for job in of])
-    _complete(connection, owner, [job.key for job in of])
+    insert_new(connection, tasks, [ended | _about(owner, job) for job in done])
+    _complete(connection, owner, [job.key for job in done])
 
 
 def _about(owner: str, job: KeptJob) -> dict[str, Any]:
@@ -107,23 +111,23 @@ def _about(owner: str, job: KeptJob) -> dict[str, Any]:
 
 
 def _complete(connection: Connection, owner: str, job_keys: Sequence[int]) -> None:
-    """Give each new task of a user for one of these jobs what only tasks of this kind have.
+    """Add the rows of `track_tasks` for a user's new tasks for jobs.
 
-    A statement that inserts many rows does not tell their ids on every database.
+    Not every database returns the ids of many inserted rows, so the rows are found by their jobs.
     """
     for chunk in chunks(job_keys):
         connection.execute(_COMPLETE, {"asked_by": owner, "keys": chunk})
 
 
 def _set(connection: Connection, task_id: int, **values: object) -> None:
-    """Change what only tasks of this kind have."""
+    """Change the columns of a task that only this kind has."""
     changed = update(track_tasks).where(track_tasks.c.task_id == task_id)
     connection.execute(changed.values(**values))
-    # For processes of the release before; the migration after it drops these columns.
+    # For processes of the previous release; the migration of the next release drops these columns.
     connection.execute(update(tasks).where(tasks.c.id == task_id).values(**values))
 
 
-def _is_to_live_again(connection: Connection, row: _Row, job: KeptJob, always: bool) -> bool:
+def _must_live_again(connection: Connection, row: _Row, job: KeptJob, always: bool) -> bool:
     if row.state != TaskState.ENDED:
         return False
     if row.reason_code is not None or not job.status.is_terminal:
@@ -132,7 +136,7 @@ def _is_to_live_again(connection: Connection, row: _Row, job: KeptJob, always: b
 
 
 def _of_owner(connection: Connection, owner: str, keys: Sequence[int]) -> dict[int, _Row]:
-    """Return a user's tasks for jobs, each under the job's key."""
+    """Return a user's tasks for jobs, by the jobs' keys."""
     adoption.adopt_of_owner(connection, owner, keys)
     return {
         row.job_id: row
@@ -141,37 +145,42 @@ def _of_owner(connection: Connection, owner: str, keys: Sequence[int]) -> dict[i
     }
 
 
-def _held_still(
-    connection: Connection, owner: str, keys: Sequence[int], which: Callable[[_Row], bool]
+def _locked_tasks(
+    connection: Connection, owner: str, keys: Sequence[int], is_locked: Callable[[_Row], bool]
 ) -> dict[int, _Row]:
-    """Return a user's tasks for jobs, and let no worker write on behalf of some of them.
+    """Return a user's tasks for jobs, and lock some of them until this transaction ends.
 
-    That holds until this transaction ends. Workers guard each write with the row of the jobset,
-    which is changed here first; what was read before has to be read again, and then a task may
-    have moved to another jobset. The holder sees the change and loads the tasks anew.
+    Workers guard each write with the row of the jobset, so changing that row locks its tasks. The
+    tasks are read again afterwards, because a worker may have changed them, or moved one to another
+    jobset. The worker that holds the jobset sees the change and loads the tasks again.
+
+    Args:
+        is_locked: tells which tasks to lock.
     """
-    there, still = _of_owner(connection, owner, keys), set[int]()
-    while moving := {r.jobset_id for r in there.values() if r.jobset_id and which(r)} - still:
-        for jobset_id in sorted(moving):
+    found, locked = _of_owner(connection, owner, keys), set[int]()
+    while (
+        unlocked := {r.jobset_id for r in found.values() if r.jobset_id and is_locked(r)} - locked
+    ):
+        for jobset_id in sorted(unlocked):
             jobsets.touch(connection, jobset_id)
-        still |= moving
-        there = _of_owner(connection, owner, keys)
-    return there
+        locked |= unlocked
+        found = _of_owner(connection, owner, keys)
+    return found
 
 
 def stop(connection: Connection, owner: str, job_id: JobId, now: datetime) -> bool:
-    """Stop tracking a job for a user: what is being copied is finished, nothing more is begun.
+    """Stop tracking a job for a user: running copies are finished, no other copy begins.
 
     Returns:
-        False if the user does not track it.
+        False if the user does not track the job.
     """
     keys = list(
         connection.scalars(
             select(jobs.c.id).where(jobs.c.kind == OOZIE, jobs.c.external_id == job_id)
         )
     )
-    there = _held_still(connection, owner, keys, lambda _: True)
-    wanted = [row for row in there.values() if row.stopped_at is None]
+    found = _locked_tasks(connection, owner, keys, lambda _: True)
+    wanted = [row for row in found.values() if row.stopped_at is None]
     for row in wanted:
         copies.give_up_waiting(connection, row.id, now, _COPY_STOPPED)
         live = {"state": TaskState.COPYING}
@@ -190,7 +199,7 @@ def stop(connection: Connection, owner: str, job_id: JobId, now: datetime) -> bo
 
 
 def live(connection: Connection, lease: Lease) -> list[TrackTask]:
-    """Return the tasks of a jobset that have not ended."""
+    """Return the live tasks of a jobset."""
     rows = connection.execute(
         select(
             tasks.c.id.label("task_id"),
@@ -230,11 +239,13 @@ def _track_task(row: _Row, lease: Lease) -> TrackTask:
 
 
 def follow_run(connection: Connection, task: TrackTask, kept: KeptJob, now: datetime) -> TrackTask:
-    """Have a task follow the next run of its job; its copies of the earlier run go on.
+    """Move a task to the next run of its job; its copies of the earlier run go on.
+
+    If the user tracks the next run by another task, this task stays with its run: it ends, once
+    the copies of that run have ended.
 
     Returns:
-        the task as it goes on. If the user tracks that run by another task already, this one ends,
-        or stays with its run as long as logs of it are being saved.
+        the task as the store has it now.
     """
     followed = replace(task, job_key=kept.key, run=kept.run, status=kept.status)
     row = connection.execute(
@@ -242,7 +253,7 @@ def follow_run(connection: Connection, task: TrackTask, kept: KeptJob, now: date
         .join(tasks, tasks.c.id == track_tasks.c.task_id)
         .where(tasks.c.id == task.id)
     ).one()
-    if row.job_id == kept.key:  # it does already: the caller saw it before that was committed
+    if row.job_id == kept.key:  # it already does; the caller has an older view of the task
         return replace(followed, state=TaskState(row.state))
     if _of_owner(connection, task.owner, [kept.key]):
         if copies.has_unfinished(connection, task.id):
@@ -264,7 +275,7 @@ def follow_run(connection: Connection, task: TrackTask, kept: KeptJob, now: date
 
 
 def current(connection: Connection, task: TrackTask) -> TrackTask:
-    """Return a task as it stands now: its user may have changed it since it was loaded."""
+    """Return a task as the store has it now; its user may have changed it since it was loaded."""
     row = connection.execute(
         select(tasks.c.state, track_tasks.c.copies_always, track_tasks.c.stopped_at)
         .join(track_tasks, track_tasks.c.task_id == tasks.c.id)
@@ -281,7 +292,11 @@ def current(connection: Connection, task: TrackTask) -> TrackTask:
 
 
 def start_copying(connection: Connection, task: TrackTask) -> TaskState:
-    """Note that the job has ended without success and that its logs are being saved."""
+    """Start to save the logs of a task's job.
+
+    Returns:
+        the new state of the task: COPYING, or ENDED if it had ended.
+    """
     changed = connection.execute(
         update(tasks)
         .where(tasks.c.id == task.id, tasks.c.state != TaskState.ENDED)
@@ -292,11 +307,11 @@ def start_copying(connection: Connection, task: TrackTask) -> TaskState:
 
 
 def manifest_at(connection: Connection, task_id: int) -> datetime | None:
-    """Return when the manifest beside a task's copies was written."""
+    """Return when the manifest of a task's copies was written; None if it was not."""
     found = select(track_tasks.c.manifest_at).where(track_tasks.c.task_id == task_id)
     return connection.scalar(found)
 
 
 def note_manifest(connection: Connection, task_id: int, now: datetime) -> None:
-    """Note that the manifest tells how the copies of a task stand."""
+    """Note that the manifest of a task's copies was written now."""
     _set(connection, task_id, manifest_at=now)

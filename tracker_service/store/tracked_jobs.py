@@ -1,4 +1,4 @@
-"""Read which jobs a user tracks, each with what is known of it."""
+"""List the jobs that users track, with their tasks."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from tracker_service.store.jobs import OOZIE, KeptJob, kept_job
 from tracker_service.store.tables import applications, copies, jobs, tasks, track_tasks
 from tracker_service.store.tables import jobsets as jobset_table
 
-_NOT_TOLD = ("part", "reason_code")  #: columns of a copy that no answer has
+_UNLISTED_COLUMNS = ("part", "reason_code")  #: columns of a copy that no answer has
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrackedJob:
-    """A task of one user and the job that it follows."""
+    """A user's task and the job that it tracks."""
 
     id: int
     owner: str  #: the user who asked
@@ -48,33 +48,34 @@ class TrackedJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """Which tracked jobs are wanted: those that have not ended, or whose task ended lately."""
+    """Selects tracked jobs whose task is live or ended lately."""
 
-    owner: str | None  #: the user who asked, None for everybody
-    since: datetime  #: tasks that ended before are left out
-    statuses: tuple[JobStatus, ...] = ()  #: of the job; without any: all
+    owner: str | None  #: the user who asked; None for all users
+    since: datetime  #: leave out tasks that ended before
+    statuses: tuple[JobStatus, ...] = ()  #: of the job; empty for all
     after: int = 0  #: the last task of the page before
     limit: int | None = None
 
 
 def listed(connection: Connection, wanted: Listing) -> list[TrackedJob]:
-    """Return the jobs of a listing, the longest tracked first."""
+    """Return the jobs of a listing, the oldest task first."""
     return _tracked_jobs(connection, *_conditions(wanted), limit=wanted.limit)
 
 
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """The tasks of a listing, and a tag that changes with what is to be told about them."""
+    """The tasks of a listing, and a tag that changes when the answer about them changes."""
 
     task_ids: Sequence[int]
-    has_more: bool  #: beyond the limit
+    has_more: bool  #: more jobs follow after the limit
     tag: str
 
 
 def outline(connection: Connection, wanted: Listing) -> Outline:
-    """Look at a listing at little cost: a hundred thousand values a second are not worth objects.
+    """Return the outline of a listing.
 
-    When a job was last looked at is no news, so the tag says nothing about it.
+    This makes no objects, so that a client may ask for thousands of jobs every second. The tag does
+    not depend on the time of the last check of a job.
     """
     plain = [type_coerce(column, String) for column in (track_tasks.c.stopped_at, tasks.c.ended_at)]
     listing = (
@@ -91,17 +92,15 @@ def outline(connection: Connection, wanted: Listing) -> Outline:
         among, among.c.job_id == applications.c.job_id
     )
     made = (
-        select(
-            *(type_coerce(column, String) for column in copies.c if column.name not in _NOT_TOLD)
-        )
+        select(*(type_coerce(col, String) for col in copies.c if col.name not in _UNLISTED_COLUMNS))
         .join(among, among.c.id == copies.c.task_id)
         .order_by(copies.c.id)
     )
-    told = hashlib.sha256()
+    digest = hashlib.sha256()
     for row in (*rows, *connection.execute(known), *connection.execute(made)):
-        told.update(repr(tuple(row)).encode())
+        digest.update(repr(tuple(row)).encode())
     task_ids = [row.id for row in rows[: wanted.limit]]
-    return Outline(task_ids, len(task_ids) < len(rows), told.hexdigest()[:32])
+    return Outline(task_ids, len(task_ids) < len(rows), digest.hexdigest()[:32])
 
 
 def _conditions(wanted: Listing) -> list[ColumnElement[bool]]:
@@ -124,7 +123,7 @@ def of_job(connection: Connection, owner: str, job_id: JobId) -> list[TrackedJob
 
 
 def of_jobs(connection: Connection, owner: str, job_keys: Sequence[int]) -> list[TrackedJob]:
-    """Return a user's tasks for many runs of jobs."""
+    """Return a user's tasks for many runs of jobs, given by their keys."""
     return [
         tracked
         for chunk in chunks(job_keys)

@@ -1,4 +1,4 @@
-"""Bring the schema to this version, one process at a time."""
+"""Upgrade the schema to this version, one process at a time."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from sqlalchemy import Connection, text
 from tracker_service.errors import ConfigError
 from tracker_service.store.dialects import open_engine
 
-_LOCK = 7_311_442_026  #: any number that nobody else locks in this database
+_LOCK = 7_311_442_026  #: an arbitrary number that no other program locks in this database
 
 
 def upgrade(url: str) -> None:
-    """Bring the schema of a database to this version, from any earlier one.
+    """Upgrade the schema of a database to this version, from any earlier one.
 
-    Several processes may do so at once: one does it, the others wait and find it done. On SQLite
-    and PostgreSQL an upgrade happens whole or not at all.
+    If several processes upgrade at once, one does it while the others wait. On SQLite and
+    PostgreSQL, an upgrade is one transaction.
 
     Raises:
-        ConfigError: the schema is of a later release.
+        ConfigError: a later release has upgraded the schema.
     """
     engine = open_engine(url, for_upgrade=True)
     try:
@@ -40,10 +40,10 @@ def upgrade(url: str) -> None:
 
 
 def _wait_for_others(connection: Connection) -> None:
-    """Let one process upgrade at a time; a transaction of SQLite has waited already."""
+    """Wait until no other process upgrades; on SQLite, the transaction has waited already."""
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
     elif connection.dialect.name in ("mysql", "mariadb"):
-        # It ends with the connection: a transaction ends with each change of a table.
+        # This lock lasts as long as the connection; a transaction ends with each change of a table.
         lock = "SELECT GET_LOCK(CONCAT('tracker ', MD5(DATABASE())), 3600)"
         connection.execute(text(lock))

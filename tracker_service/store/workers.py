@@ -1,4 +1,4 @@
-"""Keep which workers live, and what they tell of their load."""
+"""Keep the records of workers: when they were last seen, their kinds and their load."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from tracker_service.domain.tasks import TRACK
 from tracker_service.store.database import Connection, after, database_now, upsert
 from tracker_service.store.tables import jobsets, workers
 
-#: Kinds that a worker knows which does not say so: one of an earlier release.
+#: The kinds of a worker of an earlier release, which does not record them.
 _OF_EARLIER_RELEASES = (TRACK,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Presence:
-    """What a worker tells of itself."""
+    """What a worker records about itself."""
 
     id: str
     started_at: datetime
     release: str  #: of this software
-    kinds: tuple[str, ...]  #: of tasks, which it knows
-    busy: float = 0.0  #: part of its time in which it asked the cluster, 0 to 1
-    late: int = 0  #: tasks that it could not look at in time
+    kinds: tuple[str, ...]  #: the kinds of tasks that it knows
+    busy: float = 0.0  #: the share of its time spent on work, from 0 to 1
+    late: int = 0  #: tasks that it checks too late
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownWorker(Presence):
-    """A worker and what it holds."""
+    """A worker with the number of jobsets and tasks that it holds."""
 
     seen_at: datetime  #: by the database's clock
     is_alive: bool
@@ -39,7 +39,7 @@ class KnownWorker(Presence):
 
 
 def note(connection: Connection, presence: Presence) -> None:
-    """Note that a worker lives, and its load."""
+    """Record that a worker lives, and its load."""
     row = {
         "id": presence.id,
         "started_at": presence.started_at,
@@ -53,13 +53,13 @@ def note(connection: Connection, presence: Presence) -> None:
 
 
 def living(connection: Connection, within_s: float) -> int:
-    """Return how many workers have said that they live within this time."""
+    """Return how many workers were seen within some seconds."""
     alive = select(func.count()).select_from(workers).where(workers.c.seen_at > after(-within_s))
     return connection.scalar(alive) or 0
 
 
 def living_by_kind(connection: Connection, within_s: float) -> Counter[str]:
-    """Return for each kind how many workers know it that have said lately that they live."""
+    """Return how many workers that were seen within some seconds know a kind, by kind."""
     alive = select(workers.c.kinds).where(workers.c.seen_at > after(-within_s))
     known = connection.scalars(alive)
     return Counter(kind for kinds in known for kind in kinds or _OF_EARLIER_RELEASES)
@@ -69,7 +69,7 @@ def known(connection: Connection, within_s: float) -> list[KnownWorker]:
     """Return every worker that has not stopped, the oldest first.
 
     Args:
-        within_s: one that was silent for longer does not live.
+        within_s: a worker that was silent for longer counts as dead, in seconds.
     """
     counts = (func.count().label("jobsets"), func.sum(jobsets.c.size).label("tasks"))
     held = select(jobsets.c.owner, *counts).group_by(jobsets.c.owner).subquery()
@@ -101,7 +101,7 @@ def known(connection: Connection, within_s: float) -> list[KnownWorker]:
 
 
 def forget_silent(connection: Connection, silence_s: float) -> None:
-    """Remove the records of workers that were killed long ago."""
+    """Remove the records of workers that were not seen for some seconds."""
     connection.execute(workers.delete().where(workers.c.seen_at < after(-silence_s)))
 
 

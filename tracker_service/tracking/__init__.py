@@ -1,1 +1,1 @@
-"""Follow jobs: take them in, ask about them in bulk, record what changed."""
+"""Track Oozie jobs: take posted ids, ask Oozie about them in bulk, and record what changed."""

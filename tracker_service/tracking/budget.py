@@ -1,25 +1,25 @@
-"""Limit how often running jobs are asked for their details."""
+"""Limit how often Oozie is asked for the details of running jobs."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-_BACKGROUND_SHARE = 0.1  #: details of running jobs, as a part of the bulk requests
+_BACKGROUND_SHARE = 0.1  #: background requests for each bulk request
 _MAX_BUDGET = 10.0
 
 
 @dataclass(slots=True)
 class Budget:
-    """How many background requests have been earned by bulk requests."""
+    """The background requests that may be sent; each bulk request earns a part of one."""
 
     earned: float = 1.0
 
     def earn(self, requests: int) -> None:
-        """Note bulk requests."""
+        """Add what some bulk requests earn."""
         self.earned = min(self.earned + requests * _BACKGROUND_SHARE, _MAX_BUDGET)
 
     def spend(self, wanted: int) -> int:
-        """Return how many of the wanted background requests may be made."""
+        """Take up to `wanted` background requests; return how many may be sent."""
         granted = min(int(self.earned), wanted)
         self.earned -= granted
         return granted

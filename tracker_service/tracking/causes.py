@@ -15,15 +15,13 @@ from tracker_service.identities import Caller
 from tracker_service.store import causes, failure_groups
 from tracker_service.store.causes import KeptCause, Others
 from tracker_service.store.database import Store
-from tracker_service.store.failure_groups import FailureGroup, GroupFilter, PagePlace
+from tracker_service.store.failure_groups import FailureGroup, GroupFilter, PageCursor
 from tracker_service.tracking.conclusion import concluded, has_failed
 from tracker_service.tracking.lookup import JobView, Lookup
 
-_NEARBY = timedelta(
-    days=1
-)  #: before a failure: others of its family count that failed in this time
-_LISTED_FOR = timedelta(days=7)  #: how old a listed failure may be, where the caller names no time
-_NAMED = 5  #: failed children of a coordinator in one message
+_NEARBY = timedelta(days=1)  #: other failures count from this long before a failure
+_LISTED_FOR = timedelta(days=7)  #: the age of the oldest failure in a list, by default
+_NAMED = 5  #: the most failed children of a coordinator that one message names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,14 +32,14 @@ class Card:
     run: int
     cause: Cause
     failed_at: datetime | None
-    decided_at: datetime | None  #: None: just now, from what is known so far
-    others: Others | None  #: of the same family, among the jobs that the caller may see
+    decided_at: datetime | None  #: None if the cause is preliminary
+    others: Others | None  #: other jobs with the same cause, of those that the caller may see
 
 
 class Causes:
-    """Reads kept causes; where none is kept yet, concludes one from what is known so far.
+    """Reads kept causes; if none is kept yet, concludes a preliminary one.
 
-    Jobs that the caller may not see are not even counted among those that failed alike.
+    A caller sees nothing of jobs that they may not see; the counts leave these out, too.
     """
 
     def __init__(
@@ -54,11 +52,11 @@ class Causes:
         """Return why the newest run of a job failed.
 
         Args:
-            owner: whose causes the caller may see, None for everybody's.
+            owner: the user whose causes the caller may see; None for all users.
 
         Raises:
-            NoCause: it has not failed, or nothing tells why.
-            JobNotFound, GatewayUnavailable: Oozie had to be asked about the job.
+            NoCause: the job has not failed, or no cause was found.
+            JobNotFound, GatewayUnavailable: as `Lookup.job`, if no cause is kept.
         """
         with self._store.read() as connection:
             kept = causes.find(connection, job_id, owner)
@@ -73,7 +71,7 @@ class Causes:
         raise NoCause(_why_none(view))
 
     def of_view(self, view: JobView, owner: str | None) -> Card | None:
-        """Return why the run in a view failed, None if it did not or nothing tells.
+        """Return why the run in a view failed; None if it did not, or if no cause was found.
 
         Args:
             owner: as in `of_job`.
@@ -89,7 +87,7 @@ class Causes:
             return None
         if kept and kept.run == view.run:
             return self._card(kept, owner)
-        cause = concluded(self._conclude, self._so_far(view))
+        cause = concluded(self._conclude, self._known_so_far(view))
         return self._preliminary(view, cause, owner) if cause else None
 
     def _card(self, kept: KeptCause, owner: str | None) -> Card:
@@ -119,10 +117,12 @@ class Causes:
         if cause.category == Category.UNKNOWN:  # two unknown causes need not be the same
             return None
         with self._store.read() as connection:
-            return causes.others(connection, cause.fingerprint, job_id, owner, failed_at - _NEARBY)
+            return causes.count_others(
+                connection, cause.fingerprint, job_id, owner, failed_at - _NEARBY
+            )
 
-    def _so_far(self, view: JobView) -> Failure:
-        """Return what is known before all logs are saved, or of a job that nobody tracks."""
+    def _known_so_far(self, view: JobView) -> Failure:
+        """Return what is known of a failure before all logs are saved, or of an untracked job."""
         if view.job_key is None:
             found = applications_of(view.id, view.actions)
             witnesses = [
@@ -152,15 +152,17 @@ class Causes:
         *,
         since: datetime | None,
         category: Category | None,
-        after: PagePlace | None,
+        after: PageCursor | None,
         limit: int,
     ) -> Sequence[FailureGroup]:
-        """List families of failures, the newest first.
+        """List failures grouped by their fingerprints, the newest group first.
 
         Args:
-            owner: whose failures count, None for everybody's.
-            since: failures before do not count; None: those of the last week.
-            after: the family behind which the list begins.
+            owner: count only failures of this user's tasks; None for all users.
+            since: earlier failures do not count; None for a week ago.
+            category: list only groups of this category; None for all.
+            after: the cursor of the page before; None for the first page.
+            limit: the most groups to return.
         """
         wanted = GroupFilter(
             owner=owner,
@@ -174,7 +176,7 @@ class Causes:
 
 
 def _why_none(view: JobView) -> str:
-    """Say why there is no cause, and what the reader can do."""
+    """Return why there is no cause, and what the reader can do, as a sentence."""
     status = view.status
     if status == JobStatus.SUCCEEDED:
         return f"{view.id} SUCCEEDED: there is nothing to explain."

@@ -1,4 +1,4 @@
-"""Follow what coordinators and bundles start: each workflow, each coordinator by its own task."""
+"""Find the jobs that a coordinator or a bundle starts, and track each by its own task."""
 
 from __future__ import annotations
 
@@ -18,46 +18,46 @@ from tracker_service.store.database import Connection, Store
 
 log = structlog.get_logger()
 
-PAGES_AT_ONCE = 100  #: of 1000 actions; a coordinator of each minute fills them in ten weeks
+PAGES_AT_ONCE = 100  #: pages of 1000 actions; a run every minute fills them in ten weeks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Followed:
-    """What a coordinator or a bundle told of itself when it was asked what it has started."""
+    """The answer of Oozie about a coordinator or a bundle whose children were followed."""
 
     observation: Observation
-    settled_pages: int  #: pages from the first on with nothing left to come
+    settled_pages: int  #: how many of the first pages can get no new children
 
 
 class ChildFollower:
-    """Gives what a job starts tasks of their own, for the user who tracks that job."""
+    """Tracks the jobs that a tracked job starts, for the same user."""
 
     def __init__(self, store: Store, clock: Callable[[], datetime]) -> None:
         self._store, self._clock = store, clock
 
     def follow(self, access: ClusterAccess, task: TrackTask, settled_pages: int = 0) -> Followed:
-        """Ask what a job has started, and follow what is not followed yet.
+        """Ask Oozie which jobs a job has started, and track the new ones.
 
-        What the user tracks already, or has stopped to track, is left as it is. Each group of new
-        jobs is kept by a transaction of its own, so that a crash loses nothing.
+        Jobs that the user tracks, or has stopped tracking, are left alone. New jobs are kept in
+        groups, each in a transaction of its own; a crash loses no committed group.
 
         Args:
-            settled_pages: how many pages of actions need not be looked at again.
+            settled_pages: how many of the first pages of actions to skip.
 
         Raises:
-            LeaseLost: the task is another worker's by now.
+            LeaseLost: another worker has the task now.
             JobNotFound, GatewayUnavailable, CredentialsRefused, AccessDenied: as `Oozie.children`;
-                what was followed until then stays followed.
+                the jobs that were tracked before stay tracked.
         """
         for page in range(settled_pages, settled_pages + PAGES_AT_ONCE):
-            told = access.oozie.children(task.job_id, page)
-            started = [job_id for job_id in told.started if job_id is not None]
+            answer = access.oozie.children(task.job_id, page)
+            started = [job_id for job_id in answer.started if job_id is not None]
             self._follow_new(access.oozie, task, started)
-            if told.is_last:
+            if answer.is_last:
                 break
-            if page == settled_pages and len(started) == len(told.started):
+            if page == settled_pages and len(started) == len(answer.started):
                 settled_pages += 1
-        return Followed(observation=told.observation, settled_pages=settled_pages)
+        return Followed(observation=answer.observation, settled_pages=settled_pages)
 
     def _follow_new(self, oozie: Oozie, task: TrackTask, started: Sequence[JobId]) -> None:
         with self._store.read() as connection:
@@ -65,12 +65,12 @@ class ChildFollower:
         for chunk in oozie.requests_for(new):
             seen = oozie.chunk(chunk)
             if missing := [job_id for job_id in chunk if job_id not in seen]:
-                seen |= oozie.chunk(missing)  # a second look before "there is no such job"
+                seen |= oozie.chunk(missing)  # ask twice before a job counts as unknown
             if unknown := [job_id for job_id in missing if job_id not in seen]:
                 log.info("children_not_found", job=task.job_id, children=unknown)
             with self._store.begin() as connection:
                 jobsets.guard(connection, task.lease)
-                self._keep(connection, task, [seen[each] for each in chunk if each in seen])
+                self._keep(connection, task, [seen[job_id] for job_id in chunk if job_id in seen])
 
     def _keep(
         self, connection: Connection, task: TrackTask, started: Sequence[Observation]
@@ -86,5 +86,5 @@ class ChildFollower:
 
 
 def has_children(job_id: JobId) -> bool:
-    """Tell whether this is a coordinator or a bundle, which starts other jobs."""
+    """Tell whether a job is a coordinator or a bundle, which start other jobs."""
     return type_of(job_id) != JobType.WORKFLOW

@@ -1,4 +1,4 @@
-"""See to it that every application of a job that failed is found and saved; then end its task."""
+"""Complete the tasks of failed jobs: find every application, await its log, write the manifest."""
 
 from __future__ import annotations
 
@@ -42,25 +42,26 @@ log = structlog.get_logger()
 
 ManifestWriter = Callable[[WebHdfs, JobStatus, Sequence[Copy], Cause | None, datetime], None]
 
-_TRIED_FOR_S = 6 * 3600.0  #: then the task ends with what was found
+_TRIED_FOR_S = 6 * 3600.0  #: after this time, a task ends even if part of the search fails
 
 
 @dataclass(slots=True)
 class _Item:
-    """A task whose job's logs are being saved; times of the worker's monotonic clock."""
+    """A task whose job's logs are being saved; times are of the worker's monotonic clock."""
 
     task: TrackTask
     since: float
     due: float
     troubles: int = 0
-    is_explored: bool = False  #: all that the job started was looked for once
+    is_explored: bool = False  #: the first search for applications is complete
 
 
 class Completion:
-    """The end of tasks whose jobs did not succeed.
+    """Completes the tasks of jobs whose logs are saved.
 
-    A job is searched for applications twice: at once, so that their logs are saved, and again when
-    all known ones are, because a job that is killed may just have started another.
+    Each job is searched for applications twice. The first search comes at once, so that all logs
+    are saved. The second one comes when all known logs are saved, because a job that was killed may
+    have started another application just before.
     """
 
     def __init__(
@@ -84,7 +85,11 @@ class Completion:
         self._lock = Lock()
 
     def load(self, lease: Lease, copying: Sequence[TrackTask], now: float) -> None:
-        """Take the copying tasks of a jobset as the store has them."""
+        """Replace the copying tasks of a jobset by those in the store.
+
+        Args:
+            now: in seconds of the worker's monotonic clock.
+        """
         with self._lock:
             before = self._drop(lease.jobset_id)
             for task in copying:
@@ -104,14 +109,14 @@ class Completion:
         return gone
 
     def advance(self) -> None:
-        """Start a search for the jobs that want one; each user's on a thread of their own."""
+        """Start the searches that are due; each user's jobs are searched on one thread."""
         now = time.monotonic()
         with self._lock:
             due = [item for item in self._items.values() if item.due <= now]
         if not due:
             return
         with self._store.read() as connection:
-            saved = copies.all_finished(connection, {item.task.lease for item in due})
+            saved = copies.finished_tasks(connection, {item.task.lease for item in due})
         by_owner: dict[str, list[_Item]] = {}
         for item in due:
             if item.task.is_stopped:
@@ -125,7 +130,7 @@ class Completion:
             self._per_owner.start(owner, partial(self._look, owner, items))
 
     def _end_stopped(self, item: _Item) -> None:
-        """End a task that its user has stopped, now that what had been begun is copied."""
+        """End a task that its user has stopped and whose running copies have ended."""
         try:
             with self._store.begin() as connection:
                 jobsets.guard(connection, item.task.lease)
@@ -145,25 +150,29 @@ class Completion:
     def _look(self, owner: str, items: Sequence[_Item]) -> None:
         try:
             with self._identities.acting_for(owner) as access:
-                # Those with trouble come last: it may be theirs alone.
+                # Jobs that failed before come last, so that their trouble stops no other search.
                 ordered = sorted(items, key=lambda item: item.troubles)
                 for number, item in enumerate(ordered, 1):
                     if not self._search_safely(access, item):
-                        # Part of the cluster is away: one search is enough to know.
+                        # Part of the cluster does not answer: do not try the other jobs now.
                         for other in ordered[number:]:
                             other.due = time.monotonic() + self._pauses.first_s
                         break
         except GatewayError as error:
             log.warning("search_failed", user=owner, reason=str(error))
             for item in items:
-                self._later(item)
+                self._back_off(item)
         except Exception:
             log.exception("search_broke", user=owner)
             for item in items:
-                self._later(item)
+                self._back_off(item)
 
     def _search_safely(self, access: ClusterAccess, item: _Item) -> bool:
-        """Search one job; what is unexpected there does not stop the others."""
+        """Search one job; an unexpected error there does not stop the other searches.
+
+        Returns:
+            False if part of the cluster did not answer.
+        """
         try:
             return self._search(access, item)
         except (GatewayError, StoreUnavailable):
@@ -173,19 +182,19 @@ class Completion:
             return True
         except Exception:
             log.exception("search_broke", job=item.task.job_id)
-            self._later(item)
+            self._back_off(item)
             return True
 
     def _search(self, access: ClusterAccess, item: _Item) -> bool:
-        """Search one job for applications; end its task if all are saved and none is new.
+        """Search one job for applications; end its task if all logs are saved and none is new.
 
         Returns:
-            whether everything could be asked.
+            False if part of the cluster did not answer.
         """
         found, gone, trouble = None, None, None
         try:
             found = self._explore(access, item.task)
-        except JobNotFound as error:  # purged meanwhile; what was found before is saved
+        except JobNotFound as error:  # Oozie has purged it; the known applications are saved
             gone = str(error)
         except CredentialsRefused:
             raise
@@ -193,32 +202,32 @@ class Completion:
             trouble = str(error)
         if found and not found.is_complete:
             trouble = "part of the cluster could not be asked for applications"
-        not_told = self._tell_beside(access, item.task, found)
-        trouble = trouble or not_told
+        write_trouble = self._write_manifests(access, item.task, found)
+        trouble = trouble or write_trouble
         self._act_on(item, found, gone, trouble)
         return trouble is None
 
-    def _tell_beside(
+    def _write_manifests(
         self, access: ClusterAccess, task: TrackTask, found: Exploration | None
     ) -> str | None:
-        """Conclude why each run failed once all its copies have ended, and write it beside them.
+        """Write the manifest, with the cause, of each run whose copies have all ended.
 
         Returns:
-            what went wrong.
+            why a manifest could not be written; None if all were.
         """
         now = self._clock()
         with self._store.read() as connection:
-            untold = {run[0].run: run for run in _untold(connection, task)}
+            unwritten = {run[0].run: run for run in _unwritten(connection, task)}
             runs = jobs.runs_of(connection, task.job_id)
-            why = {n: self._conclusion.of_run(connection, task, runs[n], found) for n in untold}
+            why = {n: self._conclusion.of_run(connection, task, runs[n], found) for n in unwritten}
         try:
-            for number, run in untold.items():
+            for number, run in unwritten.items():
                 self._write_manifest(access.hdfs, runs[number].status, run, why[number], now)
         except CredentialsRefused:
             raise
         except GatewayError as error:
             return f"the manifest beside the logs could not be written: {error}"
-        if untold:
+        if unwritten:
             with self._store.begin() as connection:
                 jobsets.guard(connection, task.lease)
                 track_tasks.note_manifest(connection, task.id, now)
@@ -228,7 +237,7 @@ class Completion:
         return None
 
     def _explore(self, access: ClusterAccess, task: TrackTask) -> Exploration:
-        """Find what a job has started: applications, or other jobs, which are followed then."""
+        """Find the applications of a workflow; track the children of any other job."""
         if not has_children(task.job_id):
             return explore(access, task.job_id, is_wanted=task.copies_always)
         details = JobDetails(observation=self._children.follow(access, task).observation)
@@ -241,7 +250,7 @@ class Completion:
         with self._store.begin() as connection:
             jobsets.guard(connection, item.task.lease)
             now = self._clock()
-            # What was loaded may be older than the last commit of this very task.
+            # The loaded task may be older than the last commit.
             task = track_tasks.current(connection, item.task)
             if found and task.state != TaskState.ENDED:
                 task = outcome.record_details(
@@ -249,56 +258,56 @@ class Completion:
                 )
             if task.state == TaskState.COPYING:
                 outcome.decide_copies(connection, task, now)
-                is_saved = task.id in copies.all_finished(connection, [task.lease])
+                is_saved = task.id in copies.finished_tasks(connection, [task.lease])
                 is_last = time.monotonic() - item.since >= self._settle_s
-                # A log that was saved just now is not in the manifest: the next search tells it.
-                is_told = not trouble and not _untold(connection, task)
-                if is_saved and is_last and (is_given_up or is_told):
+                # A log that was saved just now is not in the manifest; the next search writes it.
+                is_written = not trouble and not _unwritten(connection, task)
+                if is_saved and is_last and (is_given_up or is_written):
                     self._conclusion.keep_at_end(connection, task, found, now)
                     task = outcome.end_task(connection, task, now, _why_ended(trouble, gone))
         self._note(item, task, trouble)
 
     def _note(self, item: _Item, task: TrackTask, trouble: str | None) -> None:
-        """Remember what is durable now."""
+        """Update an item after its transaction is committed."""
         item.task = task
         if trouble:
             log.info("search_incomplete", job=task.job_id, reason=trouble)
-            self._later(item)
+            self._back_off(item)
         else:
             item.is_explored, item.troubles = True, 0
         if task.state != TaskState.COPYING:
             with self._lock:
                 self._items.pop(task.id, None)
 
-    def _later(self, item: _Item) -> None:
+    def _back_off(self, item: _Item) -> None:
         item.troubles += 1
         item.due = time.monotonic() + self._pauses.after(item.troubles)
 
 
 def _why_ended(trouble: str | None, gone: str | None) -> Reason[TaskReason] | None:
-    """Return why a task ends otherwise than usual; None if all was done."""
+    """Return the reason of a task that ends with trouble or without its job; otherwise None."""
     if trouble:
         return Reason(TaskReason.INCOMPLETE, trouble)
     return Reason(TaskReason.JOB_GONE, gone) if gone else None
 
 
 def _runs(there: Sequence[Copy]) -> list[list[Copy]]:
-    """Return the copies of a task by the run of its job; most have one only."""
+    """Group the copies of a task by the run of its job; most tasks have one run."""
     by_run: dict[int, list[Copy]] = {}
     for copy in there:
         by_run.setdefault(copy.run, []).append(copy)
     return list(by_run.values())
 
 
-def _untold(connection: Connection, task: TrackTask) -> list[list[Copy]]:
-    """Return the copies of each run that the manifest does not yet tell of as they ended."""
+def _unwritten(connection: Connection, task: TrackTask) -> list[list[Copy]]:
+    """Return the copies of each run whose manifest has to be written, grouped by run."""
     there = copies.of_tasks(connection, [task.id])[task.id]
     written_at = track_tasks.manifest_at(connection, task.id)
-    return [run for run in _runs(there) if _is_untold(run, written_at)]
+    return [run for run in _runs(there) if _is_unwritten(run, written_at)]
 
 
-def _is_untold(run: Sequence[Copy], written_at: datetime | None) -> bool:
-    """Tell whether all copies of a run have ended, one of them after the manifest was written."""
+def _is_unwritten(run: Sequence[Copy], written_at: datetime | None) -> bool:
+    """Tell whether all copies of a run have ended, and one of them after the last manifest."""
     if not all(copy.status.is_finished for copy in run):
         return False
     ends = [copy.ended_at or copy.saved_at or copy.created_at for copy in run]

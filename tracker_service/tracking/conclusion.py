@@ -1,4 +1,4 @@
-"""Conclude why a run failed, once nothing more will be known of it, and keep that."""
+"""Conclude why a run failed once all its logs are saved, and keep the cause."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ log = structlog.get_logger()
 
 
 class Conclusion:
-    """Why the jobs of tasks failed, as the store and one more look at Oozie tell it."""
+    """Concludes causes from the store and from a last answer of Oozie."""
 
     def __init__(self, conclude: Conclude) -> None:
         self._conclude = conclude
@@ -28,10 +28,10 @@ class Conclusion:
     def of_run(
         self, connection: Connection, task: TrackTask, kept: KeptJob, found: Exploration | None
     ) -> Cause | None:
-        """Return why a run of a task's job failed; None if it did not, or nothing tells.
+        """Return why a run of a task's job failed; None if it did not, or if no cause was found.
 
         Args:
-            found: what the job was just seen to have started, where it could be asked for.
+            found: the last search for the job's applications; None if Oozie could not be asked.
         """
         if not has_failed(kept.id, kept.status):
             return None
@@ -54,7 +54,7 @@ class Conclusion:
     def keep_at_end(
         self, connection: Connection, task: TrackTask, found: Exploration | None, now: datetime
     ) -> None:
-        """Keep why the job of a task failed, if that is not known from its logs already."""
+        """Keep why the job of a task failed, unless a cause from its logs is already kept."""
         if causes.is_kept(connection, task.id, task.job_key):
             return
         kept = jobs.runs_of(connection, task.job_id)[task.run]
@@ -63,12 +63,12 @@ class Conclusion:
 
 
 def has_failed(job_id: JobId, status: JobStatus) -> bool:
-    """Tell whether there is a cause to look for: those of coordinators lie in their workflows."""
+    """Tell whether a job is a failed workflow; other jobs fail because their workflows do."""
     return status in (JobStatus.KILLED, JobStatus.FAILED) and job_id.endswith("W")
 
 
 def concluded(conclude: Conclude, failure: Failure) -> Cause | None:
-    """Return the cause of a failure; a job whose words break a rule goes on without one."""
+    """Return the cause of a failure; None if there is none, or if a rule breaks on its texts."""
     try:
         return conclude(failure)
     except Exception:
@@ -77,4 +77,4 @@ def concluded(conclude: Conclude, failure: Failure) -> Cause | None:
 
 
 def _all_saved(witnesses: Sequence[Witness]) -> bool:
-    return all(each.is_saved for each in witnesses)
+    return all(witness.is_saved for witness in witnesses)

@@ -1,4 +1,4 @@
-"""What tracking gives the engine: its kind of tasks, and its duties."""
+"""Give the engine what a worker does to track jobs: one kind of tasks, and duties."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _TIDY_S = 60
 
 
 class Tracking:
-    """The kind of tasks that follow a job of Oozie: first watched, then its logs are saved."""
+    """The kind of tasks that track an Oozie job: they watch it, then save its logs."""
 
     name = TRACK
 
@@ -36,8 +36,8 @@ class Tracking:
         self._clock = clock
 
     def load(self, connection: Connection, lease: Lease) -> None:
-        """Take a jobset in: watched tasks are due for a look, the others for their completion."""
-        # What this takes over raises the version of the jobset, so that it is loaded once more.
+        """Read a jobset: watching tasks go to the schedule, copying tasks to the completion."""
+        # If this changes a row, it also changes the jobset, which is then loaded again.
         adoption.adopt_of_jobset(self._store, lease.jobset_id)
         live, now = track_tasks.live(connection, lease), time.monotonic()
         watching = [task for task in live if task.state == TaskState.WATCHING]
@@ -51,15 +51,15 @@ class Tracking:
         self._completion.drop(jobset_id)
 
     def late(self) -> Mapping[int, int]:
-        """Return how many jobs of each jobset are looked at too late."""
+        """Return how many jobs are checked too late, by jobset."""
         return self._schedule.late()
 
     def pinned(self, connection: Connection) -> Collection[int]:
-        """Return the jobsets of which a log passes through a worker."""
+        """Return the jobsets with a direct copy that is running."""
         return copies.streaming(connection)
 
     def clock_was_set(self) -> None:
-        """Make all copies due that have not ended; looks are due by a clock that nobody sets."""
+        """Make all unfinished copies due; checks of jobs are due by a monotonic clock."""
         with self._store.begin() as connection:
             copies.hasten(connection, self._schedule.jobsets(), self._clock())
 
@@ -73,10 +73,10 @@ def duties(
     *,
     clock: Clock,
 ) -> list[Duty]:
-    """Return what every worker does for the jobs that it follows."""
+    """Return the duties of tracking, which every worker runs."""
     return [
         Duty(name="sweep", every_s=_SWEEP_S, run=lambda _: poller.sweep()),
-        Duty(name="note", every_s=_NOTE_S, run=lambda _: poller.note()),
+        Duty(name="note", every_s=_NOTE_S, run=lambda _: poller.note_polled()),
         Duty(
             name="follow_hints",
             every_s=_FOLLOW_HINTS_S,

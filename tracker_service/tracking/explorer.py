@@ -1,4 +1,4 @@
-"""Find every application of a job, down through its sub-workflows."""
+"""Find all YARN applications of a job and of its sub-workflows."""
 
 from __future__ import annotations
 
@@ -31,23 +31,26 @@ class Exploration:
 
     details: JobDetails
     applications: tuple[Application, ...]
-    is_complete: bool  #: False if part of the cluster could not be asked
-    below: tuple[JobDetails, ...] = ()  #: its sub-workflows, as far as they could be asked for
+    is_complete: bool  #: False if part of the cluster did not answer
+    below: tuple[JobDetails, ...] = ()  #: its sub-workflows, as far as Oozie answered about them
 
     @property
     def actions(self) -> list[Action]:
         """Return the actions of the job, then those of its sub-workflows."""
-        return [action for each in (self.details, *self.below) for action in each.actions]
+        return [action for job in (self.details, *self.below) for action in job.actions]
 
 
 def explore(access: ClusterAccess, job_id: JobId, *, is_wanted: bool = False) -> Exploration:
-    """Ask for a job's details, and where it failed for those of all that it started.
+    """Ask Oozie for a job's details; if the job failed, search for all its applications.
+
+    The search goes through sub-workflows, the earlier tries of actions (both from Oozie) and the
+    tags of applications (from YARN).
 
     Args:
-        is_wanted: search as well if the job succeeded.
+        is_wanted: search also if the job succeeded or is running.
 
     Raises:
-        JobNotFound, GatewayUnavailable, CredentialsRefused, AccessDenied: about the job itself.
+        JobNotFound, GatewayUnavailable, CredentialsRefused, AccessDenied: for the job itself.
     """
     details = access.oozie.details(job_id)
     found = {app.id: app for app in applications_of(job_id, details.actions)}
@@ -72,13 +75,13 @@ def explore(access: ClusterAccess, job_id: JobId, *, is_wanted: bool = False) ->
 
 
 def _is_worth_a_search(details: JobDetails) -> bool:
-    """Tell whether the job has ended badly, so that each of its applications is wanted."""
+    """Tell whether the job has ended without success."""
     status = details.observation.status
     return status.is_terminal and status != "SUCCEEDED"
 
 
 def _sub_workflows(access: ClusterAccess, top: JobDetails) -> tuple[list[JobDetails], bool]:
-    """Return the details of each workflow below a workflow, and whether all could be had."""
+    """Return the details of all sub-workflows, and whether Oozie answered about all of them."""
     seen, waiting = {top.observation.id}, [top]
     found: list[JobDetails] = []
     while waiting and len(seen) <= MAX_WORKFLOWS:
@@ -89,7 +92,7 @@ def _sub_workflows(access: ClusterAccess, top: JobDetails) -> tuple[list[JobDeta
             try:
                 found.append(access.oozie.details(child))
                 waiting.append(found[-1])
-            except JobNotFound:  # purged, or it lives on another Oozie
+            except JobNotFound:  # purged, or on another Oozie server
                 log.info("sub_workflow_not_found", job=top.observation.id, child=child)
             except (AccessDenied, RequestRefused) as error:
                 log.warning(
@@ -98,7 +101,7 @@ def _sub_workflows(access: ClusterAccess, top: JobDetails) -> tuple[list[JobDeta
                     child=child,
                     reason=str(error),
                 )
-            except GatewayUnavailable:  # the next would only wait as long
+            except GatewayUnavailable:  # the next request would only time out, too
                 return found, False
     return found, True
 
@@ -106,7 +109,7 @@ def _sub_workflows(access: ClusterAccess, top: JobDetails) -> tuple[list[JobDeta
 def _collect(
     found: dict[ApplicationId, Application], job_id: JobId, search: Iterator[Application]
 ) -> bool:
-    """Add what a search finds; return whether it could be finished."""
+    """Add the applications that a search finds; return whether the search is complete."""
     try:
         for app in search:
             found.setdefault(app.id, app)
@@ -119,19 +122,20 @@ def _collect(
 
 
 def _of_earlier_tries(oozie: Oozie, family: list[JobDetails]) -> Iterator[Application]:
-    """Yield the applications of the tries that Oozie has repeated: an action names its last."""
+    """Yield the applications of earlier tries of actions; an action itself names only its last."""
     for member in family:
         for action in member.actions:
             if action.retry_count:
-                with suppress(JobNotFound):  # the action was rerun meanwhile, or purged
+                with suppress(JobNotFound):  # the action was rerun or purged meanwhile
                     earlier = oozie.earlier_tries(action)
                     yield from applications_of(member.observation.id, earlier)
 
 
 def _never_recorded(yarn: Yarn, family: list[JobDetails]) -> Iterator[Application]:
-    """Yield the children that YARN knows by their tag.
+    """Yield the applications that YARN knows by the tag of their action.
 
-    Oozie writes a child's id down when its launcher ends; a launcher that was killed never says.
+    Oozie learns the id of a child application when the launcher ends; a launcher that was killed
+    never reports it.
     """
     by_tag = {
         tag: (member.observation.id, action.name)

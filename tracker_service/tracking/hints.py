@@ -1,4 +1,4 @@
-"""Look at once at the jobs of which somebody says that they have changed."""
+"""Check at once the jobs of tasks that have a hint."""
 
 from __future__ import annotations
 
@@ -15,43 +15,43 @@ from tracker_service.store.hints import Hint
 from tracker_service.tracking.reruns import Reruns
 from tracker_service.tracking.schedule import Schedule
 
-#: Oozie may call before others can see what it has changed: without news the job is looked at again
-#: after the first of these times, and after the second.
+#: Oozie may notify before its change is visible. If a check finds no change, the job is checked
+#: again after the first of these times, and once more after the second.
 _AGAIN_AFTER_S = (1.0, 3.0)
-_LIFE = timedelta(minutes=1)  #: of a hint at a task that has ended, while nobody takes it
+_LIFE = timedelta(minutes=1)  #: of a hint at an ended task that no worker takes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Awaited:
-    """News of a job that somebody hinted at and that nobody has seen yet."""
+    """A change of a job that a hint announced and no check has found."""
 
     run: int  #: of the job when the hint was taken
-    status: JobStatus
-    looks: int  #: that were asked for
-    look_at: float  #: when to ask for the next one
+    status: JobStatus  #: of the job when the hint was taken
+    looks: int  #: repeated checks so far
+    look_at: float  #: when to check next
 
-    def is_still(self, task: TrackTask) -> bool:
+    def is_unchanged(self, task: TrackTask) -> bool:
         return (task.run, task.status) == (self.run, self.status)
 
 
 class Hints:
-    """Takes the hints at a worker's tasks, and lets the schedule or the search for reruns know."""
+    """Takes the hints at a worker's tasks, and has the schedule or `Reruns` check their jobs."""
 
     def __init__(self, store: Store, schedule: Schedule, reruns: Reruns) -> None:
         self._store, self._schedule, self._reruns = store, schedule, reruns
         self._awaited: dict[int, _Awaited] = {}
-        #: jobs that had ended, each with its user, and when to look whether they were run again
+        #: by user and ended job: when to check whether the job was run again
         self._run_again: dict[tuple[str, JobId], float] = {}
 
     def follow(self, worker: str, leases: Collection[Lease], now: float) -> None:
-        """Take the new hints, and ask for more looks where the first have shown no news.
+        """Take the new hints, and repeat checks that have found no change.
 
-        Nothing is written where there is no hint. Hints at tasks that are held but not loaded yet
-        stay until they are.
+        Without hints, nothing is written. A hint at a task that this worker holds but has not
+        loaded yet stays until it has.
 
         Args:
             worker: the id of this worker.
-            leases: of the jobsets that it holds.
+            leases: on the jobsets that it holds.
             now: in seconds of the worker's monotonic clock.
         """
         self._look_again(now)
@@ -62,15 +62,16 @@ class Hints:
         self._look_for_reruns(leases, now)
 
     def tidy(self, now: datetime) -> None:
-        """Remove old hints at tasks that have ended, which no worker has taken."""
+        """Remove old hints at ended tasks that no worker has taken."""
         with self._store.begin() as connection:
             hints.forget_ended(connection, now - _LIFE)
 
     def _take(self, found: Sequence[Hint], leases: Collection[Lease], now: float) -> None:
         known = self._schedule.watched(hint.task_id for hint in found)
         ended = [hint for hint in found if hint.state == TaskState.ENDED]
-        mine = self._reruns.asked_for(leases, {hint.owner for hint in ended}) if ended else {}
-        again = [hint for hint in ended if hint.owner in mine]
+        owners = {hint.owner for hint in ended}
+        ours = self._reruns.owners_to_ask_for(leases, owners) if ended else {}
+        again = [hint for hint in ended if hint.owner in ours]
         copying = [hint.task_id for hint in found if hint.state == TaskState.COPYING]
         taken = [*known, *copying, *(hint.task_id for hint in again)]
         if not taken:
@@ -89,15 +90,15 @@ class Hints:
             self._awaited[task_id] = _Awaited(run=run, status=status, looks=looks, look_at=look_at)
 
     def _look_again(self, now: float) -> None:
-        due = {i: each for i, each in self._awaited.items() if each.look_at <= now}
+        due = {i: awaited for i, awaited in self._awaited.items() if awaited.look_at <= now}
         if not due:
             return
         known = self._schedule.watched(due)
-        for task_id, each in due.items():
+        for task_id, awaited in due.items():
             del self._awaited[task_id]
-            if task_id in known and each.is_still(known[task_id]):
+            if task_id in known and awaited.is_unchanged(known[task_id]):
                 self._schedule.hasten([task_id])
-                self._await(task_id, each.run, each.status, each.looks + 1, now)
+                self._await(task_id, awaited.run, awaited.status, awaited.looks + 1, now)
 
     def _look_for_reruns(self, leases: Collection[Lease], now: float) -> None:
         due: dict[str, set[JobId]] = {}

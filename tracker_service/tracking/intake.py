@@ -1,4 +1,4 @@
-"""Start to track the jobs that a caller posts; an id answered with 200 is never lost."""
+"""Start and stop tracking the jobs that callers post; an id answered with 200 is never lost."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ class TrackResult:
 
 @dataclass(slots=True)
 class _OozieAnswers:
-    """What Oozie answered about the posted ids."""
+    """The answers of Oozie about the posted ids."""
 
     seen: dict[JobId, Observation] = field(default_factory=dict)
     unknown: set[JobId] = field(default_factory=set)
-    details: JobDetails | None = None  #: where a single id was posted
+    details: JobDetails | None = None  #: only if a single id was posted
 
 
 class Intake:
-    """Starts to track jobs."""
+    """Starts and stops tracking jobs."""
 
     def __init__(
         self,
@@ -60,9 +60,10 @@ class Intake:
         *,
         policy: CopyPolicy = CopyPolicy.OF_FAILURES,
     ) -> list[TrackResult]:
-        """Track these jobs for the caller from now on; what is tracked already stays as it is.
+        """Track jobs for the caller; jobs that the caller tracks already stay as they are.
 
-        The tracker's own copy workflows are answered but not tracked: each would start another.
+        The tracker's own copy workflows get an answer but are not tracked: to save the log of one,
+        the tracker would start another.
 
         1. Ask Oozie about all jobs, about 100 with one request.
         2. Keep jobs, tasks and the encrypted credential in one transaction, which is durable when
@@ -72,13 +73,13 @@ class Intake:
             policy: which jobs' logs are saved.
 
         Returns:
-            one answer for each id, in the order posted. A job that Oozie does not know is
-            NOT_FOUND and not tracked. If Oozie cannot be asked, the job is tracked all the same,
-            in its last known state or as UNKNOWN.
+            one result for each id, in the order posted. A job that Oozie does not know is NOT_FOUND
+            and not tracked. If Oozie does not answer, the job is tracked in its last known state,
+            or as UNKNOWN.
 
         Raises:
-            JobNotFound: Oozie knows none of them.
-            CredentialsRefused: the gateway accepts the caller no longer.
+            JobNotFound: Oozie knows none of the jobs.
+            CredentialsRefused: the gateway no longer accepts the caller's credential.
         """
         ids = [JobId(job_id) for job_id in unique(posted)]
         if len(ids) == 1:
@@ -114,7 +115,7 @@ class Intake:
         details: JobDetails | None,
         policy: CopyPolicy,
     ) -> tuple[list[TrackResult], int]:
-        """Return the answers, and how many of the jobs are tracked now."""
+        """Return the results, and how many of the jobs are tracked now."""
         ours = copies.copy_jobs(connection, [seen.id for seen in wanted])
         ours |= {seen.id for seen in wanted if is_copy_job_name(seen.name)}
         kept = jobs.record(connection, [seen for seen in wanted if seen.id not in ours])
@@ -140,7 +141,7 @@ class Intake:
     def _start(
         self, connection: Connection, caller: Caller, wanted: Sequence[KeptJob], policy: CopyPolicy
     ) -> None:
-        """Track these jobs; if all logs are wanted, start their copies at once."""
+        """Track jobs; if the policy wants all logs, decide the copies of known applications now."""
         now = self._clock()
         self._identities.track(connection, caller, wanted, now, policy)
         if policy == CopyPolicy.OF_FAILURES:
@@ -150,10 +151,10 @@ class Intake:
             copies.decide(connection, task, known[task.job.key], now)
 
     def stop(self, caller: Caller, job_id: JobId) -> None:
-        """Stop tracking a job for the caller. Saved logs stay; copies that run are finished.
+        """Stop tracking a job for the caller. Saved logs stay; running copies are finished.
 
         Raises:
-            NotTracked: the caller does not track it.
+            NotTracked: the caller does not track the job.
         """
         with self._store.begin() as connection:
             if not track_tasks.stop(connection, caller.name, job_id, self._clock()):
@@ -167,7 +168,7 @@ class Intake:
 
 
 def _look(access: ClusterAccess, ids: Sequence[JobId]) -> _OozieAnswers:
-    """Ask Oozie about the ids; stop at the first request that it does not answer."""
+    """Ask Oozie about jobs; stop at the first request that fails."""
     if len(ids) == 1:
         return _look_at_one(access.oozie, ids[0])
     look = _OozieAnswers()
@@ -175,17 +176,17 @@ def _look(access: ClusterAccess, ids: Sequence[JobId]) -> _OozieAnswers:
         for chunk in access.oozie.requests_for(ids):
             look.seen |= access.oozie.chunk(chunk)
             missing = [job_id for job_id in chunk if job_id not in look.seen]
-            if missing:  # ask a second time before "there is no such job"
+            if missing:  # ask twice before a job counts as unknown
                 look.seen |= access.oozie.chunk(missing)
                 look.unknown.update(job_id for job_id in missing if job_id not in look.seen)
     except GatewayUnavailable as error:
-        # The caller waits for one time-out at most; the worker asks about the other jobs.
+        # The caller waits for one time-out at most; a worker asks about the other jobs later.
         log.warning("oozie_not_asked", reason=str(error), jobs=len(ids) - len(look.seen))
     return look
 
 
 def _look_at_one(oozie: Oozie, job_id: JobId) -> _OozieAnswers:
-    """Ask about one job; its actions come with the same request."""
+    """Ask Oozie about one job, with its actions in the same answer."""
     try:
         details = oozie.details(job_id)
     except JobNotFound:

@@ -1,4 +1,4 @@
-"""Answer callers about their jobs: from the store, or from Oozie where the store has nothing."""
+"""Read jobs for callers: from the store, or from Oozie if the caller does not track the job."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from tracker_service.tracking.safety import safety, searched_since
 
 log = structlog.get_logger()
 
-_DETAILS_LIFE = timedelta(seconds=30)  #: of a running job's actions
+_DETAILS_LIFE = timedelta(seconds=30)  #: the age after which a running job's actions are old
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobView:
-    """A job as one caller sees it: what it is, and the caller's own task and copies."""
+    """A job as one caller sees it, with the caller's own task and copies."""
 
     id: JobId
     owner: str  #: the user whose task and copies these are
     task_id: int | None = None
-    job_key: int | None = None  #: row of the job and run, of one that is tracked
+    job_key: int | None = None  #: row of the job and run; None if the caller does not track it
     run: int
     status: JobStatus
     name: str | None
@@ -45,24 +45,24 @@ class JobView:
     ended_at: datetime | None
     checked_at: datetime | None
     is_tracked: bool
-    reason: str | None = None  #: why the task does not go on
+    reason: str | None = None  #: why the task waits, or why it ended without a result
     applications: Sequence[ApplicationId] = ()
     copies: Sequence[Copy] = ()
     actions: Sequence[Action] = ()
     history: Sequence[StateChange] = ()
-    children: Mapping[JobId, JobStatus] = field(default_factory=dict)  #: those tracked as well
+    children: Mapping[JobId, JobStatus] = field(default_factory=dict)  #: only tracked ones
     retention: timedelta  #: how long the cluster keeps a log
-    searched_since: datetime | None = None  #: end of a job whose applications are looked for
+    searched_since: datetime | None = None  #: end of the job, while its applications are searched
 
     @property
     def logs(self) -> str | None:
-        """Say how safe the logs are."""
+        """Return how safe the logs are; see `safety`."""
         return safety(self.copies, self.retention, self.searched_since)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobCopies:
-    """The caller's copies of a job's logs, those of its earlier runs too."""
+    """The caller's copies of a job's logs, of all its runs."""
 
     id: JobId
     status: JobStatus  #: of the job
@@ -73,12 +73,12 @@ class JobCopies:
 
     @property
     def is_finished(self) -> bool:
-        """Whether nothing more will be copied: each copy has ended, and no other will be made."""
+        """Whether all copies have ended and no other copy will be made."""
         return self.is_settled and all(copy.status.is_finished for copy in self.copies)
 
     @property
     def why_none(self) -> str:
-        """Say why there is no copy at all."""
+        """Return why there is no copy, as a sentence."""
         if not self.is_tracked:
             return "you do not track this job: post its id to /api/task/track/"
         if self.status == JobStatus.SUCCEEDED:
@@ -93,11 +93,11 @@ class JobCopies:
         return f"the job is {self.status}, and no application of it is known"
 
 
-_PAGE = 500  #: jobs that are read at once for a list
+_PAGE = 500  #: jobs of a list that are read at once
 
 
 class Lookup:
-    """Reads jobs for callers, and tracks none."""
+    """Reads jobs for callers; it starts to track none."""
 
     def __init__(
         self,
@@ -113,9 +113,12 @@ class Lookup:
     def status(self, caller: Caller, job_id: JobId, *, refresh: bool = False) -> JobStatus:
         """Return a job's state: from the store if the caller tracks it, otherwise from Oozie.
 
+        Args:
+            refresh: ask Oozie also if the caller tracks the job.
+
         Raises:
-            JobNotFound: Oozie says that there is no such job.
-            GatewayUnavailable: Oozie had to be asked, and cannot be.
+            JobNotFound: Oozie does not know the job.
+            GatewayUnavailable: Oozie does not answer.
         """
         tracked = self._tracked(caller, job_id)
         if not tracked or tracked[0].is_stopped:
@@ -127,6 +130,9 @@ class Lookup:
 
     def job(self, caller: Caller, job_id: JobId, *, refresh: bool = False) -> JobView:
         """Return everything about one job; ask Oozie for its actions if they are missing or old.
+
+        Args:
+            refresh: ask Oozie in any case.
 
         Raises:
             JobNotFound, GatewayUnavailable: as `status`.
@@ -151,11 +157,11 @@ class Lookup:
                 copies=_copies(connection, runs),
                 actions=jobs.actions_of(connection, newest.job.key),
                 history=jobs.history(connection, newest.job.key),
-                children=children.known(connection, caller.name, job_id),
+                children=children.statuses(connection, caller.name, job_id),
             )
 
     def copies(self, caller: Caller, job_id: JobId) -> JobCopies:
-        """Return the caller's copies of a job's logs; none of a job that they do not track.
+        """Return the caller's copies of a job's logs; none if the caller does not track the job.
 
         Raises:
             JobNotFound, GatewayUnavailable: as `status`.
@@ -174,7 +180,7 @@ class Lookup:
             return _job_copies(connection, tracked, self._retention)[0]
 
     def copies_of(self, caller: Caller, job_ids: Sequence[JobId]) -> list[JobCopies]:
-        """Return the caller's copies of many jobs' logs; jobs that are not tracked are left out."""
+        """Return the caller's copies of many jobs' logs; untracked jobs are left out."""
         with self._store.read() as connection:
             kept = jobs.latest(connection, job_ids)
             keys = [job.key for job in kept.values()]
@@ -189,15 +195,16 @@ class Lookup:
         after: int = 0,
         limit: int,
     ) -> tuple[Outline, Iterator[list[JobView]]]:
-        """List tracked jobs that run or ended lately, the oldest task first.
-
-        Returns:
-            the outline of the list, and its jobs, page by page.
+        """List tracked jobs whose task is live or ended lately, the oldest task first.
 
         Args:
-            owner: whose jobs, None for everybody's.
-            statuses: of the jobs; without any: all.
-            after: the task of the last job of the page before.
+            owner: list only this user's jobs; None for all users.
+            statuses: list only jobs in these states; empty for all.
+            after: the id of the last task of the page before.
+            limit: the most jobs to list.
+
+        Returns:
+            the outline of the list, and its jobs in pages.
         """
         listing = tracked_jobs.Listing(
             owner=owner,
@@ -213,22 +220,27 @@ class Lookup:
     def _in_pages(
         self, listing: tracked_jobs.Listing, task_ids: Sequence[int]
     ) -> Iterator[list[JobView]]:
-        """Yield the jobs of a list page by page, so that the first page is sent at once."""
+        """Yield the jobs of a list in pages, so that the first page is sent at once."""
         for page in chunks(task_ids, _PAGE):
             part = replace(listing, after=page[0] - 1, limit=len(page))
             with self._store.read() as connection:
                 found = tracked_jobs.listed(connection, part)
-                # Jobs may have left the list meanwhile, and later ones have moved up.
+                # If jobs have left the list meanwhile, later jobs have moved into this page.
                 there = [task for task in found if task.id <= page[-1]]
                 views = _views(connection, there, self._retention)
             yield views
 
     def oozie_list(self, caller: Caller, parameters: Mapping[str, str]) -> dict[str, Any]:
-        """Return Oozie's own list of jobs, as the caller may see it.
+        """Return Oozie's own list of jobs that the caller may see, as JSON.
+
+        See "Jobs Information" in Oozie's Web Services API.
+
+        Args:
+            parameters: of Oozie's request, such as `filter`, `offset` and `len`.
 
         Raises:
-            BadInput: Oozie does not understand the parameters; says why.
-            GatewayUnavailable: Oozie cannot answer.
+            BadInput: Oozie refuses the parameters.
+            GatewayUnavailable: Oozie does not answer.
         """
         return self._identities.access(caller).oozie.listing(parameters)
 
@@ -240,9 +252,9 @@ class Lookup:
         return self._identities.access(caller).oozie.details(job_id)
 
     def _refresh(self, caller: Caller, tracked: TrackedJob) -> None:
-        """Ask Oozie now and keep its answer; track a rerun like the run before it.
+        """Ask Oozie about a job and keep the answer; track a rerun with the caller's new task.
 
-        A job that Oozie no longer has stays as it is known.
+        If Oozie no longer knows the job, nothing changes.
         """
         try:
             details = self._ask(caller, tracked.job.id)
@@ -271,7 +283,11 @@ def _copies(connection: Connection, runs: Sequence[TrackedJob]) -> list[Copy]:
 def _job_copies(
     connection: Connection, tracked: Sequence[TrackedJob], retention: timedelta
 ) -> list[JobCopies]:
-    """Return the copies of each job, in the order of the tasks; the newest run stands first."""
+    """Group copies by job.
+
+    Args:
+        tracked: tasks; of each job, the newest run comes first.
+    """
     copied = copies.of_tasks(connection, [task.id for task in tracked])
     known = jobs.applications_of(connection, [task.job.key for task in tracked])
     runs: dict[JobId, list[TrackedJob]] = {}

@@ -1,4 +1,4 @@
-"""Turn Oozie's notifications into hints: a token in the URL says whose jobs are meant.
+"""Turn Oozie's notifications into hints; a token in the URL identifies the user.
 
 The caller is not verified, so the tracker believes nothing else in a notification. It only checks
 a job sooner, and only one that the owner of the token tracks.
@@ -28,14 +28,14 @@ _TOKEN_BYTES = 24
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewToken:
-    """A token that was just made; its secret part is shown this once."""
+    """A new token; only now is the token itself shown."""
 
     kept: KeptNotifyToken
     token: str
 
 
 class Notifications:
-    """Makes and revokes tokens, and turns notifications that come with one into hints."""
+    """Makes and revokes notification tokens, and turns notifications with a token into hints."""
 
     def __init__(self, store: Store, key_ring: KeyRing, clock: Callable[[], datetime]) -> None:
         self._store, self._key_ring, self._clock = store, key_ring, clock
@@ -44,7 +44,7 @@ class Notifications:
         """Make a token for a user.
 
         Raises:
-            NotAllowed: the user has as many as one may have.
+            NotAllowed: the user has `TOKENS_PER_USER` tokens.
         """
         token = secrets.token_urlsafe(_TOKEN_BYTES)
         kept = KeptNotifyToken(
@@ -63,7 +63,7 @@ class Notifications:
         return NewToken(kept=kept, token=token)
 
     def tokens(self, owner: str) -> list[KeptNotifyToken]:
-        """Return what is known of a user's tokens."""
+        """Return a user's tokens, without their secret parts."""
         with self._store.read() as connection:
             return notify_tokens.of_owner(connection, owner)
 
@@ -71,7 +71,7 @@ class Notifications:
         """Revoke a token: notifications with it are refused from now on.
 
         Raises:
-            NoSuchToken: the user has none with this id.
+            NoSuchToken: the user has no token with this id.
         """
         with self._store.begin() as connection:
             if not notify_tokens.revoke(connection, owner, token_id):
@@ -98,13 +98,13 @@ class Notifications:
         """Have a job checked soon, if this user tracks it.
 
         Returns:
-            whether the user tracks it.
+            whether the user tracks the job.
         """
         with self._store.read() as connection:
-            hinted = hints.open_to(connection, owner, job_id)
-        # A hint that is there already has not been taken, so the job will still be checked.
+            hinted = hints.tasks_to_hint(connection, owner, job_id)
+        # A task that has a hint needs no other: its job will be checked.
         new = [task_id for task_id, is_hinted in hinted.items() if not is_hinted]
         if new:
             with self._store.begin() as connection:
-                hints.give(connection, new, self._clock())
+                hints.add(connection, new, self._clock())
         return bool(hinted)

@@ -1,4 +1,4 @@
-"""Decide what becomes of a task by what was seen of its job, within one transaction."""
+"""Record what Oozie says of a job, and move its task to the next state, in one transaction."""
 
 from __future__ import annotations
 
@@ -23,7 +23,11 @@ Recorder = Callable[[Connection, TrackTask, JobDetails, Sequence[Application], d
 def record_observation(
     connection: Connection, task: TrackTask, seen: Observation, now: datetime
 ) -> TrackTask:
-    """Record an observation; return the task as it goes on with what is known of its job now."""
+    """Record an observation of a task's job; if the job was run again, follow the new run.
+
+    Returns:
+        the task as it is now, with the recorded state of its job.
+    """
     kept = jobs.record(connection, [seen])[seen.id]
     if kept.key != task.job_key:
         log.info("job_run_again", job=kept.id, user=task.owner, run=kept.run, now=kept.status)
@@ -42,7 +46,7 @@ def record_details(
     found: Sequence[Application],
     now: datetime,
 ) -> TrackTask:
-    """Record a job's details and applications; return the task as it goes on."""
+    """Record a job's observation, actions and applications; return the task as it is now."""
     task = record_observation(connection, task, details.observation, now)
     jobs.record_details(connection, task.job_key, task.run, details, found)
     return task
@@ -55,10 +59,10 @@ def record_glance(
     found: Sequence[Application],
     now: datetime,
 ) -> TrackTask:
-    """Record what a look in passing tells: of a job in the state that is known, applications only.
+    """Record only the applications of a job that is still in its known state.
 
-    Thousands of such looks are not to write a row of a job each; who wants to know how the actions
-    of a running job stand asks Oozie.
+    Background checks use this, so that thousands of them do not each rewrite the row of a job. The
+    API itself asks Oozie for the actions of a running job.
     """
     seen = details.observation
     if (seen.status, seen.run) != (task.status, task.run):
@@ -68,7 +72,7 @@ def record_glance(
 
 
 def next_step(connection: Connection, task: TrackTask, now: datetime) -> TrackTask:
-    """End the task of a job that succeeded; decide to copy the logs of one that did not."""
+    """End the task of a job that succeeded; start to save the logs of any other ended job."""
     task = track_tasks.current(connection, task)
     if task.state != TaskState.WATCHING:
         return task
@@ -81,13 +85,13 @@ def next_step(connection: Connection, task: TrackTask, now: datetime) -> TrackTa
 
 
 def decide_copies(connection: Connection, task: TrackTask, now: datetime) -> int:
-    """Decide to copy the log of every application that was ever seen of the job.
+    """Decide to copy the logs of all known applications of a job, if its logs are wanted.
 
     Returns:
-        how many were new.
+        the number of new copies.
     """
     if task.is_stopped or not _wants_copies(task):
-        return 0  # it is here for the copies of an earlier run, or for those that were begun
+        return 0  # the task only waits for running copies, or for copies of an earlier run
     known = jobs.applications_of(connection, [task.job_key])[task.job_key]
     new = copies.decide(connection, task, known, now)
     if new:
@@ -103,7 +107,7 @@ def _wants_copies(task: TrackTask) -> bool:
 
 
 def end_missing(connection: Connection, task: TrackTask, reason: str, now: datetime) -> TrackTask:
-    """Let go of a job that Oozie no longer has; one known to have failed is saved all the same."""
+    """End the task of a job that Oozie no longer knows; still save the logs of a failed one."""
     if task.status == JobStatus.NOT_FOUND:
         return end_task(connection, task, now, Reason(TaskReason.JOB_GONE, reason))
     return next_step(connection, task, now)
@@ -115,7 +119,10 @@ def end_task(
     now: datetime,
     reason: Reason[TaskReason] | None = None,
 ) -> TrackTask:
-    """End a task, once its copies have ended; erase its user's credential if it was the last."""
+    """End a task and erase the user's credential if no live task needs it.
+
+    If copies of an earlier run have not ended, the task saves these first.
+    """
     if copies.has_unfinished(connection, task.id):  # of an earlier run
         return replace(task, state=track_tasks.start_copying(connection, task))
     tasks.end(connection, task, now, reason)

@@ -1,4 +1,4 @@
-"""Ask about the jobs that are due, many with one request, and act on what changed."""
+"""Ask Oozie about due jobs, many with one request, and act on each change."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ from tracker_service.tracking.schedule import JobEntry, Schedule
 log = structlog.get_logger()
 
 _TROUBLES_IN_A_ROW = 3
-_CLOSER_AT_ONCE = 20  #: then others have their turn
-_IN_VAIN = 6  #: failed looks at the details of a job that has ended
-_CHILDREN_IN_VAIN = 40  #: the same of one that starts others, which would be lost: six hours
-_CHILDREN_AFTER_S = 60.0  #: from one look at what a running job has started to the next
-_PARENTS_AT_ONCE = 50  #: of one user: their jobs' states are not to become old meanwhile
-_GONE_FOR_S = 300.0  #: Oozie may have been started on the wrong database: no job ends before
+_CLOSER_AT_ONCE = 20  #: detail requests of one user in a row; then other users have their turn
+_IN_VAIN = 6  #: failed requests for an ended job's details; then its task goes on without them
+_CHILDREN_IN_VAIN = 40  #: the same for a job with children, which would be lost: about six hours
+_CHILDREN_AFTER_S = 60.0  #: from one request for the children of a running job to the next
+_PARENTS_AT_ONCE = 50  #: of one user, so that the states of the user's jobs stay fresh
+_GONE_FOR_S = 300.0  #: Oozie may be running on the wrong database, so no missing job ends before
 
 
 class Poller:
-    """Follows the jobs of a schedule until each has ended."""
+    """Polls the jobs of a schedule until each has ended."""
 
     def __init__(
         self,
@@ -60,8 +60,8 @@ class Poller:
         """Make a poller.
 
         Args:
-            executors: for the looks at many jobs, and for those at one.
-            slots: as many as the first of them has threads.
+            executors: the first one polls batches of jobs, the second one asks for details.
+            slots: one for each thread of the first executor.
         """
         self._store, self._identities, self._schedule = store, identities, schedule
         self._executor, self._closer_executor = executors
@@ -70,25 +70,26 @@ class Poller:
         self._budget = Budget()
 
     def sweep(self) -> None:
-        """Start a look at what is due, as far as there are slots for it."""
+        """Start to poll the due jobs, one batch for each free slot."""
         due = self._schedule.take_due(time.monotonic(), self._slots.free())
         self._slots.take(len(due))
         for batch in due:
             self._executor.submit(self._look, batch)
 
-    def note(self) -> None:
-        """Write down for each jobset since when all its jobs have been looked at, if it is news."""
-        if news := self._schedule.news():
+    def note_polled(self) -> None:
+        """Write for each jobset since when all its jobs have been polled, if that has changed."""
+        if looks := self._schedule.unnoted_looks():
             with self._store.begin() as connection:
-                jobsets.note_polled(connection, news)
-            self._schedule.note(news)
+                jobsets.note_polled(connection, looks)
+            self._schedule.mark_noted(looks)
 
     def _look(self, batch: Batch[JobEntry]) -> None:
-        """Look at a batch of jobs.
+        """Poll a batch of jobs.
 
-        1. Ask Oozie about all of them, about 100 with one request; record what changed.
-        2. Leave to other threads those that changed, ended or are missing: their details cost a
-           request each, and the others are not to wait for that. Ask for the details of a few.
+        1. Ask Oozie about all jobs, about 100 with one request, and record changes.
+        2. Ask for the details of a few running jobs.
+        3. Hand the jobs that changed, ended or are missing to other threads. Their details take one
+           request for each job, and the other jobs do not wait for that.
         """
         began, closer = time.monotonic(), list[JobEntry]()
 
@@ -104,7 +105,7 @@ class Poller:
         batch, parts = self._schedule.split(batch, closer, _CLOSER_AT_ONCE)
         now = time.monotonic()
         self._schedule.give_back(batch, now, failed=failed)
-        self._slots.leave(now - began)
+        self._slots.release(now - began)
         for part in parts:
             self._closer_executor.submit(self._look_closer_at_part, part)
 
@@ -113,10 +114,10 @@ class Poller:
         failed = self._has_trouble(part, lambda access: self._look_closer_at(access, part.entries))
         now = time.monotonic()
         self._schedule.give_back(part, now, failed=failed)
-        self._slots.work(now - began)
+        self._slots.count_work(now - began)
 
     def _has_trouble(self, batch: Batch[JobEntry], look: Callable[[ClusterAccess], object]) -> bool:
-        """Look as the identity of a batch; tell whether that went wrong."""
+        """Poll as the identity of a batch; log an error, and tell whether there was one."""
         try:
             with self._identities.polling(batch.asked_as) as access:
                 look(access)
@@ -125,7 +126,7 @@ class Poller:
             log.warning("look_failed", user=batch.asked_as, jobs=jobs, reason=str(error))
             return True
         except Exception:
-            # One identity's trouble must not stop the others'; it is tried again, and it is seen.
+            # An error for one identity stops no other identity; its jobs are polled again later.
             log.exception("look_broke", user=batch.asked_as)
             return True
         return False
@@ -133,10 +134,10 @@ class Poller:
     def _look_at_all(
         self, access: ClusterAccess, due: Sequence[JobEntry]
     ) -> tuple[list[JobEntry], GatewayUnavailable | None]:
-        """Ask about all jobs.
+        """Ask Oozie about all jobs.
 
         Returns:
-            the tasks that want a closer look, and the last trouble, if part could not be asked.
+            the jobs whose details are needed, and the last error, if a request failed.
         """
         by_id: dict[JobId, list[JobEntry]] = {}
         for entry in due:
@@ -159,20 +160,20 @@ class Poller:
     def _record(
         self, entries: Sequence[JobEntry], seen: Mapping[JobId, Observation]
     ) -> list[JobEntry]:
-        """Record at once what a bulk answer says.
+        """Record a bulk answer at once.
 
         Returns:
-            the tasks that want a closer look: their jobs changed, ended, or are missing.
+            the jobs whose details are needed: they changed, ended, or are missing.
         """
         closer, by_lease = [], defaultdict(list)
         for entry in entries:
-            told, task = seen.get(entry.task.job_id), entry.task
-            if told:
+            observation, task = seen.get(entry.task.job_id), entry.task
+            if observation:
                 entry.gone_since = None
-                self._schedule.looked(entry, told.observed_at, time.monotonic())
-            if told and (told.status, told.run) != (task.status, task.run):
+                self._schedule.note_look(entry, observation.observed_at, time.monotonic())
+            if observation and (observation.status, observation.run) != (task.status, task.run):
                 by_lease[task.lease].append(entry)
-            elif told is None or told.status.is_terminal:
+            elif observation is None or observation.status.is_terminal:
                 self._schedule.postpone(entry, time.monotonic())
                 closer.append(entry)
         for lease, changed in by_lease.items():
@@ -186,12 +187,13 @@ class Poller:
     ) -> None:
         with self._store.begin() as connection:
             jobsets.guard(connection, lease)
-            told = [seen[entry.task.job_id] for entry in changed]
             tasks = [
-                outcome.record_observation(connection, entry.task, observation, self._clock())
-                for entry, observation in zip(changed, told, strict=True)
+                outcome.record_observation(
+                    connection, entry.task, seen[entry.task.job_id], self._clock()
+                )
+                for entry in changed
             ]
-        for entry, task in zip(changed, tasks, strict=True):  # now it is durable
+        for entry, task in zip(changed, tasks, strict=True):  # the transaction is durable now
             entry.task = task
             self._leave_if_not_watched(entry)
 
@@ -201,18 +203,18 @@ class Poller:
         entries: Sequence[JobEntry],
         record: outcome.Recorder = outcome.record_details,
     ) -> bool:
-        """Look at some jobs one by one; trouble with one of them does not stop the others.
+        """Ask for the details of some jobs, one by one; an error with one job stops no other.
 
         Args:
-            record: how what is seen is recorded.
+            record: records the details.
 
         Returns:
-            False if the last of them could not be asked about, because Oozie cannot be reached.
+            False if the last request failed because Oozie does not answer.
         """
         in_a_row = 0
         for entry in entries:
             if not self._schedule.holds(entry.task.lease):
-                continue  # lost meanwhile, or this worker stops
+                continue  # the lease is lost, or this worker stops
             try:
                 with self._unless_lost(entry.task.lease):
                     self._slots.wait()
@@ -222,34 +224,34 @@ class Poller:
                 raise
             except GatewayError as error:
                 log.warning("details_not_seen", job=entry.task.job_id, reason=str(error))
-                self._schedule.trouble(entry, time.monotonic())
+                self._schedule.back_off(entry, time.monotonic())
                 self._go_on_without_details(entry)
                 in_a_row += isinstance(error, GatewayUnavailable)
             except Exception:
                 log.exception("details_broke", job=entry.task.job_id)
-                self._schedule.trouble(entry, time.monotonic())
+                self._schedule.back_off(entry, time.monotonic())
             if in_a_row == _TROUBLES_IN_A_ROW:
-                break  # it is not the jobs: the rest is asked about after the next bulk answer
+                break  # Oozie is down; the other jobs wait for the next bulk answer
         return in_a_row == 0
 
     def _look_closer(
         self, access: ClusterAccess, entry: JobEntry, record: outcome.Recorder
     ) -> None:
-        """Ask for a job's details; if it has ended, end its task or have its logs copied."""
+        """Ask for a job's details; if the job has ended, end its task or start to save its logs."""
         try:
             details = self._details(access, entry)
         except JobNotFound as error:
-            self._miss(entry, str(error))
+            self._note_missing(entry, str(error))
             return
         now = time.monotonic()
         entry.gone_since, entry.details_at, entry.troubles = None, now, 0
-        self._schedule.looked(entry, details.observation.observed_at, now)
+        self._schedule.note_look(entry, details.observation.observed_at, now)
         self._act_on(entry, details, record)
 
     def _details(self, access: ClusterAccess, entry: JobEntry) -> JobDetails:
-        """Ask for a job's details; follow all that it has started, if it is one that starts jobs.
+        """Ask for a job's details; of a coordinator or bundle, also track the children.
 
-        At its end all is looked at again: a part of it may have been run again.
+        Once the job has ended, all children are listed again, because some may have been run again.
         """
         task = entry.task
         if not has_children(task.job_id):
@@ -260,7 +262,7 @@ class Poller:
         return JobDetails(observation=followed.observation)
 
     def _go_on_without_details(self, entry: JobEntry) -> None:
-        """Do what is to be done for an ended job with what is known, once asking was in vain."""
+        """Complete an ended job without its details, once enough requests for them have failed."""
         in_vain = _CHILDREN_IN_VAIN if has_children(entry.task.job_id) else _IN_VAIN
         if entry.troubles < in_vain or not entry.task.status.is_terminal:
             return
@@ -281,8 +283,8 @@ class Poller:
         entry.task = task
         self._leave_if_not_watched(entry)
 
-    def _miss(self, entry: JobEntry, reason: str) -> None:
-        """Note that Oozie has no such job; end its task only if it says so again later."""
+    def _note_missing(self, entry: JobEntry, reason: str) -> None:
+        """Record that Oozie does not know a job; end its task only if that lasts."""
         now = time.monotonic()
         if entry.gone_since is None:
             entry.gone_since = now
@@ -299,7 +301,7 @@ class Poller:
             if is_certain:
                 task = outcome.end_missing(connection, task, reason, gone.observed_at)
         entry.task = task
-        self._schedule.trouble(entry, now)
+        self._schedule.back_off(entry, now)
         self._leave_if_not_watched(entry)
 
     def _leave_if_not_watched(self, entry: JobEntry) -> None:
@@ -307,10 +309,10 @@ class Poller:
             self._schedule.end(entry)
 
     def _look_in_the_background(self, access: ClusterAccess, entries: Sequence[JobEntry]) -> None:
-        """Ask for the details of a few running jobs, those first that have waited longest.
+        """Ask for the details of a few running jobs, the job that has waited longest first.
 
-        So the applications of actions that are retried later become known, and what coordinators
-        and bundles start. When Oozie cannot be reached, the rest waits for the next look.
+        This finds the applications of actions that are retried later, and the children of running
+        coordinators and bundles. If Oozie does not answer, the other jobs wait for the next poll.
         """
         running = [
             entry
@@ -321,15 +323,15 @@ class Poller:
         others = [entry for entry in running if not has_children(entry.task.job_id)]
         waiting = [entry for entry in parents if _wants_children(entry)][:_PARENTS_AT_ONCE]
         for entry in (*waiting, *others[: self._budget.spend(len(others))]):
-            due, entry.details_at = entry.due, time.monotonic()  # tried, whatever comes of it
+            due, entry.details_at = entry.due, time.monotonic()  # also if the request fails
             is_there = self._look_closer_at(access, [entry], outcome.record_glance)
-            entry.due = min(entry.due, due)  # the job itself is asked about as before
+            entry.due = min(entry.due, due)  # does not delay the next poll of the job
             if not is_there:
                 return
 
     @contextmanager
     def _unless_lost(self, lease: Lease) -> Iterator[None]:
-        """Drop a jobset in which another worker's epoch has begun: its tasks are that worker's."""
+        """Drop a jobset whose lease is lost: another worker has its tasks."""
         try:
             yield
         except LeaseLost as error:
@@ -338,5 +340,5 @@ class Poller:
 
 
 def _wants_children(entry: JobEntry) -> bool:
-    """Tell whether it is time to ask what a running coordinator or bundle has started."""
+    """Tell whether it is time to ask for the children of a running coordinator or bundle."""
     return time.monotonic() - entry.details_at >= _CHILDREN_AFTER_S

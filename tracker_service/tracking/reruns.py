@@ -1,4 +1,4 @@
-"""Look now and then whether a job that has ended was run again, and follow that run."""
+"""Check from time to time whether ended workflows were run again, and track the new runs."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ log = structlog.get_logger()
 
 
 class Reruns:
-    """The slow look at workflows that have ended: a rerun keeps the id and raises the run.
+    """Checks ended workflows for reruns; a rerun keeps the id and raises the run.
 
-    It is the last of the ways to notice one, after a post of the id, a refresh and a notification;
-    it needs a credential, so it ends with the last task of a user.
+    A post of the id, a refresh and a notification notice a rerun sooner. The check needs the user's
+    credential, so it goes on only while the user has a live task.
     """
 
     def __init__(
@@ -42,34 +42,36 @@ class Reruns:
         self._store, self._identities = store, identities
         self._per_owner, self._clock = PerOwner(executor), clock
         self._watched_for = watched_for
-        self.every_s = every_s  #: from one look to the next
+        self.every_s = every_s  #: from one check to the next
 
     def look(self, leases: Collection[Lease]) -> None:
-        """Start a look for each user whose tasks are held; each on a thread of its own."""
+        """Start to check all ended workflows of the users for whom this worker asks."""
         with self._store.read() as connection:
-            askers = reruns.askers(connection, leases)
-        for owner, lease in askers.items():
+            owners = reruns.owners_to_ask_for(connection, leases)
+        for owner, lease in owners.items():
             self._start(owner, lease)
 
     def look_at(self, leases: Collection[Lease], wanted: Mapping[str, Collection[JobId]]) -> None:
-        """Start a look at some jobs alone, as far as these leases make it this worker's work.
+        """Start to check some jobs of the users for whom this worker asks.
 
         Args:
-            wanted: the jobs of each user.
+            wanted: the jobs, by user.
         """
-        for owner, lease in self.asked_for(leases, wanted).items():
+        for owner, lease in self.owners_to_ask_for(leases, wanted).items():
             self._start(owner, lease, wanted[owner])
 
-    def asked_for(self, leases: Collection[Lease], owners: Collection[str]) -> dict[str, Lease]:
-        """Return for which of these users the holder of these leases has to ask."""
+    def owners_to_ask_for(
+        self, leases: Collection[Lease], owners: Collection[str]
+    ) -> dict[str, Lease]:
+        """Return the users for whom the holder of these leases asks, each with one lease."""
         with self._store.read() as connection:
-            return reruns.askers(connection, leases, owners)
+            return reruns.owners_to_ask_for(connection, leases, owners)
 
     def _start(self, owner: str, lease: Lease, only: Collection[JobId] | None = None) -> None:
         self._per_owner.start(owner, partial(self._look_safely, owner, lease, only))
 
     def _look_safely(self, owner: str, lease: Lease, only: Collection[JobId] | None) -> None:
-        """Look at one user's jobs; what is missed now is seen at the next look."""
+        """Check one user's jobs; log an error, the next check comes anyway."""
         try:
             self._look(owner, lease, only)
         except (GatewayError, LeaseLost, StoreUnavailable) as error:
@@ -88,30 +90,30 @@ class Reruns:
         with self._identities.polling(self._identities.asked_as(owner)) as access:
             for chunk in access.oozie.requests_for(list(ended)):
                 seen = access.oozie.chunk(chunk)
-                again = [seen[each] for each in chunk if _is_rerun(seen.get(each), ended)]
+                again = [seen[job_id] for job_id in chunk if _is_rerun(seen.get(job_id), ended)]
                 if again:
                     self._follow(owner, lease, again, since)
 
     def _follow(
         self, owner: str, lease: Lease, again: Sequence[Observation], since: datetime
     ) -> None:
-        """Track these runs like a post would do, each with the wish for the run before it."""
+        """Track the new runs, each with the copy policy of the run before it."""
         with self._store.begin() as connection:
             jobsets.guard(connection, lease)
-            ended = reruns.ended(connection, owner, since)  # it may be tracked or stopped meanwhile
+            ended = reruns.ended(connection, owner, since)  # the user may have changed tasks since
             kept = jobs.record(connection, [seen for seen in again if _is_rerun(seen, ended)])
             asked_as, now = jobsets.affinity(connection, lease), self._clock()
-            for wish in (CopyPolicy.OF_FAILURES, CopyPolicy.ALL):
+            for policy in (CopyPolicy.OF_FAILURES, CopyPolicy.ALL):
                 alike = [
                     job
                     for job in kept.values()
-                    if ended[job.id].copies_always == (wish == CopyPolicy.ALL)
+                    if ended[job.id].copies_always == (policy == CopyPolicy.ALL)
                 ]
-                track_tasks.track(connection, owner, asked_as, alike, now, wish)
+                track_tasks.track(connection, owner, asked_as, alike, now, policy)
         for job in kept.values():
             log.info("job_run_again", job=job.id, user=owner, run=job.run, now=job.status)
 
 
 def _is_rerun(seen: Observation | None, ended: Mapping[JobId, EndedRun]) -> bool:
-    """Tell whether a job that had ended is in a later run than the one that was tracked."""
+    """Tell whether a job is in a later run than the ended run that is tracked."""
     return seen is not None and seen.id in ended and seen.run > ended[seen.id].run

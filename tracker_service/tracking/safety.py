@@ -1,4 +1,4 @@
-"""Say in a word whether the logs of a job are safe."""
+"""Say in a few words whether the logs of a job are safe."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from tracker_service.store.tracked_jobs import TrackedJob
 
 
 def is_wanted(copy: Copy) -> bool:
-    """Tell whether somebody still wants a log: not removed, nor given up by its user."""
+    """Tell whether a log is still wanted: its user has neither removed it nor stopped tracking."""
     return bool(copy.saved_at) or not (
         copy.status == CopyStatus.KILLED and copy.reason_code in NOT_WANTED
     )
 
 
 def completeness(copy: Copy) -> Completeness | None:
-    """Return how much of a log is saved; None while that is open, and where nobody wants it."""
+    """Return how much of a log is saved; None if that is open, or if the log is not wanted."""
     return copy.completeness if is_wanted(copy) else None
 
 
 def deleted_at(copy: Copy, retention: timedelta) -> datetime | None:
-    """Return when the cluster deletes its log of a copy that is not finished."""
+    """Return when the cluster deletes the log of an unfinished copy; None if it is finished."""
     return None if copy.status.is_finished else copy.log_at + retention
 
 
 def searched_since(task: TrackedJob) -> datetime | None:
-    """Return when a job ended whose logs are wanted and may not all be known."""
+    """Return when a job ended whose applications are still searched; None for any other job."""
     status, job = task.job.status, task.job
     if task.state == TaskState.ENDED or task.is_stopped or not status.is_terminal:
         return None
@@ -41,18 +41,19 @@ def searched_since(task: TrackedJob) -> datetime | None:
 def safety(
     copies: Sequence[Copy], retention: timedelta, searched_since: datetime | None
 ) -> str | None:
-    """Say how safe the logs of a job are.
+    """Return how safe the logs of a job are.
 
-    - None: no log is wanted: the job has not ended, or it succeeded, or is not tracked, or its
-      user removed or gave up the logs; or it has none.
-    - at risk until …: something is not saved, and the cluster deletes it then. A saved log that is
-      copied again is not at risk: it stays until the new one takes its place.
-    - saved, partly lost, lost: nothing more will be saved; how much there is of what is wanted.
+    - None: no log is wanted, or the job has none. No log is wanted if the job has not ended, has
+      succeeded or is not tracked, or if its user removed the logs or stopped tracking.
+    - at risk until …: a log is not saved, and the cluster deletes it at this instant. A saved log
+      that is copied again is not at risk, because it stays until the new one replaces it.
+    - saved, partly lost, lost: all, some or none of the wanted logs are saved completely, and no
+      more will be saved.
 
     Args:
-        copies: of the logs of the job, of all its runs.
+        copies: of the job's logs, of all its runs.
         retention: how long the cluster keeps a log.
-        searched_since: when the job ended whose applications are still being looked for.
+        searched_since: when the job ended, while its applications are still searched.
     """
     wanted = [copy for copy in copies if is_wanted(copy)]
     ends = [

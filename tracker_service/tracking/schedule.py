@@ -1,4 +1,4 @@
-"""Know in memory when each watched job of this worker is to be asked about next."""
+"""Keep in memory when each watched job of this worker is polled next."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ _JITTER = 0.3
 
 @dataclass(slots=True)
 class JobEntry(Entry):
-    """A task that watches a job, and what is known of the job in memory alone."""
+    """A task that watches a job, with its due time and what the store does not keep."""
 
     task: TrackTask
-    looked_at: datetime | None = None  #: when the answer came that told its state
-    details_at: float = -_NEVER  #: when its actions were asked for
-    settled_pages: int = 0  #: of a coordinator: pages of actions with nothing left to come
-    gone_since: float | None = None  #: since when Oozie says that there is no such job
+    looked_at: datetime | None = None  #: when Oozie last answered with its state
+    details_at: float = -_NEVER  #: when its details were last requested
+    settled_pages: int = 0  #: how many of a coordinator's first pages can get no new children
+    gone_since: float | None = None  #: since when Oozie has not known the job
 
 
 class Schedule(Timetable[JobEntry]):
-    """The watched jobs in all jobsets of this worker; the older a job, the less often it is due.
+    """The due times of all watched jobs of this worker; an older job is due less often.
 
-    It also knows since when all jobs of a jobset have been looked at, and what of that the store
-    knows already.
+    The schedule also knows since when all jobs of a jobset have been polled, and which of these
+    instants the store has.
     """
 
     def __init__(
@@ -49,20 +49,20 @@ class Schedule(Timetable[JobEntry]):
         """Make an empty schedule.
 
         Args:
-            interval_s: the longest time between two looks at a young job.
-            max_interval_s: the same for old ones.
-            asked_as: gives the identity that asks about a user's jobs.
-            batch_size: jobs in one batch at most.
+            interval_s: the longest time between two polls of a young job, in seconds.
+            max_interval_s: the same for an old job, in seconds.
+            asked_as: returns the identity that asks about a user's jobs.
+            batch_size: the most jobs in one batch.
         """
         self._interval_s, self._max_interval_s, self._rng = interval_s, max_interval_s, rng
-        self._touched: set[int] = set()  # jobsets with a look that may be worth a note
-        self._noted: dict[int, datetime] = {}  # by jobset: what the store has been told
+        self._touched: set[int] = set()  # jobsets with a poll that may have to be noted
+        self._noted: dict[int, datetime] = {}  # by jobset: the instant that the store has
         super().__init__(
             Cadence(
                 next_due=self._next_look,
                 late_after_s=max_interval_s,
-                of_identity=Backoff(2 * interval_s, max_interval_s, _JITTER, rng),
-                of_task=Backoff(2 * interval_s, _LONGEST_TROUBLE_S, _JITTER, rng),
+                identity_backoff=Backoff(2 * interval_s, max_interval_s, _JITTER, rng),
+                task_backoff=Backoff(2 * interval_s, _LONGEST_TROUBLE_S, _JITTER, rng),
                 asked_as=asked_as,
                 batch_size=batch_size,
                 early_s=interval_s / 2,
@@ -70,17 +70,21 @@ class Schedule(Timetable[JobEntry]):
         )
 
     def load(self, lease: Lease, tasks: Sequence[TrackTask], now: float, clock: datetime) -> None:
-        """Take the watched tasks of a jobset as the store has them; known due times stay.
+        """Replace the watched tasks of a jobset by those in the store; known due times stay.
 
-        A job that was asked about when its id was posted is not asked about again at once.
+        A job that was polled when its id was posted is not polled again at once.
+
+        Args:
+            now: in seconds of the worker's monotonic clock.
+            clock: the same instant by the machine's clock.
         """
         self.put(lease, tasks, lambda task: self._new_entry(task, now, clock))
 
     def _new_entry(self, task: TrackTask, now: float, clock: datetime) -> JobEntry:
         entry = JobEntry(task, due=now, looked_at=task.observed_at)
         if task.observed_at and task.status in (JobStatus.RUNNING, JobStatus.PREP):
-            self.looked(entry, task.observed_at, now)
-            # By a clock that was set it may lie ahead: that is not waited for.
+            self.note_look(entry, task.observed_at, now)
+            # If the clock was set, `observed_at` may lie in the future; that delays no poll.
             entry.due -= max(0.0, (clock - task.observed_at).total_seconds())
         return entry
 
@@ -90,45 +94,45 @@ class Schedule(Timetable[JobEntry]):
         self._noted.pop(jobset_id, None)
 
     def watched(self, task_ids: Iterable[int]) -> dict[int, TrackTask]:
-        """Return those of these tasks that are this worker's, as they stand now."""
+        """Return the given tasks as they are now, by id, as far as this worker holds them."""
         return {entry.task.id: entry.task for entry in self.known(task_ids)}
 
     def hasten(self, task_ids: Iterable[int]) -> None:
-        """Look at these tasks before all others, if they are this worker's."""
+        """Poll the given tasks next, before all others, as far as this worker holds them."""
         ids = list(task_ids)
         for entry in self.known(ids):
             entry.details_at = -_NEVER  # a coordinator or bundle may have started more
         super().hasten(ids)
 
-    def looked(self, entry: JobEntry, at: datetime, now: float) -> None:
-        """Note an answer about a task, and when the next one is due."""
+    def note_look(self, entry: JobEntry, at: datetime, now: float) -> None:
+        """Note an answer about a job, and set when the job is polled next."""
         entry.looked_at = at
-        self.done(entry, now)
+        self.reschedule(entry, now)
 
     def _next_look(self, entry: JobEntry, now: float) -> float:
         age = entry.looked_at - entry.task.began_at if entry.looked_at else timedelta(0)
         return now + self._interval(age) * self._rng.uniform(0.7, 0.9)
 
     def _interval(self, age: timedelta) -> float:
-        """Return the longest time between two looks: the older the job, the longer."""
+        """Return the longest time between two polls, which grows with the age of the job."""
         longer = self._interval_s * max(1.0, age / _YOUNG)
         return max(self._interval_s, min(longer, self._max_interval_s))
 
     def postpone(self, entry: JobEntry, now: float) -> None:
-        """Look at a task again after the usual time."""
+        """Poll a job again after the usual interval."""
         entry.due = now + self._interval_s
 
     def give_back(self, batch: Batch[JobEntry], now: float, *, failed: bool = False) -> None:
-        """Let the tasks of a batch be taken again; after a failure, all of its identity's later."""
+        """Queue the tasks of a batch again; after a failure, all tasks of the identity pause."""
         super().give_back(batch, now, failed=failed)
         with self._lock:
             self._touched.update(entry.task.lease.jobset_id for entry in batch.entries)
 
-    def news(self) -> dict[Lease, datetime]:
-        """Return the instants since which all jobs of a jobset were looked at, where it is news.
+    def unnoted_looks(self) -> dict[Lease, datetime]:
+        """Return the instants since which all jobs of a jobset were polled and that are not noted.
 
-        Jobsets with a job that nobody has looked at yet are left out. What is new by less than
-        half an interval is no news, so that each sweep over the jobs is worth one.
+        A jobset with a job that was never polled is left out. So is an instant that is less than
+        half an interval newer than the noted one; thus each sweep over the jobs is noted once.
         """
         found = {}
         with self._lock:
@@ -136,25 +140,25 @@ class Schedule(Timetable[JobEntry]):
             for jobset_id in self._touched:
                 jobset, noted = self._jobsets[jobset_id], self._noted.get(jobset_id)
                 since = _looked_at_since(jobset.entries.values())
-                if since and (noted is None or since - noted >= self._news_after):
+                if since and (noted is None or since - noted >= self._note_after):
                     found[jobset.lease] = since
         return found
 
     @property
-    def _news_after(self) -> timedelta:
+    def _note_after(self) -> timedelta:
         return timedelta(seconds=self._interval_s / 2)
 
-    def note(self, news: Mapping[Lease, datetime]) -> None:
-        """Remember what the store has been told of `news`."""
+    def mark_noted(self, looks: Mapping[Lease, datetime]) -> None:
+        """Remember that the store has some results of `unnoted_looks`."""
         with self._lock:
-            for lease, since in news.items():
+            for lease, since in looks.items():
                 if self._holds(lease):
                     self._noted[lease.jobset_id] = since
                     self._touched.discard(lease.jobset_id)
 
 
 def _looked_at_since(entries: Iterable[JobEntry]) -> datetime | None:
-    """Return since when all of these jobs have been looked at; None if one of them never was."""
+    """Return since when all of these jobs have been polled; None if one of them never was."""
     instants = [entry.looked_at for entry in entries]
     known = [instant for instant in instants if instant is not None]
     return min(known) if known and len(known) == len(instants) else None

@@ -1,1 +1,1 @@
-"""The text that `yarn logs` prints, which is what a saved log holds: its grammar, and a scanner."""
+"""Read the text that `yarn logs` prints; every saved log has this form."""

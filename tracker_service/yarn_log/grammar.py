@@ -84,16 +84,16 @@ class Section(NamedTuple):
     container: str
     file: str
     offset: int  #: of the content in the log
-    announced_end: int | None  #: where the content ends, if the length in the head is right
-    foot: bytes  #: the beginning of its foot
+    announced_end: int | None  #: end of the content in the log, if the length in the head is right
+    foot: bytes  #: the text with which its foot begins
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A part of a log that is held in memory.
+    """A part of a log in memory.
 
-    Places that are asked about have a byte before them, which tells whether a line begins there.
-    Before the first line of a log it is an end of line.
+    Its first byte is the one before the part, and tells whether a line begins with the part. Before
+    the first line of a log it is an end of line.
     """
 
     text: bytes
@@ -101,10 +101,11 @@ class Window:
     is_last: bool  #: the log ends here
 
     def cut(self, start: int) -> int:
-        """Return up to where heads and feet can be recognised; the rest belongs to the next window.
+        """Return the position up to which heads and feet can be recognised.
 
-        A line begins there, unless it is longer than the window, and a head does not go on there.
-        The end of line that belongs to a foot stays with it.
+        The rest belongs to the next window. A line begins at this position, unless the line is
+        longer than the window. It never lies within a head, nor between a foot and the end of line
+        before it.
         """
         if self.is_last:
             return len(self.text)
@@ -140,7 +141,7 @@ class Window:
         )
 
     def is_end(self, section: Section, at: int) -> bool:
-        """Tell whether the content of a section may end at a place: rule 1."""
+        """Tell whether the content of a section may end at this position (rule 1)."""
         return (
             self.text.startswith((section.foot, b"\n" + section.foot), at)
             or _NEXT.match(self.text, at, min(at + AHEAD_BYTES, len(self.text))) is not None

@@ -1,4 +1,4 @@
-"""Follow the sections of a log while it streams by, in blocks of bounded size."""
+"""Split a log into its sections as it arrives, with bounded memory."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 from tracker_service.yarn_log.grammar import AHEAD_BYTES, Section, Window
 
-_BLOCK_BYTES = 256 * 1024 + AHEAD_BYTES + 1  #: up to 256 KiB of a block are given
+_BLOCK_BYTES = 256 * 1024 + AHEAD_BYTES + 1  #: so that a part has up to 256 KiB
 
 
 class SectionPart(NamedTuple):
-    """A part of a section that lies in one block; the sections' bytes come in order."""
+    """A part of the content of a section, within one block."""
 
     section: Section
     block: bytes
@@ -22,16 +22,16 @@ class SectionPart(NamedTuple):
 
 
 class SectionStream:
-    """Follows the sections of one log; finds the same ones however the bytes come.
+    """Splits one log into sections, whatever the sizes of the pieces in which it arrives.
 
-    A section is cut into parts behind a line, or within one that is longer than a block.
+    A long section comes in parts. A part ends with a line, unless the line is longer than a block.
     """
 
     def __init__(self, block_bytes: int = _BLOCK_BYTES) -> None:
         """Prepare to read a log.
 
         Args:
-            block_bytes: more than three times `AHEAD_BYTES`.
+            block_bytes: the size of a block; more than three times `AHEAD_BYTES`.
         """
         self._block_bytes = block_bytes
         self._section: Section | None = None
@@ -42,11 +42,11 @@ class SectionStream:
 
     @property
     def length(self) -> int:
-        """Return how many bytes of the log have come."""
+        """Return how many bytes of the log have arrived."""
         return self._offset + self._held_bytes
 
-    def of(self, piece: bytes) -> Iterator[SectionPart]:
-        """Yield the contents of files, as far as they are known with one more piece."""
+    def feed(self, piece: bytes) -> Iterator[SectionPart]:
+        """Take the next piece of the log, and yield the parts that are complete with it."""
         view, at = memoryview(piece), 0
         while len(piece) - at >= (missing := self._block_bytes - self._held_bytes):
             block = b"".join((*self._held, view[at : at + missing]))
@@ -56,8 +56,8 @@ class SectionStream:
             self._held.append(view[at:])
             self._held_bytes += len(piece) - at
 
-    def rest(self) -> Iterator[SectionPart]:
-        """Yield what is left at the end."""
+    def finish(self) -> Iterator[SectionPart]:
+        """End the log, and yield the remaining parts."""
         yield from self._parts(Window(b"".join(self._held), self._offset, is_last=True))
 
     def _parts(self, window: Window) -> Iterator[SectionPart]:
@@ -79,14 +79,14 @@ class SectionStream:
         self._hold(window, max(at, stop))
 
     def _hold(self, window: Window, at: int) -> None:
-        """Keep what the next block begins with: the byte before a place, and all from there on."""
+        """Keep the bytes from a position on for the next block, and the one byte before it."""
         self._held = [memoryview(window.text)[at - 1 :]]
         self._held_bytes = len(window.text) - at + 1
         self._offset = window.offset + at - 1
 
 
 def _end(section: Section, window: Window, at: int, stop: int) -> tuple[int, bool]:
-    """Return up to where a window has the content of a section, and whether it ends there."""
+    """Return the end of a section's content within a window, and whether the content ends there."""
     if section.announced_end is not None:
         announced = section.announced_end - window.offset
         is_known = announced < stop or (window.is_last and announced == stop)

@@ -213,7 +213,7 @@ class World:
 def world(monkeypatch) -> World:
     world = World()
     monkeypatch.setattr(supervisor, "time", world)
-    monkeypatch.setattr(supervisor, "_forked", world.start)
+    monkeypatch.setattr(supervisor, "_fork", world.start)
     return world
 
 

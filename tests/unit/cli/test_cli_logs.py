@@ -149,7 +149,7 @@ def log_of(*files: tuple[str, bytes]) -> bytes:
 
 
 def told(news: News, *pieces: bytes) -> str:
-    return b"".join(news.of(pieces)).decode()
+    return b"".join(news.new_in(pieces)).decode()
 
 
 def test_of_a_log_that_is_read_again_only_what_is_new_is_told():

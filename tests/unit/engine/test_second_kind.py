@@ -65,8 +65,8 @@ class Bells:
             Cadence(
                 next_due=self._next_stroke,
                 late_after_s=LATE_S,
-                of_identity=Backoff(5, 60),
-                of_task=Backoff(5, 60),
+                identity_backoff=Backoff(5, 60),
+                task_backoff=Backoff(5, 60),
             )
         )
 
@@ -81,7 +81,7 @@ class Bells:
 
     def _new_entry(self, bell: Bell) -> BellEntry:
         entry = BellEntry(bell, due=0)
-        self._timetable.done(entry, self._tower.monotonic)
+        self._timetable.reschedule(entry, self._tower.monotonic)
         return entry
 
     def drop(self, jobset_id: int) -> None:
@@ -102,7 +102,7 @@ class Bells:
         for batch in self._timetable.take_due(now, 8):
             for entry in batch.entries:
                 self._tower.struck.append(entry.task.id)
-                self._timetable.done(entry, now)
+                self._timetable.reschedule(entry, now)
             self._timetable.give_back(batch, now)
 
 
@@ -251,7 +251,7 @@ def test_after_the_clock_was_set_everything_is_due(tower, new_ringer):
     ringer.do("tend")
     tower.clock.advance(hours=-1)
 
-    ringer._carry_on(BackgroundScheduler(), -3600)
+    ringer._resume_after_clock_change(BackgroundScheduler(), -3600)
     ringer.do("strike_bell")
     assert tower.struck == [1]
 

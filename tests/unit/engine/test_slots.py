@@ -61,14 +61,14 @@ def test_slots_are_taken_and_left():
     slots.take(2)
     assert slots.free() == 1
 
-    slots.leave(0.5)
+    slots.release(0.5)
     assert slots.free() == 2
 
 
 def test_how_busy_they_were_is_told_since_the_last_time():
     slots = Slots(1)
     slots.take(1)
-    slots.leave(1e9)
+    slots.release(1e9)
 
     assert slots.busy() == 1
     assert slots.busy() == 0
@@ -80,7 +80,7 @@ def test_to_wait_for_the_next_request_is_no_work():
     slots.take(1)
 
     slots.wait()
-    slots.leave(0)
+    slots.release(0)
 
     assert paced == ["waited"]
     assert slots.busy() == 0

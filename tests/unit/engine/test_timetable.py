@@ -35,8 +35,8 @@ def new_timetable(
         Cadence(
             next_due=next_due,
             late_after_s=LONGEST,
-            of_identity=Backoff(2 * INTERVAL, LONGEST),
-            of_task=Backoff(2 * INTERVAL, 10 * LONGEST),
+            identity_backoff=Backoff(2 * INTERVAL, LONGEST),
+            task_backoff=Backoff(2 * INTERVAL, 10 * LONGEST),
             batch_size=batch_size,
             early_s=early_s,
         )
@@ -70,7 +70,7 @@ def look(timetable: Timetable[Entry], now: float) -> None:
     """Take what is due, do it, and give it back."""
     batch = take(timetable, now)
     for entry in batch.entries:
-        timetable.done(entry, now)
+        timetable.reschedule(entry, now)
     timetable.give_back(batch, now)
 
 
@@ -271,7 +271,7 @@ def test_what_is_hastened_while_it_is_looked_at_is_taken_again(timetable):
     [entry] = batch.entries
 
     timetable.hasten([1])
-    timetable.done(entry, 0)
+    timetable.reschedule(entry, 0)
     timetable.give_back(batch, 0)
 
     assert taken(timetable, 0) == {"guest": [1]}
@@ -342,7 +342,7 @@ def test_a_task_that_fails_alone_is_taken_later_and_later(timetable):
     [entry] = take(timetable, 0).entries
     pauses = []
     for _ in range(9):
-        timetable.trouble(entry, 100)
+        timetable.back_off(entry, 100)
         pauses.append(entry.due - 100)
 
     assert pauses == [10, 20, 40, 80, 160, 320, 600, 600, 600]
@@ -352,8 +352,8 @@ def test_trouble_with_one_task_holds_no_other_back(timetable):
     load(timetable, FIRST, [task(1), task(2)], 0)
     batch = take(timetable, 0)
     first, second = batch.entries
-    timetable.trouble(first, 0)
-    timetable.done(second, 0)
+    timetable.back_off(first, 0)
+    timetable.reschedule(second, 0)
     timetable.give_back(batch, 0)
 
     assert taken(timetable, INTERVAL) == {"guest": [2]}

@@ -485,7 +485,7 @@ def test_after_the_clock_was_set_copies_are_due_that_were_to_wait(new_worker, tr
         ids = [copy.id for copy in copies.of_tasks(connection, [task.id])[task.id]]
         copies.postpone(connection, ids, NOW + timedelta(hours=1), "waits")
 
-    worker._carry_on(BackgroundScheduler(), -3600)
+    worker._resume_after_clock_change(BackgroundScheduler(), -3600)
 
     with store.read() as connection:
         leases = worker.leases.held().of("track")
@@ -503,7 +503,7 @@ def test_one_state_directory_serves_one_run(tmp_path):
 
 def hint_at(store, number: int) -> None:
     with store.begin() as connection:
-        hints.give(connection, hints.open_to(connection, "guest", job(number)), NOW)
+        hints.add(connection, hints.tasks_to_hint(connection, "guest", job(number)), NOW)
 
 
 def due_before_all_others(worker: Tracker) -> set[str]:
@@ -545,7 +545,7 @@ def test_hints_at_jobs_that_have_ended_are_kept_for_a_minute(new_worker, track, 
     track(1)
     with store.begin() as connection:
         track_tasks.stop(connection, "guest", job(1), NOW)
-        hints.give(connection, [1], NOW)
+        hints.add(connection, [1], NOW)
 
     now.advance(seconds=60)
     worker.do("tidy_hints")

@@ -38,7 +38,7 @@ def followed(
     following: Following, of: JobId = DAILY, owner: str = "guest"
 ) -> dict[JobId, JobStatus]:
     with following.store.read() as connection:
-        return dict(children.known(connection, owner, of))
+        return dict(children.statuses(connection, owner, of))
 
 
 def task_of(following: Following, job_id: JobId, owner: str = "guest") -> tracked_jobs.TrackedJob:
@@ -205,7 +205,7 @@ def test_a_workflow_that_has_succeeded_before_is_known_and_asked_about_no_more(f
 def test_the_wish_for_all_logs_is_that_of_the_workflows_too(following, oozie):
     has_started(oozie, 11)
     has_started(oozie, 12, status="SUCCEEDED")
-    following.track_jobs(DAILY, wish=CopyPolicy.ALL)
+    following.track_jobs(DAILY, policy=CopyPolicy.ALL)
 
     following.look()
 
@@ -218,7 +218,7 @@ def test_what_the_user_tracks_already_or_no_more_is_left_as_it_is(following, ooz
     has_started(oozie, 11, 12)
     following.track(11, 12)
     stop(following, job(12))
-    following.track_jobs(DAILY, wish=CopyPolicy.ALL)
+    following.track_jobs(DAILY, policy=CopyPolicy.ALL)
 
     following.look()
 
@@ -373,7 +373,7 @@ def test_the_coordinators_of_a_bundle_are_followed_and_so_are_their_workflows(fo
     oozie.started[ALL] = [DAILY]
     oozie.has(details(DAILY, "RUNNING", parent_id=ALL))
     has_started(oozie, 11)
-    following.track_jobs(ALL, wish=CopyPolicy.ALL)
+    following.track_jobs(ALL, policy=CopyPolicy.ALL)
 
     following.look()
     following.look()

@@ -548,7 +548,7 @@ def want_copies(completing: Completing, status: str) -> None:
     with completing.store.begin() as connection:
         kept = jobs.record(connection, [seen(job(1), status)])
         track_tasks.track(
-            connection, "guest", "guest", list(kept.values()), NOW, wish=CopyPolicy.ALL
+            connection, "guest", "guest", list(kept.values()), NOW, policy=CopyPolicy.ALL
         )
         credentials.keep(connection, "guest", completing.key_ring.encrypt("guest", "pw"), NOW)
         jobsets.claim(connection, "worker", ["track"], 3600, 10)

@@ -36,8 +36,8 @@ class Hinting:
 
     def hint(self, number: int, owner: str = "guest", letter: str = "W") -> None:
         with self.following.store.begin() as connection:
-            meant = hints.open_to(connection, owner, job(number, letter))
-            hints.give(connection, meant, NOW)
+            meant = hints.tasks_to_hint(connection, owner, job(number, letter))
+            hints.add(connection, meant, NOW)
 
     def left(self) -> int:
         """Return how many hints nobody has taken."""

@@ -316,7 +316,7 @@ def test_a_sweep_is_noted_once_all_jobs_were_looked_at(following, oozie):
     oozie.has(details(job(1)), details(job(2)))
 
     following.look()
-    following.poller.note()
+    following.poller.note_polled()
 
     assert following.task(1).polled_at == NOW
 
@@ -327,10 +327,10 @@ def test_what_could_not_be_written_down_is_written_down_later(following, oozie):
     following.look()
     following.store.is_broken = True
     with pytest.raises(StoreUnavailable):
-        following.poller.note()
+        following.poller.note_polled()
     following.store.is_broken = False
 
-    following.poller.note()
+    following.poller.note_polled()
 
     assert following.task(1).polled_at == NOW
 

@@ -34,13 +34,13 @@ def ends(following: Following, oozie: FakeOozie):
     """Tracks jobs until they have succeeded, beside one of the same user that goes on."""
 
     def ended(
-        *numbers: int, owner: str = "guest", wish: CopyPolicy = CopyPolicy.OF_FAILURES
+        *numbers: int, owner: str = "guest", policy: CopyPolicy = CopyPolicy.OF_FAILURES
     ) -> None:
         oozie.has(*(details(job(n), "SUCCEEDED") for n in numbers), details(job(99), "RUNNING"))
         following.track_jobs(*map(job, numbers), owner=owner, password=f"{owner}-password")
         following.track_jobs(job(99), owner=owner, password=f"{owner}-password")
         following.look()
-        if wish != CopyPolicy.OF_FAILURES:
+        if policy != CopyPolicy.OF_FAILURES:
             with following.store.begin() as connection:
                 connection.exec_driver_sql("UPDATE track_tasks SET copies_always = 1")
         oozie.bulks.clear()
@@ -93,7 +93,7 @@ def test_a_rerun_that_is_known_is_not_followed_twice(following, oozie, ends, loo
 
 
 def test_the_wish_for_all_logs_holds_for_the_next_run_too(following, oozie, ends, look):
-    ends(1, wish=CopyPolicy.ALL)
+    ends(1, policy=CopyPolicy.ALL)
     is_run_again(oozie, 1)
 
     look()

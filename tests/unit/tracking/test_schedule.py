@@ -51,7 +51,7 @@ def look(schedule: Schedule, now: float, *, at=NOW, owner: str = "guest") -> Non
     """Take what is due, get an answer about all of it, and give it back."""
     batch = take(schedule, now, owner)
     for entry in batch.entries:
-        schedule.looked(entry, at, now)
+        schedule.note_look(entry, at, now)
     schedule.give_back(batch, now)
 
 
@@ -125,7 +125,7 @@ def test_a_job_that_makes_trouble_is_looked_at_later_and_later(schedule):
     [entry] = batch.entries
     pauses = []
     for _ in range(9):
-        schedule.trouble(entry, 0)
+        schedule.back_off(entry, 0)
         pauses.append(entry.due)
 
     for pause, longest in zip(pauses, [10, 20, 40, 80, 160, 320, 600, 600, 600], strict=True):
@@ -138,7 +138,7 @@ def test_a_job_may_make_trouble_for_weeks(schedule):
     [entry] = batch.entries
 
     for _ in range(2000):
-        schedule.trouble(entry, 0)
+        schedule.back_off(entry, 0)
 
     assert entry.due <= 600
 
@@ -147,8 +147,8 @@ def test_trouble_with_one_job_holds_no_other_back(schedule):
     schedule.load(FIRST, [task(1), task(2)], 0, NOW)
     batch = take(schedule, 0)
     first, second = batch.entries
-    schedule.trouble(first, 0)
-    schedule.looked(second, NOW, 0)
+    schedule.back_off(first, 0)
+    schedule.note_look(second, NOW, 0)
     schedule.give_back(batch, 0)
 
     assert taken(schedule, INTERVAL - 0.5) == {"guest": [2]}
@@ -160,7 +160,7 @@ def test_the_older_a_job_the_less_often_it_is_looked_at(schedule):
         schedule.load(FIRST, [task(1)], 0, NOW)
         batch = take(schedule, 0)
         [entry] = batch.entries
-        schedule.looked(entry, NOW + timedelta(hours=hours), now=0)
+        schedule.note_look(entry, NOW + timedelta(hours=hours), now=0)
         schedule.give_back(batch, 0)
         schedule.load(FIRST, [], 0, NOW)
         pauses.append(entry.due)
@@ -174,7 +174,7 @@ def test_a_job_from_the_future_is_looked_at_as_a_young_one(schedule):
     batch = take(schedule, 0)
     [entry] = batch.entries
 
-    schedule.looked(entry, NOW - timedelta(hours=5), now=0)
+    schedule.note_look(entry, NOW - timedelta(hours=5), now=0)
 
     assert 0.7 * INTERVAL <= entry.due <= 0.9 * INTERVAL
 
@@ -184,54 +184,54 @@ def test_a_jobset_is_as_fresh_as_its_longest_unseen_job(schedule):
     schedule.load(SECOND, [task(3, SECOND)], 0, NOW)
     batch = take(schedule, 0)
     one, two, three = batch.entries
-    schedule.looked(one, NOW, 0)
-    schedule.looked(two, NOW - timedelta(seconds=9), 0)
-    schedule.looked(three, NOW, 0)
+    schedule.note_look(one, NOW, 0)
+    schedule.note_look(two, NOW - timedelta(seconds=9), 0)
+    schedule.note_look(three, NOW, 0)
 
     schedule.give_back(batch, 0)
 
-    assert schedule.news() == {FIRST: NOW - timedelta(seconds=9), SECOND: NOW}
+    assert schedule.unnoted_looks() == {FIRST: NOW - timedelta(seconds=9), SECOND: NOW}
 
 
 def test_of_a_jobset_with_an_unseen_job_nothing_is_claimed(schedule):
     schedule.load(FIRST, [task(1), task(2)], 0, NOW)
     batch = take(schedule, 0)
     one, _ = batch.entries
-    schedule.looked(one, NOW, 0)
+    schedule.note_look(one, NOW, 0)
     schedule.give_back(batch, 0)
 
-    assert schedule.news() == {}
+    assert schedule.unnoted_looks() == {}
 
 
 def test_jobs_that_have_ended_do_not_make_a_jobset_old(schedule):
     schedule.load(FIRST, [task(1), task(2)], 0, NOW)
     batch = take(schedule, 0)
     watched, ended = batch.entries
-    schedule.looked(watched, NOW, 0)
+    schedule.note_look(watched, NOW, 0)
     schedule.end(ended)
     schedule.give_back(batch, 0)
 
-    assert schedule.news() == {FIRST: NOW}
+    assert schedule.unnoted_looks() == {FIRST: NOW}
 
 
 def test_what_was_written_down_is_news_again_after_the_next_sweep(schedule):
     schedule.load(FIRST, [task(1)], 0, NOW)
     look(schedule, 0)
-    schedule.note(schedule.news())
+    schedule.mark_noted(schedule.unnoted_looks())
     look(schedule, 5, at=NOW + timedelta(seconds=1))
-    assert schedule.news() == {}
+    assert schedule.unnoted_looks() == {}
 
     look(schedule, 10, at=NOW + timedelta(seconds=5))
 
-    assert schedule.news() == {FIRST: NOW + timedelta(seconds=5)}
+    assert schedule.unnoted_looks() == {FIRST: NOW + timedelta(seconds=5)}
 
 
 def test_what_could_not_be_written_down_stays_news(schedule):
     schedule.load(FIRST, [task(1)], 0, NOW)
     look(schedule, 0)
-    schedule.news()
+    schedule.unnoted_looks()
 
-    assert schedule.news() == {FIRST: NOW}
+    assert schedule.unnoted_looks() == {FIRST: NOW}
 
 
 def test_one_identity_may_ask_for_all_users():

@@ -32,7 +32,7 @@ def streamed(text: bytes, size: int, block_bytes: int = BLOCK_BYTES) -> Found:
     found: Found = []
     is_open = False
     pieces = [text[at : at + size] for at in range(0, len(text), size)]
-    for parts in (*map(stream.of, pieces), stream.rest()):
+    for parts in (*map(stream.feed, pieces), stream.finish()):
         for part in parts:
             section = part.section
             if not is_open:

@@ -21,7 +21,7 @@ from tracker_service.domain.applications import SHORT_ID_PATTERN, ApplicationId,
 from tracker_service.domain.causes import Category
 from tracker_service.domain.jobs import JOB_ID_PATTERN, JobId, JobStatus, is_job_id
 from tracker_service.domain.log_levels import LevelName
-from tracker_service.store.failure_groups import PagePlace
+from tracker_service.store.failure_groups import PageCursor
 
 MAX_BODY_BYTES = 1024 * 1024
 MAX_IDS = 10_000
@@ -88,25 +88,25 @@ SentInstant = Annotated[
     ),
 ]
 
-_PLACE = re.compile(r"([0-9]{1,14})-([0-9A-Za-z_.:-]{1,64})")
+_CURSOR = re.compile(r"([0-9]{1,14})-([0-9A-Za-z_.:-]{1,64})")
 _EPOCH = datetime.fromtimestamp(0, UTC)
 
 
-def written_place(place: PagePlace) -> str:
-    """Return a place in a list as `cursor` takes it."""
-    return f"{round(place.last_at.timestamp() * 1000)}-{place.fingerprint}"
+def cursor_text(cursor: PageCursor) -> str:
+    """Return the text of a cursor, as the parameter `cursor` takes it."""
+    return f"{round(cursor.last_at.timestamp() * 1000)}-{cursor.fingerprint}"
 
 
-def _place(text: object) -> PagePlace:
-    found = _PLACE.fullmatch(str(text))
+def _cursor(text: object) -> PageCursor:
+    found = _CURSOR.fullmatch(str(text))
     if found is None:
         raise ValueError("send what the header `Link` of the answer before says")
-    return PagePlace(_EPOCH + timedelta(milliseconds=int(found[1])), found[2])
+    return PageCursor(_EPOCH + timedelta(milliseconds=int(found[1])), found[2])
 
 
-SentPlace = Annotated[
-    PagePlace,
-    BeforeValidator(_place),
+SentCursor = Annotated[
+    PageCursor,
+    BeforeValidator(_cursor),
     WithJsonSchema({"type": "string", "pattern": "^[0-9]{1,14}-[0-9A-Za-z_.:-]{1,64}$"}),
 ]
 
@@ -271,7 +271,7 @@ class FailuresQuery(_Query):
     since: SentInstant | None = Field(None, description="failures before do not count")
     category: Category | None = None
     limit: int = Field(100, ge=1, le=MAX_FAMILIES, description="families in one answer")
-    cursor: SentPlace | None = Field(
+    cursor: SentCursor | None = Field(
         None, description="from the header `Link` of the answer before"
     )
 

@@ -60,10 +60,10 @@ class Scanner:
         """Yield the pieces as they come, and look at them."""
         try:
             for piece in pieces:
-                self._look(self._stream.of(piece))
+                self._look(self._stream.feed(piece))
                 yield piece
         finally:
-            self._look(self._stream.rest())
+            self._look(self._stream.finish())
 
     @property
     def findings(self) -> Findings:

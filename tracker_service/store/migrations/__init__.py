@@ -1,1 +1,1 @@
-"""Alembic's scripts: each brings the schema from one version to the next."""
+"""Alembic's scripts: each upgrades the schema from one version to the next."""

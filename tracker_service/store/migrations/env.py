@@ -1,4 +1,4 @@
-"""Run the migrations on the connection, and in the transaction, that the store hands over."""
+"""Run the migrations on the connection and in the transaction of the store."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from alembic import context
 from tracker_service.store.tables import metadata
 
 connection = context.config.attributes["connection"]
-# SQLite changes a table by copying it; batch mode writes that for us.
+# To change a table, SQLite copies it; Alembic's batch mode does that.
 context.configure(connection=connection, target_metadata=metadata, render_as_batch=True)
 with context.begin_transaction():
     context.run_migrations()

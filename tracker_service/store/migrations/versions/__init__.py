@@ -1,1 +1,1 @@
-"""One module a version, in the order of their numbers."""
+"""The versions of the schema, one module for each."""

@@ -1,4 +1,4 @@
-"""The whole schema: jobs, history, tasks, jobsets, copies, credentials."""
+"""Create the first schema: jobs, history, tasks, jobsets, copies, credentials."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Copies on request, tasks that can be stopped, logs that stay readable, requests by user."""
+"""Add copies on request, stopped tasks, logs that stay readable, and rate limits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How each log was copied and what is in it, until when it is there, and children of jobs."""
+"""Add how a log was copied, its contents and its age, and the children of jobs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What workers tell of themselves, tokens for notifications, hints; MariaDB compares exactly."""
+"""Add the load of workers, notification tokens and hints; make MariaDB compare texts exactly."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def upgrade() -> None:
 
 
 def _keep_long_texts() -> None:
-    """Let a reason be longer than 64 KiB, as the other databases do."""
+    """Allow reasons longer than 64 KiB, as the other databases do."""
     for table, name in (
         ('tasks', 'reason'),
         ('copies', 'reason'),
@@ -52,6 +52,6 @@ def _keep_long_texts() -> None:
 
 
 def _compare_exactly() -> None:
-    """Tell `a` from `A` and from `\u00e4`, as the other databases do."""
+    """Make `a` different from `A` and from `\u00e4`, as the other databases do."""
     for table in sa.inspect(op.get_bind()).get_table_names():
         op.execute(f'ALTER TABLE {table} CONVERT TO CHARACTER SET utf8mb4 COLLATE utf8mb4_bin')

@@ -1,4 +1,4 @@
-"""Why jobs failed, and what YARN says of their applications."""
+"""Add the causes of failures, and YARN's diagnostics of applications."""
 
 from __future__ import annotations
 

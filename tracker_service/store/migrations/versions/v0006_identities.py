@@ -1,4 +1,4 @@
-"""Tokens that passwords were exchanged for, and how many wrong credentials there were."""
+"""Add tokens in place of passwords, and the count of wrong credentials."""
 
 from __future__ import annotations
 

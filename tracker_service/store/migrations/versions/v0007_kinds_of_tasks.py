@@ -1,11 +1,11 @@
-"""Tasks of any kind, what only tracking needs in its own table, codes of reasons, workers' kinds.
+"""Add tasks of any kind, the table `track_tasks`, codes of reasons, and the kinds of workers.
 
-Processes of the release before go on meanwhile: they read and write in `tasks` what has moved to
-`track_tasks`. So these columns stay, and a later migration drops them. Those processes claim
-jobsets of any kind, too: the release with this schema has no kind but `track`, a second one may come
-with the release after it.
+Processes of the previous release may run during and after this upgrade. They use the columns of
+`tasks` that have moved to `track_tasks`, so these columns stay; a later migration drops them. They
+also claim jobsets of any kind, so this release has no kind but `track`; the next release may add
+another one.
 
-MariaDB cannot take back half an upgrade: each step sees whether it was done already.
+MariaDB cannot roll an upgrade back, so each step checks whether it was done already.
 """
 
 from __future__ import annotations
