@@ -35,9 +35,9 @@ MEASUREMENTS = {
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("names", nargs=-1, type=click.Choice(tuple(MEASUREMENTS)))
-@click.option("--only", metavar="ROWS", help=f"Of `scale`: some of {', '.join(scale.ROWS)}.")
+@click.option("--only", metavar="ROWS", help=f"Rows of `scale`: {', '.join(scale.ROWS)}.")
 def main(names: Sequence[str], only: str | None) -> None:
-    """Run all measurements, or those that are named.
+    """Run all measurements, or only the named ones.
 
     \b
     Examples:

@@ -1,7 +1,7 @@
-"""Measure how fast a saved log of 1 GiB comes through nginx and the service, and in what memory.
+"""Measure the speed and the memory of reading a saved log of 1 GiB through nginx and the service.
 
-On the real cluster, side by side with curl reading the same file straight from the gateway. Both
-end in TLS; the two take turns.
+This runs on the real cluster. For comparison, curl reads the same file straight from the gateway.
+Both ways use TLS, and they take turns.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ class Read:
 def curl(ca_file: Path, url: str, *more: str) -> list[str]:
     """Run curl as guest; return status, bytes, seconds to the first byte and to the last."""
     command = ["curl", "-sS", "-L", "--cacert", str(ca_file), "-u", "guest:guest-password"]
-    told = "%{http_code} %{size_download} %{time_starttransfer} %{time_total}"
+    write_out = "%{http_code} %{size_download} %{time_starttransfer} %{time_total}"
     done = subprocess.run(
-        [*command, "-o", os.devnull, "-w", told, *more, url],
+        [*command, "-o", os.devnull, "-w", write_out, *more, url],
         check=True,
         capture_output=True,
         text=True,
@@ -57,7 +57,7 @@ def read(ca_file: Path, url: str) -> Read:
 
 
 def save_big_log(stand: RealStand, service: InstalledService, home: Path) -> tuple[str, str]:
-    """Have a job fail and its log saved, and put a big one in its place.
+    """Make a job fail, wait until its log is saved, and replace the log by a big one.
 
     Returns:
         the job, and the path of the log.
@@ -85,7 +85,7 @@ def family(pid: int) -> list[int]:
 
 
 def memory(pids: list[int]) -> float:
-    """Return the MiB that processes have for themselves, with their share of what they share."""
+    """Return the proportional set size (PSS) of processes in MiB; see proc_pid_smaps(5)."""
     kib = 0
     for pid in pids:
         rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
@@ -95,7 +95,7 @@ def memory(pids: list[int]) -> float:
 
 @contextmanager
 def watched(pids: list[int], seen: list[float]) -> Iterator[None]:
-    """Look at the memory of processes every tenth of a second while the block runs."""
+    """Sample the memory of processes every tenth of a second while the block runs."""
     is_over = threading.Event()
 
     def watch() -> None:
@@ -128,7 +128,7 @@ class Through:
         front = Front(self._home / "nginx", self._bind)
         with gunicorn(self._home / "gunicorn.log", environment) as server, front.running():
             self._api, self._ca_file = f"{front.url}/tracker/api/job/{self._job}", front.ca_file
-            curl(self._ca_file, f"{self._api}/logs/status")  # now the caller is verified
+            curl(self._ca_file, f"{self._api}/logs/status")  # has the caller verified
             self._pids = family(server.pid)
             self.idle_mib = memory(self._pids)
             yield
@@ -138,7 +138,7 @@ class Through:
         self.reads.append(read(self._ca_file, f"{self._api}/logs"))
 
     def watch(self) -> None:
-        """Read it and watch the memory: by itself, for to look at it takes much of the time."""
+        """Read the log and sample the memory; apart from `read`, because sampling is slow."""
         with watched(self._pids, self.memory):
             read(self._ca_file, f"{self._api}/logs")
 
@@ -160,7 +160,8 @@ def report(straight: list[Read], ways: Mapping[str, Through]) -> None:
     print(f"| straight from the gateway | {speed} | | {first} | |")
     for name, way in ways.items():
         pairs = zip(way.reads, straight, strict=True)
-        share = median_of((100 * ours.mb_per_s / theirs.mb_per_s for ours, theirs in pairs), "%")
+        shares = (100 * through.mb_per_s / direct.mb_per_s for through, direct in pairs)
+        share = median_of(shares, "%")
         speed = median_of((each.mb_per_s for each in way.reads), "MB/s")
         first = median_of((each.first_byte_ms for each in way.reads), "ms")
         used = f"{way.idle_mib:.1f} MiB idle, {max(way.memory):.1f} MiB at most"

@@ -1,4 +1,4 @@
-"""Measure how long saving a log takes, by a workflow and directly, and what else it costs.
+"""Measure how long it takes to save a log, by a workflow and directly, and what else it costs.
 
 On the real cluster, through Knox with TLS. Both ways copy the same logs and take turns.
 """
@@ -89,7 +89,7 @@ def settled(stand: RealStand, jobs: Sequence[str]) -> None:
         client.wait_logs(client.application_of(job))
 
 
-def told(values: Sequence[float]) -> str:
+def median_of(values: Sequence[float]) -> str:
     """Return a median with its range."""
     return f"{statistics.median(values):.2f} s ({min(values):.2f} to {max(values):.2f})"
 
@@ -109,7 +109,7 @@ def compare(stand: RealStand, ways: Sequence[Way]) -> Iterator[str]:
                 seconds[way.name].append(way.save(jobs))
         by_workflow, direct = (seconds[way.name] for way in ways)
         share = statistics.median(by_workflow) / statistics.median(direct)
-        yield f"| {name} | {told(by_workflow)} | {told(direct)} | 1/{share:.1f} |"
+        yield f"| {name} | {median_of(by_workflow)} | {median_of(direct)} | 1/{share:.1f} |"
 
 
 def ends(stand: RealStand, service: InstalledService) -> Iterator[str]:
@@ -122,7 +122,7 @@ def ends(stand: RealStand, service: InstalledService) -> Iterator[str]:
         parts["all"].append(instants[-1] - ended)
     for part, seconds in parts.items():
         p95 = sorted(seconds)[int(0.95 * len(seconds)) - 1]
-        yield f"| {part} | {told(seconds)} | {p95:.2f} s |"
+        yield f"| {part} | {median_of(seconds)} | {p95:.2f} s |"
 
 
 def one_end(stand: RealStand, service: InstalledService) -> list[float]:

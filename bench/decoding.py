@@ -1,4 +1,4 @@
-"""Measure how fast aggregated logs are decoded, beside a relay of the same bytes."""
+"""Measure how fast aggregated logs are decoded, compared to passing the same bytes on."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from tracker_service.archive.formats.node_logs import logs_of
 from tracker_service.archive.formats.yarn_text import as_text
 
 BYTES = 256 * 1024**2
-PIECE = 256 * 1024  #: as they come from the gateway
+PIECE = 256 * 1024  #: bytes, as the gateway sends them
 ROUNDS = 7
 
 
 def mb_per_s(pieces: Callable[[], Iterable[bytes]]) -> float:
-    """Return how many megabytes pass in a second of processor time."""
+    """Return megabytes per second of processor time."""
     began = time.process_time()
     length = sum(len(piece) for piece in pieces())
     return length / (time.process_time() - began) / 1e6

@@ -1,4 +1,4 @@
-"""Measure how soon the end of a job is known after Oozie has told of it: real Oozie, 100 jobs."""
+"""Measure the time from Oozie's notification to the new state in the store: 100 real jobs."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from tests.stands import RealStand, real_stand
 from tests.waiting import until
 
 JOBS = 100
-TOGETHER = 4  #: as many as a cluster on one machine runs at a time
-#: So seldom that no job is looked at because its time has come.
+TOGETHER = 4  #: jobs that a cluster on one machine runs at a time
+#: So rarely that the tracker checks a job only because of a notification.
 SELDOM = {"TRACKER_POLLING__INTERVAL_S": 3600, "TRACKER_POLLING__MAX_INTERVAL_S": 3600}
 _ENDS = "('SUCCEEDED', 'KILLED', 'FAILED')"
 
@@ -49,7 +49,7 @@ def run_jobs(service: InstalledService, stand: RealStand) -> list[str]:
 
 
 def arrivals(service: InstalledService) -> dict[str, list[tuple[float, float]]]:
-    """Return when the notifications of each job came, and how long each took to be answered."""
+    """Return by job when its notifications came, and the seconds until each was answered."""
     found: dict[str, list[tuple[float, float]]] = {}
     for text in service.log.read_text().splitlines():
         line = json.loads(text) if text.startswith("{") else {}
@@ -61,19 +61,19 @@ def arrivals(service: InstalledService) -> dict[str, list[tuple[float, float]]]:
 
 
 def known_after(service: InstalledService, jobs: Sequence[str]) -> list[float]:
-    """Return for each job the seconds from its last notification to its end in the store."""
+    """Return the seconds from the last notification of a job to its end in the store, by job."""
     changes = (
         "SELECT external_id, min(changed_at) FROM job_state_changes JOIN jobs ON jobs.id = job_id"
         f" WHERE to_status IN {_ENDS} GROUP BY 1"
     )
     known_at = {job: changed_at / 1000 for job, changed_at in service.query(changes)}
     came = arrivals(service)
-    # A look that an earlier notification has caused may have seen the end before it was told.
+    # A check after an earlier notification may have seen the end before the last notification.
     return [max(0.0, known_at[job] - max(at for at, _ in came[job])) for job in jobs]
 
 
-def told(seconds: Sequence[float]) -> str:
-    """Return the middle and the slow end of some times, in milliseconds."""
+def percentiles(seconds: Sequence[float]) -> str:
+    """Return median, 95th percentile and maximum of some times, in milliseconds."""
     cut = statistics.quantiles(seconds, n=20)
     return f"{cut[9] * 1000:.0f} | {cut[18] * 1000:.0f} | {max(seconds) * 1000:.0f}"
 
@@ -88,5 +88,7 @@ def main() -> None:
             service.end()
         answers = [spent for came in arrivals(service).values() for _, spent in came]
         print(f"| {JOBS} jobs of the real Oozie, ms | p50 | p95 | max |\n| --- | --- | --- | --- |")
-        print(f"| notification → new state in the store | {told(known_after(service, jobs))} |")
-        print(f"| notification → answer ({len(answers)}) | {told(answers)} |")
+        print(
+            f"| notification → new state in the store | {percentiles(known_after(service, jobs))} |"
+        )
+        print(f"| notification → answer ({len(answers)}) | {percentiles(answers)} |")

@@ -72,7 +72,7 @@ def write_log(file: Path) -> int:
 
 
 def save_log(stand: RealStand, service: InstalledService, home: Path) -> tuple[str, str, int]:
-    """Have a job fail and its log saved, and put a big one in its place.
+    """Make a job fail, wait until its log is saved, and replace the log by a big one.
 
     Returns:
         the address of the log in the service, its path in HDFS, and its bytes.
@@ -131,7 +131,7 @@ def report(length: int, rounds: dict[str, list[tuple[float, float]]]) -> None:
         last = median_of((1000 * last for _, last in times), ",.0f")
         speed = median_of((length / last / 1e6 for _, last in times), ",.0f")
         pairs = zip(raw, times, strict=True)
-        share = median_of((100 * theirs / ours for theirs, (_, ours) in pairs), ",.0f")
+        share = median_of((100 * direct / own for direct, (_, own) in pairs), ",.0f")
         is_scan = "scan" in name or "whole" in name
         print(
             f"| {name} | {first} | {last} | {speed if is_scan else ''} "

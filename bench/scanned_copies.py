@@ -1,4 +1,4 @@
-"""Measure what the scan takes from the throughput of direct copies: real cluster, through Knox."""
+"""Measure how much the scan slows direct copies down, on the real cluster and through Knox."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ KINDS = {"rows": ROW, "Spark at INFO": SPARK, "nothing but errors": ERRORS}
 
 
 class NoScanner:
-    """Stands in for the scanner, and looks at nothing."""
+    """Stands in for the scanner, and scans nothing."""
 
     findings = Findings()
 
@@ -64,7 +64,7 @@ def row(hdfs: WebHdfs, name: str, data: bytes) -> str:
 
 
 def main() -> None:
-    """Start what is needed, measure, and print the table."""
+    """Start the cluster, measure, and print the table."""
     with real_stand() as stand:
         hdfs = access(stand).hdfs
         print(
@@ -75,7 +75,7 @@ def main() -> None:
         try:
             for name, line in KINDS.items():
                 for shape in (long_log, small_logs):
-                    told = f"{name}, {shape.__name__.replace('_', ' ')}"
-                    print(row(hdfs, told, tfile(shape(line, BYTES), algorithm="none")), flush=True)
+                    title = f"{name}, {shape.__name__.replace('_', ' ')}"
+                    print(row(hdfs, title, tfile(shape(line, BYTES), algorithm="none")), flush=True)
         finally:
             hdfs.delete(HOME)

@@ -1,4 +1,4 @@
-"""Measure what it costs a direct copy to look at the log as it streams by, and in what memory."""
+"""Measure the processor time and the memory that the scan of a log adds to a direct copy."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from tracker_service.causes.scan.scanner import Scanner
 
 MIB = 1024**2
 BYTES = 48 * MIB
-LONG = 16  #: times as long: memory is to be the same
-PIECE = 256 * 1024  #: as they come from the gateway
+LONG = 16  #: a log this many times as long must take the same memory
+PIECE = 256 * 1024  #: bytes, as the gateway sends them
 ROUNDS = 5
 
 ROW = b"2026-11-22 04:12:46,123 INFO the nightly import has read row 4711\n"
@@ -62,7 +62,7 @@ def small_logs(line: bytes, length: int) -> list[Container]:
 
 
 class Peer:
-    """Another process that gives and takes bytes by HTTP over TLS, as the gateway does."""
+    """Another process that serves and accepts files over TLS, as the gateway does."""
 
     def __init__(self, data: bytes, home: Path) -> None:
         authority = Authority(home)
@@ -75,7 +75,7 @@ class Peer:
         )
         self._session = requests.Session()
         self._session.verify = str(authority.file)
-        self._session.trust_env = False  # REQUESTS_CA_BUNDLE would win
+        self._session.trust_env = False  # otherwise REQUESTS_CA_BUNDLE overrides the certificate
         self._url = f"https://127.0.0.1:{self._server.server_port}/"
 
     def __enter__(self) -> Peer:
@@ -160,7 +160,7 @@ def row(name: str, data: bytes, rules: Rules) -> str:
 
 
 def extra_memory(line: bytes, rules: Rules, length: int) -> float:
-    """Return by how many MiB this process grows at most while it scans so much."""
+    """Return the most MiB by which this process grows while it scans."""
     head = b"Container: container_1_0001_01_000001 on node_1\n===\nLogType:syslog\n"
     block = line * (PIECE // len(line))
     count = length // len(block)
@@ -188,8 +188,8 @@ def main() -> None:
             logs = shape(line, BYTES)
             for algorithm in ("none", "gz") if shape is long_log else ("none",):
                 data = tfile(logs, algorithm=algorithm)
-                told = f"{name}, {shape.__name__.replace('_', ' ')}, {algorithm}"
-                print(row(told, data, rules), flush=True)
+                title = f"{name}, {shape.__name__.replace('_', ' ')}, {algorithm}"
+                print(row(title, data, rules), flush=True)
     for name, line in kinds.items():
         few, much = (extra_memory(line, rules, size) for size in (BYTES, LONG * BYTES))
         print(

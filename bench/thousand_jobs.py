@@ -1,4 +1,4 @@
-"""Measure what a thousand running jobs cost, with a gateway that takes 20 ms for each request."""
+"""Measure the cost of a thousand running jobs, with a gateway that takes 20 ms for a request."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LATENCY_S = 0.02
 
 def post_rounds(service: InstalledService, stand: SandboxStand) -> Iterator[tuple[float, int]]:
     """Post a thousand ids that nobody tracks yet; yield seconds and requests for each round."""
-    service.get("jobs/tracking")  # now the caller is verified
+    service.get("jobs/tracking")  # has the caller verified
     for _ in range(ROUNDS):
         jobs = [stand.start("sleep") for _ in range(JOBS)]
         stand.server.requests.clear()
@@ -29,7 +29,7 @@ def post_rounds(service: InstalledService, stand: SandboxStand) -> Iterator[tupl
 
 
 def look(service: InstalledService, stand: SandboxStand) -> tuple[float, int]:
-    """Wait for one whole look at all jobs of one user; return its seconds and requests."""
+    """Wait until all jobs of one user are polled once; return the seconds and the requests."""
     oldest = "SELECT min(polled_at) FROM jobsets"
     until(lambda: service.query(oldest)[0][0])
     before = service.query(oldest)

@@ -22,7 +22,7 @@ RIGHT_EVERY_S = 0.2
 
 
 def timed(tries: int, refuse: Callable[[int], int]) -> tuple[list[float], Counter[int]]:
-    """Return how many milliseconds each try took, and how often each status was answered."""
+    """Return the milliseconds of each try, and the number of answers by status."""
 
     def one(number: int) -> tuple[float, int]:
         began = time.monotonic()
@@ -36,9 +36,11 @@ def timed(tries: int, refuse: Callable[[int], int]) -> tuple[list[float], Counte
 
 def row(name: str, took: list[float], statuses: Counter[int]) -> str:
     """Return a line of the table."""
-    said = ", ".join(f"{count} with {status}" for status, count in sorted(statuses.items()))
+    answers = ", ".join(f"{count} with {status}" for status, count in sorted(statuses.items()))
     p95 = statistics.quantiles(took, n=20)[-1]
-    return f"| {name} | {len(took):,} | {statistics.median(took):.1f} ms | {p95:.1f} ms | {said} |"
+    return (
+        f"| {name} | {len(took):,} | {statistics.median(took):.1f} ms | {p95:.1f} ms | {answers} |"
+    )
 
 
 def measure(stand: RealStand, home: Path) -> None:
@@ -57,7 +59,7 @@ def measure(stand: RealStand, home: Path) -> None:
             return requests.get(url, auth=auth, timeout=60).status_code
 
         def rightly(number: int) -> int:
-            time.sleep(RIGHT_EVERY_S)  # not as fast as it goes: as a user does
+            time.sleep(RIGHT_EVERY_S)  # as rarely as a user would
             return service.get("jobs/tracking").status_code
 
         rightly(0)
@@ -73,6 +75,6 @@ def measure(stand: RealStand, home: Path) -> None:
 
 
 def main() -> None:
-    """Start what is needed, and measure."""
+    """Start the cluster and the service, and measure."""
     with tempfile.TemporaryDirectory() as home, real_stand() as stand:
         measure(stand, Path(home))

@@ -1,4 +1,4 @@
-"""What all tests share: the two clusters, and an environment without settings of this machine."""
+"""Fixtures of all tests: the clusters, and an environment without this machine's settings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.kerberos_stand import KerberosStand, kerberos_stand
 
 Started = TypeVar("Started")
 
-LEFT_OUT: list[str] = []  #: parts that could not be tested on this machine, with the reason
+LEFT_OUT: list[str] = []  #: parts that cannot be tested on this machine, with the reasons
 
 profiles.load()
 for variable in [name for name in os.environ if name.startswith("TRACKER_")]:
@@ -60,6 +60,6 @@ def stand(request: pytest.FixtureRequest) -> stands.Stand:
 
 
 def pytest_unconfigure() -> None:
-    """Name in the last line what was left out."""
+    """Print in the last line which parts were left out."""
     if LEFT_OUT:
         print(f"left out: {'; '.join(sorted(set(LEFT_OUT)))}")

@@ -22,7 +22,7 @@ from sqlalchemy.exc import DBAPIError
 
 from tracker_service.supervisor import die_with_parent
 
-#: Debian puts the programs of PostgreSQL where no PATH leads.
+#: Debian installs the programs of PostgreSQL outside the PATH.
 _POSTGRES_BIN = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
 _PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", *map(str, _POSTGRES_BIN)])
 _START_S = 180
@@ -32,11 +32,11 @@ _starter = ThreadPoolExecutor(1, thread_name_prefix="database-starter")
 
 
 class NoDatabase(Exception):
-    """A server cannot be started here; says why."""
+    """A server cannot be started here; the message says why."""
 
 
 class Databases:
-    """The databases of a server that runs."""
+    """The databases of a running server."""
 
     def __init__(self, template: str) -> None:
         """Take their URL, with a place `{name}` for the name of the database."""
@@ -48,7 +48,7 @@ class Databases:
         )
 
     def url(self, name: str) -> str:
-        """Return the URL of a database, which is made if it is not there."""
+        """Return the URL of a database; create the database if it does not exist."""
         there = text("SELECT 1 FROM information_schema.schemata WHERE schema_name = :name")
         if self._admin.name == "postgresql":
             there = text("SELECT 1 FROM pg_database WHERE datname = :name")
@@ -82,7 +82,7 @@ class Server(Databases):
             if time.monotonic() > deadline:
                 self.stop()
                 raise NoDatabase(f"{self._command[0]} does not start: {self._last_words()}")
-            # It refuses to start as long as a process of its predecessor lives: then once more.
+            # The server refuses to start while a process of its predecessor lives; then try again.
             if self._process is None or self._process.poll() is not None:
                 self._process = _starter.submit(self._spawn).result()
             time.sleep(0.05)
@@ -113,7 +113,7 @@ class Server(Databases):
     def stop(self) -> None:
         """Stop the server in good order; connections to it are closed."""
         self.close()
-        # PostgreSQL would wait for its clients at SIGTERM, MariaDB knows no other.
+        # PostgreSQL would wait for its clients at SIGTERM; MariaDB has no other signal for this.
         polite = signal.SIGINT if self._admin.name == "postgresql" else signal.SIGTERM
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(polite)

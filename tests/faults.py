@@ -1,4 +1,4 @@
-"""A way to the gateway on which everything can go wrong, switched on and off while it is used."""
+"""A proxy in front of the gateway whose faults are switched on and off while it is used."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ class Passed:
     at: float  #: seconds of the monotonic clock
     method: str
     target: str  #: path and query
-    status: int | None  #: of the gateway's answer; None: it never got there
+    status: int | None  #: of the gateway's answer; None if the request never reached it
     authorization: str
 
     @property
     def renamed_to(self) -> str | None:
-        """Return the new name of a file, if it has got one."""
+        """Return the new name of a file that the request has renamed; otherwise None."""
         query = parse_qs(urlsplit(self.target).query)
         if self.method != "PUT" or query.get("op") != ["RENAME"] or self.status != 200:
             return None
@@ -47,33 +47,33 @@ class Passed:
 
     @property
     def is_submission(self) -> bool:
-        """Tell whether a workflow was started."""
+        """Tell whether the request has started a workflow."""
         return self.method == "POST" and self.target.partition("?")[0].endswith("/oozie/v2/jobs")
 
 
 @dataclass
 class Fault:
-    """What goes wrong, on which way, until it is healed."""
+    """The fault, and the requests that it strikes, until `heal`."""
 
     kind: str
     route: re.Pattern[str]
     healed: Event
-    met: int = 0  #: requests that it struck
+    met: int = 0  #: requests that it has struck
 
 
 class FaultyWay(Between):
-    """A proxy in front of the gateway with one fault at a time; it remembers what passed."""
+    """A proxy in front of the gateway with one fault at a time; it records its requests."""
 
     def __init__(self, stand: Address) -> None:
         super().__init__(stand)
         self.passed: list[Passed] = []
         self._fault: Fault | None = None
         self._guard = Lock()
-        self._asking = local()  #: what each thread was answered
+        self._asking = local()  #: the answer of the gateway in each thread
 
     @contextmanager
     def broken(self, kind: str, route: str = "") -> Iterator[Fault]:
-        """Let requests go wrong for the length of the block.
+        """Make requests fail while the block runs.
 
         Args:
             kind: one of `FAULTS`.
@@ -86,27 +86,27 @@ class FaultyWay(Between):
             self.heal()
 
     def start(self, kind: str, route: str = "") -> Fault:
-        """Let requests go wrong until `heal`."""
+        """Make requests fail until `heal`."""
         self.heal()
         fault = Fault(kind, re.compile(route), Event())
         self._fault = fault
         return fault
 
     def heal(self) -> None:
-        """Let everything be well again; who hangs is let go."""
+        """End the fault, and release the requests that hang."""
         if self._fault:
             self._fault.healed.set()
         self._fault = None
 
     def renames(self) -> Counter[str]:
-        """Count for each file how often it has got its name."""
+        """Count how often each file was published under its name."""
         return Counter(p.renamed_to for p in list(self.passed) if p.renamed_to)
 
     def submissions(self) -> int:
         return sum(p.is_submission and p.status is not None for p in list(self.passed))
 
     def busiest(self, window_s: float, since: float = 0.0, target: str = "") -> int:
-        """Return how many requests came at most within a time."""
+        """Return the most requests that came within a time."""
         times = sorted(p.at for p in list(self.passed) if p.at >= since and target in p.target)
         ends = [sum(1 for t in times[i:] if t < at + window_s) for i, at in enumerate(times)]
         return max(ends, default=0)
@@ -136,7 +136,7 @@ class FaultyWay(Between):
         self._send(handler, answer, content)
 
     def carry_out(self, handler: BaseHTTPRequestHandler) -> tuple[HTTPResponse, bytes]:
-        """Ask the gateway, and note its answer whether the client waits for it or not."""
+        """Send a request on, and record the answer, also if the client does not wait for it."""
         answer, content = self._asked(handler, body_of(handler))
         self._asking.status = answer.status
         return answer, content
@@ -151,7 +151,7 @@ def _hang(_: FaultyWay, handler: BaseHTTPRequestHandler, fault: Fault) -> None:
 
 
 def _drip(handler: BaseHTTPRequestHandler, fault: Fault, begin: bytes, rest: bytes) -> None:
-    """Send the begin at once, and of the rest a byte now and then."""
+    """Send the beginning at once, and the rest byte by byte with pauses."""
     handler.close_connection = True
     handler.connection.sendall(begin)
     for byte in rest:
@@ -172,7 +172,7 @@ def _drip_body(way: FaultyWay, handler: BaseHTTPRequestHandler, fault: Fault) ->
 
 
 def _reset(way: FaultyWay, handler: BaseHTTPRequestHandler, _: Fault) -> None:
-    """Lose the answer of what was done."""
+    """Carry the request out and drop its answer."""
     _answer, _content = way.carry_out(handler)
     handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
     handler.connection.close()
@@ -180,7 +180,7 @@ def _reset(way: FaultyWay, handler: BaseHTTPRequestHandler, _: Fault) -> None:
 
 
 def _half_closed(_: FaultyWay, handler: BaseHTTPRequestHandler, fault: Fault) -> None:
-    """Say nothing more, and go on listening."""
+    """Send no answer, and keep the connection open."""
     body_of(handler)
     handler.connection.sendall(b"HTTP/1.1 200 OK\r\nContent-")
     handler.connection.shutdown(socket.SHUT_WR)
@@ -199,7 +199,7 @@ def _truncated(way: FaultyWay, handler: BaseHTTPRequestHandler, _: Fault) -> Non
 
 
 def _says(status: int, body: bytes, **headers: str) -> Breaking:
-    """Answer so, without asking the gateway."""
+    """Send a fixed answer without asking the gateway."""
 
     def answer(_: FaultyWay, handler: BaseHTTPRequestHandler, _fault: Fault) -> None:
         body_of(handler)
@@ -214,7 +214,7 @@ def _says(status: int, body: bytes, **headers: str) -> Breaking:
 
 
 def _clock_ahead(way: FaultyWay, handler: BaseHTTPRequestHandler, _: Fault) -> None:
-    """Let the cluster live in the day after tomorrow: its headers, and all times of Oozie."""
+    """Shift the clock of the cluster to the day after tomorrow, in headers and in Oozie's times."""
     answer, content = way.carry_out(handler)
     date = answer.headers.get_all("Date") or []
     del answer.headers["Date"]

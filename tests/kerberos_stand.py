@@ -1,4 +1,4 @@
-"""A real cluster with Kerberos and without Knox, and who uses it: the service, by its keytab."""
+"""A real cluster with Kerberos and without Knox; the service uses it with its keytab."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from tracker_service.sources.direct import DirectRoute
 HOME = Path(".cluster/kerberos")
 #: Away from the usual ports and from those of the cluster with Knox.
 PORT_OFFSET = "11500"
-#: Cookies soon end, so that the service has to log in again and again.
+#: Cookies expire soon, so that the service has to log in again and again.
 COOKIES = (
     "hadoop.http.authentication.token.validity=5",
     "oozie.authentication.token.validity=5",
 )
-TICKETS_S = 10  #: a ticket ends after it, so that a login asks the KDC
+TICKETS_S = 10  #: the life of a ticket, so that each login asks the KDC
 
 
 class KerberosStand:
-    """The cluster as its clients see it who have a keytab."""
+    """The cluster as seen by clients with a keytab."""
 
     name = "kerberos"
     ca_file = None
@@ -93,7 +93,7 @@ class KerberosStand:
         return access.oozie.submit(configuration(properties))
 
     def yarn_logs(self, application: str, owner: str) -> bytes:
-        """Return what `yarn logs` prints of an application to its owner."""
+        """Return what `yarn logs` prints for the owner of an application."""
         return through.yarn_logs(self.described, application, owner)
 
     def kdc(self, action: str) -> None:
@@ -102,7 +102,7 @@ class KerberosStand:
         assert done.returncode == 0, done.stderr
 
     def krb5_conf(self, directory: Path) -> Path:
-        """Return a configuration of Kerberos in which tickets soon end."""
+        """Return a configuration of Kerberos with short-lived tickets."""
         text = Path(self.described["kerberos"]["krb5_conf"]).read_text()
         file = directory / "krb5.conf"
         file.write_text(

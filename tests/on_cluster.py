@@ -1,7 +1,7 @@
 """Run a command while the real cluster is up: `python -m tests.on_cluster pytest -m cluster`.
 
-Where no cluster can be started the command runs all the same: its tests say why they are left out,
-and do not try it again.
+If no cluster can be started, the command runs anyway. Its tests are then skipped with the reason,
+and do not try to start a cluster again.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from tests.stands import MISSING, NoCluster, real_stand
 
 
 def main() -> int:
-    """Return the exit status of the command."""
+    """Run the command; return its exit status."""
     try:
         with real_stand():
             return subprocess.call(sys.argv[1:])

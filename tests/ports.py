@@ -13,6 +13,6 @@ def free_port() -> int:
 
 
 def listens(port: int) -> bool:
-    """Tell whether somebody takes connections."""
+    """Tell whether a process accepts connections."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -1,4 +1,4 @@
-"""How long tests look for what nobody has thought of: TESTS_PROFILE is `short` or `long`."""
+"""How many random examples tests try: TESTS_PROFILE is `short` or `long`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ IS_LONG = os.environ.get("TESTS_PROFILE", "short") == "long"
 
 
 def load() -> None:
-    """Let hypothesis try few examples or many, and however slow the machine is."""
+    """Set how many examples hypothesis tries, without a limit on the time of one."""
     settings.register_profile(
         "tests",
         max_examples=300 if IS_LONG else 30,

@@ -1,7 +1,7 @@
 """Share one database server of a kind between all processes of a test run.
 
-Whoever needs it first starts a keeper, a process of its own that runs the server as long as
-anybody holds a lock on the file of its users: the kernel gives up the lock of a process that ends.
+The first process that needs the server starts a keeper. This is a process that runs the server as
+long as any other process holds a lock on a file; the kernel frees the lock of a process that ends.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from tests.waiting import until
 
 @contextmanager
 def shared(kind: str, home: Path) -> Iterator[Databases]:
-    """Use the server that all who name the same directory share.
+    """Use the server that all processes with the same directory share.
 
     Args:
         kind: a key of `SERVERS`.
 
     Raises:
-        NoDatabase: it cannot be started here.
+        NoDatabase: the server cannot be started here.
     """
     with (home / f"{kind}.users").open("a") as users:
         with (home / f"{kind}.starting").open("a") as starting:
@@ -77,7 +77,7 @@ def _keep(kind: str, home: Path) -> None:
 
 
 def _tell(kind: str, home: Path, told: dict[str, str]) -> None:
-    """Say it at once and whole: others wait for the file."""
+    """Write the file in one step, because other processes wait for it."""
     new = home / f"{kind}.json.new"
     new.write_text(json.dumps(told))
     new.rename(home / f"{kind}.json")

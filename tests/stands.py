@@ -24,12 +24,12 @@ from tracker_service.sources.gateway import Gateway
 COMMAND = Path(__file__).parent / "cluster" / "cluster"
 #: Away from the usual ports, so that a cluster started by hand is left alone.
 PORT_OFFSET = "10000"
-#: The variable that says why there is no cluster, to those who would try to start one again.
+#: The variable that says why no cluster can be started, so that no other process tries again.
 MISSING = "NO_CLUSTER"
 
 
 class NoCluster(Exception):
-    """The real cluster cannot be started here; says why."""
+    """The real cluster cannot be started here; the message says why."""
 
 
 class Address(Protocol):
@@ -53,11 +53,11 @@ class Stand(Address, Protocol):
         """Start a workflow of `tests/cluster/workflows` and return its id.
 
         Args:
-            properties: more of the job's configuration, as far as it is a workflow.
+            properties: more properties of the job's configuration; only for workflows.
         """
 
     def rerun(self, job: str, workflow: str) -> None:
-        """Run a job again that has ended, from where it failed."""
+        """Run an ended job again, from the action that failed."""
 
     def kill(self, job: str) -> None:
         """Kill a job as guest would."""
@@ -66,7 +66,7 @@ class Stand(Address, Protocol):
         """Return what `yarn logs` prints of an application."""
 
     def yarn_applications(self, job: str) -> set[str]:
-        """Return every application that YARN ran for a job, however it knows them."""
+        """Return all applications that YARN ran for a job."""
 
 
 SCENARIOS = {
@@ -85,7 +85,7 @@ SCENARIOS = {
 
 
 PARTS = {"parent": ("child",), "bundle": ("daily",)}  #: workflows that others start
-#: The file that makes a job another than a workflow, and what its property begins with.
+#: The file that defines a coordinator or a bundle, and the prefix of its properties.
 KINDS = {"coordinator.xml": b"oozie.coord.app", "bundle.xml": b"oozie.bundle.app"}
 
 
@@ -120,9 +120,9 @@ class SandboxStand:
         cluster = self.server.cluster
         with cluster.settled() as now:
             launched = {
-                each.application_id
-                for each in cluster.applications.values()
-                if each.job.job_id == job and each.has_launched(now)
+                application.application_id
+                for application in cluster.applications.values()
+                if application.job.job_id == job and application.has_launched(now)
             }
         if coordinator := cluster.coordinators.get(job):
             below = coordinator.workflows
@@ -155,7 +155,7 @@ class RealStand:
         return submit(client, workflow, **properties)
 
     def upload(self, client: through.Gateway, name: str) -> None:
-        """Upload a workflow once: what another test process runs is not to change under it."""
+        """Upload a workflow only once, so that it does not change under another test process."""
         with (Path(self.described["home"]) / "uploading").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             there = client.get(f"webhdfs/v1/user/{client.user}/{name}/.uploaded?op=GETFILESTATUS")
@@ -200,7 +200,7 @@ def sandbox_stand(latency_s: float = 0.0) -> Iterator[SandboxStand]:
 
 @contextmanager
 def real_stand() -> Iterator[RealStand]:
-    """Start the real cluster for the length of the block, or use the one that `make cluster` left.
+    """Start the real cluster while the block runs, or use the one that `make cluster` has started.
 
     Raises:
         NoCluster: it cannot be started here; says why.

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 Value = TypeVar("Value")
 
-#: An end costs nothing where the condition comes, so that a slow machine is given much time.
+#: A long limit costs nothing if the condition comes, and leaves a slow machine enough time.
 GENEROUS_S = 180.0
 
 
@@ -17,7 +17,11 @@ def until(
     is_good: Callable[[Value], object] = bool,
     seconds: float = GENEROUS_S,
 ) -> Value:
-    """Look again and again until what is seen is good, and return it."""
+    """Call `look` again and again until its value is good; return the value.
+
+    Raises:
+        AssertionError: no value was good within `seconds`.
+    """
     deadline = time.monotonic() + seconds
     while not is_good(value := look()):
         if time.monotonic() > deadline:

@@ -1,7 +1,7 @@
-"""Start `tracker` in a process forked from one that has imported everything: in no time.
+"""Start `tracker` quickly: fork it from a process that has imported everything.
 
-What needs an interpreter of its own (a preloaded library, the installed command) is started by
-`tests.acceptance.command.installed` instead.
+For a new interpreter, with a preloaded library or by the installed command, use
+`tests.acceptance.command.installed`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _IMPORTED = (
     "sqlalchemy.dialects.mysql",
     "psycopg",
     "pymysql",
-    "pytest",  # what the test process began with is imported in each new process, too
+    "pytest",  # each new process imports the main module of the test process, too
 )
 _FORKSERVER = multiprocessing.get_context("forkserver")
 _FORKSERVER.set_forkserver_preload(list(_IMPORTED))
@@ -44,15 +44,15 @@ _FORKSERVER.set_forkserver_preload(list(_IMPORTED))
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """What a process reads and writes."""
+    """The files for a process's standard input, output and error."""
 
     output: Path
-    errors: Path | None = None  #: None: they go where the output goes
+    errors: Path | None = None  #: None for the file of the output
     input: Path = Path(os.devnull)
 
 
 class Process:
-    """A process that was started so; it is used as one of `subprocess`."""
+    """A process that `start` has started; it has the methods of `subprocess.Popen`."""
 
     def __init__(self, process: BaseProcess, words: Sequence[str]) -> None:
         self._process, self._words = process, words
@@ -84,7 +84,7 @@ class Process:
                 os.kill(self.pid, number)
 
 
-#: Where the cluster is a sandbox, which tells at once what it knows.
+#: For workers on a sandbox, which shows each change at once.
 QUICK = Timing(
     settle=timedelta(seconds=1),
     search_pauses=Backoff(first_s=1.0, longest_s=5.0),
@@ -106,7 +106,7 @@ def start(
     """Start a command of `tracker`; it ends with this process at the latest.
 
     Args:
-        timing: of workers; None: that of operation.
+        timing: of workers; None for the timing of operation.
     """
     for written in filter(None, (files.output, files.errors)):
         written.touch(0o600)
@@ -114,7 +114,7 @@ def start(
         target=_be, args=(words, dict(environment), files, directory or Path.cwd(), timing)
     )
     process.start()
-    # This process would wait for it at its own end.
+    # Otherwise this process would wait for it at its own end.
     atexit.register(process.kill)
     return Process(process, words)
 
@@ -126,7 +126,7 @@ def _be(
     directory: Path,
     timing: Timing | None,
 ) -> None:
-    """Become a command of `tracker`; runs in the new process."""
+    """Run a command of `tracker`; called in the new process."""
     from tracker_service import bootstrap  # noqa: PLC0415
     from tracker_service.cli import main  # noqa: PLC0415
     from tracker_service.supervisor import die_with_parent  # noqa: PLC0415
@@ -144,7 +144,7 @@ def _be(
 
 
 def _open(files: Files) -> None:
-    """Let the standard input and output of this process be these files."""
+    """Redirect standard input, output and error of this process to files."""
     appending = os.O_WRONLY | os.O_CREAT | os.O_APPEND
     output = os.open(files.output, appending, 0o600)
     os.dup2(os.open(files.input, os.O_RDONLY), 0)

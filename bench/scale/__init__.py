@@ -1,1 +1,1 @@
-"""How the service scales, beside the peer, on one neutral gateway: `python -m bench scale`."""
+"""Measure how the service scales, next to the peer, on one gateway: `python -m bench scale`."""

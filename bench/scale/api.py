@@ -1,4 +1,4 @@
-"""The API under load, and with many jobs of one caller."""
+"""Measure the API under load, and with many jobs of one caller."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from bench.scale.load import Done, Load, run
 from bench.scale.neutral import LATENCY_S
-from bench.scale.rows import Bench, Row, names, p95, service, tell
+from bench.scale.rows import Bench, Row, names, p95, progress, service
 from tests.acceptance.service import RunningService
 
 CLIENTS = 50
@@ -38,7 +38,7 @@ def under_load(bench: Bench) -> Iterator[Row]:
             done = _put(bench, running, users, seconds, per_second)
             count = bench.gateway.count(topology).since(before)
             beyond = p95(done.seconds) - LATENCY_S
-            tell(f"  {what}: {done.per_second:.0f}/s, {Counter(done.errors)}")
+            progress(f"  {what}: {done.per_second:.0f}/s, {Counter(done.errors)}")
             is_fast = beyond <= 0.05 if per_second else done.per_second >= 300
             yield Row(
                 f"`POST track` of one id, {CLIENTS} clients, {what}, {PROCESSES} process",
@@ -65,7 +65,7 @@ def _put(
 def listing(bench: Bench) -> Iterator[Row]:
     """Yield the row of the list of tracked jobs."""
     topology = bench.gateway.topology("listing")
-    # The worker rests: it is to ask for nothing while its requests would be counted.
+    # The worker is stopped, so that it sends no requests that would be counted.
     with service(topology, bench.home / "listing", TRACKER_POLLING__INTERVAL_S=3600) as running:
         running.track(*bench.gateway.start(LISTED, ["guest"]))
         running.get("jobs/tracking?limit=1")

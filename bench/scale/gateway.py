@@ -1,7 +1,8 @@
-"""Stand in for Knox and Oozie at little cost, for measurements: jobs that run until they are told.
+"""A cheap stand-in for Knox and Oozie, for measurements; its jobs run until they are ended.
 
-Run as a process of its own: `python -m bench.scale.gateway SECONDS` prints its port. Each topology
-is counted by itself, so that several trackers can follow the same jobs side by side.
+`python -m bench.scale.gateway SECONDS` runs it as a process and prints its port; SECONDS is the
+time of a request. Requests are counted by topology, so that several trackers can follow the same
+jobs side by side.
 """
 
 from __future__ import annotations
@@ -38,28 +39,30 @@ _ACTION = (
 
 @dataclass
 class World:
-    """All jobs, when they end, and what was told about them."""
+    """All jobs, when they end, and the requests about them."""
 
     created: str = field(default_factory=lambda: formatdate(usegmt=True))
     suffix: str = field(default_factory=lambda: f"-{time.strftime('%y%m%d%H%M%S000')}-oozie-gate-W")
     users: list[str] = field(default_factory=list)  #: the owner of each job
     ends: dict[int, float] = field(default_factory=dict)  #: when it succeeds, by its number
     counts: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
-    #: by topology, for each job: when its state was told last
-    told: dict[str, array[float]] = field(default_factory=lambda: defaultdict(lambda: array("d")))
+    #: by topology, for each job: when its state was last sent
+    asked_at: dict[str, array[float]] = field(
+        default_factory=lambda: defaultdict(lambda: array("d"))
+    )
 
     def number(self, job_id: str) -> int | None:
-        """Return the number of a job, None if there is none of this id."""
+        """Return the number of a job; None if no job has this id."""
         head = job_id[:7]
         number = int(head) if head.isdecimal() else -1
         return number if 0 <= number < len(self.users) and job_id[7:] == self.suffix else None
 
-    def tell(self, topology: str, number: int, *, with_actions: bool = False) -> str:
-        """Return what is known about a job, and note that it was told."""
-        told, now = self.told[topology], time.time()
-        if len(told) < len(self.users):
-            told.extend([0.0] * (len(self.users) - len(told)))
-        told[number] = now
+    def describe(self, topology: str, number: int, *, with_actions: bool = False) -> str:
+        """Return a job as Oozie's JSON, and note the time."""
+        instants, now = self.asked_at[topology], time.time()
+        if len(instants) < len(self.users):
+            instants.extend([0.0] * (len(self.users) - len(instants)))
+        instants[number] = now
         self.counts[topology]["states"] += 1
         end = self.ends.get(number, float("inf"))
         facts = {
@@ -78,7 +81,7 @@ class World:
 
 @dataclass(frozen=True)
 class Answer:
-    """What goes back."""
+    """An answer."""
 
     body: bytes
     status: str = "200 OK"
@@ -86,7 +89,7 @@ class Answer:
     media_type: str = "application/json;charset=UTF-8"
 
     def encoded(self) -> bytes:
-        """Return it as HTTP/1.1 wants it."""
+        """Return the answer in the form of HTTP/1.1."""
         head = (
             f"HTTP/1.1 {self.status}\r\nContent-Type: {self.media_type}\r\n"
             f"Content-Length: {len(self.body)}\r\n{self.headers}\r\n"
@@ -96,7 +99,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Request:
-    """What has come."""
+    """A request."""
 
     path: str
     query: str
@@ -105,7 +108,7 @@ class Request:
 
 
 class Service:
-    """Answers requests: those of a tracker below `/gateway/<topology>/`, ours below `/control/`."""
+    """Answers trackers below `/gateway/<topology>/`, and the measurement below `/control/`."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -113,11 +116,11 @@ class Service:
             "jobs": self._add,
             "end": self._end,
             "counts": self._counts,
-            "told": self._told,
+            "asked_at": self._asked_at,
         }
 
     def answer(self, request: Request) -> tuple[Answer, bool]:
-        """Return the answer, and whether it takes time."""
+        """Return the answer, and whether to delay it by the time of a request."""
         _, room, name, *rest = request.path.split("/", 3)
         if room == "control":
             return self._controls[name](request), False
@@ -140,7 +143,7 @@ class Service:
     def _bulk(self, topology: str, query: str) -> Answer:
         wanted = unquote(parse_qs(query).get("filter", [""])[0]).split(";")
         numbers = [self._world.number(part[3:]) for part in wanted if part.startswith("id=")]
-        found = [self._world.tell(topology, number) for number in numbers if number is not None]
+        found = [self._world.describe(topology, number) for number in numbers if number is not None]
         head = f'{{"total":{len(found)},"offset":1,"len":{len(wanted)},"workflows":['
         return Answer(f"{head}{','.join(found)}]}}".encode())
 
@@ -150,7 +153,7 @@ class Service:
             words = f"E0604: Job does not exist [{job_id}]"
             headers = f"oozie-error-code: E0604\r\noozie-error-message: {words}\r\n"
             return Answer(b"", "400 Bad Request", headers)
-        return Answer(self._world.tell(topology, number, with_actions=True).encode())
+        return Answer(self._world.describe(topology, number, with_actions=True).encode())
 
     def _add(self, request: Request) -> Answer:
         """Add running jobs, for users in turn; return their ids."""
@@ -161,7 +164,7 @@ class Service:
         return _json([f"{number:07d}{self._world.suffix}" for number in numbers])
 
     def _end(self, request: Request) -> Answer:
-        """Let jobs succeed at instants, given in seconds since 1970 by their ids."""
+        """Set when jobs succeed: by id, in seconds since 1970."""
         for job_id, instant in json.loads(request.body).items():
             self._world.ends[int(job_id[:7])] = instant
         return _json(None)
@@ -169,9 +172,11 @@ class Service:
     def _counts(self, _: Request) -> Answer:
         return _json(self._world.counts)
 
-    def _told(self, request: Request) -> Answer:
-        """Return when the state of each job was told last, as doubles."""
-        return Answer(self._world.told[request.query].tobytes(), media_type="application/binary")
+    def _asked_at(self, request: Request) -> Answer:
+        """Return when the state of each job was last sent, as doubles."""
+        return Answer(
+            self._world.asked_at[request.query].tobytes(), media_type="application/binary"
+        )
 
 
 def _json(value: object) -> Answer:
@@ -186,12 +191,12 @@ class Connection(asyncio.Protocol):
         self._received = bytearray()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Remember where to answer."""
+        """Keep the transport for answers."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        """Answer a request when all of it is there."""
+        """Answer a request once it is complete."""
         self._received += data
         end = self._received.find(b"\r\n\r\n")
         if end < 0:
@@ -215,7 +220,7 @@ def _header(line: str) -> tuple[str, str]:
 
 
 def _user(headers: Mapping[str, str]) -> str:
-    """Return whose credentials came: the gateway takes every password."""
+    """Return the user of a request; this gateway accepts every password."""
     _, _, encoded = headers.get("authorization", "").partition(" ")
     return base64.b64decode(encoded).decode().partition(":")[0]
 

@@ -11,27 +11,27 @@ from dataclasses import asdict, dataclass
 
 @dataclass(frozen=True)
 class Load:
-    """What to do."""
+    """The load to put on the API."""
 
     host: str
     port: int
-    users: Sequence[str]  #: each with a client, and with a connection that is kept
+    users: Sequence[str]  #: each has a client with a persistent connection
     ids: Sequence[str]  #: posted one by one
     seconds: float
-    per_second: float | None  #: of all clients together; None: as fast as answers come
+    per_second: float | None  #: of all clients together; None for as fast as possible
 
 
 @dataclass(frozen=True)
 class Done:
-    """What came of it."""
+    """The answers to the load."""
 
-    seconds: Sequence[float]  #: of each answer, from when it was to be asked for
+    seconds: Sequence[float]  #: of each answer, from the instant at which its request was due
     errors: Sequence[str]
     took_s: float
 
     @property
     def per_second(self) -> float:
-        """Return how many were answered in a second."""
+        """Return how many requests were answered in a second."""
         return len(self.seconds) / self.took_s
 
 

@@ -1,4 +1,4 @@
-"""Run the neutral gateway beside the measurement, and tell it what is to happen."""
+"""Run the neutral gateway as a process, and control its jobs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ KINDS = ("bulk", "details", "who", "other")
 
 @dataclass(frozen=True)
 class Topology:
-    """One way through the gateway; what comes by it is counted by itself."""
+    """A topology of the gateway, which counts its requests by topology."""
 
     name: str
     url: str
@@ -30,28 +30,28 @@ class Topology:
 
 @dataclass(frozen=True)
 class Count:
-    """What has been asked by one topology up to an instant."""
+    """The requests through one topology up to an instant."""
 
     at: float
     kinds: Counter[str]
 
     @property
     def requests(self) -> int:
-        """Return how many requests came."""
+        """Return the number of requests."""
         return sum(self.kinds[kind] for kind in KINDS)
 
     @property
     def states(self) -> int:
-        """Return how many states of jobs were told."""
+        """Return how many states of jobs were sent."""
         return self.kinds["states"]
 
     def since(self, before: Count) -> Count:
-        """Return what came in between; its instant is the length of that time."""
+        """Return the requests since an earlier count; `at` is then the time between, in seconds."""
         return Count(self.at - before.at, self.kinds - before.kinds)
 
     @property
     def per_minute(self) -> float:
-        """Return the requests per minute of what `since` gave."""
+        """Return the requests per minute of a result of `since`."""
         return 60 * self.requests / self.at
 
 
@@ -62,7 +62,7 @@ class NeutralGateway:
         self._port, self._process = port, process
 
     def topology(self, name: str) -> Topology:
-        """Return a way through it; any name will do."""
+        """Return a topology; any name exists."""
         return Topology(name, f"http://127.0.0.1:{self._port}/gateway/{name}")
 
     def start(self, count: int, users: Sequence[str]) -> list[str]:
@@ -70,18 +70,18 @@ class NeutralGateway:
         return list(json.loads(self._ask("jobs", {"count": count, "users": users})))
 
     def end(self, instants: Mapping[str, float]) -> None:
-        """Let jobs succeed, each at its instant."""
+        """Set when jobs succeed: by id, in seconds since 1970."""
         self._ask("end", instants)
 
     def count(self, topology: Topology) -> Count:
-        """Return what has come by a topology until now."""
+        """Return the requests through a topology until now."""
         counts = json.loads(self._ask("counts"))
         return Count(time.time(), Counter(counts.get(topology.name, {})))
 
-    def told(self, topology: Topology) -> array[float]:
-        """Return for each job, in their order, when its state was told last."""
+    def asked_at(self, topology: Topology) -> array[float]:
+        """Return when the state of each job was last sent through a topology, in order of jobs."""
         instants = array("d")
-        instants.frombytes(self._ask(f"told?{topology.name}"))
+        instants.frombytes(self._ask(f"asked_at?{topology.name}"))
         return instants
 
     def _ask(self, what: str, body: object = None) -> bytes:

@@ -1,4 +1,4 @@
-"""Post one id after the other, by many clients at the same time, in a process of its own.
+"""Post ids one after the other, with many clients at the same time, in a process of its own.
 
 Reads a `Load` as JSON from its standard input and writes a `Done` to its standard output.
 """
@@ -26,9 +26,9 @@ class _Client:
         )
 
     async def open(self) -> None:
-        """Connect, and let the caller be verified."""
+        """Connect, and have the caller verified."""
         self._reader, self._writer = await asyncio.open_connection(self._load.host, self._load.port)
-        await self.ask("GET /api/job/none/status")  # refused, but only after that
+        await self.ask("GET /api/job/none/status")  # refused, but only after the verification
 
     async def ask(self, what: str, body: str = "") -> int:
         """Ask once and return the status."""
@@ -46,7 +46,7 @@ class _Client:
 
 
 class _Posting:
-    """What all clients do together."""
+    """All clients of a load."""
 
     def __init__(self, load: Load) -> None:
         self._load, self._clients = load, [_Client(load, user) for user in load.users]

@@ -1,4 +1,4 @@
-"""What processes cost: memory and time of the processor."""
+"""Measure the memory and the processor time of processes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def cpu_s(pid: int) -> float:
 
 
 def pss_mib(pids: Iterable[int]) -> float:
-    """Return the MiB that processes have for themselves, with their share of what they share."""
+    """Return the proportional set size (PSS) of processes in MiB; see proc_pid_smaps(5)."""
     kib = 0
     for pid in pids:
         rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()

@@ -1,4 +1,4 @@
-"""What the measurements have in common: the rows of the table, and a service with its defaults."""
+"""The parts that all measurements share: rows of the table, and a service with its defaults."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _IDS_IN_A_POST = 1000
 
 @dataclass(frozen=True)
 class Row:
-    """One bar and how it stands."""
+    """A bar, the measured value, and whether it meets the bar."""
 
     what: str
     bar: str
@@ -53,32 +53,32 @@ HEAD = (
 
 @dataclass(frozen=True)
 class Bench:
-    """What a measurement gets: the gateway, and a directory of its own."""
+    """The gateway of a measurement, and a directory for its files."""
 
     gateway: NeutralGateway
     home: Path
 
 
-def tell(text: str) -> None:
-    """Say what is going on, beside the table."""
+def progress(text: str) -> None:
+    """Print a line about the progress on standard error."""
     print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
 
 
 class _Service(RunningService):
-    """A service whose last words are told if it does not start."""
+    """A service whose last log lines are printed if it does not start."""
 
     def start(self) -> None:
         """Start all processes, and wait until the service says that it is ready."""
         try:
             super().start()
         except AssertionError:
-            tell(self.log.read_text(errors="replace")[-2000:])
+            progress(self.log.read_text(errors="replace")[-2000:])
             raise
 
 
 @contextmanager
 def service(address: Address, state_dir: Path, **settings: object) -> Iterator[RunningService]:
-    """Run `tracker run` with its default settings, but for those given, for the block's length."""
+    """Run `tracker run` while the block runs, with default settings except the given ones."""
     defaults = {
         "TRACKER_POLLING__INTERVAL_S": PollingSettings().interval_s,
         "TRACKER_WORKER__LEASE_S": WorkerSettings().lease_s,
@@ -93,7 +93,7 @@ def service(address: Address, state_dir: Path, **settings: object) -> Iterator[R
 
 
 def service_identity(home: Path) -> dict[str, object]:
-    """Return the settings by which one identity asks about everybody's jobs."""
+    """Return the settings with which one identity asks about all users' jobs."""
     password = home / "polling-password"
     password.write_text("polling-password\n")
     return {
@@ -108,7 +108,11 @@ def names(count: int) -> list[str]:
 
 
 def track_all(running: RunningService, jobs: Sequence[str], users: Sequence[str]) -> None:
-    """Post jobs, each by its user as `NeutralGateway.start` gave them out, some posts at once."""
+    """Post jobs by their users, with several posts at once.
+
+    Args:
+        jobs: as `NeutralGateway.start` returned them for these users.
+    """
     posts = [
         (user, own[start : start + _IDS_IN_A_POST])
         for number, user in enumerate(users)
@@ -120,7 +124,7 @@ def track_all(running: RunningService, jobs: Sequence[str], users: Sequence[str]
         done = pool.map(lambda post: running.track(*post[1], user=post[0]), posts)
         for number, _ in enumerate(done, start=1):
             if number % max(1, len(posts) // 4) == 0:
-                tell(f"  posted {number} of {len(posts)} in {time.monotonic() - began:.0f} s")
+                progress(f"  posted {number} of {len(posts)} in {time.monotonic() - began:.0f} s")
 
 
 def p95(values: Iterable[float]) -> float:

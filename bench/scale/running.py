@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench.scale import against_peer, api, sweeps, workers
 from bench.scale.neutral import LATENCY_S, neutral_gateway
-from bench.scale.rows import HEAD, Bench, Row, tell
+from bench.scale.rows import HEAD, Bench, Row, progress
 
 ROWS: Mapping[str, Callable[[Bench], Iterator[Row]]] = {
     "peer": against_peer.measure,
@@ -22,13 +22,13 @@ ROWS: Mapping[str, Callable[[Bench], Iterator[Row]]] = {
 
 
 def main(only: Sequence[str] = ()) -> None:
-    """Measure all, or what is named, and print one table."""
+    """Run all measurements, or the named ones, and print one table."""
     rows: list[Row] = []
     for name in only or ROWS:
-        tell(name)
+        progress(name)
         with tempfile.TemporaryDirectory() as home, neutral_gateway() as gateway:
             for row in ROWS[name](Bench(gateway, Path(home))):
-                tell(f"  {row}")
+                progress(f"  {row}")
                 rows.append(row)
     print(f"At {LATENCY_S * 1000:.0f} ms a request:\n\n{HEAD}")
     for row in rows:

@@ -1,4 +1,4 @@
-"""Many running jobs: how old their states become, and what following them costs."""
+"""Measure many running jobs: the age of their states, and the cost of following them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from bench.scale.neutral import Count, NeutralGateway, Topology
 from bench.scale.processes import cpu_s, pss_mib, worker_of
-from bench.scale.rows import Bench, Row, names, p95, service, service_identity, tell, track_all
+from bench.scale.rows import Bench, Row, names, p95, progress, service, service_identity, track_all
 from tests.acceptance.service import RunningService
 from tests.waiting import until
 
@@ -19,7 +19,7 @@ _SETTLE_S = 300
 
 @dataclass(frozen=True)
 class Seen:
-    """What was seen of a service while it followed running jobs."""
+    """The figures of a service that follows running jobs."""
 
     age_s: float  #: 95th percentile over all jobs and the whole time
     oldest_s: float
@@ -36,7 +36,7 @@ class Seen:
         return self.count.requests * self.jobs / max(1, self.count.states)
 
     @property
-    def told(self) -> str:
+    def summary(self) -> str:
         """Return ages and costs in words."""
         return (
             f"p95 {self.age_s:.1f} s (oldest {self.oldest_s:.1f}); {self.requests_a_sweep:.0f} "
@@ -45,22 +45,22 @@ class Seen:
 
 
 def ages(gateway: NeutralGateway, topology: Topology, jobs: int) -> list[float]:
-    """Return how old the state of each of the last jobs is that the tracker has got."""
-    now, told = time.time(), gateway.told(topology)
-    return [now - instant for instant in told[-jobs:]]
+    """Return the ages of the states that the tracker has of the last jobs, in seconds."""
+    now, instants = time.time(), gateway.asked_at(topology)
+    return [now - instant for instant in instants[-jobs:]]
 
 
 def first_look(gateway: NeutralGateway, topology: Topology, jobs: int) -> None:
-    """Wait until every job was looked at once more."""
+    """Wait until every job was polled once more."""
     posted = time.time()
-    until(lambda: min(gateway.told(topology)[-jobs:]) > posted, seconds=_SETTLE_S)
-    tell(f"  a first look at all took {time.time() - posted:.0f} s")
+    until(lambda: min(gateway.asked_at(topology)[-jobs:]) > posted, seconds=_SETTLE_S)
+    progress(f"  a first look at all took {time.time() - posted:.0f} s")
 
 
 def follow(
     bench: Bench, topology: Topology, running: RunningService, jobs: int, seconds: float
 ) -> Seen:
-    """Wait until every job was looked at once more, then watch for some time."""
+    """Wait until every job was polled once more, then measure for some time."""
     gateway, worker = bench.gateway, worker_of(running)
     first_look(gateway, topology, jobs)
     count_writes(running)
@@ -83,7 +83,7 @@ def follow(
 
 
 def count_writes(running: RunningService) -> None:
-    """Let the database count from now on which rows of jobs are written."""
+    """Make the database count how many rows of jobs are written from now on."""
     with closing(sqlite3.connect(f"{running.state_dir}/tracker.db", timeout=30)) as connection:
         connection.executescript(
             """
@@ -101,7 +101,7 @@ def written(running: RunningService) -> int:
 
 
 def own_identities(bench: Bench) -> Iterator[Row]:
-    """Yield the row of 10,000 jobs of 20 users, and the one of the memory of all processes."""
+    """Yield the row of 10,000 jobs of 20 users, and the row of the memory of all processes."""
     topology, users = bench.gateway.topology("ten-thousand"), names(20)
     with service(topology, bench.home / "own") as running:
         track_all(running, bench.gateway.start(10_000, users), users)
@@ -128,7 +128,7 @@ def _ten_thousand(what: str, seen: Seen) -> Row:
     return Row(
         what,
         "p95 ≤ 15 s old; ≤ 200 requests (the peer: 10,000); worker ≤ 30 % of one core",
-        seen.told,
+        seen.summary,
         is_met=seen.age_s <= 15 and seen.requests_a_sweep <= 200 and seen.worker_cpu <= 0.3,
         per_minute=seen.count.per_minute,
     )
@@ -144,7 +144,7 @@ def hundred_thousand(bench: Bench) -> Iterator[Row]:
     yield Row(
         "100,000 running jobs, service polling identity, one worker",
         "p95 ≤ 60 s old; no rows of jobs written; worker ≤ 500 MB PSS",
-        f"{seen.told}, {megabytes:.0f} MB; {seen.job_rows} rows of jobs written",
+        f"{seen.summary}, {megabytes:.0f} MB; {seen.job_rows} rows of jobs written",
         is_met=seen.age_s <= 60 and not seen.job_rows and megabytes <= 500,
         per_minute=seen.count.per_minute,
     )

@@ -1,4 +1,4 @@
-"""Several workers on PostgreSQL: nothing is asked or copied twice, and a dead one is replaced."""
+"""Measure several workers on PostgreSQL: none repeats another's work, and the dead are replaced."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 from bench.scale.neutral import LATENCY_S, Count, NeutralGateway, Topology
-from bench.scale.rows import Bench, Row, names, service, tell, track_all
+from bench.scale.rows import Bench, Row, names, progress, service, track_all
 from bench.scale.sweeps import first_look
 from tests.acceptance.service import Process, RunningService
 from tests.databases import Databases, NoDatabase, postgres
@@ -26,7 +26,7 @@ LEASE_S = WorkerSettings().lease_s
 
 @dataclass
 class _Followed:
-    """What was seen with some workers."""
+    """The figures of some workers."""
 
     count: Count
     taken_over_s: float = 0.0  #: after one of them was killed
@@ -39,7 +39,7 @@ def measure(bench: Bench) -> Iterator[Row]:
         with postgres(bench.home) as databases:
             seen = {workers: _with(workers, bench, databases) for workers in WORKERS}
     except NoDatabase as error:
-        tell(f"  left out: {error}")
+        progress(f"  left out: {error}")
         return
     rates = [seen[workers].count.per_minute for workers in WORKERS]
     more = max(rates) / rates[0] - 1
@@ -58,7 +58,7 @@ def measure(bench: Bench) -> Iterator[Row]:
 
 
 def _with(workers: int, bench: Bench, databases: Databases) -> _Followed:
-    tell(f"  {workers} workers")
+    progress(f"  {workers} workers")
     topology = bench.gateway.topology(f"with-{workers}")
     users, url = names(USERS), databases.url(f"following_{workers}")
     home = bench.home / f"following-{workers}"
@@ -68,11 +68,11 @@ def _with(workers: int, bench: Bench, databases: Databases) -> _Followed:
     ):
         track_all(running, bench.gateway.start(JOBS, users), users)
         first_look(bench.gateway, topology, JOBS)
-        time.sleep(10)  # until all have their share
+        time.sleep(10)  # until every worker has its share
         before = bench.gateway.count(topology)
         time.sleep(WATCH_S)
         seen = _Followed(bench.gateway.count(topology).since(before))
-        tell(f"  {seen.count.per_minute:,.0f} requests a minute, {seen.count.kinds}")
+        progress(f"  {seen.count.per_minute:,.0f} requests a minute, {seen.count.kinds}")
         if others:
             seen.taken_over_s = _taken_over(bench.gateway, topology, others[0])
     seen.copied = _copied(workers, bench, databases)
@@ -93,17 +93,17 @@ def _more(running: RunningService, count: int) -> Iterator[list[Process]]:
 
 
 def _taken_over(gateway: NeutralGateway, topology: Topology, worker: Process) -> float:
-    """Kill a worker; return the seconds until each job was looked at by those that are left."""
+    """Kill a worker; return the seconds until the other workers have polled every job."""
     worker.kill()
     killed = time.time()
     all_told = until(
-        lambda: list(gateway.told(topology)[-JOBS:]),
-        lambda told: min(told) > killed + LATENCY_S,
+        lambda: list(gateway.asked_at(topology)[-JOBS:]),
+        lambda instants: min(instants) > killed + LATENCY_S,
         seconds=2 * LEASE_S + 20,
     )
     del all_told
     taken_s = time.time() - killed
-    tell(f"  after a kill all were looked at within {taken_s:.1f} s")
+    progress(f"  after a kill all were looked at within {taken_s:.1f} s")
     return taken_s
 
 

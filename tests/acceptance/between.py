@@ -1,4 +1,4 @@
-"""Stand between the service and the gateway, and do something at a chosen request."""
+"""A proxy between the service and the gateway that runs an action at a chosen request."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _HOP = {"connection", "transfer-encoding", "content-length", "keep-alive", "host
 
 @dataclass
 class Trap:
-    """What is to be done once, at the first request that fits."""
+    """An action that runs once, at the first request that matches."""
 
     pattern: re.Pattern[str]  #: of method and target: `PUT /gateway/…?op=RENAME…`
     do: Callable[[], None]
@@ -28,7 +28,7 @@ class Trap:
 
 
 class Between:
-    """A way to the gateway that can break off."""
+    """A proxy in front of the gateway that can break a connection off."""
 
     def __init__(self, stand: Address) -> None:
         self._target = urlsplit(stand.url)
@@ -48,14 +48,14 @@ class Between:
                 between._pass_on(self)
 
             def log_message(self, *_: object) -> None:
-                """Say nothing."""
+                """Log nothing."""
 
         class Server(ThreadingHTTPServer):
             request_queue_size = 128
 
         self._server = Server(("127.0.0.1", 0), Handler)
         self.origin = f"http://127.0.0.1:{self._server.server_port}"
-        #: The URL of the topology, as a client of the gateway needs it.
+        #: The URL of the topology through this proxy.
         self.url = self.origin + self._target.path
 
     @contextmanager
@@ -69,7 +69,7 @@ class Between:
             self._server.server_close()
 
     def behind(self, pattern: str, do: Callable[[], None]) -> Event:
-        """Do something once the next request that fits is carried out; its answer gets lost.
+        """Run an action after the next matching request is carried out; drop its answer.
 
         Returns:
             an event that is set when it is done.
@@ -91,7 +91,7 @@ class Between:
         self._send(handler, answer, content)
 
     def _send(self, handler: BaseHTTPRequestHandler, answer: HTTPResponse, content: bytes) -> None:
-        """Send an answer of the gateway on, as it came."""
+        """Send an answer of the gateway on unchanged."""
         handler.send_response_only(answer.status, answer.reason)
         for name, value in answer.getheaders():
             if name.lower() not in _HOP:
@@ -130,16 +130,16 @@ class Between:
 
 
 class BodyCut(Exception):
-    """The client has gone away while it sent a body."""
+    """The client has closed the connection while it sent a body."""
 
 
 def body_of(handler: BaseHTTPRequestHandler) -> bytes:
-    """Read the body of a request, whichever way its length is told."""
+    """Read the body of a request, with a length or in chunks."""
     return b"".join(_body(handler))
 
 
 def _body(handler: BaseHTTPRequestHandler) -> Iterator[bytes]:
-    """Yield the body of a request, whichever way its length is told."""
+    """Yield the body of a request, with a length or in chunks."""
     if "chunked" not in handler.headers.get("Transfer-Encoding", ""):
         yield handler.rfile.read(int(handler.headers.get("Content-Length") or 0))
         return

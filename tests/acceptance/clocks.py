@@ -1,4 +1,4 @@
-"""A clock of one process alone, which can be set while it runs."""
+"""Set the clock of a single process while it runs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SOURCE = Path(__file__).with_name("settable_clock.c")
 
 
 class SettableClock:
-    """What a process has to be started with, so that its clock can be set."""
+    """The environment with which a process starts, so that its clock can be set."""
 
     def __init__(self, directory: Path) -> None:
         if not (compiler := shutil.which("cc")):
@@ -27,6 +27,6 @@ class SettableClock:
         self.environment = {"LD_PRELOAD": str(library), "SETTABLE_CLOCK": str(self._file)}
 
     def set_ahead(self, seconds: int) -> None:
-        """Set the clock so many seconds ahead of the true time, at once."""
+        """Set the clock some seconds ahead of the true time, at once."""
         with self._file.open("r+b") as file:
             file.write(struct.pack("q", seconds))

@@ -1,4 +1,4 @@
-"""Run `tracker` as its users do: in a process, with nothing but what a user would set."""
+"""Run `tracker` as its users do: as a process, with only the settings that a user would set."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ TRACKER = Path(sys.executable).with_name("tracker")  #: as it is installed
 
 
 def environment(**variables: object) -> dict[str, str]:
-    """Return this machine's environment with these variables alone for the tracker."""
+    """Return this machine's environment with only these variables of the tracker."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("TRACKER_")}
     return kept | {name: str(value) for name, value in variables.items()}
 
 
 def login(url: str, user: str = "guest", password: str | None = None) -> dict[str, str]:
-    """Return what says who asks which service."""
+    """Return the variables that name the service, the user and the password."""
     return {
         "TRACKER_URL": url,
         "TRACKER_USER": user,
@@ -61,7 +61,7 @@ def installed(
     errors: Path | None = None,
     directory: Path | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Start the installed command in an interpreter of its own; it ends with this process."""
+    """Start the installed command in a new interpreter; it ends with this process."""
     with output.open("ab") as out, (errors or output).open("ab") as err:
         return subprocess.Popen(
             [TRACKER, *words],

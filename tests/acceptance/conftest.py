@@ -32,7 +32,7 @@ _of_sandbox, _of_real = _shared("sandbox"), _shared("real")
 def service(stand: Stand, request: pytest.FixtureRequest) -> RunningService:
     """The service in front of the stand, started once for all tests that leave it running.
 
-    Where it cannot be started, all of them fail, and only the first one waits for it.
+    If it cannot be started, all of these tests fail, and only the first one waits.
     """
     started: RunningService = request.getfixturevalue(f"service_of_{stand.name}")
     return started
@@ -40,7 +40,7 @@ def service(stand: Stand, request: pytest.FixtureRequest) -> RunningService:
 
 @pytest.fixture
 def run(tmp_path: Path) -> Iterator[Run]:
-    """Start services of the test's own: `run(stand, TRACKER_POLLING__INTERVAL_S=6)`."""
+    """Start services for one test alone: `run(stand, TRACKER_POLLING__INTERVAL_S=6)`."""
     running: list[RunningService] = []
 
     def run_service(stand: Stand, **settings: object) -> RunningService:

@@ -1,4 +1,4 @@
-"""A WSGI application that tells how it sees its requests, for tests of what stands before it."""
+"""A WSGI application that returns its requests as it sees them, for tests of proxies."""
 
 from __future__ import annotations
 

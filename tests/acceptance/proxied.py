@@ -37,7 +37,7 @@ http {{
 
 
 class Front:
-    """An nginx with `config/nginx.conf`, in which only the places that differ are replaced."""
+    """An nginx with `config/nginx.conf`, in which only names, ports and paths are replaced."""
 
     def __init__(self, home: Path, behind: str, **more: str) -> None:
         """Write the files.
@@ -124,7 +124,7 @@ def gunicorn(
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """End a process in good order, or else at once."""
+    """Terminate a process, and kill it if it does not end."""
     process.terminate()
     try:
         process.wait(GENEROUS_S)

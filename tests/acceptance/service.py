@@ -1,4 +1,4 @@
-"""Run the service as its users do, as real processes, and talk to it from outside."""
+"""Run the service as real processes, and use it from outside as its users do."""
 
 from __future__ import annotations
 
@@ -46,16 +46,16 @@ class RunningService:
         self.start()
 
     def reached(self, stand: Address) -> dict[str, str]:
-        """Return the settings by which the service reaches a stand."""
+        """Return the settings with which the service reaches a stand."""
         ca_file = {"TRACKER_GATEWAY__CA_FILE": str(stand.ca_file)} if stand.ca_file else {}
         return {"TRACKER_GATEWAY__URL": stand.url} | ca_file
 
     def login(self, user: str) -> dict[str, Any]:
-        """Return what a request has that tells who asks."""
+        """Return the part of a request that identifies the caller."""
         return {"auth": (user, f"{user}-password")}
 
     def start(self) -> None:
-        """Start all processes, and wait until the service says that it is ready.
+        """Start all processes, and wait until `/readyz` answers.
 
         A service that does not become ready is ended.
         """
@@ -68,7 +68,7 @@ class RunningService:
             raise
 
     def launch(self) -> Process:
-        """Start the supervisor and do not wait."""
+        """Start the supervisor without waiting."""
         return self.command("run")
 
     def command(self, *words: str) -> Process:
@@ -94,26 +94,26 @@ class RunningService:
         return self.process.wait(GENEROUS_S)
 
     def end(self) -> None:
-        """Leave nothing behind, whatever the test has done."""
+        """End all processes, whatever the test has done."""
         for process in self._started:
             if process.poll() is None:
                 _kill(self.processes(below=process.pid))
                 process.wait()
 
     def processes(self, below: int | None = None) -> set[int]:
-        """Return the process ids of the supervisor, or of another process, and of all below it."""
+        """Return the ids of the supervisor, or of another process, and of its descendants."""
         found = {below or self.process.pid}
         while more := {child for child, parent in _parents() if parent in found} - found:
             found |= more
         return found
 
     def child(self, role: str) -> int | None:
-        """Return the process of a command that the supervisor has started, if it is there."""
+        """Return the id of the child process that runs a command; None if there is none."""
         children = (pid for pid, parent in _parents() if parent == self.process.pid)
         return next((pid for pid in children if _name(pid) == f"tracker {role}"), None)
 
     def kill_all(self) -> None:
-        """Pull the plug: kill -9 of every process at once."""
+        """Kill every process at once (-9), as a power failure would."""
         _kill(self.processes())
         self.process.wait()
 
@@ -135,7 +135,7 @@ class RunningService:
         return requests.get(f"{self.url}/api/{path}", timeout=GENEROUS_S, **self.login(user) | more)
 
     def track(self, *jobs: str, user: str = "guest") -> None:
-        """Post ids that are to be taken in."""
+        """Post ids, and expect an answer with 200."""
         answer = self.post(list(jobs), user)
         assert answer.status_code == 200, answer.text
 
@@ -160,7 +160,7 @@ class RunningService:
         return until(look, lambda seen: seen[0])[1]
 
     def live_tasks(self, job: str, user: str = "guest") -> int:
-        """Count in the database what is still to be done about a job."""
+        """Count the live tasks of a job in the database."""
         return self.query(
             "SELECT count(*) FROM tasks JOIN jobs ON jobs.id = tasks.job_id"
             " WHERE jobs.external_id = ? AND tasks.owner = ? AND state != 'ended'",
@@ -168,7 +168,7 @@ class RunningService:
         )[0][0]
 
     def query(self, statement: str, values: Iterable[object] = ()) -> list[Any]:
-        """Read the database from outside."""
+        """Return the rows that a statement selects in the database."""
         connection = sqlite3.connect(f"file:{self.state_dir}/tracker.db?mode=ro", uri=True)
         try:
             return connection.execute(statement, tuple(values)).fetchall()
@@ -184,15 +184,15 @@ class InstalledService(RunningService):
 
 
 def _kill(pids: Iterable[int]) -> None:
-    """Kill processes at once, and wait until none of them does anything more."""
+    """Kill processes at once, and wait until none of them runs."""
     for pid in pids:
-        with suppress(ProcessLookupError):  # who has lost its parent ends by itself
+        with suppress(ProcessLookupError):  # a process that has lost its parent ends by itself
             os.kill(pid, signal.SIGKILL)
     until(lambda: not alive(pids))
 
 
 def alive(pids: Iterable[int]) -> set[int]:
-    """Return which of these processes still run."""
+    """Return the ids of the processes that still run."""
     return {pid for pid, _ in _parents() if pid in set(pids)}
 
 

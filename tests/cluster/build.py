@@ -1,4 +1,4 @@
-"""Fetches the jars with Maven and compiles the few Java sources, where that is not yet done."""
+"""Fetches the jars with Maven and compiles the few Java sources, unless that is done already."""
 
 import hashlib
 import os
@@ -24,19 +24,19 @@ def build(home: pathlib.Path, java: pathlib.Path) -> None:
         fetch(home, java, name)
     for names, target, jars in SOURCES:
         compile_sources(home, java, [HERE / f"src/{name}.java" for name in names], target, jars)
-    # Hadoop's web servers want these resource directories, which only the jars of its tests have
+    # Hadoop's web servers need these resource directories, which only the jars of its tests have
     for name in ("hdfs", "datanode"):
         (home / "classes/hadoop/webapps" / name).mkdir(parents=True, exist_ok=True)
     unpack_service_definitions(home)
 
 
 def digest(sources: Iterable[pathlib.Path]) -> str:
-    """Tells whether something was made of these very sources."""
+    """Tells whether a result was made from exactly these sources."""
     return hashlib.sha256(b"\0".join(source.read_bytes() for source in sources)).hexdigest()
 
 
 def is_made_of(mark: pathlib.Path, made_of: str) -> bool:
-    """Whether the mark, written when all was made, names these sources."""
+    """Whether the mark of the last complete build names these sources."""
     return mark.exists() and mark.read_text() == made_of
 
 
@@ -52,8 +52,8 @@ def fetch(home: pathlib.Path, java: pathlib.Path, name: str) -> None:
     shutil.rmtree(target, ignore_errors=True)
     environment = os.environ | {"JAVA_HOME": str(java)}
     command = ["mvn", "-B", "-q", "-f", pom, COPY, f"-DoutputDirectory={target}"]
-    # A jar in the local repository is good whichever repository or mirror it once came from:
-    # without this property Maven refuses one that came from another than it would ask now.
+    # Accept a jar in the local repository whatever mirror it came from: without this property,
+    # Maven refuses a jar that came from another mirror than the present one.
     if attempt([*command, "-o", "-Dmaven.legacyLocalRepo=true"], environment).returncode:
         shutil.rmtree(target, ignore_errors=True)
         failure = f"Maven could not fetch the jars of {name}"

@@ -77,10 +77,10 @@ def add_up(up: argparse.ArgumentParser) -> None:
 
 
 def layout_of(home: pathlib.Path, options: argparse.Namespace) -> Layout:
-    """The layout that the options of `up` ask for."""
-    told = {name: value for name, value in vars(options).items() if name != "verb"}
-    at = Layout.of_options(home, told)
-    # Java class paths, URLs and Hadoop's lists would cut any other path in pieces.
+    """The layout with the given options of `up`."""
+    given = {name: value for name, value in vars(options).items() if name != "verb"}
+    at = Layout.of_options(home, given)
+    # Java class paths, URLs and Hadoop's lists would split any other path.
     if not re.fullmatch(r"[\w./+@=-]+", str(home)):
         raise Failure(f"{home}: letters, digits and ._-+@=/ only; set CLUSTER_HOME to another path")
     if not 1 <= at.nodes <= 9:
@@ -107,7 +107,7 @@ def locked(home: pathlib.Path) -> Iterator[None]:
 
 
 def run(home: pathlib.Path, options: argparse.Namespace) -> int:
-    """Does what the verb says; the exit status."""
+    """Runs a verb; returns the exit status."""
     if options.verb == "up":
         at = layout_of(home, options)
         with locked(home):
@@ -129,24 +129,26 @@ def run(home: pathlib.Path, options: argparse.Namespace) -> int:
         with locked(home):
             running.ldap(home, options.action, options.password)
         return 0
-    return tell(home, options.verb)
+    return show_cluster(home, options.verb)
 
 
-def tell(home: pathlib.Path, verb: str) -> int:
-    """Prints what a verb that changes nothing asks for; the exit status."""
-    told = running.description(home)
+def show_cluster(home: pathlib.Path, verb: str) -> int:
+    """Prints the answer of a verb that changes nothing; returns the exit status."""
+    described = running.description(home)
     if verb == "status":
-        lines, well = show.status(Layout.of_options(home, told["options"])) if told else ([], False)
+        lines, well = (
+            show.status(Layout.of_options(home, described["options"])) if described else ([], False)
+        )
         print("\n".join(lines) or "down")
         return 0 if well else NOT_UP
-    if not told:
+    if not described:
         raise Failure("down: first `cluster up`")
-    print("\n".join(show.environment(told)) if verb == "env" else show.for_a_person(told))
+    print("\n".join(show.environment(described)) if verb == "env" else show.for_a_person(described))
     return 0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; the exit status."""
+    """Runs the command; returns the exit status."""
     options = parser().parse_args(arguments)
     home = pathlib.Path(os.environ.get("CLUSTER_HOME") or ".cluster").resolve()
     # A caller that gives up by SIGTERM leaves no half-started cluster behind.

@@ -16,8 +16,8 @@ log4j.appender.console.layout=org.apache.log4j.PatternLayout
 log4j.appender.console.layout.ConversionPattern=%d{ISO8601} %p %c{2}: %m%n
 log4j.logger.org.apache.hadoop.util.NativeCodeLoader=ERROR
 """
-# Oozie cuts the log of a job (show=log) out of this file, so the name of the appender, the roller
-# and the layout of a line have to be these.
+# Oozie finds the log of a job (show=log) in this file, so it depends on this name of the appender,
+# this roller and this layout of a line.
 OOZIE_LOG = """\
 log4j.rootLogger=WARN, oozie
 log4j.logger.org.apache.oozie=INFO, oozie
@@ -85,7 +85,7 @@ def write(at: Layout) -> None:
 
 
 def write_oozie(at: Layout, properties: dict[str, Any]) -> None:
-    """Oozie's configuration; it starts only where `action-conf` and a web page are there too."""
+    """Oozie's configuration; Oozie starts only if `action-conf` and a web page exist, too."""
     conf = at.home / "oozie/conf"
     put(conf / "oozie-site.xml", site_text(properties))
     put(conf / "oozie-log4j.properties", OOZIE_LOG)

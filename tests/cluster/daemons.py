@@ -22,7 +22,7 @@ class Daemons:
         self.jars = f"{at.home}/jars/hadoop/*"
 
     def start(self) -> None:
-        """Starts all and waits until all answer. The slow ones start beside each other."""
+        """Starts all daemons and waits until they answer. The slow ones start in parallel."""
         if self.at.kerberos:
             self.kdc()
             self.resource_manager()
@@ -61,7 +61,7 @@ class Daemons:
         self.processes.spawn(name, command, environment)
 
     def kdc(self) -> None:
-        """The KDC; one that is started again has the same keys."""
+        """Starts the KDC; after a restart it has the same keys."""
         at = self.at
         classpath = f"{at.home}/classes/hadoop:{at.conf()}:{self.jars}"
         arguments = [at.home / "run/kdc", at.port("kdc"), *kerberos.principals()]
@@ -69,7 +69,7 @@ class Daemons:
         self.processes.wait_line("kdc", "KDC READY")
 
     def resource_manager(self) -> None:
-        """With Kerberos, apart from the NameNode: in one process both would log in as one."""
+        """ResourceManager with Kerberos: in one process with the NameNode both share one login."""
         main = f"{YARN}.resourcemanager.ResourceManager"
         self.spawn("rm", "yarn", 384, f"{self.at.conf()}:{self.jars}", main)
 
@@ -122,12 +122,12 @@ class Daemons:
         self.processes.spawn("knox", gateway.command(self.at, self.java), environment)
 
     def directory(self) -> None:
-        """The LDAP server; its users and their passwords are those of a file."""
+        """The LDAP server; it reads its users and their passwords from a file."""
         environment = clean_environment(self.at.home, self.java)
         self.processes.spawn("ldap", gateway.directory(self.at, self.java), environment)
         self.processes.wait_line("ldap", "LDAP READY")
 
     def wait_answer(self, url: str, name: str) -> None:
-        """Waits until a part answers, as long as the process behind it lives."""
+        """Waits until a part answers; fails if its process dies."""
         if not probes.wait(self.at, url, STARTS, lambda: self.processes.check(name)):
             raise Failure(f"no answer in {STARTS} s from {url} (see {self.processes.output(name)})")

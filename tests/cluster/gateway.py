@@ -49,12 +49,12 @@ def write(at: Layout) -> None:
 
 
 def users(at: Layout) -> pathlib.Path:
-    """The file with the users that the directory knows."""
+    """The file with the users of the LDAP directory."""
     return at.home / "knox/conf/users.ldif"
 
 
 def change_password(at: Layout, user: str, password: str) -> None:
-    """Gives a user another password, which counts once the directory is started again."""
+    """Changes the password of a user; it is valid after a restart of the directory."""
     before, start, rest = users(at).read_text().partition(f"dn: uid={user},")
     if not start:
         raise Failure(f"there is no user {user}")
@@ -93,8 +93,8 @@ def make_certificate(at: Layout, java: pathlib.Path) -> None:
     make = ["-genkeypair", "-keyalg", "RSA", "-keysize", "2048", "-validity", "3650"]
     make += ["-dname", "CN=localhost, O=Test cluster", "-ext", names, "-ext", "BC:c=ca:true"]
     run([*tool, *make, "-keypass", MASTER], "no certificate", at.home, environment)
-    told = run([*tool, "-exportcert", "-rfc"], "no certificate", at.home, environment)
-    at.ca_file.write_text(told)
+    certificate = run([*tool, "-exportcert", "-rfc"], "no certificate", at.home, environment)
+    at.ca_file.write_text(certificate)
 
 
 def directory(at: Layout, java: pathlib.Path) -> list[object]:

@@ -1,4 +1,4 @@
-"""What the configuration has in addition when every daemon logs in to a KDC."""
+"""The additional configuration with Kerberos, when every daemon logs in to a KDC."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ def principal(user: str) -> str:
 
 
 def principals() -> list[str]:
-    """Everyone that the KDC knows, without the realm."""
+    """All principals of the KDC, without the realm."""
     return [*(f"{name}/localhost" for name in SERVICES), *USERS]
 
 
@@ -46,7 +46,7 @@ def sites(at: Layout) -> dict[str, dict[str, Any]]:
 
 
 def core(at: Layout) -> dict[str, Any]:
-    """Who is who, for all daemons and their web servers."""
+    """How principals map to users, for all daemons and their web servers."""
     return {
         "hadoop.security.authentication": "kerberos",
         "hadoop.security.authorization": "false",

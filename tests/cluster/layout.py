@@ -1,4 +1,4 @@
-"""Where the parts of one cluster are: its directory, its ports, its users, its options."""
+"""The layout of one cluster: its directory, its ports, its users, its options."""
 
 import dataclasses
 import pathlib
@@ -41,7 +41,7 @@ OPENED = (  # packages of the JDK into which Hadoop and Oozie reach by reflectio
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """One cluster: the directory that is its own, and the options of `up`."""
+    """One cluster: its directory and the options of `up`."""
 
     home: pathlib.Path
     logs: str = "tfile"
@@ -55,18 +55,18 @@ class Layout:
 
     @property
     def options(self) -> dict[str, Any]:
-        """All but the directory, as JSON can say it; `of_options` reads it back."""
-        told = dataclasses.asdict(self)
-        del told["home"]
-        return told | {"settings": list(self.settings)}
+        """All fields except the directory, as JSON; `of_options` reads them."""
+        options = dataclasses.asdict(self)
+        del options["home"]
+        return options | {"settings": list(self.settings)}
 
     @classmethod
-    def of_options(cls, home: pathlib.Path, told: dict[str, Any]) -> "Layout":
-        """The layout that gave these options."""
-        return cls(home, **(told | {"settings": tuple(told["settings"])}))
+    def of_options(cls, home: pathlib.Path, options: dict[str, Any]) -> "Layout":
+        """The layout with these options."""
+        return cls(home, **(options | {"settings": tuple(options["settings"])}))
 
     def port(self, name: str, node: int = 0) -> int:
-        """The port of a service; of a NodeManager, that of the given one."""
+        """The port of a service; NodeManagers have numbers."""
         return PORTS[name] + self.port_offset + node * NODE_STEP
 
     def ports(self) -> dict[int, str]:
@@ -112,7 +112,7 @@ class Layout:
 
     @property
     def krb5_conf(self) -> pathlib.Path:
-        """How Kerberos clients find the KDC."""
+        """The configuration with which Kerberos clients find the KDC."""
         return self.home / "run/kdc/krb5.conf"
 
     @property

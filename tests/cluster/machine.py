@@ -1,4 +1,4 @@
-"""What the cluster takes from the machine: a JDK, free ports, a clean environment, commands."""
+"""Uses the machine for the cluster: a JDK, free ports, a clean environment, commands."""
 
 import os
 import pathlib
@@ -13,11 +13,11 @@ OLDEST_JAVA, NEWEST_JAVA = 11, 17
 
 
 class Failure(Exception):
-    """Told to the user in one line."""
+    """An error that the user sees as one line."""
 
 
 def say(text: str) -> None:
-    """Progress and errors; standard output is kept for what a program reads."""
+    """Prints progress and errors on standard error; standard output is for programs."""
     print(text, file=sys.stderr, flush=True)
 
 
@@ -27,15 +27,15 @@ def java_home() -> pathlib.Path:
     java = shutil.which("java", path=":".join([*places, os.environ.get("PATH", "")]))
     if not java:
         raise Failure("no java: install a JDK, 11 to 17 (Debian: openjdk-17-jdk-headless)")
-    told = subprocess.run(
+    output = subprocess.run(
         [java, "-XshowSettings:properties", "-version"],
         capture_output=True,
         text=True,
         check=False,
         env={"PATH": os.environ.get("PATH", "")},  # JAVA_TOOL_OPTIONS would add lines of its own
     ).stderr
-    version = re.search(r"java\.specification\.version = (\S+)", told)
-    home = re.search(r"java\.home = (.*)", told)
+    version = re.search(r"java\.specification\.version = (\S+)", output)
+    home = re.search(r"java\.home = (.*)", output)
     if not version or not home:
         raise Failure(f"{java} does not tell its version: set JAVA_HOME to a JDK, 11 to 17")
     if not OLDEST_JAVA <= float(version[1]) <= NEWEST_JAVA:
@@ -47,7 +47,7 @@ def java_home() -> pathlib.Path:
 
 
 def clean_environment(home: pathlib.Path, java: pathlib.Path, **more: str) -> dict[str, str]:
-    """What the daemons and the containers see: nothing of the caller's but HOME."""
+    """The environment of daemons and containers: only HOME comes from the caller."""
     return {
         "HOME": os.environ.get("HOME", "/"),
         "LANG": "C.UTF-8",
@@ -59,7 +59,7 @@ def clean_environment(home: pathlib.Path, java: pathlib.Path, **more: str) -> di
 def attempt(
     command: Sequence[object], environment: dict[str, str]
 ) -> subprocess.CompletedProcess[str]:
-    """Runs a command to its end, whatever that is."""
+    """Runs a command to its end, whether it succeeds or fails."""
     return subprocess.run(
         [str(part) for part in command],
         capture_output=True,
@@ -73,7 +73,7 @@ def attempt(
 def run(
     command: Sequence[object], failure: str, home: pathlib.Path, environment: dict[str, str]
 ) -> str:
-    """Runs a command that has to succeed; its whole output is kept where it does not."""
+    """Runs a command that must succeed; if it fails, its whole output is kept in a file."""
     done = attempt(command, environment)
     if done.returncode:
         log = home / "logs/last-failure.txt"

@@ -25,7 +25,7 @@ def direct(at: Layout) -> dict[str, str]:
 
 
 def through_gateway(at: Layout) -> dict[str, str]:
-    """The same through the gateway, which opens each of its services when it is first asked."""
+    """The same through the gateway, which starts each of its services at the first request."""
     sandbox = at.topology("sandbox")
     return {
         "gateway, oozie": f"{sandbox}/oozie/versions",
@@ -37,7 +37,7 @@ def through_gateway(at: Layout) -> dict[str, str]:
 
 
 def ask(at: Layout, url: str) -> int | None:
-    """The status of the answer, asked through the gateway as guest; None without an answer."""
+    """The status of an answer through the gateway, as guest; None if there is no answer."""
     request = urllib.request.Request(url)
     try:
         context = None
@@ -54,7 +54,7 @@ def ask(at: Layout, url: str) -> int | None:
 
 
 def opener(context: ssl.SSLContext | None) -> urllib.request.OpenerDirector:
-    """Asks directly: a proxy of the caller's environment knows nothing of this machine's ports."""
+    """Asks without a proxy: one of the caller's environment would not reach this machine."""
     handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({})]
     if context:
         handlers.append(urllib.request.HTTPSHandler(context=context))
@@ -62,12 +62,12 @@ def opener(context: ssl.SSLContext | None) -> urllib.request.OpenerDirector:
 
 
 def is_good(url: str, status: int | None) -> bool:
-    """Whether a part is well: with Kerberos a daemon may refuse us (401), the gateway may not."""
+    """Whether a part is ready; with Kerberos, a daemon may refuse us (401), but not the gateway."""
     return status in ((200,) if url.startswith("https") else (200, 401))
 
 
 def wait(at: Layout, url: str, seconds: float, check: Callable[[], None]) -> bool:
-    """Asks until the answer is good; whether it was. `check` may end the wait by an error."""
+    """Asks until the answer is good; returns False if none was. `check` may raise to stop."""
     limit = time.monotonic() + seconds
     while not is_good(url, ask(at, url)):
         check()

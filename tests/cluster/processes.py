@@ -1,4 +1,4 @@
-"""Keeps track of the cluster's processes: starts them, knows which live, ends them."""
+"""Starts, finds and ends the processes of the cluster."""
 
 import contextlib
 import os
@@ -16,7 +16,7 @@ STOP_ORDER = ("knox", "ldap", "oozie", "jhs", "nm", "rm", "core", "kdc")
 
 
 def born(pid: int) -> str | None:
-    """When a process started, in clock ticks: tells it from a later one with the same id."""
+    """When a process started, in clock ticks; a later process with the same id has another time."""
     try:
         stat = pathlib.Path(f"/proc/{pid}/stat").read_text()
     except OSError:
@@ -32,7 +32,7 @@ class Processes:
         self.home = home
 
     def output(self, name: str) -> pathlib.Path:
-        """The file that has what a daemon wrote to its standard output and error."""
+        """The file with a daemon's standard output and error."""
         return self.home / f"logs/{name}.out"
 
     def spawn(self, name: str, command: Sequence[object], environment: dict[str, str]) -> None:
@@ -51,7 +51,7 @@ class Processes:
         (self.home / f"pids/{name}").write_text(f"{process.pid} {born(process.pid)}")
 
     def pid(self, name: str) -> int | None:
-        """The id of one of our daemons, or None where it does not live."""
+        """The id of a running daemon of this cluster; None if it does not run."""
         try:
             pid, start = (self.home / f"pids/{name}").read_text().split()
         except (OSError, ValueError):
@@ -99,7 +99,7 @@ class Processes:
             time.sleep(0.1)
 
     def check(self, name: str) -> None:
-        """Fails with the cause where a daemon has died."""
+        """Fails, with the end of its log, if a daemon has died."""
         if self.pid(name):
             return
         lines = self.output(name).read_text(errors="replace").splitlines()
@@ -109,7 +109,7 @@ class Processes:
 
 
 def end(pid: int) -> None:
-    """Asks a process to end, and makes it after a while."""
+    """Terminates a process, and kills it if it does not end."""
     start = born(pid)
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""Brings one cluster up and down, and knows of the one that is up."""
+"""Starts and stops one cluster, and describes the running one."""
 
 import dataclasses
 import json
@@ -22,13 +22,13 @@ MADE_ANEW = (  # by every `up`; the jars, the classes and Knox's service definit
 
 
 def up(at: Layout) -> dict[str, Any]:
-    """Starts the cluster, unless this very one is up, and describes it."""
-    told = description(at.home)
-    if told and lives(at.home, told):
-        if told["options"] != at.options:
+    """Starts the cluster, unless it is up with the same options; returns its description."""
+    described = description(at.home)
+    if described and lives(at.home, described):
+        if described["options"] != at.options:
             raise Failure("already up with other options: first `cluster down`")
-        return told
-    down(at.home)  # what is left of a cluster that is no longer whole
+        return described
+    down(at.home)  # ends the rest of a cluster of which a part has died
     java = java_home()
     check_ports(at)
     began = time.monotonic()
@@ -39,28 +39,28 @@ def up(at: Layout) -> dict[str, Any]:
     except BaseException:
         down(at.home)
         raise
-    told = describe(at, java) | {"seconds": round(time.monotonic() - began, 1)}
+    described = describe(at, java) | {"seconds": round(time.monotonic() - began, 1)}
     fresh = at.home / "cluster.json.new"
-    fresh.write_text(json.dumps(told, indent=2) + "\n")
+    fresh.write_text(json.dumps(described, indent=2) + "\n")
     fresh.rename(at.home / "cluster.json")
-    return told
+    return described
 
 
 def down(home: pathlib.Path) -> list[str]:
-    """Stops what was started and says which processes that were."""
+    """Stops all processes, and returns their names."""
     (home / "cluster.json").unlink(missing_ok=True)
     return Processes(home).stop_all()
 
 
 def write_logs(home: pathlib.Path, logs: str, compression: str) -> None:
-    """Starts the NodeManagers anew, so that they write aggregated logs in another format.
+    """Restarts the NodeManagers, so that they write aggregated logs in another format.
 
-    The others stay as they are: all can read both formats.
+    All other daemons can read both formats, and go on.
     """
-    told = description(home)
-    if told is None:
+    described = description(home)
+    if described is None:
         raise Failure("no cluster is up: first `cluster up`")
-    at = Layout.of_options(home, told["options"])
+    at = Layout.of_options(home, described["options"])
     compressed = f"yarn.nodemanager.log-aggregation.compression-type={compression}"
     at = dataclasses.replace(at, logs=logs, settings=(*at.settings, compressed))
     config.write(at)
@@ -73,11 +73,11 @@ def write_logs(home: pathlib.Path, logs: str, compression: str) -> None:
 
 
 def kdc(home: pathlib.Path, action: str) -> None:
-    """Stops the KDC alone, or starts it again; the others go on."""
-    told = description(home)
-    if not told or not told["kerberos"]:
+    """Stops or starts the KDC; the other daemons go on."""
+    described = description(home)
+    if not described or not described["kerberos"]:
         raise Failure("no cluster with Kerberos is up: first `cluster up --kerberos`")
-    daemons = Daemons(Layout.of_options(home, told["options"]), java_home())
+    daemons = Daemons(Layout.of_options(home, described["options"]), java_home())
     if action == "stop":
         daemons.processes.stop("kdc")
     elif not daemons.processes.pid("kdc"):
@@ -85,11 +85,11 @@ def kdc(home: pathlib.Path, action: str) -> None:
 
 
 def ldap(home: pathlib.Path, action: str, passwords: Sequence[str]) -> None:
-    """Stops the directory of users alone, or starts it again, maybe with other passwords."""
-    told = description(home)
-    if not told or not told["gateway"]:
+    """Stops or starts the LDAP directory; passwords may change with its start."""
+    described = description(home)
+    if not described or not described["gateway"]:
         raise Failure("no cluster with a gateway is up: first `cluster up`")
-    at = Layout.of_options(home, told["options"])
+    at = Layout.of_options(home, described["options"])
     daemons = Daemons(at, java_home())
     if action == "stop":
         daemons.processes.stop("ldap")
@@ -101,26 +101,29 @@ def ldap(home: pathlib.Path, action: str, passwords: Sequence[str]) -> None:
 
 
 def description(home: pathlib.Path) -> dict[str, Any] | None:
-    """What `up` told of the cluster in a directory, or None where none is up.
+    """The description that `up` wrote of the cluster in a directory; None if none is up.
 
-    A description by another version of this folder counts as none: `up` then starts anew.
+    A description by another version of this folder does not count; `up` then starts the cluster
+    again.
     """
     try:
-        told = json.loads((home / "cluster.json").read_text())
-        Layout.of_options(home, told["options"])
+        described = json.loads((home / "cluster.json").read_text())
+        Layout.of_options(home, described["options"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return dict(told)
+    return dict(described)
 
 
-def lives(home: pathlib.Path, told: dict[str, Any]) -> bool:
-    """Whether every process of a described cluster is there."""
+def lives(home: pathlib.Path, described: dict[str, Any]) -> bool:
+    """Whether every process of a described cluster runs."""
     processes = Processes(home)
-    return all(processes.pid(name) for name in Layout.of_options(home, told["options"]).daemons())
+    return all(
+        processes.pid(name) for name in Layout.of_options(home, described["options"]).daemons()
+    )
 
 
 def check_ports(at: Layout) -> None:
-    """Refuses where a port is taken, and offers an offset with which none is."""
+    """Fails if a port is in use, and suggests an offset with free ports."""
     for port, what in at.ports().items():
         if not free(port):
             others = (dataclasses.replace(at, port_offset=n) for n in range(1000, 40000, 1000))
@@ -132,7 +135,7 @@ def check_ports(at: Layout) -> None:
 
 
 def prepare(at: Layout) -> None:
-    """Empties what the last cluster left and writes the configuration of this one."""
+    """Removes the files of the last cluster, and writes the configuration of this one."""
     for name in MADE_ANEW:
         shutil.rmtree(at.home / name, ignore_errors=True)
     for name in ("run", "logs"):
@@ -143,7 +146,7 @@ def prepare(at: Layout) -> None:
 
 
 def describe(at: Layout, java: pathlib.Path) -> dict[str, Any]:
-    """All that a client or a test needs to know."""
+    """The description of the cluster for clients and tests."""
     return {
         "gateway": at.topology("sandbox") if at.knox else None,
         "token_gateway": at.topology("tokens") if at.knox else None,
@@ -180,7 +183,7 @@ def kerberos_of(at: Layout) -> dict[str, Any]:
 
 
 def environment(at: Layout, java: pathlib.Path) -> dict[str, str]:
-    """What `hdfs` and `yarn` of this cluster need; the PATH in front of which they are is ours."""
+    """The environment for this cluster's `hdfs` and `yarn`, which come first on our PATH."""
     found = {
         "JAVA_HOME": str(java),
         "JDK_JAVA_OPTIONS": at.java_options,

@@ -1,4 +1,4 @@
-"""What `status`, `env` and `show` print of the cluster that is up."""
+"""The texts that `status`, `env` and `show` print about the running cluster."""
 
 import pathlib
 import shlex
@@ -11,7 +11,7 @@ from .processes import Processes
 
 
 def status(at: Layout) -> tuple[list[str], bool]:
-    """One line for each part and each process, and whether all are well."""
+    """One line for each part and each process, and whether all are ready."""
     lines, well = [], True
     parts = probes.direct(at) | (probes.through_gateway(at) if at.knox else {})
     for part, url in parts.items():
@@ -27,53 +27,53 @@ def status(at: Layout) -> tuple[list[str], bool]:
     return lines, well
 
 
-def environment(told: dict[str, Any]) -> Iterator[str]:
+def environment(described: dict[str, Any]) -> Iterator[str]:
     """Lines for a shell: the addresses, and `hdfs` and `yarn` on the PATH."""
     values = {
-        "CLUSTER_HOME": told["home"],
-        "CLUSTER_GATEWAY": told["gateway"],
-        "CLUSTER_TOKEN_GATEWAY": told["token_gateway"],
-        "CLUSTER_CA": told["ca"],
-        "CLUSTER_NAMENODE": told["namenode"],
-        "CLUSTER_RESOURCE_MANAGER": told["resource_manager"],
-    } | told["environment"]
+        "CLUSTER_HOME": described["home"],
+        "CLUSTER_GATEWAY": described["gateway"],
+        "CLUSTER_TOKEN_GATEWAY": described["token_gateway"],
+        "CLUSTER_CA": described["ca"],
+        "CLUSTER_NAMENODE": described["namenode"],
+        "CLUSTER_RESOURCE_MANAGER": described["resource_manager"],
+    } | described["environment"]
     del values["PATH"]
     for name, value in values.items():
         if value:
             yield f"export {name}={shlex.quote(value)}"
-    yield f'export PATH={shlex.quote(told["home"] + "/bin")}:"$PATH"'
+    yield f'export PATH={shlex.quote(described["home"] + "/bin")}:"$PATH"'
 
 
-def for_a_person(told: dict[str, Any]) -> str:
-    """What to set for the service, who may log in, and how a first job is started.
+def for_a_person(described: dict[str, Any]) -> str:
+    """The settings for the service, the users, and how to start a first job.
 
     It is a shell script too, so that it can be pasted as it is.
     """
-    if not told["gateway"]:
+    if not described["gateway"]:
         return "# up without a gateway; the addresses are in the output of `cluster env`"
-    people = ", ".join(f"{user}:{password}" for user, password in told["users"].items())
+    people = ", ".join(f"{user}:{password}" for user, password in described["users"].items())
     properties = {
         "user.name": "guest",
-        "nameNode": told["namenode"],
-        "resourceManager": told["resource_manager"],
-        "oozie.wf.application.path": f"{told['namenode']}/user/guest/fail",
+        "nameNode": described["namenode"],
+        "resourceManager": described["resource_manager"],
+        "oozie.wf.application.path": f"{described['namenode']}/user/guest/fail",
     }
     rows = "".join(
         f"\n<property><name>{name}</name><value>{value}</value></property>"
         for name, value in properties.items()
     )
     return EXAMPLE.format(
-        gateway=told["gateway"],
-        ca=told["ca"],
+        gateway=described["gateway"],
+        ca=described["ca"],
         people=people,
-        guest=f"guest:{told['users']['guest']}",
+        guest=f"guest:{described['users']['guest']}",
         workflow=shlex.quote(str(nearest(HERE / "workflows/fail"))),
         rows=rows,
     )
 
 
 def nearest(path: pathlib.Path) -> pathlib.Path:
-    """The path as seen from the current directory, where it is below that."""
+    """The path, relative to the current directory if it is below it."""
     here = pathlib.Path.cwd()
     return path.relative_to(here) if path.is_relative_to(here) else path
 

@@ -48,13 +48,13 @@ def site_of(name: str) -> str:
 
 
 def classpath(at: Layout) -> str:
-    """What a container has on its class path."""
+    """The class path of a container."""
     shadow = f"{at.home}/classes/secure," if at.kerberos else ""
     return f"{at.home}/conf,{shadow}{at.home}/jars/hadoop/*"
 
 
 def core(at: Layout) -> Properties:
-    """The file system, and who may act for whom."""
+    """The file system, and the users who may act for other users."""
     groups = {
         "hdfs": "hadoop,supergroup",
         "yarn": "hadoop",
@@ -98,7 +98,7 @@ def hdfs(at: Layout) -> Properties:
 
 
 def resource_manager(at: Layout) -> Properties:
-    """The ResourceManager and what it hands out; the heartbeat is short so that tests are."""
+    """The ResourceManager and its resources; the short heartbeat makes tests short."""
     return {
         "yarn.resourcemanager.hostname": "localhost",
         "yarn.resourcemanager.address": f"localhost:{at.port('rm')}",
@@ -116,7 +116,7 @@ def resource_manager(at: Layout) -> Properties:
 
 
 def node_managers(at: Layout) -> Properties:
-    """What is the same for every NodeManager; `node_manager` has the rest."""
+    """The properties that all NodeManagers share; `node_manager` has the others."""
     nm = "yarn.nodemanager"
     disk_limit = f"{nm}.disk-health-checker.max-disk-utilization-per-disk-percentage"
     return {
@@ -187,7 +187,7 @@ def mapred(at: Layout) -> Properties:
 
 
 def scheduler() -> Properties:
-    """One queue, most of which may be masters: Oozie starts one for every action."""
+    """One queue, mostly for application masters: Oozie starts one for every action."""
     return {
         "yarn.scheduler.capacity.root.queues": "default",
         "yarn.scheduler.capacity.root.default.capacity": 100,
@@ -197,7 +197,7 @@ def scheduler() -> Properties:
 
 
 def oozie(at: Layout) -> Properties:
-    """Oozie with a database in memory; its checks are frequent so that tests are short."""
+    """Oozie with a database in memory; its frequent checks make tests short."""
     service = "oozie.service"
     acl = str(at.oozie_acl).lower()
     found = {

@@ -1,4 +1,4 @@
-"""The cluster as a client sees it: through its gateway, with the standard library only."""
+"""A client of the cluster, through its gateway, with the standard library only."""
 
 import base64
 import dataclasses
@@ -22,7 +22,7 @@ AGGREGATED = ("SUCCEEDED", "FAILED", "TIME_OUT")
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
-    """What the gateway answered to one request."""
+    """An answer of the gateway."""
 
     status: int
     headers: Message
@@ -34,7 +34,7 @@ class Answer:
         return json.loads(self.body)
 
     def expect(self, status: int) -> "Answer":
-        """Itself, where it has this status."""
+        """The answer itself; fails if it has another status."""
         if self.status != status:
             raise AssertionError(f"{self.status} instead of {status}: {self.body[:2000]!r}")
         return self
@@ -99,12 +99,12 @@ class Gateway:
         return self.get(first.headers["Location"]) if first.status == 307 else first
 
     def delete(self, path: str) -> bool:
-        """Deletes a file, or a directory with all that is in it; whether it was there."""
+        """Deletes a file, or a directory with its contents; returns whether it existed."""
         answer = self.ask("DELETE", f"{webhdfs(path)}?op=DELETE&recursive=true")
         return bool(answer.expect(200).json["boolean"])
 
     def listing(self, path: str) -> list[dict[str, Any]]:
-        """The FileStatus of each entry of a directory; none where it is not there."""
+        """The FileStatus of each entry of a directory; none if it does not exist."""
         answer = self.get(f"{webhdfs(path)}?op=LISTSTATUS")
         if answer.status == 404:
             return []
@@ -154,7 +154,7 @@ class Gateway:
         return self.ask("PUT", f"oozie/v1/job/{job}?action=kill")
 
     def info(self, job: str) -> dict[str, Any]:
-        """All that Oozie tells of a job, with its actions."""
+        """Oozie's description of a job, with its actions."""
         return dict(self.get(f"oozie/v2/job/{job}?show=info").expect(200).json)
 
     def state(self, job: str) -> str:
@@ -178,7 +178,7 @@ class Gateway:
     # --- YARN ---
 
     def app(self, application: str) -> dict[str, Any]:
-        """What the ResourceManager tells of an application."""
+        """The ResourceManager's description of an application."""
         path = f"resourcemanager/v1/cluster/apps/{application}"
         return dict(self.get(path).expect(200).json["app"])
 
@@ -214,7 +214,7 @@ def until(ask: Callable[[], str], good: Callable[[str], bool], seconds: float) -
 
 
 def described(home: str | os.PathLike[str] | None = None) -> dict[str, Any]:
-    """What `up` told of the cluster in a directory, by default in $CLUSTER_HOME or `.cluster`."""
+    """The description of the cluster in a directory, by default $CLUSTER_HOME or `.cluster`."""
     found = pathlib.Path(home or os.environ.get("CLUSTER_HOME") or ".cluster")
     return dict(json.loads((found / "cluster.json").read_text()))
 

@@ -1,5 +1,5 @@
-"""Kill the processes of the service again and again, and check from outside what it promised.
+"""Kill the processes of the service again and again, and check its promises from outside.
 
-Every id answered with 200 is, after any crash or outage, either finished with its logs saved, or
-still tracked; nothing is done twice.
+After any crash or outage, each id that was answered with 200 is either finished, with its logs
+saved, or still tracked. Nothing is done twice.
 """

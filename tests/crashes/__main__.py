@@ -15,21 +15,21 @@ from tests.crashes.driver import Order, run
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--kills", default=1000, show_default=True, help="How many processes to kill.")
-@click.option("--seed", type=int, help="Of all that is random; printed, to run it again.")
+@click.option("--seed", type=int, help="Seed of all random choices; printed, to repeat a run.")
 @click.option(
     "--database",
     type=click.Choice(NAMES),
     default="sqlite",
     show_default=True,
-    help="A throw-away one; a server is killed, too.",
+    help="A throw-away database; a server is killed, too.",
 )
 @click.option("--workers", default=4, show_default=True)
 @click.option("--keep", type=click.Path(path_type=Path), help="Directory for logs and database.")
 def main(kills: int, seed: int | None, database: str, workers: int, keep: Path | None) -> None:
     """Kill the processes of the service at random moments and at each step of their work.
 
-    Meanwhile clients post jobs. At the end it is checked from outside that no id which was
-    answered with 200 is lost, and that nothing was done twice; otherwise the exit status is 1.
+    Meanwhile clients post jobs. At the end, the run checks from outside that no id answered with
+    200 is lost and that nothing was done twice. Otherwise the exit status is 1.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""Check what was promised: nothing is lost, nothing is done twice, nothing is left lying about."""
+"""Check the promises: nothing is lost, nothing is done twice, no working file is left."""
 
 from __future__ import annotations
 
@@ -36,21 +36,21 @@ class Problem:
     """A promise that was not kept."""
 
     kind: str
-    told: str
+    text: str
 
     def __str__(self) -> str:
-        return f"{self.kind}: {self.told}"
+        return f"{self.kind}: {self.text}"
 
 
 def problems(seen: Seen, left: Sequence[str]) -> list[Problem]:
     """Return every promise that was not kept.
 
     Args:
-        left: what was not finished in time.
+        left: descriptions of the tasks that were not finished in time.
     """
     return [
-        *(Problem(LOST, f"not finished in time: {told}") for told in left),
-        *(Problem(LOST, told) for told in seen.ledger.wrong),
+        *(Problem(LOST, f"not finished in time: {text}") for text in left),
+        *(Problem(LOST, text) for text in seen.ledger.wrong),
         *_lost_ids(seen),
         *_lost_logs(seen),
         *_published_twice(seen),
@@ -63,16 +63,16 @@ def problems(seen: Seen, left: Sequence[str]) -> list[Problem]:
 
 
 def _lost_ids(seen: Seen) -> Iterator[Problem]:
-    """Each id that was answered with 200 is in its user's list, as Oozie has it."""
+    """Each id that was answered with 200 is in its user's list, in the state that Oozie has."""
     lists = {user: seen.tracked(user) for user in USERS}
     for user, job in sorted(seen.ledger.answered):
-        status, told = seen.status(job), lists[user].get(job)
-        if told != status:
-            yield Problem(LOST, f"{user}'s list says {told} of {job}, which is {status}")
+        status, listed = seen.status(job), lists[user].get(job)
+        if listed != status:
+            yield Problem(LOST, f"{user}'s list says {listed} of {job}, which is {status}")
 
 
 def _lost_logs(seen: Seen) -> Iterator[Problem]:
-    """The log of each application of a job that failed has its name, with exactly its bytes."""
+    """The log of each application of a failed job is saved under its name, byte by byte."""
     for user, job in sorted(seen.ledger.answered):
         if not seen.is_to_be_saved(user, job):
             continue
@@ -88,15 +88,15 @@ def _lost_logs(seen: Seen) -> Iterator[Problem]:
 
 
 def _published_twice(seen: Seen) -> Iterator[Problem]:
-    """A log got its name once, and once more at most for each wish to copy it again."""
-    times = Counter((told.user, told.job, told.path) for told in seen.sandbox.record.published)
+    """A log is published once, and at most once more for each request to copy it again."""
+    times = Counter((log.user, log.job, log.path) for log in seen.sandbox.record.published)
     for (user, job, path), number in times.items():
         if number > 1 + seen.ledger.refreshes[user, job]:
             yield Problem(TWICE, f"{path} was published {number} times")
 
 
 def _submitted_twice(seen: Seen) -> Iterator[Problem]:
-    """A try has one workflow, and a copy one that succeeds, or one more for each such wish."""
+    """A try has one workflow; a copy has one that succeeds, and one more for each such request."""
     succeeded: Counter[str] = Counter()
     for name, states in seen.workflows.items():
         if len(states) > 1:
@@ -111,7 +111,7 @@ def _submitted_twice(seen: Seen) -> Iterator[Problem]:
 
 
 def _tasks(seen: Seen) -> Iterator[Problem]:
-    """Each user has one task for a job; it is owned as long as it lives; the sizes add up."""
+    """Each user has one task for a job, a live task is in a jobset, and the sizes are right."""
     found: defaultdict[tuple[str, str], int] = defaultdict(int)
     for owner, job, _, state, jobset, there in seen.rows(_TASKS):
         found[owner, job] += 1
@@ -126,28 +126,28 @@ def _tasks(seen: Seen) -> Iterator[Problem]:
 
 
 def _history(seen: Seen) -> Iterator[Problem]:
-    """Each change of a job's state goes on from the one before."""
+    """Each change of a job's state begins with the state in which the change before ended."""
     changes: defaultdict[tuple[str, int], list[Any]] = defaultdict(list)
     for job, run, before, after in seen.rows(_HISTORY):
         changes[job, run].append((before, after))
-    for job, theirs in changes.items():
+    for job, history in changes.items():
         if (
-            theirs[0][0] is not None
-            or any(a == b for a, b in theirs)
-            or any(first[1] != then[0] for first, then in pairwise(theirs))
+            history[0][0] is not None
+            or any(a == b for a, b in history)
+            or any(first[1] != then[0] for first, then in pairwise(history))
         ):
-            yield Problem(TWICE, f"the history of {job}: {theirs}")
+            yield Problem(TWICE, f"the history of {job}: {history}")
 
 
 def _left_over(seen: Seen) -> Iterator[Problem]:
-    """No part and no working file is left."""
+    """No unfinished part of a log and no working file is left."""
     for path in seen.files:
         if ".part" in path or "/.tracker/" in path:
             yield Problem(UNTIDY, f"{path} is left")
 
 
 def _manifests(seen: Seen) -> Iterator[Problem]:
-    """The manifest beside the logs says what is there."""
+    """The manifest beside the logs lists exactly these logs."""
     for user, job in sorted(seen.ledger.answered):
         if not seen.is_to_be_saved(user, job) or not (logs := seen.logs(job)):
             continue
@@ -156,9 +156,9 @@ def _manifests(seen: Seen) -> Iterator[Problem]:
             yield Problem(LOST, f"there is no {path}")
             continue
         expected = {f"{a}.log": (len(t), hashlib.sha256(t).hexdigest()) for a, t in logs.items()}
-        told = {
-            each["file"]: (each["bytes"], each["sha256"])
-            for each in json.loads(seen.files[path])["applications"]
+        listed = {
+            log["file"]: (log["bytes"], log["sha256"])
+            for log in json.loads(seen.files[path])["applications"]
         }
-        if told != expected:
-            yield Problem(LOST, f"{path} says {told}, and there is {expected}")
+        if listed != expected:
+            yield Problem(LOST, f"{path} says {listed}, and there is {expected}")

@@ -1,4 +1,4 @@
-"""The clients: they start jobs, post ids until they are answered, and remember which were."""
+"""The clients: they start jobs, post each id until it is answered, and keep a ledger of both."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import requests
 from tracker_service.sandbox.cluster import Cluster
 
 USERS = ("guest", "sam", "tom", "admin")
-#: What the jobs do, and of how many of a hundred.
+#: The courses of jobs, and how many of a hundred jobs take each.
 _COURSES = {
     "fails": 50,
     "java-exception": 12,  # its log is an IFile
@@ -31,11 +31,12 @@ _RUNS_S, _AGGREGATES_S = 1.5, 0.3
 
 @dataclass
 class Ledger:
-    """What was posted, and what was answered with 200."""
+    """The ids that were posted, and the ids that were answered with 200."""
 
     started: dict[str, str] = field(default_factory=dict)  #: the course of each job, by its id
     answered: set[tuple[str, str]] = field(default_factory=set)  #: user and id
-    wanted: set[tuple[str, str]] = field(default_factory=set)  #: however they end: answered
+    #: user and id, answered, with logs to be saved however the job ends
+    wanted: set[tuple[str, str]] = field(default_factory=set)
     refreshes: Counter[tuple[str, str]] = field(default_factory=Counter)  #: sent, answered or not
     requests: int = 0
     unanswered: int = 0
@@ -47,8 +48,8 @@ class Ledger:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """One request that a client makes until it is answered."""
+class Post:
+    """A request that a client repeats until it is answered."""
 
     user: str
     path: str
@@ -60,7 +61,7 @@ class Wish:
 
 
 class Client(threading.Thread):
-    """Posts one wish after the other."""
+    """Sends one post after the other."""
 
     def __init__(
         self,
@@ -83,26 +84,26 @@ class Client(threading.Thread):
         with requests.Session() as session:
             session.trust_env = False
             while not self._stopped.is_set():
-                wish = self._next_wish()
-                while wish and not self._is_answered(session, wish):
+                post = self._next_post()
+                while post and not self._is_answered(session, post):
                     if self._stopped.wait(0.1):
                         return
                 self._stopped.wait(self._rng.uniform(0.1, 0.6))
 
-    def _next_wish(self) -> Wish | None:
-        """Think of something: mostly new jobs, sometimes what was posted before."""
+    def _next_post(self) -> Post | None:
+        """Choose the next post: mostly new jobs, sometimes jobs that were posted before."""
         user, dice = self._rng.choice(USERS), self._rng.random()
         with self._ledger.lock:
-            theirs = sorted(job for owner, job in self._ledger.answered if owner == user)
-        if theirs and dice < 0.1:
-            return Wish(user, "track", self._rng.choices(theirs, k=3))
-        if theirs and dice < 0.15:
-            return Wish(user, "copy-logs", [self._rng.choice(theirs)])
-        if theirs and dice < 0.2:
-            return Wish(user, "copy-logs/?refresh=true", [self._rng.choice(theirs)])
+            posted = sorted(job for owner, job in self._ledger.answered if owner == user)
+        if posted and dice < 0.1:
+            return Post(user, "track", self._rng.choices(posted, k=3))
+        if posted and dice < 0.15:
+            return Post(user, "copy-logs", [self._rng.choice(posted)])
+        if posted and dice < 0.2:
+            return Post(user, "copy-logs/?refresh=true", [self._rng.choice(posted)])
         if not self._has_room():
             return None
-        return Wish(user, "track", self._new_jobs(user, 1 if dice < 0.7 else 5))
+        return Post(user, "track", self._new_jobs(user, 1 if dice < 0.7 else 5))
 
     def _new_jobs(self, user: str, number: int) -> list[str]:
         courses = self._rng.choices(list(_COURSES), list(_COURSES.values()), k=number)
@@ -115,41 +116,41 @@ class Client(threading.Thread):
             found.append(job)
         return found
 
-    def _is_answered(self, session: requests.Session, wish: Wish) -> bool:
-        """Send a wish once to any of the APIs; a refresh counts as made even if nobody answers."""
-        keys = [(wish.user, job) for job in wish.ids]
+    def _is_answered(self, session: requests.Session, post: Post) -> bool:
+        """Send an post once to any of the APIs; a refresh counts even if nobody answers."""
+        keys = [(post.user, job) for job in post.ids]
         with self._ledger.lock:
             self._ledger.requests += 1
-            if wish.is_refresh:
+            if post.is_refresh:
                 self._ledger.refreshes.update(keys)
-        path = wish.path if "?" in wish.path else f"{wish.path}/"
+        path = post.path if "?" in post.path else f"{post.path}/"
         url = f"{self._rng.choice(self._urls)}/api/task/{path}"
-        auth = (wish.user, f"{wish.user}-password")
+        auth = (post.user, f"{post.user}-password")
         self._on_posted()
         try:
-            answer = session.post(url, json=list(wish.ids), auth=auth, timeout=120)
+            answer = session.post(url, json=list(post.ids), auth=auth, timeout=120)
         except requests.RequestException:
             answer = None
         with self._ledger.lock:
             if answer is not None and answer.status_code == 200:
-                self._note(wish, keys, answer)
+                self._note(post, keys, answer)
                 return True
             self._ledger.unanswered += 1
             if answer is not None and answer.status_code < 500:
-                self._ledger.wrong.append(f"{wish}: {answer.status_code} {answer.text[:200]}")
+                self._ledger.wrong.append(f"{post}: {answer.status_code} {answer.text[:200]}")
             return False
 
-    def _note(self, wish: Wish, keys: Sequence[tuple[str, str]], answer: requests.Response) -> None:
+    def _note(self, post: Post, keys: Sequence[tuple[str, str]], answer: requests.Response) -> None:
         self._ledger.answered.update(keys)
-        if wish.path != "track":
+        if post.path != "track":
             self._ledger.wanted.update(keys)
             return
-        unknown = [told["id"] for told in answer.json() if told["status"] == "NOT_FOUND"]
+        unknown = [job["id"] for job in answer.json() if job["status"] == "NOT_FOUND"]
         if unknown:
-            self._ledger.wrong.append(f"{wish}: answered as not found: {unknown}")
+            self._ledger.wrong.append(f"{post}: answered as not found: {unknown}")
 
 
-def settled_wishes(clients: Sequence[Client], seconds: float = 30) -> None:
+def stop_clients(clients: Sequence[Client], seconds: float = 30) -> None:
     """Stop all clients and wait until none of them posts."""
     for client in clients:
         client.stop()

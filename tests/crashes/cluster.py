@@ -1,4 +1,4 @@
-"""The cluster: a sandbox that notes what is asked of it, and kills who asks at some points."""
+"""The cluster: a sandbox that records its requests, and kills the senders of some of them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _PAUSE_S = 0.25  #: on average between two kills at a point
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A part that got its log's name."""
+    """A part of a log that was renamed to the log."""
 
     at: float
     user: str
@@ -50,7 +50,7 @@ class Published:
 
 @dataclass
 class Record:
-    """What was asked of the cluster."""
+    """The requests that the cluster has carried out."""
 
     requests: Counter[str] = field(default_factory=Counter)  #: by the service behind the gateway
     published: list[Published] = field(default_factory=list)
@@ -58,7 +58,7 @@ class Record:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def note(self, request: str, status: str) -> None:
-        """Note a request that was carried out, whether its answer arrives or not."""
+        """Record a request that was carried out, also if its answer gets lost."""
         with self._lock:
             path = request.partition("/gateway/sandbox/")[2]
             self.requests[path.partition("/")[0] or "other"] += 1
@@ -71,7 +71,7 @@ class Record:
 
 
 class Traps:
-    """Waits at all points for those that are to be killed there."""
+    """Waits at the chosen points for the processes to kill there."""
 
     def __init__(self, family: Family, plan: Plan, rng: Random) -> None:
         self._family, self._plan, self._rng = family, plan, rng
@@ -93,7 +93,7 @@ class Traps:
         self._is_armed = False
 
     def sprung(self, request: str, sender: Callable[[], int | None]) -> tuple[Point, int] | None:
-        """Return the point at which the sender of a request is to be killed, and its process."""
+        """Return the point at which to kill the sender of a request, and its process."""
         if time.monotonic() < self._next:
             return None
         fitting = [p for p in self._plan.chosen if p.step.pattern.search(request)]
@@ -110,20 +110,20 @@ class Traps:
             return point, pid
 
     def kill(self, point: Point, pid: int) -> None:
-        """Kill the sender of a request, and count it unless it is dead already."""
+        """Kill the sender of a request, and count the kill unless the sender is already dead."""
         if not self._family.kill(pid):
             with self._lock:
                 self._plan.hits[point] -= 1
 
     def kill_soon(self, point: Point, pid: int) -> None:
-        """Kill the sender while it goes on."""
+        """Kill the sender while its request goes on."""
         timer = threading.Timer(self._rng.uniform(0, 0.05), self.kill, (point, pid))
         timer.daemon = True
         timer.start()
 
 
 class WatchedSandbox(SandboxServer):
-    """A sandbox whose requests are written down, and hold traps for those who send them."""
+    """A sandbox that records its requests, and has traps for the processes that send them."""
 
     def __init__(self, cluster: Cluster, family: Family, traps: Traps) -> None:
         super().__init__(cluster)

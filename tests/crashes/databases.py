@@ -12,12 +12,12 @@ from tests.databases import SERVERS, Server
 
 
 class Database(Protocol):
-    """A database that only this run uses."""
+    """A database of this run alone."""
 
     url: str
 
     def crash(self) -> bool:
-        """End the server and start it again; False if there is none."""
+        """Restart the server; return False if the database has none."""
 
 
 class SqliteFile:

@@ -1,4 +1,4 @@
-"""The driver: starts everything, kills at random moments and at each step, then lets all settle."""
+"""The driver: starts all processes, kills them at random and at each step, waits, and checks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from random import Random
 
 from tests.crashes import checks
-from tests.crashes.clients import Client, Ledger, settled_wishes
+from tests.crashes.clients import Client, Ledger, stop_clients
 from tests.crashes.cluster import Traps, WatchedSandbox
 from tests.crashes.databases import Database, database
 from tests.crashes.processes import Family, Part
@@ -23,14 +23,14 @@ from tracker_service.sandbox.cluster import Cluster
 from tracker_service.store.database import Store
 
 _DATABASE = "database"
-_PAUSE_S = 5.0  #: on average between two moments at which some are killed
+_PAUSE_S = 5.0  #: on average between two crashes of many processes at once
 _JOBS_PER_KILL = 0.5
 _LONGEST_LIMIT = 100_000  #: bytes of a log that is copied directly; some of the jobs have more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What a run is to do."""
+    """The options of a run."""
 
     kills: int
     seed: int
@@ -38,7 +38,7 @@ class Order:
     workers: int = 4
     apis: int = 2
     clients: int = 3
-    settle_s: float = 120.0  #: without anything being finished
+    settle_s: float = 120.0  #: the longest time in which no task ends
 
 
 class Driver:
@@ -57,7 +57,7 @@ class Driver:
         self._next_kill = 0.0
 
     def run(self, progress: Callable[[str], object]) -> Report:
-        """Kill as often as ordered, let everything settle, check, and tell."""
+        """Kill as often as ordered, wait until all is settled, check, and return the report."""
         began = time.monotonic()
         Store(self._db.url).upgrade()
         with WatchedSandbox(self._cluster, self._family, self._traps) as sandbox:
@@ -143,13 +143,13 @@ class Driver:
         try:
             yield
         finally:
-            settled_wishes(clients)
+            stop_clients(clients)
 
     def _has_room(self) -> bool:
         return len(self.ledger.started) < 10 + _JOBS_PER_KILL * self._kills
 
     def _after_a_post(self) -> None:
-        """Kill some process shortly after a client has posted, now and then."""
+        """Sometimes kill a process shortly after a client has posted."""
         if self._rng.random() < 0.05 and self._kills < self._order.kills:
             timer = threading.Timer(self._rng.uniform(0, 0.05), self._family.kill)
             timer.daemon = True
@@ -170,7 +170,7 @@ class Driver:
 
 
 def run(order: Order, home: Path, progress: Callable[[str], object]) -> Report:
-    """Run everything in a directory of its own, and tell what came of it."""
+    """Run everything in a directory, and return the report."""
     with database(order.database, home, order.seed) as db:
         return Driver(order, home, db).run(progress)
 

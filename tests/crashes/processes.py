@@ -1,4 +1,4 @@
-"""The processes of the service, each killed and started again by itself."""
+"""The processes of the service, which are killed and started again one by one."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Part:
 
     @property
     def pids(self) -> list[int]:
-        """The process and those that it has started."""
+        """The ids of the process and of its children."""
         if self.process is None:
             return []
         return [self.process.pid, *_children(self.process.pid)]
@@ -56,18 +56,18 @@ class Family:
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def tend(self) -> None:
-        """Start again what is dead."""
+        """Start the dead processes again."""
         with self._lock:
             for part in self.parts:
                 if not part.is_alive:
                     part.start()
 
     def role_of(self, pid: int | None) -> str | None:
-        """Return the role of a process, if it is one of these."""
+        """Return the role of a process; None if it is not of this service."""
         return next((part.role for part in self.parts if pid in part.pids), None)
 
     def owner_of(self, port: int, server_port: int) -> int | None:
-        """Return which of these processes has a connection from this port of loopback."""
+        """Return the process that has a connection from a port of loopback."""
         inode = _inode(port, server_port)
         if inode is None:
             return None
@@ -95,7 +95,7 @@ class Family:
             return True
 
     def kill_all(self) -> int:
-        """Pull the plug of all at once; return how many were killed."""
+        """Kill all processes at once, as a power failure would; return how many died."""
         with self._lock:
             alive = [part for part in self.parts if part.is_alive]
             pids = [pid for part in alive for pid in part.pids]
@@ -108,7 +108,7 @@ class Family:
             return len(alive)
 
     def stop(self) -> None:
-        """End all as an operator does."""
+        """End all processes as an operator does."""
         with self._lock:
             for part in self.parts:
                 if part.process is not None and part.is_alive:
@@ -132,7 +132,7 @@ def _kill(pid: int) -> None:
 
 
 def _wait_until_gone(pid: int) -> None:
-    """Wait until a killed process does nothing more; it may be left to its parent as a zombie."""
+    """Wait until a killed process is gone, or is a zombie that waits for its parent."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         try:

@@ -1,4 +1,4 @@
-"""What came of a run, as a table."""
+"""The result of a run, as tables."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.crashes.steps import POINTS, Moment, Point, rows
 class Report:
     """The figures of a run."""
 
-    kills: Counter[str]  #: by what was killed
+    kills: Counter[str]  #: by the role of the process
     hits: Counter[Point]
     jobs: int
     posts: int
@@ -44,7 +44,7 @@ class Report:
         killing_s: float,
         seconds: float,
     ) -> Report:
-        """Read the figures where they are."""
+        """Read the figures from the database, the sandbox and the ledger."""
         succeeded, tries = seen.rows(
             "SELECT sum(CASE WHEN status = 'SUCCEEDED' THEN 1 ELSE 0 END), sum(attempt) FROM copies"
         )[0]
@@ -107,7 +107,7 @@ class Report:
             "still tracked": self.live,
             "lost": self.number(LOST),
             "copies made": f"{self.copies} in {self.tries} tries, {self.workflows} workflows",
-            "logs published": f"{self.published}; {self.refreshes} ids were wished again",
+            "logs published": f"{self.published}; {self.refreshes} ids were requested again",
             "manifests written": self.manifests,
             "done twice": self.number(TWICE),
             "untidy": self.number(UNTIDY),

@@ -1,4 +1,4 @@
-"""What a run left behind, as it is seen from outside: in HDFS, in the database, over the API."""
+"""Read from outside what a run has left: in HDFS, in the database, over the API."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _HELD = "SELECT owner FROM jobsets WHERE size > 0"
 
 @dataclass(frozen=True)
 class Seen:
-    """Where to look."""
+    """Reads the state of the service after a run."""
 
     url: str  #: of the database
     apis: Sequence[str]
@@ -38,14 +38,14 @@ class Seen:
     family: Family
 
     def rows(self, statement: str) -> list[tuple[Any, ...]]:
-        """Read the database."""
+        """Return the rows that a statement selects in the database."""
         engine = create_engine(self.url, poolclass=NullPool)
         with engine.connect() as connection:
             return [tuple(row) for row in connection.execute(text(statement))]
 
     @cached_property
     def files(self) -> dict[str, bytes]:
-        """Everything that lies where logs are saved, by its path."""
+        """All files below the directories of saved logs, by path."""
         with self.sandbox.cluster.settled():
             return {
                 path: self.sandbox.cluster.hdfs.read(path, SUPERUSER)
@@ -66,7 +66,7 @@ class Seen:
                 yield f"{directory}/{name}"
 
     def status(self, job: str) -> str:
-        """Return how a job stands in Oozie."""
+        """Return the state of a job in Oozie."""
         with self.sandbox.cluster.settled() as now:
             return str(self.sandbox.cluster.jobs[job].status(now))
 
@@ -74,9 +74,9 @@ class Seen:
     def _logs(self) -> dict[str, dict[str, bytes]]:
         found: dict[str, dict[str, bytes]] = defaultdict(dict)
         with self.sandbox.cluster.settled() as now:
-            for each in self.sandbox.cluster.applications.values():
-                if each.has_launched(now) and each.has_ended(now):
-                    found[each.job.job_id][each.application_id] = each.text
+            for application in self.sandbox.cluster.applications.values():
+                if application.has_launched(now) and application.has_ended(now):
+                    found[application.job.job_id][application.application_id] = application.text
         return found
 
     def logs(self, job: str) -> dict[str, bytes]:
@@ -87,7 +87,7 @@ class Seen:
         return found
 
     def is_saved(self, user: str, job: str) -> bool:
-        """Tell whether each of these logs has its name, with exactly its bytes."""
+        """Tell whether each log of a job is saved under its name, byte by byte."""
         directory = f"/user/{user}/WORK/logs/{job}"
         return all(
             self.files.get(f"{directory}/{application}.log") == log
@@ -95,7 +95,7 @@ class Seen:
         )
 
     def is_to_be_saved(self, user: str, job: str) -> bool:
-        """Tell whether the logs of a job are promised to a user."""
+        """Tell whether the service has promised a user to save the logs of a job."""
         status = self.status(job)
         if status == "SUCCEEDED":
             return (user, job) in self.ledger.wanted
@@ -111,13 +111,13 @@ class Seen:
                 answer = until(partial(_answer, session, url), lambda found: found is not None)
                 assert answer is not None
                 answer.raise_for_status()
-                found |= {told["id"]: told["status"] for told in answer.json()}
+                found |= {entry["id"]: entry["status"] for entry in answer.json()}
                 url = answer.links.get("next", {}).get("url")
         return found
 
     @cached_property
     def workflows(self) -> dict[str, list[str]]:
-        """The states of the copy workflows that Oozie was given, by their names."""
+        """The states of all submitted copy workflows, by name."""
         found: dict[str, list[str]] = defaultdict(list)
         with self.sandbox.cluster.settled() as now:
             for job in self.sandbox.cluster.jobs.values():
@@ -127,7 +127,7 @@ class Seen:
 
 
 def _answer(session: requests.Session, url: str) -> requests.Response | None:
-    """Ask once; an API that was killed may still be on its way back."""
+    """Ask once; return None while an API that was killed is starting again."""
     try:
         return session.get(url, timeout=120)
     except requests.ConnectionError:
@@ -135,7 +135,7 @@ def _answer(session: requests.Session, url: str) -> requests.Response | None:
 
 
 def what_is_open(seen: Seen) -> list[str]:
-    """Say what has still to be done, or be taken up, before all can be checked."""
+    """Return descriptions of tasks that are still open, and of jobsets held by dead workers."""
     found = [
         f"{owner}'s task of {job} ({seen.ledger.started.get(job)}) is {state}: {reason}"
         for owner, job, state, reason in seen.rows(_OPEN_TASKS)
@@ -154,13 +154,13 @@ def _pid_of(worker: str) -> int:
 def wait_until_settled(
     seen: Seen, seconds: float, progress: Callable[[str], object] = lambda _: None
 ) -> list[str]:
-    """Let the service do in peace what is left.
+    """Wait, without killing, until the service has finished all tasks.
 
     Args:
-        seconds: how long nothing may be finished.
+        seconds: give up if no task ends for this long.
 
     Returns:
-        what is not done.
+        descriptions of what is not finished.
     """
     fewest, deadline = sys.maxsize, time.monotonic() + seconds
     while True:

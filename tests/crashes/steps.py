@@ -18,7 +18,7 @@ class Moment(StrEnum):
     BEFORE = "before it reached the cluster"
     MIDDLE = "in the middle of its answer"
     BEHIND = "done, but not answered"
-    AFTER = "up to 50 ms after its answer"  # here lie the commits
+    AFTER = "up to 50 ms after its answer"  # commits happen in this time
 
 
 _EACH = (Moment.BEFORE, Moment.BEHIND, Moment.AFTER)
@@ -26,7 +26,7 @@ _EACH = (Moment.BEFORE, Moment.BEHIND, Moment.AFTER)
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A request that part of the service sends in the course of its work."""
+    """A request that the service sends in the course of its work."""
 
     name: str
     role: str  #: of the process that sends it
@@ -36,7 +36,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A step, and when its sender is killed there."""
+    """A step, and the moment at which its sender is killed."""
 
     step: Step
     moment: Moment
@@ -46,7 +46,7 @@ def _step(role: str, name: str, pattern: str, *more: Moment) -> Step:
     return Step(name, role, re.compile(pattern), (*_EACH, *more))
 
 
-#: About in the order in which they are done.
+#: Roughly in the order in which the service takes them.
 STEPS = (
     _step(API, "verify the caller", r"^GET .*op=GETHOMEDIRECTORY"),
     _step(API, "ask about one posted id", r"^GET .*/oozie/v2/job/[^/?]+\?show=info"),
@@ -77,14 +77,14 @@ STEPS = (
 )
 POINTS = tuple(Point(step, moment) for step in STEPS for moment in step.moments)
 
-_AT_ONCE = 8  #: points that are waited for
-_PATIENCE = 10  #: as often as this a point may be chosen in vain before one with a hit more is
+_AT_ONCE = 8  #: points that wait for a process at the same time
+_PATIENCE = 10  #: a point that was chosen in vain this often ranks like one with a hit more
 
 
 class Plan:
-    """Chooses the points of the next kills: always some of those that were hit least.
+    """Chooses the points of the next kills, always the points that were hit least.
 
-    Were all waited for at once, hardly any work would come as far as to its later steps.
+    Only a few points wait at a time; with all of them, hardly any work would reach its later steps.
     """
 
     def __init__(self, rng: Random) -> None:
@@ -94,7 +94,7 @@ class Plan:
         self.chosen: frozenset[Point] = frozenset()
 
     def choose(self) -> None:
-        """Choose anew; those that were chosen before and did not come are for later."""
+        """Choose points again; the points that were not reached come later."""
         self._in_vain.update(self.chosen)
         ordered = sorted(POINTS, key=self._rank)
         self.chosen = frozenset(ordered[:_AT_ONCE])
@@ -110,7 +110,7 @@ class Plan:
 
 
 def rows(hits: Counter[Point]) -> list[tuple[str, str, list[int | None]]]:
-    """Return of each step its role, its name and the kills at each moment, if it has that."""
+    """Return the rows of the table: role and name of a step, and the kills at each moment."""
     found: dict[Step, dict[Moment, int]] = {step: {} for step in STEPS}
     for step, moment in product(STEPS, Moment):
         if moment in step.moments:

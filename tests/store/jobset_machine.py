@@ -1,4 +1,4 @@
-"""Jobsets of two kinds under any order of what workers, users and time do to them."""
+"""A hypothesis machine: workers, users and time change jobsets of two kinds in any order."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from tracker_service.store.tables import tasks as task_table
 
 Thing = TypeVar("Thing")
 
-BELL = "bell"  # a kind of tasks that strike and follow no job
-KINDS = {"first": (TRACK,), "second": (TRACK, BELL), "third": (BELL,)}  # that workers know
+BELL = "bell"  # a kind of tasks without a job
+KINDS = {"first": (TRACK,), "second": (TRACK, BELL), "third": (BELL,)}  # by worker
 WORKERS = tuple(KINDS)
 USERS = ("guest", "sam")
-LEASE_S = 3600.0  # runs out when a rule says so, and not by itself
+LEASE_S = 3600.0  # long enough to end only by a rule
 LONG_AGO = datetime(1970, 1, 2, tzinfo=UTC)
 MINUTES_OFF = st.integers(-5, 5)
-#: Which of some things, and in what order. The database decides which of several jobsets it gives,
-#: so that what is drawn may not depend on what there is.
+#: Choose some things, and their order. The database decides which of several jobsets a worker gets,
+#: so what is drawn must not depend on the things that exist.
 PICK = st.integers(0, 10_000)
 
 
@@ -42,7 +42,7 @@ class LiveTask(NamedTuple):
 
 
 class Bell(NamedTuple):
-    """A task that is held, as far as it has to be known to end it."""
+    """A held task, with what is needed to end it."""
 
     id: int
     lease: Lease
@@ -50,25 +50,25 @@ class Bell(NamedTuple):
 
 @dataclass
 class Expected:
-    """How a jobset has to stand."""
+    """The expected state of a jobset."""
 
     holder: str | None = None
     epoch: int = 0
-    is_over: bool = False  #: the lease
-    version: int = -1  #: as it was seen last
-    content: tuple[object, ...] = ()  #: what makes the version grow, as it was seen last
+    is_over: bool = False  #: whether the lease has run out
+    version: int = -1  #: at the last check
+    content: tuple[object, ...] = ()  #: at the last check; a change must raise the version
 
 
 @dataclass
 class Model:
-    """What has to be true, told by what was done."""
+    """The expected state of all tasks and jobsets after the rules so far."""
 
     jobsets: dict[int, Expected] = field(default_factory=dict)
     live: dict[int, LiveTask] = field(default_factory=dict)  #: by their numbers
-    leases: list[tuple[str, Lease]] = field(default_factory=list)  #: all there ever were
+    leases: list[tuple[str, Lease]] = field(default_factory=list)  #: all leases so far
 
     def counts(self, lease: Lease) -> bool:
-        """Tell whether its holder may write."""
+        """Tell whether the holder of a lease may write."""
         now = self.jobsets.get(lease.jobset_id)
         return now is not None and now.holder is not None and now.epoch == lease.epoch
 
@@ -150,7 +150,7 @@ class Jobsets(RuleBasedStateMachine):
 
     @rule(pick=PICK)
     def a_lease_runs_out(self, pick: int) -> None:
-        """Nobody can turn the clock of a database, so that the lease is set back instead."""
+        """Set a lease back, because nobody can set the clock of a database."""
         if held := [key for key, known in self.model.jobsets.items() if known.holder]:
             key = _picked(held, pick)
             with self.store.begin() as connection:
@@ -170,7 +170,7 @@ class Jobsets(RuleBasedStateMachine):
 
     @rule(prefers_current=st.booleans(), pick=PICK, count=st.integers(1, 4))
     def a_worker_ends_tasks(self, prefers_current: bool, pick: int, count: int) -> None:
-        """By any lease that it ever had: it may not know that it is no longer the holder."""
+        """Use any lease that the worker ever had: it may not know that it has lost the lease."""
         if not self.model.leases:
             return
         current = [each for each in self.model.leases if self.model.counts(each[1])]
@@ -201,8 +201,8 @@ class Jobsets(RuleBasedStateMachine):
 
     @rule(makes_thin_ones=st.booleans(), worker=st.sampled_from(WORKERS), order=PICK)
     def merge(self, makes_thin_ones: bool, worker: str, order: int) -> None:
-        """By every lease that there ever was: what counts of them merges while there is room."""
-        if makes_thin_ones:  # otherwise thin jobsets that are held would hardly come about
+        """Try every lease so far: a valid one merges its jobset if another one has room."""
+        if makes_thin_ones:  # otherwise held jobsets with few tasks would be rare
             self.add("guest", 12)
             self.hang_bells("guest", 2)
             self.jobsets_stand_as_they_have_to()
@@ -220,7 +220,7 @@ class Jobsets(RuleBasedStateMachine):
 
     @rule(user=st.sampled_from(USERS))
     def most_tasks_of_a_user_are_stopped(self, user: str) -> None:
-        """Thin jobsets are left, which can be merged."""
+        """Leave jobsets with few tasks, which can be merged."""
         numbers = sorted(n for n, task in self.model.live.items() if task == (TRACK, user))
         with self.store.begin() as connection:
             for number in numbers:
@@ -269,7 +269,7 @@ class Jobsets(RuleBasedStateMachine):
         assert all(size <= jobsets.CAPACITY for size in sizes.values())
 
     def teardown(self) -> None:
-        """Nothing is held by nobody for ever: when all are gone, one newcomer gets every task."""
+        """Check that no task is lost: after all workers have gone, a new one gets every task."""
         with self.store.begin() as connection:
             connection.execute(update(jobset_table).values(lease_until=LONG_AGO))
             jobsets.claim(connection, "newcomer", [TRACK, BELL], LEASE_S, 1000)
@@ -287,7 +287,7 @@ def _number(job_id: str) -> int:
 
 
 def _tasks_in(connection: Connection, lease: Lease) -> list[tuple[int, HeldTask]]:
-    """Return the live tasks of a jobset of either kind, with their numbers."""
+    """Return the live tasks of a jobset of either kind, with the numbers of the tasks."""
     tracked = track_tasks.live(connection, lease)
     bells = connection.execute(
         select(task_table.c.id, task_table.c.subject)

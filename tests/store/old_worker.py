@@ -1,4 +1,4 @@
-"""A worker and an API of the release with schema 0006, by the statements that they send."""
+"""A worker and an API of the release with schema 0006: they send the statements of that release."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ class OldWorker:
 
 
 class OldApi:
-    """What it does for one user."""
+    """The statements of the old API for one user."""
 
     def __init__(self, user: str) -> None:
         self.user = user

@@ -1,4 +1,4 @@
-"""What the store's tests put into it."""
+"""Put jobs and tasks into a store, for its tests."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def track(connection: Connection, *numbers: int, owner: str = "guest") -> list[j
 
 
 def hold(connection: Connection, worker: str = "worker") -> list[Lease]:
-    """Claim all that is free, and return the leases that the worker holds."""
+    """Claim all free jobsets, and return the leases of the worker."""
     jobsets.claim(connection, worker, ["track"], 3600, 100)
     return [held.lease for held in jobsets.held(connection, worker)]
 
 
 def live_tasks(connection: Connection, worker: str = "worker") -> list[TrackTask]:
-    """Claim all that is free, and return the live tasks that the worker holds."""
+    """Claim all free jobsets, and return the live tasks in them."""
     return [
         task for lease in hold(connection, worker) for task in track_tasks.live(connection, lease)
     ]

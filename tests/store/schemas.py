@@ -1,4 +1,4 @@
-"""Databases as earlier releases have left them: their schema, with data in place."""
+"""Make databases of earlier releases: their schema, with data in it."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import tracker_service.store
 from tracker_service.store.dialects import open_engine
 
 EARLIER = ("0001", "0002", "0003", "0004", "0005", "0006")
-LATER_MS = 4_000_000_000_000  # a lease until far in the future
+LATER_MS = 4_000_000_000_000  # the end of a lease, far in the future
 THEN_MS = 1_700_000_000_000
 
 
 def make(url: str, revision: str) -> None:
-    """Make the schema of an earlier release and put into it what that may have kept."""
+    """Make the schema of an earlier release, and fill it with rows as that release wrote them."""
     config = Config()
     config.set_main_option("script_location", f"{tracker_service.store.__path__[0]}/migrations")
     engine = open_engine(url, for_upgrade=True)
