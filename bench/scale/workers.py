@@ -30,7 +30,7 @@ class _Followed:
 
     count: Count
     taken_over_s: float = 0.0  #: after one of them was killed
-    copied: Counter[str] = field(default_factory=Counter)  #: how often each log got its name
+    copied: Counter[str] = field(default_factory=Counter)  #: how often each log was published
 
 
 def measure(bench: Bench) -> Iterator[Row]:
@@ -108,7 +108,7 @@ def _taken_over(gateway: NeutralGateway, topology: Topology, worker: Process) ->
 
 
 def _copied(workers: int, bench: Bench, databases: Databases) -> Counter[str]:
-    """Let jobs fail; return how often each of their logs got its name."""
+    """Make jobs fail; return how often each of their logs was published."""
     url = databases.url(f"copying_{workers}")
     with sandbox_stand(LATENCY_S) as stand, ExitStack() as stack:
         home = bench.home / f"copying-{workers}"
@@ -124,7 +124,7 @@ def _copied(workers: int, bench: Bench, databases: Databases) -> Counter[str]:
 
 
 def _named(stand: SandboxStand) -> Counter[str]:
-    """Return how often each log got its name."""
+    """Return how often each log was published."""
     return Counter(
         seen.path
         for seen in list(stand.server.requests)

@@ -1,4 +1,4 @@
-"""Let everything go wrong on the way to the gateway: what was taken in is kept, once."""
+"""Every fault on the way to the gateway: each accepted job is kept, and handled once."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ CLUSTER = Path(__file__).parents[1] / "cluster" / "cluster"
 
 
 def write_logs_as(logs: str, compression: str) -> None:
-    """Let the NodeManager of the real cluster write logs in another format."""
+    """Make the NodeManager of the real cluster write logs in another format."""
     subprocess.run([sys.executable, str(CLUSTER), "logs", logs, compression], check=True)
 
 

@@ -1,4 +1,4 @@
-"""Let Schemathesis look for requests that the service answers otherwise than it says."""
+"""Schemathesis searches for requests whose answers break the published schema."""
 
 from __future__ import annotations
 

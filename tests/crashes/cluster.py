@@ -89,7 +89,7 @@ class Traps:
         self._is_armed = True
 
     def disarm(self) -> None:
-        """Let all requests pass."""
+        """Stop killing: all requests pass."""
         self._is_armed = False
 
     def sprung(self, request: str, sender: Callable[[], int | None]) -> tuple[Point, int] | None:

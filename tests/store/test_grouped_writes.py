@@ -59,7 +59,7 @@ def kept(store):
 
 
 def behind_a_slow_one(writes, threads, others) -> tuple[Future[object], list[Future[object]]]:
-    """Let one thread write until all others wait for it."""
+    """Make one thread write until all others wait for it."""
     has_begun, may_end = Event(), Event()
 
     def slowly(_connection):

@@ -52,7 +52,7 @@ def cause(fingerprint: str = "f1", **more) -> Cause:
 def fail(
     connection, number: int, *, at: datetime = NOW, owner: str = "guest", run: int = 0, **more
 ) -> None:
-    """Let a job of a user fail, and keep why."""
+    """Record a failed job of a user, and keep its cause."""
     ended = seen(number, "KILLED", run, user=owner, ended_at=at)
     [kept] = jobs.record(connection, [ended]).values()
     track_tasks.track(connection, owner, owner, [kept], NOW)

@@ -1,4 +1,4 @@
-"""The parts that copy logs, put together for tests."""
+"""Build the parts that copy logs, for tests."""
 
 from __future__ import annotations
 

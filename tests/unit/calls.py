@@ -1,4 +1,4 @@
-"""Calls of the API, as the tests make them, and what they leave in the store."""
+"""Call the API in tests, and read the results in the store."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def tracked(store: Store, owner: str = "guest") -> set[str]:
 
 
 def save_copies(store: Store, *ends: CopyStatus) -> None:
-    """Let the copies of the only task's applications end like this."""
+    """End the copies of the only task's applications in this state."""
     with store.begin() as connection:
         row = connection.execute(text("SELECT * FROM tasks JOIN jobs ON jobs.id = job_id")).one()
         task = TrackTask(

@@ -1,4 +1,4 @@
-"""Rules and logs for the tests of causes: small ones, whose every word is known."""
+"""Small rules and logs for the tests of causes."""
 
 from __future__ import annotations
 

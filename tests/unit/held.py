@@ -1,4 +1,4 @@
-"""Tasks that a worker holds, with what the tests of its duties ask about them."""
+"""The tasks of one worker in a store, for the tests of its duties."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Held:
             return [task for each in held for task in track_tasks.live(connection, each.lease)]
 
     def lose_lease(self) -> None:
-        """Let another worker take everything."""
+        """Give all jobsets to another worker."""
         with self.store.begin() as connection:
             jobsets.release(connection, "worker")
             jobsets.claim(connection, "another", ["track"], 3600, 10)
@@ -87,7 +87,7 @@ class Held:
 
 @dataclass
 class Following(Held):
-    """A poller of one worker, and what the tests ask about it."""
+    """The tasks of one worker with its poller and its schedule."""
 
     poller: Poller
     schedule: Schedule
@@ -97,7 +97,7 @@ class Following(Held):
         self.load()
 
     def load(self) -> None:
-        """Load all anew, which makes all due."""
+        """Load all tasks again, which makes all of them due."""
         by_lease: dict[Lease, list[TrackTask]] = {}
         for task in self.tasks():
             by_lease.setdefault(task.lease, []).append(task)

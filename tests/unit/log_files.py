@@ -1,4 +1,4 @@
-"""Files of aggregated logs: recorded ones, and any that a test wants to write."""
+"""Files of aggregated logs: recorded files, and files that a test writes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Catch what the service logs, in the form in which it is written."""
+"""Capture the log lines of the service in the form in which they are written."""
 
 from __future__ import annotations
 

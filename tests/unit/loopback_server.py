@@ -1,4 +1,4 @@
-"""A tiny HTTP server of this machine, in place of the gateway."""
+"""A tiny HTTP server on loopback in place of the gateway."""
 
 from __future__ import annotations
 

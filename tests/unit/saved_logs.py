@@ -1,4 +1,4 @@
-"""Saved logs for tests: their text, and an HDFS that tells what was read of them."""
+"""Saved logs for tests, and an HDFS that records what is read of them."""
 
 from __future__ import annotations
 

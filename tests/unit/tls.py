@@ -1,4 +1,4 @@
-"""Servers of this machine that speak TLS, with certificates that are right or wrong in one way."""
+"""TLS servers on loopback, each with a valid certificate or with one fault in it."""
 
 from __future__ import annotations
 

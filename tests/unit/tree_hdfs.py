@@ -1,4 +1,4 @@
-"""A stand-in for HDFS that has directories, empty ones too."""
+"""A stand-in for HDFS with directories, also empty ones."""
 
 from __future__ import annotations
 

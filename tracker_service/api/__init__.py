@@ -1,1 +1,1 @@
-"""The HTTP API. Its paths and JSON keys are those of the original tracker, and more."""
+"""The HTTP API: the paths and JSON keys of the original tracker, and more."""

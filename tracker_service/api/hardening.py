@@ -1,4 +1,4 @@
-"""Refuse requests that nobody should send, and limit what browsers may do with the answers."""
+"""Refuse wrong requests by their heads alone, and set security headers on every answer."""
 
 from __future__ import annotations
 

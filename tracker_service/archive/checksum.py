@@ -1,4 +1,4 @@
-"""Measure bytes while they pass: how many, and their SHA-256."""
+"""Count bytes and compute their SHA-256 as they stream by."""
 
 from __future__ import annotations
 

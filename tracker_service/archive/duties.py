@@ -1,4 +1,4 @@
-"""What the archive gives the engine: its duties."""
+"""Give the engine the duties of the archive, which every worker runs."""
 
 from __future__ import annotations
 

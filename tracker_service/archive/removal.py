@@ -1,4 +1,4 @@
-"""Remove saved logs from HDFS, and no file that the tracker has not written."""
+"""Remove saved logs from HDFS, and no other files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Build what the API and the worker share: settings, database, identities, clock."""
+"""Build the parts that the API and the worker share: settings, database, identities, clock."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Build what verifies callers, and what asks the cluster in their name."""
+"""Build the parts that verify callers, and the ones that ask the cluster in their name."""
 
 from __future__ import annotations
 

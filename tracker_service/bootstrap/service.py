@@ -1,4 +1,4 @@
-"""Build what the API is made of."""
+"""Build the parts of the API."""
 
 from __future__ import annotations
 

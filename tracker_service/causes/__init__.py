@@ -1,1 +1,1 @@
-"""Why a job failed: from the lines of its logs and the words of Oozie and YARN to one cause."""
+"""Conclude why a job failed, from its logs and from the messages of Oozie and YARN."""

@@ -1,4 +1,4 @@
-"""What a scan of one application's log kept: the lines that may prove why it failed."""
+"""The findings of a scan of one application's log: lines that may prove why it failed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the service answers about credentials and tokens, as values."""
+"""The service's answers about credentials and tokens, as values."""
 
 from __future__ import annotations
 

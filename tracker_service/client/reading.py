@@ -1,4 +1,4 @@
-"""What of a log a caller wants to read."""
+"""The parameters that select which part of a log to read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Wait longer and longer while something fails."""
+"""Compute pauses that grow with each failure in a row."""
 
 from __future__ import annotations
 

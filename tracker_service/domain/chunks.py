@@ -1,4 +1,4 @@
-"""Part many things into few statements or requests."""
+"""Split many items into chunks, one for each statement or request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How grave a program calls what it logs: the levels, and how loggers spell them."""
+"""The levels of log lines, and how different loggers spell them."""
 
 from __future__ import annotations
 

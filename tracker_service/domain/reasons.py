@@ -1,4 +1,4 @@
-"""Why something waits or has ended: a code to decide by, and a sentence for people."""
+"""Reasons why tasks and copies wait or have ended: a code for programs, a text for people."""
 
 from __future__ import annotations
 

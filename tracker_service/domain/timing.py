@@ -1,4 +1,4 @@
-"""How long the service waits where no setting says so."""
+"""The times for which the service waits and that no setting changes."""
 
 from __future__ import annotations
 

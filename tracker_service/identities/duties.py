@@ -1,4 +1,4 @@
-"""What identities give the engine: the duty to forget what is known of callers for a while only."""
+"""Give the engine the duty that removes expired records of callers."""
 
 from __future__ import annotations
 

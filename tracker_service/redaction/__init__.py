@@ -1,1 +1,1 @@
-"""Hide secrets in logs and in what Oozie and YARN say, before anybody keeps it."""
+"""Mask secrets in logs and in the messages of Oozie and YARN before they are stored."""

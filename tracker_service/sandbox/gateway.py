@@ -1,4 +1,4 @@
-"""Does what the gateway does before and after a service answers."""
+"""Stands in for the gateway: verifies callers, routes requests, and records them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Calls the URLs that jobs want to be called when their state changes, as Oozie does."""
+"""Calls the notification URLs of jobs when their states change, as Oozie does."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ class _Handler(WSGIRequestHandler):
                 close()
 
     def finish(self) -> None:
-        """Let go of the connection, also of one whose client is gone."""
+        """Close the connection, also if its client is gone."""
         try:
             super().finish()
         except ConnectionError:  # what was to be sent to it is lost

@@ -1,4 +1,4 @@
-"""Does what is due at the next look, each effect as if it came at its own time."""
+"""Runs due effects at the next request, each as if at its own time."""
 
 from __future__ import annotations
 

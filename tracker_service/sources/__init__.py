@@ -1,1 +1,1 @@
-"""What the cluster says: Oozie, YARN and WebHDFS, asked through one gateway."""
+"""Ask the cluster: Oozie, YARN and WebHDFS, through one gateway."""

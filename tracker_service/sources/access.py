@@ -1,4 +1,4 @@
-"""The cluster as one identity sees it."""
+"""Access to the services of the cluster as one identity."""
 
 from __future__ import annotations
 

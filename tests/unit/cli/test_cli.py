@@ -239,7 +239,7 @@ def test_each_command_is_started_once(children, world):
 
 
 def pause_after_death(children: Supervisor, world: World) -> float:
-    """Let the newest process die, and return how long its command waits for another."""
+    """Kill the newest process, and return how long its command waits for the next one."""
     world.started[-1][2].exitcode, died_at, before = 1, world.now, len(world.started)
     while len(world.started) == before:
         tend(children, world, 0)

@@ -260,7 +260,7 @@ def test_after_the_clock_was_set_everything_is_due(tower, new_ringer):
 
 
 def make_late(tower: Tower, ringer: Ringer) -> None:
-    """Let a worker come to its bells too late twice in a row."""
+    """Make a worker take its bells too late twice in a row."""
     for _ in range(2):
         tower.go_on(60 + LATE_S + 1)
         ringer.do("strike_bell")

@@ -358,7 +358,7 @@ def test_what_a_worker_gives_back_is_what_it_took_last(new_worker, track, store)
 
 
 def start_streaming(connection, task: TrackTask) -> None:
-    """Let a log of a task pass through its worker."""
+    """Start a direct copy of a log of a task."""
     copies.decide(connection, task, [APP_1], NOW)
     [copy] = copies.of_tasks(connection, [task.id])[task.id]
     copies.change(connection, copy, status=CopyStatus.RUNNING, strategy=Strategy.DIRECT)
@@ -380,7 +380,7 @@ def test_a_jobset_of_which_a_log_passes_through_is_not_given_back(new_worker, tr
 
 
 def make_late(worker: Tracker) -> None:
-    """Let a worker look at everything too late twice in a row."""
+    """Make a worker check all its tasks too late twice in a row."""
     schedule = worker.schedule
     for now in (1e9, 2e9):
         for batch in schedule.take_due(now, 8):

@@ -27,7 +27,7 @@ def oozie(fake_cluster) -> FakeOozie:
 def has_started(
     oozie: FakeOozie, *numbers: int, status: str = "RUNNING", of: JobId = DAILY, **more
 ) -> None:
-    """Let a coordinator materialise an action for each of these workflows."""
+    """Make a coordinator materialise an action for each of these workflows."""
     for number in numbers:
         place = len(oozie.started.setdefault(of, [])) + 1
         oozie.started[of].append(job(number))

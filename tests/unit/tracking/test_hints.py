@@ -54,7 +54,7 @@ class Hinting:
         self.following.poller.sweep()
 
     def pass_by(self, seconds: float) -> list[list[JobId]]:
-        """Let time pass as a worker does, and return what Oozie was asked meanwhile."""
+        """Run the duties of a worker for some time, and return the requests to Oozie meanwhile."""
         self.oozie.bulks.clear()
         end = self.following.ticks.now + seconds
         while self.following.ticks.now < end:

@@ -1,4 +1,4 @@
-"""What all answers share: the spelling of names, instants, problems."""
+"""The base of all answers: how they spell names, instants and problems."""
 
 from __future__ import annotations
 

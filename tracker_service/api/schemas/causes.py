@@ -1,4 +1,4 @@
-"""What clients get about failures: the shape of causes and of families."""
+"""The answers about failures: causes, and families of failures with the same cause."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What clients get about copies of logs."""
+"""The answers about copies of logs."""
 
 from __future__ import annotations
 

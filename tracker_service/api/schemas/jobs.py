@@ -1,4 +1,4 @@
-"""What clients get about jobs and their tasks."""
+"""The answers about jobs and their tasks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Oozie sends with a notification, and what clients get about the tokens for them."""
+"""Oozie's notifications, and the answers about the tokens for them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What load balancers and operators get about the service itself."""
+"""The answers about the service itself, for load balancers and operators."""
 
 from __future__ import annotations
 

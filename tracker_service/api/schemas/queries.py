@@ -1,4 +1,4 @@
-"""What clients send: ids in paths, and the parameters of queries."""
+"""The input of clients: ids in paths, and parameters of queries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What admins and auditors get about workers and jobsets."""
+"""The answers about workers and jobsets, for admins and auditors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Find the copies that are due, and bring them on, each user's on a thread of their own."""
+"""Find due copies and take their next steps, one user on each thread."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Do the work of a try, and note what becomes of a copy whose try fails."""
+"""Run a try of a copy; if it fails, record why and decide what happens to the copy."""
 
 from __future__ import annotations
 

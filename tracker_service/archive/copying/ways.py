@@ -1,4 +1,4 @@
-"""Bring one copy a step further: begin it when its log is complete, by the way that suits it."""
+"""Take the next step of a copy; when its log is complete, choose the way and begin."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Go through serialised lists and maps of Java in the order in which Java does."""
+"""Iterate over serialised lists and maps of Java in Java's own order."""
 
 from __future__ import annotations
 

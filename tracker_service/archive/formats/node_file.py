@@ -1,4 +1,4 @@
-"""What a reader of aggregated logs needs of a node's file, and what it finds in it."""
+"""The file of a node with aggregated logs, and the logs that its readers find in it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read numbers and texts off a stream of pieces, each piece copied only where it is cut."""
+"""Read numbers and texts from a stream of byte pieces, with as few copies as possible."""
 
 from __future__ import annotations
 

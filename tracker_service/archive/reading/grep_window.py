@@ -142,7 +142,7 @@ class Window:
         return self._number
 
     def forget(self, border: int) -> None:
-        """Let go of what is too far before the border to be given."""
+        """Forget the bytes that are too far before the border to be returned."""
         cut = border - _AROUND_BYTES
         if self._block is not None:
             cut = min(cut, self._block.start)

@@ -1,4 +1,4 @@
-"""Lines of a saved log: the last ones, those from a number on, or one after the other."""
+"""Read lines of a saved log: the last ones, the ones from a number on, or all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Find the sections of a saved log by jumping from head to head over contents nobody wants."""
+"""Find the sections of a saved log by jumping from head to head, over their contents."""
 
 from __future__ import annotations
 

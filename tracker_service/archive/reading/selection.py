@@ -1,4 +1,4 @@
-"""Choose what of a saved log is read: sections, then lines of these."""
+"""Select parts of a saved log: sections, then lines in them."""
 
 from __future__ import annotations
 

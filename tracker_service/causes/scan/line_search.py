@@ -1,4 +1,4 @@
-"""Find the lines of a block that have words of the rules."""
+"""Find the lines of a block that contain words of the rules."""
 
 from __future__ import annotations
 

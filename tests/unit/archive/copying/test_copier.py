@@ -86,19 +86,19 @@ class Copying(Held):
         return only
 
     def start(self) -> Copy:
-        """Let the only copy's workflow run."""
+        """Make the only copy's workflow run."""
         self.want(APP_1)
         self.advance()
         return self.copy()
 
     def says(self, status: str, *actions, **more) -> None:
-        """Let the workflow of the only copy be in this state."""
+        """Put the workflow of the only copy into this state."""
         workflow = self.copy().job
         assert workflow is not None
         self.cluster.oozie.has(details(JobId(workflow), status, *actions, **more))
 
     def wrote(self, content: bytes = b"log\n") -> None:
-        """Let the workflow of the only copy have written this much of the log."""
+        """Write this much of the log, as the workflow of the only copy."""
         self.home.files[part_path(self.copy())] = content
 
     @property

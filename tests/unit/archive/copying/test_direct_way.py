@@ -40,7 +40,7 @@ class Copying(Held):
             track_tasks.start_copying(connection, task)
 
     def lies_there(self, data: bytes = NODE_FILE, application: ApplicationId = APP) -> str:
-        """Let YARN have collected a log, and return where."""
+        """Put an aggregated log into HDFS, and return its path."""
         bucket = application.rpartition("_")[2]
         directory = f"/app-logs/guest/bucket-logs-tfile/{bucket}/{application}"
         self.home.files[f"{directory}/{NODE}"] = data
@@ -361,7 +361,7 @@ def test_where_nothing_may_be_written_each_try_fails_with_the_reason(copying_wit
 
 
 def run_again(copying: Copying, run: int, application: ApplicationId) -> None:
-    """Let the job have failed once more, with another application."""
+    """Record that the job failed once more, with another application."""
     failed = details(job(1), "KILLED", run=run, ended_at=NOW)
     [task] = copying.tasks()
     with copying.store.begin() as connection:
