@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tracker_service.archive.reading.grep_window import Hit, Window
+from tracker_service.archive.reading.grep_window import GrepWindow, Hit
 from tracker_service.archive.reading.lines import LogLine, Pieces
 from tracker_service.archive.reading.stack_traces import Span, trace_around
 from tracker_service.domain.log_levels import SPELLINGS, LevelName, LogLevel, spellings_from
@@ -88,12 +88,12 @@ class Grep:
 
     def of(self, pieces: Pieces) -> Iterator[list[GrepLine]]:
         """Yield what is found as soon as it is, with what is around it."""
-        window: Window | None = None
+        window: GrepWindow | None = None
         for stretch, piece in pieces:
             if window is None or stretch != window.stretch:
                 if window:
                     yield from self._found_in(window, is_last=True)
-                window = Window(stretch)
+                window = GrepWindow(stretch)
             if window.add(piece):
                 yield from self._found_in(window, is_last=False)
             if self.has_more:
@@ -101,7 +101,7 @@ class Grep:
         if window:
             yield from self._found_in(window, is_last=True)
 
-    def _found_in(self, window: Window, *, is_last: bool) -> Iterator[list[GrepLine]]:
+    def _found_in(self, window: GrepWindow, *, is_last: bool) -> Iterator[list[GrepLine]]:
         """Yield what is found in the lines of a window whose surroundings are known."""
         found: list[GrepLine] = []
         border = window.border(is_last=is_last)
@@ -125,7 +125,7 @@ class Grep:
             yield found
         window.forget(border)
 
-    def _block(self, window: Window, hit: Hit) -> Span | None:
+    def _block(self, window: GrepWindow, hit: Hit) -> Span | None:
         """Return a line with its trace and context; None if it was logged at a lower level."""
         lines = window.near(hit.line)
         trace = trace_around(lines, hit.line)
@@ -140,7 +140,7 @@ class Grep:
         last = deque((line.end for line in around.down(trace.end, self._search.context)), 1)
         return Span(*first or (trace.start,), *last or (trace.end,))
 
-    def _taken(self, window: Window) -> list[GrepLine]:
+    def _taken(self, window: GrepWindow) -> list[GrepLine]:
         block = window.taken()
         if block is None:
             return []

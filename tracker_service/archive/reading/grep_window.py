@@ -31,7 +31,7 @@ class Block:
     lines: list[tuple[LogLine, bool]]
 
 
-class Window:
+class GrepWindow:
     """The bytes of a stretch that are searched now, with some before and behind them.
 
     All positions are positions in these bytes.

@@ -172,7 +172,7 @@ class _Cursor:
             self.take(position - self.at)
 
     def close(self) -> None:
-        """Let go of the log."""
+        """Close the request in progress."""
         if self._pieces is not None:
             self._pieces.close()
             self._pieces = None
