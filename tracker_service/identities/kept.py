@@ -97,8 +97,8 @@ class KeptCredentials:
         try:
             credential = decrypt_credential(self._key_ring, kept.sealed)
         except ConfigError as error:
-            told = f"{_WAITS}: {error}; {_REMEDY}"
-            unreadable = Reason(TaskReason.CREDENTIAL_UNREADABLE, told)
+            text = f"{_WAITS}: {error}; {_REMEDY}"
+            unreadable = Reason(TaskReason.CREDENTIAL_UNREADABLE, text)
             raise self._explained(owner, kept, unreadable) from error
         if not isinstance(credential, TokenCredential) or credential.expires_at is None:
             return kept, credential

@@ -38,8 +38,8 @@ def full_bundle_bean(bundle: Bundle, now: float) -> Bean:
     """Describe a bundle with its coordinators, each without its actions."""
     return bundle_bean(bundle, now) | {
         "bundleCoordJobs": [
-            coordinator_bean(each, now)
-            | {"mat_throttling": 12, "conf": write_configuration(each.configuration)}
-            for each in bundle.coordinators
+            coordinator_bean(coordinator, now)
+            | {"mat_throttling": 12, "conf": write_configuration(coordinator.configuration)}
+            for coordinator in bundle.coordinators
         ]
     }

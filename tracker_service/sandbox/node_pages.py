@@ -33,8 +33,8 @@ _PAGE = """<!DOCTYPE html PUBLIC "-//W3C//DTD HTML 4.01//EN" "http://www.w3.org/
 _LINK = """          <p>
             <a href="{href}">{name} : Total file length is {length} bytes.</a>
 """
-_TOLD = """          <h1>
-            {told}
+_MESSAGE_PAGE = """          <h1>
+            {message}
           </h1>"""
 
 
@@ -103,8 +103,8 @@ def _logs(application: SandboxApplication, now: float) -> dict[str, bytes]:
 def _log(request: Request, data: bytes | None) -> str:
     """Return a part of a log; all of it, where `start` is 0."""
     if data is None:
-        told = "java.lang.Exception: Cannot find this log on the local disk."
-        return _TOLD.format(told=told)
+        message = "java.lang.Exception: Cannot find this log on the local disk."
+        return _MESSAGE_PAGE.format(message=message)
     start = request.args.get("start", -_SHOWN_BYTES, int)
     begin = max(len(data) + start, 0) if start < 0 else start
     end = min(request.args.get("end", len(data), int), len(data))

@@ -132,8 +132,8 @@ class SandboxOozie:
         """Run a workflow again, from its beginning: which nodes are to be left out is not read."""
         sent = read_configuration(call.request.get_data())
         if sent.keys() >= set(_RERUN_NODES):
-            told = " OR ".join(_RERUN_NODES)
-            raise OozieError("E0404", f"Only one of the properties are allowed [{told}]")
+            nodes = " OR ".join(_RERUN_NODES)
+            raise OozieError("E0404", f"Only one of the properties are allowed [{nodes}]")
         if not job.has_ended(now):
             raise OozieError("E0805", f"Workflow job not completed, status [{job.status(now)}]")
         self._cluster.rerun(job.job_id)

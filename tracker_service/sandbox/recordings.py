@@ -70,8 +70,8 @@ def renumbered(data: bytes, numbers: Mapping[str, str]) -> bytes:
 def timed(text: bytes, written_at: float) -> bytes:
     """Return the text that ``yarn logs`` prints of a TFile that was written at an instant."""
     day, month, number, clock, year = time.asctime(time.gmtime(written_at)).split()
-    told = f"{day} {month} {int(number):02d} {clock} +0000 {year}".encode()
-    return re.sub(rb"(?m)^(LogLastModifiedTime:).*$", rb"\g<1>" + told, text)
+    modified = f"{day} {month} {int(number):02d} {clock} +0000 {year}".encode()
+    return re.sub(rb"(?m)^(LogLastModifiedTime:).*$", rb"\g<1>" + modified, text)
 
 
 def _mark(number: str) -> bytes:

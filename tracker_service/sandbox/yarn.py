@@ -93,7 +93,7 @@ class ResourceManager:
             )
         with self._cluster.settled() as now:
             every = self._cluster.applications.values()
-            launched = (described(each, now) for each in every if each.has_launched(now))
+            launched = (described(app, now) for app in every if app.has_launched(now))
             wanted = [app for app in launched if _matches(app, request, states)]
         return json_answer({"apps": {"app": wanted} if wanted else {}})
 

@@ -82,9 +82,7 @@ jobs = Table(
     Column("created_at", Instant),
     Column("started_at", Instant),
     Column("ended_at", Instant),
-    Column(
-        "observed_at", Instant
-    ),  # of the last answer that changed the row; see jobsets.polled_at
+    Column("observed_at", Instant),  # of the last answer that changed the row
     Column("details_at", Instant),  # when the actions were asked for
     Column("actions", JSON),
     UniqueConstraint("kind", "external_id", "run"),
@@ -120,16 +118,12 @@ jobsets = Table(
     metadata,
     _key(),
     Column("kind", String(16), nullable=False),
-    Column(
-        "affinity", String(255), nullable=False
-    ),  # the user who asks about the tasks, and the gateway
+    Column("affinity", String(255), nullable=False),  # the user and the gateway
     Column("size", Integer, nullable=False),  # tasks that have not ended
     Column("owner", String(64)),  # the worker that holds it
     Column("epoch", Integer, nullable=False),  # raised by each change of owner
     Column("version", Integer, nullable=False),  # raised by each change of content or owner
-    Column(
-        "lease_until", Instant, nullable=False
-    ),  # by the database's clock; of a free jobset: since when it is free
+    Column("lease_until", Instant, nullable=False),  # by the database's clock; free: since when
     Column("polled_at", Instant),  # all its tasks were checked at this instant or later
     Index(None, "kind", "affinity"),
     Index(None, "owner"),
@@ -197,9 +191,7 @@ copies = Table(
     Column("log_at", Instant, nullable=False),  # when the log was written, as far as known
     Column("contents", JSON),  # the sources of the saved log, and what was found in it
     Column("gap", _Text),  # what will be missing in the log that the running try writes
-    Column(
-        "part", JSON
-    ),  # length, checksum and contents of the log that the running try has written
+    Column("part", JSON),  # the log that the running try has written: its length, its checksum
     Column("diagnostics", _Text),  # what YARN said of the application when its log was complete
     Column("created_at", Instant, nullable=False),
     Column("started_at", Instant),
@@ -270,9 +262,7 @@ workers = Table(
     Column("started_at", Instant, nullable=False),
     Column("seen_at", Instant, nullable=False),  # by the database's clock
     Column("release", String(32)),  # of this software
-    Column(
-        "kinds", JSON
-    ),  # the kinds of tasks that it knows; null for a worker of the previous release: only `track`
+    Column("kinds", JSON),  # of tasks; null in a row of the previous release: only `track`
     Column("busy", Float),  # the share of its time spent on work, from 0 to 1
     Column("late", Integer),  # tasks that it checks too late
 )
@@ -291,7 +281,5 @@ hints = Table(
     "hints",
     metadata,
     Column("task_id", _Key, ForeignKey("tasks.id", ondelete="CASCADE"), primary_key=True),
-    Column(
-        "hinted_at", Instant, nullable=False
-    ),  # when the hint came that the job may have changed
+    Column("hinted_at", Instant, nullable=False),  # when the hint came
 )

@@ -1,6 +1,6 @@
 """Find where the files of containers begin and end in the text that `yarn logs` prints.
 
-Hadoop 3 writes for each file of a container:
+Hadoop 3 writes this for each file of a container:
 
     Container: container_1529519049029_0001_01_000001 on node1_8041
     LogAggregationType: AGGREGATED
@@ -13,25 +13,25 @@ Hadoop 3 writes for each file of a container:
     End of LogType:stderr
     ***********************************************************************
 
-The lines before the content are its head; the first three of them are the title. The lines behind
-it are its foot. Hadoop 2 writes one title for all files of a container, has spaces in other places,
-and before 2.7 no foot.
+The lines before the content are its head; the first three of them are the title. The lines after
+the content are its foot. Hadoop 2 writes one title for all files of a container and puts spaces in
+other places; before 2.7 it writes no foot.
 
-A content ends
+The content of a file ends by these rules:
 
-1. where its length says, if a foot of the file, the next head or the end of the log stands there.
-   The length is wrong if secrets were hidden in the content, or if it broke off. Then it ends
-2. at the first foot of the file behind which the same application goes on or the log ends, and at
-   the first head with a title of the same application;
-3. from where its length says on, also at any other foot of the file and at any head. If the length
-   is unknown, this holds for the whole content.
+1. It ends where its length says, if a foot of the file, the next head or the end of the log follows
+   there. The length is wrong if secrets in the content were masked, or if the content broke off.
+2. Otherwise it ends at the first foot of the file after which the same application goes on or the
+   log ends, or at the first head with a title of the same application, if that comes first.
+3. From the place that its length gives, it also ends at any other foot of the file and at any head.
+   If the length is unknown, this holds for the whole content.
 
-A foot or a head of another application ends nothing by rules 2 and 3: a program may well print
+By rules 2 and 3, a foot or a head of another application ends nothing, because a program may print
 the log of an application that it has started.
 
-Two readers follow these rules. `stream` does while a log streams by; `archive.reading.sections`
-jumps over contents. They differ in one thing: a stream does not yet know whether the length of a
-content is right, and so applies rule 2 before rule 1 while the content is longer than a block.
+Two readers follow these rules: `stream` reads a log as it arrives, `archive.reading.sections` jumps
+over contents. They differ in one thing. A stream does not yet know whether the length of a content
+is right, so it applies rule 2 before rule 1 as long as the content is longer than a block.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from typing import NamedTuple
 from tracker_service.regex import exact, literal, text_of
 
 FOOT = b"End of LogType:"
-#: Bytes: a head, and a foot with the head behind it, are recognised if they are not longer.
+#: Bytes: the longest head, or foot with the next head, that is recognised.
 AHEAD_BYTES = 4096
 
 #: A head without its title, with the end of line before it.
@@ -53,7 +53,7 @@ _FACTS = exact(
     rb"(?:Log ?Length: ?([^\n]*)\n)?"
     rb"Log ?Contents: ?\r?\n"
 )
-#: Behind a content that broke off, a title does not begin a line.
+#: After a content that broke off, a title may stand in the middle of a line.
 _TITLE_BEGINS = b"Container: "
 _TITLE = re.compile(
     rb"Container: ([^ \n]+) on [^\n]*\n(?:LogAggregationType:[^\n]*\n)?(?:=+\r?\n)?"
@@ -61,9 +61,9 @@ _TITLE = re.compile(
 _ANY_TITLE = literal(_TITLE_BEGINS)
 _LAST_OF_HEAD = b"Contents:"
 _FOOT = literal(FOOT)
-#: What stands behind the name of the file in a foot. YARN adds a sentence while a container runs.
+#: A foot after the name of the file. YARN adds a sentence while a container runs.
 _REST_OF_FOOT = exact(rb"(?:\.This log file [^\n]*)?\r?(?:\n\**(?:\r?\n){0,4})?")
-#: What follows a content that has no foot.
+#: The beginning of the next head, after a content without a foot.
 _NEXT = exact(rb"\n{1,4}(?:Log ?Type: ?|Container: [^ \n]+ on )[^\s]")
 _APPLICATION = re.compile(rb"container_(?:e[0-9]+_)?([0-9]+_[0-9]+)_")
 
@@ -71,11 +71,11 @@ _APPLICATION = re.compile(rb"container_(?:e[0-9]+_)?([0-9]+_[0-9]+)_")
 class _Head(NamedTuple):
     """A head that was found in a window."""
 
-    begin: int  #: with its title
+    begin: int  #: of the title, or of the first line if it has no title
     end: int
     container: bytes  #: empty without a title
     file: bytes
-    length: bytes  #: as it is written; empty if it is not
+    length: bytes  #: as the head has it; empty if it has none
 
 
 class Section(NamedTuple):
@@ -122,10 +122,11 @@ class Window:
         return stop - self.text.startswith(FOOT, stop)
 
     def next_section(self, start: int, stop: int, container: str) -> Section | None:
-        """Return the section whose head is the first one that begins between two places.
+        """Return the section of the first head that begins between two positions.
 
         Args:
-            container: of the section before: up to Hadoop 2.9 not each head names its own.
+            container: the container of the section before. Up to Hadoop 2.9, a head without a title
+                belongs to the same container.
         """
         head = self._head(start, stop)
         if head is None:
@@ -149,8 +150,8 @@ class Window:
         )
 
     def find_end(self, section: Section, start: int, stop: int) -> int | None:
-        """Return where a content ends between two places if its length is wrong: rules 2 and 3."""
-        late = start  #: from here on rule 3 holds
+        """Return where a content ends between two positions by rules 2 and 3."""
+        late = start  #: rule 3 holds from this position on
         if section.announced_end is not None:
             late = max(section.announced_end - self.offset, start)
         foot = self._find_foot(section, start, stop, late)
@@ -158,7 +159,7 @@ class Window:
         return foot if head is None else head
 
     def _find_foot(self, section: Section, start: int, stop: int, late: int) -> int | None:
-        """Return where the content ends before its foot, with which an end of line begins."""
+        """Return where the content ends before its foot; the end of line there is the foot's."""
         at = start
         while found := _FOOT.search(self.text, at, min(stop + len(FOOT) - 1, len(self.text))):
             at = found.end()
@@ -184,7 +185,7 @@ class Window:
 
     def _find_head(self, section: Section, start: int, stop: int, late: int) -> int | None:
         if late >= stop and not _ANY_TITLE.search(self.text, start, min(stop + 10, len(self.text))):
-            return None  # without a title no head counts
+            return None  # by rule 2, a head without a title ends nothing
         at = start
         while head := self._head(at, stop):
             if _may_follow(section, head, is_late=head.begin >= late):
@@ -193,7 +194,7 @@ class Window:
         return None
 
     def _head(self, start: int, stop: int) -> _Head | None:
-        """Return the first head that begins between two places."""
+        """Return the first head that begins between two positions."""
         at = start - 1
         while found := _FACTS.search(self.text, at, min(stop + AHEAD_BYTES, len(self.text))):
             line = found.start() + 1
@@ -210,16 +211,16 @@ class Window:
         return None
 
     def _is_blank(self, at: int, limit: int) -> bool:
-        """Tell whether the log ends before a limit, and has only blank lines until then."""
+        """Tell whether the log ends before a limit with nothing but blank lines."""
         return self.is_last and len(self.text) <= limit and not self.text[at:].strip()
 
 
 def _may_follow(section: Section, head: _Head, *, is_late: bool) -> bool:
-    """Tell whether a head ends a section: by rule 3, or else by rule 2."""
-    ours, theirs = _application(section.container.encode()), _application(head.container)
-    if ours and theirs:
-        return ours == theirs
-    return is_late or (bool(head.container) and ours == theirs)
+    """Tell whether a head ends a section: by rule 3 if it is late, otherwise by rule 2."""
+    current, following = _application(section.container.encode()), _application(head.container)
+    if current and following:
+        return current == following
+    return is_late or (bool(head.container) and current == following)
 
 
 def _application(container: bytes) -> bytes | None:

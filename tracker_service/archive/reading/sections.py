@@ -11,7 +11,7 @@ from tracker_service.yarn_log.grammar import AHEAD_BYTES, Section, Window
 _WINDOW_BYTES = 256 * 1024
 _FIRST_WINDOW_BYTES = 4 * AHEAD_BYTES  #: in which the next head usually begins
 _FIRST_REQUEST = 256 * 1024  #: bytes; each further request asks for four times as much
-#: To go on so many bytes further, they are read and thrown away; another request takes longer.
+#: A jump of at most this many bytes reads and drops them; a new request would take longer.
 _NEAR_BYTES = 4 * 1024 * 1024
 _MOST_BYTES = 512 * 1024  #: of one piece
 
@@ -24,7 +24,7 @@ class FoundFile:
     file: str
     offset: int  #: of the content in the saved log
     length: int  #: of the content there, in bytes
-    lines: int | None  #: None where the content was passed over unread
+    lines: int | None  #: None if the content was skipped unread
 
 
 def files(log: SavedLog) -> Generator[FoundFile, None, None]:
@@ -42,7 +42,7 @@ def files(log: SavedLog) -> Generator[FoundFile, None, None]:
 
 
 def open_sections(log: SavedLog) -> Generator[OpenSection, None, None]:
-    """Yield the sections of a log; read one before you ask for the next."""
+    """Yield the sections of a log; the next one skips the rest of the one before."""
     cursor = _Cursor(log)
     container = ""
     try:
@@ -56,7 +56,7 @@ def open_sections(log: SavedLog) -> Generator[OpenSection, None, None]:
 
 
 def _next_section(cursor: _Cursor, container: str) -> Section | None:
-    """Read on behind the next head; return None at the end of the log."""
+    """Go to the content after the next head; return None at the end of the log."""
     window = cursor.window(_FIRST_WINDOW_BYTES)
     while True:
         seen = len(window.text) - (0 if window.is_last else AHEAD_BYTES)
@@ -70,18 +70,18 @@ def _next_section(cursor: _Cursor, container: str) -> Section | None:
 
 
 class OpenSection:
-    """A section whose content is being read or passed over."""
+    """A section whose content is read or skipped."""
 
     def __init__(self, cursor: _Cursor, section: Section) -> None:
         self.section = section
         self._cursor = cursor
         end = section.announced_end
-        #: None if the length is wrong: then the end has to be searched for
+        #: None if the length is wrong; then the end is searched for
         self._end = end if end is not None and cursor.is_end(section, end) else None
         self._has_ended = False
 
     def pieces(self) -> Iterator[bytes]:
-        """Yield what is left of the content."""
+        """Yield the rest of the content."""
         if self._end is None:
             yield from self._searched()
             return
@@ -95,7 +95,7 @@ class OpenSection:
         """Go to the end of the content.
 
         Returns:
-            its position; and how many lines there were, if they were read.
+            the position of the end; and the number of lines, if they were read.
         """
         start = self._cursor.at
         if self._end is not None and self._end - start > _NEAR_BYTES:
@@ -107,7 +107,7 @@ class OpenSection:
         return self._cursor.at, lines + (last != b"\n")
 
     def _searched(self) -> Iterator[bytes]:
-        """Yield what is left of the content, up to where its end is found."""
+        """Yield the rest of the content, and search for its end."""
         while not self._has_ended:
             window, start = self._cursor.window(_WINDOW_BYTES), self._cursor.start
             cut = window.cut(start)
@@ -120,7 +120,7 @@ class OpenSection:
 
 
 class _Cursor:
-    """A place in a saved log. What it holds in memory is little more than `_NEAR_BYTES`."""
+    """A position in a saved log; it holds little more than `_NEAR_BYTES` in memory."""
 
     def __init__(self, log: SavedLog) -> None:
         self._log = log
@@ -136,14 +136,14 @@ class _Cursor:
         return self._end - len(self._held) + self.start
 
     def take(self, most: int) -> bytes:
-        """Return the next bytes: at least one but at the end, and not more than asked for."""
+        """Return the next bytes: at least one, except at the end, and at most `most`."""
         self._hold(1)
         piece = self._held[self.start : self.start + min(most, _MOST_BYTES)]
         self.start += len(piece)
         return piece
 
     def window(self, length: int) -> Window:
-        """Return what is held: at least so many of the next bytes, fewer at the end of the log."""
+        """Return the held bytes: at least `length` more, or fewer at the end of the log."""
         self._hold(length)
         if not self.start:  # nothing before is held: a section has just ended or begun
             self._held, self.start = b"\n" + self._held, 1
@@ -152,7 +152,7 @@ class _Cursor:
         )
 
     def is_end(self, section: Section, position: int) -> bool:
-        """Tell whether a content may end at a position further on, and stay here."""
+        """Tell whether a content may end at a later position; the cursor does not move."""
         if position > self._log.length:
             return False
         if position - self._end > _NEAR_BYTES:
@@ -172,13 +172,13 @@ class _Cursor:
             self.take(position - self.at)
 
     def close(self) -> None:
-        """Close the request in progress."""
+        """Close the log."""
         if self._pieces is not None:
             self._pieces.close()
             self._pieces = None
 
     def _hold(self, length: int) -> None:
-        """Hold as many of the next bytes, or all that are left, and the byte before them."""
+        """Hold at least `length` more bytes, or all that are left, and the byte before them."""
         missing = length - (len(self._held) - self.start)
         if missing <= 0 or self._end >= self._log.length:
             return
