@@ -13,8 +13,12 @@ PYTEST := $(BIN)/pytest -n $(CORES) --dist worksteal
 NO_SERVER := -k "not postgresql and not mariadb"
 TIMES := .times
 
-# $(call part,NAME,COMMAND): run a part of the tests, and write down how long it took
-part = @begin=$$(date +%s); $(2) && printf '%-8s %5d s\n' $(1) $$(( $$(date +%s) - begin )) >> $(TIMES)
+# $(call part,NAME,COMMAND): run a part of the tests, and write down how long it took and whether it
+# failed; the parts after it run all the same
+part = @begin=$$(date +%s); if $(2); then how=; else how='  failed'; fi; \
+	printf '%-8s %5d s%s\n' $(1) $$(( $$(date +%s) - begin )) "$$how" >> $(TIMES)
+# Show the parts, and fail if one of them did.
+SHOW_TIMES = @cat $(TIMES); ! grep -q failed $(TIMES)
 
 .DEFAULT_GOAL := help
 .PHONY: help install run check test test-all parts-of-test test-on-cluster unit lint types kerberos \
@@ -39,14 +43,14 @@ run: install ## Run the service with the sandbox cluster, and print how to try i
 
 check: install ## Check style and types, and run the tests that need no cluster and no server
 	@rm -f $(TIMES)
-	$(call part,style,$(MAKE) --no-print-directory -j2 --output-sync lint types)
+	$(call part,style,$(MAKE) --no-print-directory -k -j2 --output-sync lint types)
 	$(call part,unit,$(PYTEST) tests/unit tests/store tests/causes $(NO_SERVER))
-	@cat $(TIMES)
+	$(SHOW_TIMES)
 
 test: install system-packages ## Run all that the promises rest on, on real clusters too
 	@rm -f $(TIMES)
 	@$(MAKE) --no-print-directory parts-of-test
-	@cat $(TIMES)
+	$(SHOW_TIMES)
 
 test-all: install system-packages ## Before a release: the same with many more examples and kills
 	@rm -f $(TIMES)
@@ -54,10 +58,10 @@ test-all: install system-packages ## Before a release: the same with many more e
 	$(call part,crash,$(BIN)/python -m tests.crashes --kills 1000)
 	$(call part,crash-p,$(BIN)/python -m tests.crashes --kills 1000 --database postgresql)
 	$(call part,crash-m,$(BIN)/python -m tests.crashes --kills 1000 --database mariadb)
-	@cat $(TIMES)
+	$(SHOW_TIMES)
 
 parts-of-test:
-	$(call part,style,$(MAKE) --no-print-directory -j3 --output-sync kerberos lint types)
+	$(call part,style,$(MAKE) --no-print-directory -k -j3 --output-sync kerberos lint types)
 	$(call part,unit,$(PYTEST) tests/unit tests/store tests/causes)
 	$(call part,sandbox,$(PYTEST) tests/contract tests/acceptance -m "not cluster" --durations 10)
 	$(call part,cluster,$(BIN)/python -m tests.on_cluster $(MAKE) --no-print-directory test-on-cluster)
@@ -65,10 +69,13 @@ parts-of-test:
 
 APART := tests/acceptance/test_formats.py tests/acceptance/test_gateway_identities.py
 
+# The tests of APART restart parts of the cluster. The others run also where one of them fails.
 test-on-cluster:
-	$(BIN)/pytest $(APART) -m cluster  # they restart parts of the cluster
+	failed=0; \
+	$(BIN)/pytest $(APART) -m cluster || failed=1; \
 	$(BIN)/pytest tests/contract tests/acceptance -m "cluster and not kerberos" \
-		$(addprefix --ignore ,$(APART)) -n 2 --dist loadfile --durations 10
+		$(addprefix --ignore ,$(APART)) -n 2 --dist loadfile --durations 10 || failed=1; \
+	exit $$failed
 
 unit: install ## Run the fast tests alone, those of the store on each database that is there
 	$(PYTEST) tests/unit tests/store tests/causes
