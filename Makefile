@@ -9,7 +9,9 @@ COMPILE := $(BIN)/pip-compile -q --strip-extras --generate-hashes --allow-unsafe
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host setup.cfg
 
 CORES := $(shell nproc)
-PYTEST := $(BIN)/pytest -n $(CORES) --dist worksteal
+XDIST := -n $(CORES) --dist worksteal
+PYTEST := $(BIN)/pytest $(XDIST)
+FAST := tests/unit tests/store tests/causes
 NO_SERVER := -k "not postgresql and not mariadb"
 TIMES := .times
 
@@ -17,6 +19,10 @@ TIMES := .times
 # failed; the parts after it run all the same
 part = @begin=$$(date +%s); if $(2); then how=; else how='  failed'; fi; \
 	printf '%-8s %5d s%s\n' $(1) $$(( $$(date +%s) - begin )) "$$how" >> $(TIMES)
+# $(call covered,TESTS): run them, and fail also if they cover less of the package than `setup.cfg`
+# asks for; `coverage report -m` tells what is not covered
+covered = $(BIN)/coverage erase && $(BIN)/coverage run -m pytest $(XDIST) $(1) && \
+	$(BIN)/coverage combine -q && $(BIN)/coverage report --format=total
 # Show the parts, and fail if one of them did.
 SHOW_TIMES = @cat $(TIMES); ! grep -q failed $(TIMES)
 
@@ -44,7 +50,7 @@ run: install ## Run the service with the sandbox cluster, and print how to try i
 check: install ## Check style and types, and run the tests that need no cluster and no server
 	@rm -f $(TIMES)
 	$(call part,style,$(MAKE) --no-print-directory -k -j2 --output-sync lint types)
-	$(call part,unit,$(PYTEST) tests/unit tests/store tests/causes $(NO_SERVER))
+	$(call part,unit,$(PYTEST) $(FAST) $(NO_SERVER))
 	$(SHOW_TIMES)
 
 test: install system-packages ## Run all that the promises rest on, on real clusters too
@@ -62,7 +68,7 @@ test-all: install system-packages ## Before a release: the same with many more e
 
 parts-of-test:
 	$(call part,style,$(MAKE) --no-print-directory -k -j3 --output-sync kerberos lint types)
-	$(call part,unit,$(PYTEST) tests/unit tests/store tests/causes)
+	$(call part,unit,$(call covered,$(FAST)))
 	$(call part,sandbox,$(PYTEST) tests/contract tests/acceptance -m "not cluster" --durations 10)
 	$(call part,cluster,$(BIN)/python -m tests.on_cluster $(MAKE) --no-print-directory test-on-cluster)
 	$(call part,kerberos,$(BIN)/pytest tests/acceptance -m kerberos --durations 5)
@@ -78,7 +84,7 @@ test-on-cluster:
 	exit $$failed
 
 unit: install ## Run the fast tests alone, those of the store on each database that is there
-	$(PYTEST) tests/unit tests/store tests/causes
+	$(PYTEST) $(FAST)
 
 lint: install ## Check style, and who may import whom
 	$(BIN)/ruff check --config config/ruff.toml .
@@ -148,4 +154,4 @@ system-packages:
 	fi
 
 clean: ## Remove what was made here, except the databases in .tracker
-	rm -rf $(VENV) $(TIMES) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .cluster
+	rm -rf $(VENV) $(TIMES) .coverage .coverage.* build *.egg-info .mypy_cache .ruff_cache .pytest_cache .cluster
