@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pty
@@ -146,32 +147,33 @@ def test_jobs_are_listed_by_state_and_as_oozie_has_them(tracker: Tracker, stand:
 def test_a_terminal_shows_a_job_going_on(
     service: RunningService, stand: Stand, tmp_path: Path
 ) -> None:
-    for _ in range(10):
-        drawn = drawn_while_waiting(service, stand.start("ok"), tmp_path)
-        if b"RUNNING" in drawn:  # else it had ended before the first look
-            break
-
-    assert b"\x1b[" in drawn
-    assert b"RUNNING" in drawn
-    assert b"SUCCEEDED" in drawn.rpartition(b"RUNNING")[2]
-
-
-def drawn_while_waiting(service: RunningService, job: str, directory: Path) -> bytes:
-    """Wait for a job with the installed command, and return what it writes to a terminal."""
+    job = stand.start("sleep")
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         [command.TRACKER, "track", "--wait", job],
         env=command.environment(TERM="xterm", COLUMNS="160", **command.login(service.url)),
-        cwd=directory,
+        cwd=tmp_path,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=theirs,
     )
     os.close(theirs)
+
     with process, os.fdopen(ours, "rb", buffering=0) as terminal:
-        drawn = b""
-        with suppress(OSError):  # how Linux says that nobody writes to a terminal any more
-            while piece := terminal.read(65536):
-                drawn += piece
-        assert process.wait(GENEROUS_S) == 0
+        going_on = drawn_until(terminal, b"RUNNING")
+        stand.kill(job)
+        end = drawn_until(terminal, None)
+        assert process.wait(GENEROUS_S) == 1
+
+    assert b"\x1b[" in going_on
+    assert b"RUNNING" in going_on
+    assert b"KILLED" in end
+
+
+def drawn_until(terminal: io.RawIOBase, word: bytes | None) -> bytes:
+    """Return what is drawn until a word comes, or until nobody writes to the terminal any more."""
+    drawn = b""
+    with suppress(OSError):  # how Linux says that nobody does
+        while (word is None or word not in drawn) and (piece := terminal.read(65536)):
+            drawn += piece
     return drawn

@@ -273,5 +273,31 @@ def test_all_children_are_ended(children, world):
     assert [p.exitcode for _, _, p in world.started] == [-signal.SIGTERM] * 2
 
 
+def test_the_threads_of_a_child_share_two_arenas_of_memory():
+    count = """
+import ctypes, threading
+from tracker_service import supervisor
+
+def allocate():
+    blocks = [bytes(100_000) for _ in range(10)]
+    barrier.wait()
+
+def count(_):
+    threads = [threading.Thread(target=allocate) for _ in range(8)]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+    ctypes.CDLL(None).malloc_stats()
+
+barrier = threading.Barrier(8)
+supervisor.finish(count, ["worker"])
+"""
+    environment = {k: v for k, v in os.environ.items() if k != "MALLOC_ARENA_MAX"}
+    told = subprocess.run(
+        [sys.executable, "-c", count], env=environment, capture_output=True, text=True, check=True
+    )
+
+    assert told.stderr.count("Arena ") <= 2, told.stderr
+
+
 def test_nothing_is_greeted_before_it_answers():
     assert not Greeting("http://127.0.0.1:1/readyz", "hello").is_due()
