@@ -61,6 +61,7 @@ test: install system-packages ## Run all that the promises rest on, on real clus
 test-all: install system-packages ## Before a release: the same with many more examples and kills
 	@rm -f $(TIMES)
 	@TESTS_PROFILE=long $(MAKE) --no-print-directory parts-of-test
+	$(call part,oldest,$(MAKE) --no-print-directory oldest)
 	$(call part,crash,$(BIN)/python -m tests.crashes --kills 1000)
 	$(call part,crash-p,$(BIN)/python -m tests.crashes --kills 1000 --database postgresql)
 	$(call part,crash-m,$(BIN)/python -m tests.crashes --kills 1000 --database mariadb)
