@@ -4,9 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 POSTGRES_BIN := $(lastword $(sort $(wildcard /usr/lib/postgresql/*/bin)))
 INSTALLED := $(VENV)/.installed
-PIP := $(BIN)/python -m pip --disable-pip-version-check -q
+PIP := python -m pip --disable-pip-version-check -q
 COMPILE := $(BIN)/pip-compile -q --strip-extras --generate-hashes --allow-unsafe --no-header \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host setup.cfg
+OLDEST := .venv-oldest
+COMPILE_OLDEST := $(BIN)/uv pip compile -q --python-version 3.11 --generate-hashes --no-header \
+	--no-annotate --extra postgres --extra mysql --extra cli setup.cfg
 
 CORES := $(shell nproc)
 XDIST := -n $(CORES) --dist worksteal
@@ -27,21 +30,24 @@ covered = $(BIN)/coverage erase && $(BIN)/coverage run -m pytest $(XDIST) $(1) &
 SHOW_TIMES = @cat $(TIMES); ! grep -q failed $(TIMES)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run check test test-all parts-of-test test-on-cluster unit lint types kerberos \
-	cluster cluster-down bench crash lock system-packages clean
+.PHONY: help install run check test test-all parts-of-test test-on-cluster unit oldest lint types \
+	kerberos cluster cluster-down bench crash lock system-packages clean
 
 help: ## Show what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
 install: $(INSTALLED) ## Make .venv and install the service with its development tools
 
-$(INSTALLED): setup.cfg pyproject.toml config/requirements-dev.txt
+$(INSTALLED): config/requirements-dev.txt
+$(OLDEST)/.installed: config/requirements-oldest.txt
+
+$(INSTALLED) $(OLDEST)/.installed: %/.installed: setup.cfg pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or later is needed; name it: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@echo "installing into $(VENV)"
-	@$(PIP) install --require-hashes -r config/requirements-dev.txt
-	@PYTHONWARNINGS=ignore $(PIP) install --no-deps --no-build-isolation -e .
+	@test -x $*/bin/python || $(PYTHON) -m venv $*
+	@echo "installing into $*"
+	@$*/bin/$(PIP) install --require-hashes -r $(filter config/%,$^)
+	@PYTHONWARNINGS=ignore $*/bin/$(PIP) install --no-deps --no-build-isolation -e .
 	@touch $@
 
 run: install ## Run the service with the sandbox cluster, and print how to try it
@@ -87,6 +93,9 @@ test-on-cluster:
 unit: install ## Run the fast tests alone, those of the store on each database that is there
 	$(PYTEST) $(FAST)
 
+oldest: $(OLDEST)/.installed ## Run the fast tests with the oldest dependencies that are allowed
+	$(OLDEST)/bin/pytest $(XDIST) $(FAST) $(NO_SERVER)
+
 lint: install ## Check style, and who may import whom
 	$(BIN)/ruff check --config config/ruff.toml .
 	$(BIN)/ruff format --config config/ruff.toml --check .
@@ -115,6 +124,8 @@ lock: install ## Write the lock files anew; that of Kerberos needs its headers
 	$(COMPILE) --extra postgres --extra mysql --build-deps-for wheel \
 		-c config/requirements-dev.txt -o config/requirements-image.txt
 	$(COMPILE) --extra kerberos -c config/requirements-dev.txt -o config/requirements-kerberos.txt
+	$(COMPILE_OLDEST) --upgrade --resolution lowest-direct -o config/requirements-oldest.txt
+	$(COMPILE_OLDEST) --extra dev -c config/requirements-oldest.txt -o config/requirements-oldest.txt
 
 # It is built here, of C: `make install` does without, and so do the tests where it cannot be built.
 kerberos: install system-packages
@@ -124,7 +135,7 @@ kerberos: install system-packages
 		echo "the tests with Kerberos are left out: no krb5-config (Debian: libkrb5-dev)"; \
 	else \
 		echo "building requests-kerberos for $(VENV), about two minutes"; \
-		CFLAGS="-O0 -g0" $(PIP) install --require-hashes -r config/requirements-kerberos.txt || \
+		CFLAGS="-O0 -g0" $(BIN)/$(PIP) install --require-hashes -r config/requirements-kerberos.txt || \
 			echo "the tests with Kerberos are left out: requests-kerberos was not built"; \
 	fi
 
@@ -155,4 +166,4 @@ system-packages:
 	fi
 
 clean: ## Remove what was made here, except the databases in .tracker
-	rm -rf $(VENV) $(TIMES) .coverage .coverage.* build *.egg-info .mypy_cache .ruff_cache .pytest_cache .cluster
+	rm -rf $(VENV) $(OLDEST) $(TIMES) .coverage .coverage.* build *.egg-info .mypy_cache .ruff_cache .pytest_cache .cluster
