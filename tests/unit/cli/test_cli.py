@@ -289,7 +289,7 @@ def count(_):
     ctypes.CDLL(None).malloc_stats()
 
 barrier = threading.Barrier(8)
-supervisor.finish(count, ["worker"])
+supervisor.run_to_end(count, ["worker"])
 """
     environment = {k: v for k, v in os.environ.items() if k != "MALLOC_ARENA_MAX"}
     told = subprocess.run(
