@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -46,6 +47,12 @@ def of_process(service: RunningService, process: Process) -> str:
     return until(look, bool)[0]
 
 
+def looked_at(service: RunningService, worker: str) -> list[dict[str, Any]]:
+    """Return the whole jobsets of a worker whose jobs were looked at."""
+    found = service.get("jobsets", params={"worker": worker}).json()
+    return [jobset for jobset in found if jobset["tasks"] == 100 and jobset["last-checked"]]
+
+
 def track_endless(service: RunningService, sandbox: SandboxStand, jobsets: int) -> None:
     """Track as many endless jobs as fill this many jobsets of guest."""
     service.track(*(sandbox.start("sleep") for _ in range(100 * jobsets)))
@@ -69,11 +76,7 @@ def test_the_jobs_of_a_killed_worker_are_looked_at_by_another_after_its_lease(
     worker = join()
     killed = of_process(service, worker)
     until(lambda: holders(service), lambda found: found.get(killed, 0) > 0)
-    [its] = [
-        jobset
-        for jobset in service.get("jobsets", params={"worker": killed}).json()
-        if jobset["tasks"] == 100
-    ][:1]
+    its, *_ = until(lambda: looked_at(service, killed))
 
     os.kill(worker.pid, signal.SIGKILL)
 
