@@ -195,11 +195,11 @@ def _lock(connection: Connection, wanted: ColumnElement[bool]) -> None:
 
 
 def held(connection: Connection, worker: str) -> list[HeldJobset]:
-    """Return the jobsets that a worker holds according to the database."""
+    """Return the jobsets that a worker holds according to the database, the oldest first."""
     rows = connection.execute(
-        select(
-            jobsets.c.id, jobsets.c.epoch, jobsets.c.kind, jobsets.c.version, jobsets.c.size
-        ).where(jobsets.c.owner == worker)
+        select(jobsets.c.id, jobsets.c.epoch, jobsets.c.kind, jobsets.c.version, jobsets.c.size)
+        .where(jobsets.c.owner == worker)
+        .order_by(jobsets.c.id)
     )
     return [
         HeldJobset(

@@ -199,7 +199,7 @@ def stop(connection: Connection, owner: str, job_id: JobId, now: datetime) -> bo
 
 
 def live(connection: Connection, lease: Lease) -> list[TrackTask]:
-    """Return the live tasks of a jobset."""
+    """Return the live tasks of a jobset, the oldest first."""
     rows = connection.execute(
         select(
             tasks.c.id.label("task_id"),
@@ -217,6 +217,7 @@ def live(connection: Connection, lease: Lease) -> list[TrackTask]:
         .join(track_tasks, track_tasks.c.task_id == tasks.c.id)
         .join(jobs, jobs.c.id == track_tasks.c.job_id)
         .where(tasks.c.jobset_id == lease.jobset_id, tasks.c.state != TaskState.ENDED)
+        .order_by(tasks.c.id)
     )
     return [_track_task(row, lease) for row in rows]
 
