@@ -604,12 +604,12 @@ def test_what_was_taken_over_is_not_taken_over_again(from_revision):
         OldApi("sam").track(connection, 1)
     adoption.adopt_all(store)
     with store.read() as connection:
-        before = connection.execute(select(jobset_table)).all()
+        before = connection.execute(select(jobset_table).order_by(jobset_table.c.id)).all()
 
     adoption.adopt_all(store)
 
     with store.read() as connection:
-        assert connection.execute(select(jobset_table)).all() == before
+        assert connection.execute(select(jobset_table).order_by(jobset_table.c.id)).all() == before
 
 
 def _let_leases_run_out(connection) -> None:

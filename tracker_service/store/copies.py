@@ -111,7 +111,7 @@ def due(
         .where(copies.c.id.not_in(list(resting.copies)))
         .where(~and_(waits_for_workflow, tasks.c.owner.in_(list(resting.without_workflow))))
         .where(~waits_directly if resting.is_without_stream else true())
-        .order_by(copies.c.log_at, copies.c.due_at)
+        .order_by(copies.c.log_at, copies.c.due_at, copies.c.application_id)
         .limit(limit)
     )
     return [(copy_of(row), leases[row.jobset_id]) for row in rows]

@@ -160,7 +160,7 @@ def claim(
     candidates = connection.execute(
         select(jobsets.c.id, jobsets.c.version)
         .where(free)
-        .order_by(jobsets.c.lease_until)
+        .order_by(jobsets.c.lease_until, jobsets.c.id)
         .limit(limit)
         .with_for_update(skip_locked=True)  # skip a jobset that another process is changing
     ).all()
