@@ -14,6 +14,9 @@ COMPILE_OLDEST := $(BIN)/uv pip compile -q --python-version 3.11 --generate-hash
 CORES := $(shell nproc)
 XDIST := -n $(CORES) --dist worksteal
 PYTEST := $(BIN)/pytest $(XDIST)
+# These tests wait more than they compute. `loadgroup`: some share a cluster or what runs on it.
+CLUSTERS := $(BIN)/pytest tests/contract tests/acceptance -n $$(( 2 * $(CORES) )) --dist loadgroup \
+	--durations 15
 FAST := tests/unit tests/store tests/causes
 NO_SERVER := -k "not postgresql and not mariadb"
 TIMES := .times
@@ -30,7 +33,7 @@ covered = $(BIN)/coverage erase && $(BIN)/coverage run -m pytest $(XDIST) $(1) &
 SHOW_TIMES = @cat $(TIMES); ! grep -q failed $(TIMES)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run check test test-all parts-of-test test-on-cluster unit oldest lint types \
+.PHONY: help install run check test test-all parts-of-test unit oldest lint types \
 	kerberos cluster cluster-down bench crash lock system-packages clean
 
 help: ## Show what there is to make
@@ -76,19 +79,7 @@ test-all: install system-packages ## Before a release: the same with many more e
 parts-of-test:
 	$(call part,style,$(MAKE) --no-print-directory -k -j3 --output-sync kerberos lint types)
 	$(call part,unit,$(call covered,$(FAST)))
-	$(call part,sandbox,$(PYTEST) tests/contract tests/acceptance -m "not cluster" --durations 10)
-	$(call part,cluster,$(BIN)/python -m tests.on_cluster $(MAKE) --no-print-directory test-on-cluster)
-	$(call part,kerberos,$(BIN)/pytest tests/acceptance -m kerberos --durations 5)
-
-APART := tests/acceptance/test_formats.py tests/acceptance/test_gateway_identities.py
-
-# The tests of APART restart parts of the cluster. The others run also where one of them fails.
-test-on-cluster:
-	failed=0; \
-	$(BIN)/pytest $(APART) -m cluster || failed=1; \
-	$(BIN)/pytest tests/contract tests/acceptance -m "cluster and not kerberos" \
-		$(addprefix --ignore ,$(APART)) -n 2 --dist loadfile --durations 10 || failed=1; \
-	exit $$failed
+	$(call part,clusters,$(BIN)/python -m tests.on_cluster $(CLUSTERS))
 
 unit: install ## Run the fast tests alone, those of the store on each database that is there
 	$(PYTEST) $(FAST)

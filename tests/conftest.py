@@ -46,6 +46,13 @@ def real() -> Iterator[stands.RealStand]:
 
 
 @pytest.fixture(scope="session")
+def apart() -> Iterator[stands.RealStand]:
+    """A second real cluster; a test may stop parts of it if it starts them again."""
+    with _or_left_out("the second real cluster", stands.apart_stand()) as stand:
+        yield stand
+
+
+@pytest.fixture(scope="session")
 def kerberos() -> Iterator[KerberosStand]:
     with _or_left_out("the cluster with Kerberos", kerberos_stand()) as stand:
         yield stand
@@ -57,6 +64,13 @@ def kerberos() -> Iterator[KerberosStand]:
 def stand(request: pytest.FixtureRequest) -> stands.Stand:
     """Each of the two clusters in turn."""
     return request.getfixturevalue(request.param)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the tests of one file that need a real cluster in one process: they share their jobs."""
+    for item in items:
+        if item.get_closest_marker("cluster") and not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 
 def pytest_unconfigure() -> None:

@@ -24,6 +24,7 @@ from tracker_service.sources.gateway import Gateway
 COMMAND = Path(__file__).parent / "cluster" / "cluster"
 #: Away from the usual ports, so that a cluster started by hand is left alone.
 PORT_OFFSET = "10000"
+APART_HOME, APART_PORT_OFFSET = ".cluster/apart", "12500"
 #: The variable that says why no cluster can be started, so that no other process tries again.
 MISSING = "NO_CLUSTER"
 
@@ -172,6 +173,14 @@ class RealStand:
     def kill(self, job: str) -> None:
         self.client().kill(job)
 
+    def change(self, *words: str) -> None:
+        """Run a verb of the command `cluster` that stops, starts or changes a part.
+
+        Only for the cluster of `apart_stand`: other tests run on the usual one meanwhile.
+        """
+        done = cluster(*words, home=self.described["home"])
+        assert done.returncode == 0, done.stderr
+
     def yarn_logs(self, application: str, owner: str) -> bytes:
         return through.yarn_logs(self.described, application, owner)
 
@@ -205,13 +214,29 @@ def real_stand() -> Iterator[RealStand]:
     Raises:
         NoCluster: it cannot be started here; says why.
     """
-    if reason := os.environ.get(MISSING):
-        raise NoCluster(reason)
+    _check_missing()
     if cluster("status").returncode == 0:
         yield RealStand(through.described())
         return
     with started("--port-offset", PORT_OFFSET) as described:
         yield RealStand(described)
+
+
+@contextmanager
+def apart_stand() -> Iterator[RealStand]:
+    """Start a second real cluster while the block runs, for tests that stop parts of it.
+
+    Raises:
+        NoCluster: it cannot be started here; says why.
+    """
+    _check_missing()
+    with started("--port-offset", APART_PORT_OFFSET, home=APART_HOME) as described:
+        yield RealStand(described)
+
+
+def _check_missing() -> None:
+    if reason := os.environ.get(MISSING):
+        raise NoCluster(reason)
 
 
 @contextmanager

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,14 +14,13 @@ from tests.acceptance.test_main_way import wait_until_running
 from tests.stands import RealStand, access
 from tests.waiting import until
 
-pytestmark = [pytest.mark.slow, pytest.mark.cluster]
+# They restart the NodeManager: nothing else may run on this cluster meanwhile.
+pytestmark = [pytest.mark.slow, pytest.mark.cluster, pytest.mark.xdist_group("apart")]
 
-CLUSTER = Path(__file__).parents[1] / "cluster" / "cluster"
 
-
-def write_logs_as(logs: str, compression: str) -> None:
-    """Make the NodeManager of the real cluster write logs in another format."""
-    subprocess.run([sys.executable, str(CLUSTER), "logs", logs, compression], check=True)
+@pytest.fixture(scope="session")
+def real(apart: RealStand) -> RealStand:
+    return apart
 
 
 @pytest.fixture(
@@ -34,13 +31,13 @@ def saving(
     real: RealStand, request: pytest.FixtureRequest, tmp_path: Path
 ) -> Iterator[RunningService]:
     """The service in front of a cluster that writes logs in one of the formats."""
-    write_logs_as(*request.param)
+    real.change("logs", *request.param)
     service = RunningService(real, tmp_path / "state")
     try:
         yield service
     finally:
         service.end()
-        write_logs_as("tfile", "none")
+        real.change("logs", "tfile", "none")
 
 
 def assert_saved(real: RealStand, application: str, copy: dict[str, Any]) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,25 +15,33 @@ import requests
 from tests.acceptance import command
 from tests.acceptance.conftest import Run
 from tests.acceptance.service import RunningService
-from tests.stands import COMMAND, RealStand
+from tests.profiles import IS_LONG
+from tests.stands import RealStand
 from tests.waiting import until
 
-# They stop the directory: nothing else may run beside them.
-pytestmark = [pytest.mark.slow, pytest.mark.cluster]
+# They stop the directory: nothing else may run on this cluster meanwhile.
+pytestmark = [pytest.mark.slow, pytest.mark.cluster, pytest.mark.xdist_group("apart")]
+GUESSES = 10_000 if IS_LONG else 2_000
+
+
+@pytest.fixture(scope="session")
+def real(apart: RealStand) -> RealStand:
+    return apart
 
 
 class Directory:
     """The LDAP server that Knox asks."""
 
     def __init__(self, stand: RealStand) -> None:
+        self._stand = stand
         self._output = Path(stand.described["home"]) / "logs/ldap.out"
 
     def stop(self) -> None:
-        self._run("stop")
+        self._stand.change("ldap", "stop")
 
     def start(self, **passwords: str) -> None:
         given = (("--password", f"{user}={password}") for user, password in passwords.items())
-        self._run("start", *(word for pair in given for word in pair))
+        self._stand.change("ldap", "start", *(word for pair in given for word in pair))
 
     def restart(self, **passwords: str) -> None:
         self.stop()
@@ -44,10 +50,6 @@ class Directory:
     def binds(self, user: str) -> int:
         """Count how often anybody has tried to be this user, since the directory was started."""
         return len(re.findall(rf"BIND uid={user},", self._output.read_text()))
-
-    def _run(self, *words: str) -> None:
-        command = [sys.executable, str(COMMAND), "ldap", *words]
-        subprocess.run(command, check=True, timeout=120)
 
 
 @pytest.fixture
@@ -193,7 +195,7 @@ def test_of_thousands_of_wrong_passwords_few_reach_the_directory_and_the_right_u
         ).status_code
 
     with ThreadPoolExecutor(8) as threads:
-        answers = list(threads.map(guess, range(10_000)))
+        answers = list(threads.map(guess, range(GUESSES)))
         right = exchanging.get("jobs/tracking").status_code
 
     minutes = (time.monotonic() - began) / 60

@@ -4,7 +4,7 @@ import pathlib
 from typing import Any
 from xml.sax.saxutils import escape
 
-from .layout import Layout
+from .layout import HADOOP, Layout
 from .sites import node_manager, sites
 
 HADOOP_LOG = """\
@@ -97,7 +97,7 @@ def write_oozie(at: Layout, properties: dict[str, Any]) -> None:
 def write_commands(at: Layout) -> None:
     """`hdfs` and `yarn`, as a Hadoop distribution has them on the PATH of its containers."""
     shadow = f"{at.home}/classes/secure:" if at.kerberos else ""
-    classpath = f"{at.home}/conf:{shadow}{at.home}/jars/hadoop/*"
+    classpath = f"{at.home}/conf:{shadow}{at.home}/{HADOOP}"
     for command, mains in COMMANDS.items():
         cases = "".join(f"  {verb}) main={main} ;;\n" for verb, main in mains.items())
         text = COMMAND.format(cases=cases, command=command, classpath=classpath)

@@ -4,7 +4,7 @@ import pathlib
 from collections.abc import Sequence
 
 from . import gateway, kerberos, probes
-from .layout import USERS, Layout
+from .layout import HADOOP, USERS, Layout
 from .machine import Failure, clean_environment
 from .processes import STARTS, Processes
 
@@ -19,7 +19,7 @@ class Daemons:
     def __init__(self, at: Layout, java: pathlib.Path) -> None:
         self.at, self.java = at, java
         self.processes = Processes(at.home)
-        self.jars = f"{at.home}/jars/hadoop/*"
+        self.hadoop = f"{at.home}/{HADOOP}"
 
     def start(self) -> None:
         """Starts all daemons and waits until they answer. The slow ones start in parallel."""
@@ -63,7 +63,7 @@ class Daemons:
     def kdc(self) -> None:
         """Starts the KDC; after a restart it has the same keys."""
         at = self.at
-        classpath = f"{at.home}/classes/hadoop:{at.conf()}:{self.jars}"
+        classpath = f"{at.home}/classes/hadoop:{at.conf()}:{self.hadoop}"
         arguments = [at.home / "run/kdc", at.port("kdc"), *kerberos.principals()]
         self.spawn("kdc", "root", 128, classpath, "Kdc", *arguments)
         self.processes.wait_line("kdc", "KDC READY")
@@ -71,12 +71,12 @@ class Daemons:
     def resource_manager(self) -> None:
         """ResourceManager with Kerberos: in one process with the NameNode both share one login."""
         main = f"{YARN}.resourcemanager.ResourceManager"
-        self.spawn("rm", "yarn", 384, f"{self.at.conf()}:{self.jars}", main)
+        self.spawn("rm", "yarn", 384, f"{self.at.conf()}:{self.hadoop}", main)
 
     def core(self) -> None:
         """NameNode, DataNode and, without Kerberos, ResourceManager."""
         at = self.at
-        classpath = f"{at.conf()}:{at.home}/classes/hadoop:{self.jars}"
+        classpath = f"{at.conf()}:{at.home}/classes/hadoop:{self.hadoop}"
         share = [at.home / f"jars/oozie/{name}.jar" for name in SHARED]
         separate = ["-Dseparate.rm=true"] if at.kerberos else []
         people = ",".join(USERS)
@@ -85,14 +85,14 @@ class Daemons:
     def node_manager(self, node: int) -> None:
         """One NodeManager."""
         shadow = f"{self.at.home}/classes/secure:" if self.at.kerberos else ""
-        classpath = f"{self.at.conf(node)}:{shadow}{self.jars}"
+        classpath = f"{self.at.conf(node)}:{shadow}{self.hadoop}"
         main = f"{YARN}.nodemanager.NodeManager"
         self.spawn(f"nm{node + 1}", "yarn", 384, classpath, main)
 
     def history(self) -> None:
         """The JobHistoryServer, which also serves aggregated logs."""
         main = "org.apache.hadoop.mapreduce.v2.hs.JobHistoryServer"
-        self.spawn("jhs", "mapred", 256, f"{self.at.conf()}:{self.jars}", main)
+        self.spawn("jhs", "mapred", 256, f"{self.at.conf()}:{self.hadoop}", main)
 
     def oozie(self) -> None:
         """Oozie in its own web server."""

@@ -5,6 +5,7 @@ import pathlib
 from typing import Any
 
 HERE = pathlib.Path(__file__).resolve().parent
+HADOOP = "jars/hadoop.jar"  # all classes of Hadoop, below the cluster's directory
 USERS = {name: f"{name}-password" for name in ("guest", "sam", "tom", "admin")}
 TRACKER = "tracker"  # the Hadoop user of a service that acts for its users without the gateway
 REALM = "EXAMPLE.COM"
