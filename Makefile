@@ -16,7 +16,7 @@ XDIST := -n $(CORES) --dist worksteal
 PYTEST := $(BIN)/pytest $(XDIST)
 # These tests wait more than they compute. `loadgroup`: some share a cluster or what runs on it.
 CLUSTERS := $(BIN)/pytest tests/contract tests/acceptance -n $$(( 2 * $(CORES) )) --dist loadgroup \
-	--durations 15
+	--no-loadscope-reorder --durations 15
 FAST := tests/unit tests/store tests/causes
 NO_SERVER := -k "not postgresql and not mariadb"
 TIMES := .times

@@ -66,11 +66,25 @@ def stand(request: pytest.FixtureRequest) -> stands.Stand:
     return request.getfixturevalue(request.param)
 
 
+#: The tests that take longest, one after the other, on a cluster of their own, come first.
+FIRST = ("apart", "test_kerberos")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the tests of one file that need a real cluster in one process: they share their jobs."""
+    """Begin with the tests that need a real cluster, each file of them in one process.
+
+    The tests of a file share their jobs. Those that need the sandbox alone fill the gaps.
+    """
     for item in items:
         if item.get_closest_marker("cluster") and not item.get_closest_marker("xdist_group"):
             item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> int:
+    group = item.get_closest_marker("xdist_group")
+    name = group.args[0] if group else None
+    return FIRST.index(name) if name in FIRST else len(FIRST) + (name is None)
 
 
 def pytest_unconfigure() -> None:
