@@ -14,8 +14,8 @@ COMPILE_OLDEST := $(BIN)/uv pip compile -q --python-version 3.11 --generate-hash
 CORES := $(shell nproc)
 XDIST := -n $(CORES) --dist worksteal
 PYTEST := $(BIN)/pytest $(XDIST)
-# These tests wait more than they compute. `loadgroup`: some share a cluster or what runs on it.
-CLUSTERS := $(BIN)/pytest tests/contract tests/acceptance -n $$(( 2 * $(CORES) )) --dist loadgroup \
+# These tests wait more than they compute. `loadscope` is that of tests/scheduling.py.
+CLUSTERS := $(BIN)/pytest tests/contract tests/acceptance -n $$(( 2 * $(CORES) )) --dist loadscope \
 	--no-loadscope-reorder --durations 15
 FAST := tests/unit tests/store tests/causes
 NO_SERVER := -k "not postgresql and not mariadb"

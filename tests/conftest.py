@@ -8,9 +8,11 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import TypeVar
 
 import pytest
+from xdist.remote import Producer
 
-from tests import profiles, stands
+from tests import profiles, scheduling, stands
 from tests.kerberos_stand import KerberosStand, kerberos_stand
+from tests.scheduling import ByUnit
 
 Started = TypeVar("Started")
 
@@ -66,25 +68,14 @@ def stand(request: pytest.FixtureRequest) -> stands.Stand:
     return request.getfixturevalue(request.param)
 
 
-#: The tests that take longest, one after the other, on a cluster of their own, come first.
-FIRST = ("apart", "test_kerberos")
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the tests that need a real cluster, each file of them in one process.
-
-    The tests of a file share their jobs. Those that need the sandbox alone fill the gaps.
-    """
-    for item in items:
-        if item.get_closest_marker("cluster") and not item.get_closest_marker("xdist_group"):
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
-    items.sort(key=_turn)
+    """Begin with the tests that take longest; the others fill the gaps."""
+    items.sort(key=lambda item: scheduling.turn(item.nodeid))
 
 
-def _turn(item: pytest.Item) -> int:
-    group = item.get_closest_marker("xdist_group")
-    name = group.args[0] if group else None
-    return FIRST.index(name) if name in FIRST else len(FIRST) + (name is None)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByUnit | None:
+    """Replace `--dist loadscope`."""
+    return ByUnit(config, log) if config.getoption("dist") == "loadscope" else None
 
 
 def pytest_unconfigure() -> None:

@@ -15,7 +15,7 @@ from tests.stands import RealStand, access
 from tests.waiting import until
 
 # They restart the NodeManager: nothing else may run on this cluster meanwhile.
-pytestmark = [pytest.mark.slow, pytest.mark.cluster, pytest.mark.xdist_group("apart")]
+pytestmark = [pytest.mark.slow, pytest.mark.cluster]
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,7 @@ from tests.stands import RealStand
 from tests.waiting import until
 
 # They stop the directory: nothing else may run on this cluster meanwhile.
-pytestmark = [pytest.mark.slow, pytest.mark.cluster, pytest.mark.xdist_group("apart")]
+pytestmark = [pytest.mark.slow, pytest.mark.cluster]
 GUESSES = 10_000 if IS_LONG else 2_000
 
 
