@@ -12,11 +12,15 @@ COMPILE_OLDEST := $(BIN)/uv pip compile -q --python-version 3.11 --generate-hash
 	--no-annotate --extra postgres --extra mysql --extra cli setup.cfg
 
 CORES := $(shell nproc)
+# Tests and their databases write where a commit waits for no disk, if there is such a place.
+MEMORY := $(shell grep ' /dev/shm ' /proc/mounts | grep -qv noexec && test -w /dev/shm && \
+	test $$(df -k --output=avail /dev/shm | tail -n 1) -gt 4000000 && echo /dev/shm)
+IN_MEMORY := TMPDIR=$(or $(MEMORY),$(TMPDIR),/tmp)
 XDIST := -n $(CORES) --dist worksteal
-PYTEST := $(BIN)/pytest $(XDIST)
+PYTEST := $(IN_MEMORY) $(BIN)/pytest $(XDIST)
 # These tests wait more than they compute. `loadscope` is that of tests/scheduling.py.
-CLUSTERS := $(BIN)/pytest tests/contract tests/acceptance -n $$(( 2 * $(CORES) )) --dist loadscope \
-	--no-loadscope-reorder --durations 15
+CLUSTERS := $(IN_MEMORY) $(BIN)/python -m tests.on_cluster $(BIN)/pytest tests/contract \
+	tests/acceptance -n $$(( 2 * $(CORES) )) --dist loadscope --no-loadscope-reorder --durations 15
 FAST := tests/unit tests/store tests/causes
 NO_SERVER := -k "not postgresql and not mariadb"
 TIMES := .times
@@ -27,7 +31,7 @@ part = @begin=$$(date +%s); if $(2); then how=; else how='  failed'; fi; \
 	printf '%-8s %5d s%s\n' $(1) $$(( $$(date +%s) - begin )) "$$how" >> $(TIMES)
 # $(call covered,TESTS): run them, and fail also if they cover less of the package than `setup.cfg`
 # asks for; `coverage report -m` tells what is not covered
-covered = $(BIN)/coverage erase && $(BIN)/coverage run -m pytest $(XDIST) $(1) && \
+covered = $(BIN)/coverage erase && $(IN_MEMORY) $(BIN)/coverage run -m pytest $(XDIST) $(1) && \
 	$(BIN)/coverage combine -q && $(BIN)/coverage report --format=total
 # Show the parts, and fail if one of them did.
 SHOW_TIMES = @cat $(TIMES); ! grep -q failed $(TIMES)
@@ -79,13 +83,13 @@ test-all: install system-packages ## Before a release: the same with many more e
 parts-of-test:
 	$(call part,style,$(MAKE) --no-print-directory -k -j3 --output-sync kerberos lint types)
 	$(call part,unit,$(call covered,$(FAST)))
-	$(call part,clusters,$(BIN)/python -m tests.on_cluster $(CLUSTERS))
+	$(call part,clusters,$(CLUSTERS))
 
 unit: install ## Run the fast tests alone, those of the store on each database that is there
 	$(PYTEST) $(FAST)
 
 oldest: $(OLDEST)/.installed ## Run the fast tests with the oldest dependencies that are allowed
-	$(OLDEST)/bin/pytest $(XDIST) $(FAST) $(NO_SERVER)
+	$(IN_MEMORY) $(OLDEST)/bin/pytest $(XDIST) $(FAST) $(NO_SERVER)
 
 lint: install ## Check style, and who may import whom
 	$(BIN)/ruff check --config config/ruff.toml .

@@ -168,11 +168,12 @@ def test_without_any_file_in_an_unknown_cluster_a_workflow_is_asked(copying):
 
 
 def test_a_log_that_was_never_written_is_lost_once_the_place_of_logs_is_known(copying):
-    copying.want(APP, APP_2)
+    copying.want(APP)
     copying.lies_there()
+    copying.advance()
+    copying.want(APP_2)
     copying.cluster.yarn.has(APP_2, "FAILED")
 
-    copying.advance()
     copying.advance(1)
 
     lost = next(copy for copy in copying.copies(1) if copy.application == APP_2)
