@@ -54,8 +54,9 @@ def apart() -> Iterator[stands.RealStand]:
         yield stand
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def kerberos() -> Iterator[KerberosStand]:
+    """A real cluster with Kerberos; its ResourceManager keeps one core busy even when idle."""
     with _or_left_out("the cluster with Kerberos", kerberos_stand()) as stand:
         yield stand
 

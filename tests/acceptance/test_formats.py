@@ -11,11 +11,15 @@ import pytest
 
 from tests.acceptance.service import RunningService
 from tests.acceptance.test_main_way import wait_until_running
+from tests.profiles import IS_LONG
 from tests.stands import RealStand, access
 from tests.waiting import until
 
 # They restart the NodeManager: nothing else may run on this cluster meanwhile.
 pytestmark = [pytest.mark.slow, pytest.mark.cluster]
+
+USUAL = ("tfile", "none")  #: all other tests have it
+FORMATS = (("tfile", "gz"), ("ifile", "none"), ("ifile", "gz"))
 
 
 @pytest.fixture(scope="session")
@@ -23,10 +27,7 @@ def real(apart: RealStand) -> RealStand:
     return apart
 
 
-@pytest.fixture(
-    params=[("tfile", "gz"), ("ifile", "none"), ("ifile", "gz"), ("tfile", "none")],
-    ids="-".join,
-)
+@pytest.fixture(params=[*FORMATS, USUAL] if IS_LONG else FORMATS, ids="-".join)
 def saving(
     real: RealStand, request: pytest.FixtureRequest, tmp_path: Path
 ) -> Iterator[RunningService]:
@@ -37,7 +38,7 @@ def saving(
         yield service
     finally:
         service.end()
-        real.change("logs", "tfile", "none")
+        real.change("logs", *USUAL)
 
 
 def assert_saved(real: RealStand, application: str, copy: dict[str, Any]) -> None:
