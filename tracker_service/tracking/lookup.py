@@ -261,12 +261,16 @@ class Lookup:
         except JobNotFound as error:
             log.info("tracked_job_not_found", reason=str(error))
             return
+        self._store.write(lambda connection: self._keep(connection, caller, tracked, details))
+
+    def _keep(
+        self, connection: Connection, caller: Caller, tracked: TrackedJob, details: JobDetails
+    ) -> None:
         found = list(applications_of(tracked.job.id, details.actions))
-        with self._store.begin() as connection:
-            kept = jobs.record(connection, [details.observation])[tracked.job.id]
-            jobs.record_details(connection, kept.key, kept.run, details, found)
-            if kept.key != tracked.job.key:
-                self._identities.track(connection, caller, [kept], self._clock())
+        kept = jobs.record(connection, [details.observation])[tracked.job.id]
+        jobs.record_details(connection, kept.key, kept.run, details, found)
+        if kept.key != tracked.job.key:
+            self._identities.track(connection, caller, [kept], self._clock())
 
     def _wants_details(self, tracked: TrackedJob) -> bool:
         job = tracked.job
