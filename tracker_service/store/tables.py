@@ -202,7 +202,6 @@ copies = Table(
     UniqueConstraint("task_id", "application_id"),
     Index(None, "status", "due_at"),
     Index(None, "status", "log_at"),
-    Index(None, "ended_at"),
     Index(None, "job"),
 )
 

@@ -15,20 +15,19 @@ down_revision = '0007'
 branch_labels = None
 depends_on = None
 
-_INDEXES = (
-    ('tasks', ('owner', 'jobset_id')),
-    ('tasks', ('owner', 'state', 'ended_at')),
-    ('tasks', ('state', 'ended_at')),
-    ('copies', ('ended_at',)),
+_INDEXES_OF_TASKS = (
+    ('owner', 'jobset_id'),
+    ('owner', 'state', 'ended_at'),
+    ('state', 'ended_at'),
 )
 
 
 def upgrade() -> None:
-    for table, columns in _INDEXES:
-        name = f"ix_{table}_{'_'.join(columns)}"
-        if name not in _indexes(table):
-            op.create_index(name, table, list(columns))
-    if 'ix_tasks_owner_state' in _indexes('tasks'):
+    for columns in _INDEXES_OF_TASKS:
+        name = f"ix_tasks_{'_'.join(columns)}"
+        if name not in _indexes_of_tasks():
+            op.create_index(name, 'tasks', list(columns))
+    if 'ix_tasks_owner_state' in _indexes_of_tasks():
         op.drop_index('ix_tasks_owner_state', 'tasks')
     if 'locks' not in sa.inspect(op.get_bind()).get_table_names():
         op.create_table('locks',
@@ -42,5 +41,5 @@ def upgrade() -> None:
         )
 
 
-def _indexes(table: str) -> set[str | None]:
-    return {index['name'] for index in sa.inspect(op.get_bind()).get_indexes(table)}
+def _indexes_of_tasks() -> set[str | None]:
+    return {index['name'] for index in sa.inspect(op.get_bind()).get_indexes('tasks')}
