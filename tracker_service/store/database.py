@@ -168,7 +168,7 @@ def _is_conflict(error: DBAPIError) -> bool:
     """Tell whether the transaction was undone because it met another one."""
     cause: Any = error.orig
     codes = (getattr(cause, "sqlstate", None), getattr(cause, "sqlite_errorcode", None))
-    return not _CONFLICTS.isdisjoint((*codes, *cause.args[:1]))
+    return not _CONFLICTS.isdisjoint((*codes, *getattr(cause, "args", ())[:1]))
 
 
 def _is_temporary(error: DBAPIError | PoolTimeout) -> bool:

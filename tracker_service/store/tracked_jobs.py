@@ -93,9 +93,16 @@ class Listing:
     limit: int | None = None
 
 
-def listed(connection: Connection, wanted: Listing) -> list[TrackedJob]:
-    """Return the jobs of a listing, the oldest task first."""
-    return [_tracked_job(row) for row in _page(connection, _EVERY_TRACKED_JOB, wanted)]
+def listed(
+    connection: Connection, wanted: Listing, among: Sequence[int] | None = None
+) -> list[TrackedJob]:
+    """Return the jobs of a listing, the oldest task first.
+
+    Args:
+        among: only these tasks of the listing, by their ids; None for all.
+    """
+    ids = _shown(connection, wanted) if among is None else among
+    return [_tracked_job(row) for row in _page(connection, _EVERY_TRACKED_JOB, wanted, ids)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +121,8 @@ def outline(connection: Connection, wanted: Listing) -> Outline:
     not depend on the time of the last check of a job.
     """
     above = None if wanted.limit is None else wanted.limit + 1
-    rows = _page(connection, _OUTLINED, replace(wanted, limit=above))
+    shown = _shown(connection, wanted)
+    rows = _page(connection, _OUTLINED, replace(wanted, limit=above), shown)
     task_ids = [row.id for row in rows[: wanted.limit]]
     digest = hashlib.sha256()
     for row in rows:
@@ -126,18 +134,28 @@ def outline(connection: Connection, wanted: Listing) -> Outline:
     return Outline(task_ids, len(task_ids) < len(rows), digest.hexdigest()[:32])
 
 
-def _page(connection: Connection, everything: Select[Any], wanted: Listing) -> list[Row[Any]]:
+def _shown(connection: Connection, wanted: Listing) -> list[int]:
+    """Return the tasks of a listing in their order, whatever the states of their jobs are."""
+    shown = connection.scalars(live_or_ended_since(wanted.since, wanted.owner))
+    return sorted(task_id for task_id in shown if task_id > wanted.after)
+
+
+def _page(
+    connection: Connection, everything: Select[Any], wanted: Listing, among: Sequence[int]
+) -> list[Row[Any]]:
     """Return the rows of a statement about tasks that belong to a listing, the oldest task first.
 
     The tasks are chosen first, from an index, and then read by their keys: so no database is
     tempted to read all tasks in the order of their keys.
+
+    Args:
+        among: the ids of the tasks, in their order.
     """
-    shown = connection.scalars(live_or_ended_since(wanted.since, wanted.owner))
     everything = everything.where(track_tasks.c.stopped_at.is_(None)).order_by(tasks.c.id)
     if wanted.statuses:
         everything = everything.where(jobs.c.status.in_(wanted.statuses))
     rows: list[Row[Any]] = []
-    for ids in chunks(sorted(id_ for id_ in shown if id_ > wanted.after)):
+    for ids in chunks(among):
         rows += connection.execute(everything.where(tasks.c.id.in_(ids)))
         if wanted.limit is not None and len(rows) >= wanted.limit:
             break

@@ -222,12 +222,9 @@ class Lookup:
     ) -> Iterator[list[JobView]]:
         """Yield the jobs of a list in pages, so that the first page is sent at once."""
         for page in chunks(task_ids, _PAGE):
-            part = replace(listing, after=page[0] - 1, limit=len(page))
             with self._store.read() as connection:
-                found = tracked_jobs.listed(connection, part)
-                # If jobs have left the list meanwhile, later jobs have moved into this page.
-                there = [task for task in found if task.id <= page[-1]]
-                views = _views(connection, there, self._retention)
+                found = tracked_jobs.listed(connection, listing, page)
+                views = _views(connection, found, self._retention)
             yield views
 
     def oozie_list(self, caller: Caller, parameters: Mapping[str, str]) -> dict[str, Any]:
