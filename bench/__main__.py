@@ -14,6 +14,7 @@ from bench import (
     reading,
     scanned_copies,
     scanning,
+    stored_jobs,
     thousand_jobs,
     wrong_credentials,
 )
@@ -21,6 +22,7 @@ from bench.scale import running as scale
 
 MEASUREMENTS = {
     "scale": scale.main,
+    "stored_jobs": stored_jobs.main,
     "thousand_jobs": thousand_jobs.main,
     "big_log": big_log.main,
     "copying": copying.main,

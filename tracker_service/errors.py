@@ -16,6 +16,7 @@ TrackerError
 │       ├── ApplicationNotFound   the resource manager does not know it (any more)
 │       └── PathNotFound      there is no such file or directory in HDFS
 ├── StoreUnavailable          the database does not answer: try again later
+│   └── StoreConflict         two transactions met, and this one was undone: repeat it
 ├── NotTracked                the caller does not track this job
 ├── NoSuchToken               a notification token that is unknown here: make another one
 ├── LogNotSaved               there is no saved log yet, with the reason
@@ -109,6 +110,10 @@ class PathNotFound(NotFound):
 
 class StoreUnavailable(TrackerError):
     """The database of the tracker cannot be used right now; try again later."""
+
+
+class StoreConflict(StoreUnavailable):
+    """Another transaction has changed the same rows; this one was undone. Try it again."""
 
 
 class NotTracked(TrackerError):

@@ -64,9 +64,14 @@ def _login(service: Service) -> Iterable[APIBlueprint]:
 
 
 def _operations(service: Service) -> Iterable[APIBlueprint]:
-    retention = timedelta(hours=service.settings.copying.retention_h)
+    settings = service.settings
     yield operations.blueprint(
-        service.store, service.metrics, _worker_silence_s(service), retention, service.clock
+        service.store,
+        service.metrics,
+        _worker_silence_s(service),
+        timedelta(hours=settings.copying.retention_h),
+        timedelta(hours=settings.polling.listed_h),
+        clock=service.clock,
     )
 
 

@@ -30,7 +30,7 @@ _LIVE = (
     " WHERE tasks.jobset_id = :id AND tasks.state != 'ended' ORDER BY tasks.id"
 )
 _END = (
-    "UPDATE tasks SET state = 'ended', jobset_id = NULL, ended_at = 5, reason = :reason"
+    "UPDATE tasks SET state = 'ended', jobset_id = NULL, ended_at = {now}, reason = :reason"
     " WHERE id = :id AND state != 'ended'"
 )
 _FOLLOW_RUN = (
@@ -55,7 +55,7 @@ _NEW_TASK = (
 )
 _WANT_COPIES = "UPDATE tasks SET stopped_at = NULL, copies_always = true WHERE id = :id"
 _STOP = (
-    "UPDATE tasks SET state = 'ended', jobset_id = NULL, ended_at = 6, stopped_at = 6,"
+    "UPDATE tasks SET state = 'ended', jobset_id = NULL, ended_at = {now}, stopped_at = {now},"
     " reason = 'you stopped tracking this job' WHERE id = :id"
 )
 _EXPLAIN = "UPDATE tasks SET reason = :reason WHERE owner = :user AND state != 'ended'"

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, text
 import tracker_service.store
 from tracker_service.store.dialects import open_engine
 
-EARLIER = ("0001", "0002", "0003", "0004", "0005", "0006")
+EARLIER = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
 LATER_MS = 4_000_000_000_000  # the end of a lease, far in the future
 THEN_MS = 1_700_000_000_000
 
@@ -32,7 +32,7 @@ def _fill(connection: Connection, revision: str) -> None:
             connection,
             "jobs",
             kind="oozie",
-            external_id=f"{number:07d}-261122045545966-oozie-test-W",
+            external_id=_job(number),
             run=run,
             status=status,
             actions="[]",
@@ -45,6 +45,7 @@ def _fill(connection: Connection, revision: str) -> None:
     _insert(connection, "jobsets", **jobset, lease_until=THEN_MS, polled_at=THEN_MS)
     for number, state in ((1, "watching"), (2, "copying"), (3, "ended")):
         wishes = {} if revision == "0001" else {"copies_always": number == 2}
+        subject = {"subject": _job(number)} if revision >= "0007" else {}
         is_live = state != "ended"
         _insert(
             connection,
@@ -57,12 +58,21 @@ def _fill(connection: Connection, revision: str) -> None:
             created_at=THEN_MS,
             ended_at=None if is_live else THEN_MS + 9,
             **wishes,
+            **subject,
         )
+        if revision >= "0007":
+            _insert(
+                connection, "track_tasks", task_id=number, owner="guest", job_id=number, **wishes
+            )
     for number, status in enumerate(("WAITING", "RUNNING", "SUCCEEDED", "FAILED"), start=1):
         _insert(connection, "copies", **_copy(number, status, revision))
     _insert(connection, "credentials", owner="guest", sealed=b"\0\xff", kept_at=1, refusals=0)
     _insert(connection, "verdicts", fingerprint="f" * 64, owner="guest", expires_at=LATER_MS)
     _insert(connection, "workers", id="old", started_at=THEN_MS, seen_at=THEN_MS)
+
+
+def _job(number: int) -> str:
+    return f"{number:07d}-261122045545966-oozie-test-W"
 
 
 def _copy(number: int, status: str, revision: str) -> dict[str, object]:

@@ -332,7 +332,7 @@ def test_idle_workers_need_no_others(connection):
 def test_states_of_tasks_are_words(connection):
     track(connection, 1)
 
-    assert figures.figures(connection).tasks[TaskState.WATCHING] == 1
+    assert figures.figures(connection, NOW).tasks[TaskState.WATCHING] == 1
 
 
 def of_kind(connection, kind: str, count: int) -> None:

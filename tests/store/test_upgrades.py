@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -194,7 +195,7 @@ def test_mariadb_tells_small_letters_from_capital_ones(from_revision, bare_url):
 
 
 @pytest.mark.parametrize(
-    "undone", ["", "DROP TABLE track_tasks", "UPDATE tasks SET subject = NULL"]
+    "undone", ["", "DROP TABLE track_tasks", "UPDATE tasks SET subject = NULL", "DROP TABLE locks"]
 )
 def test_an_upgrade_that_was_broken_off_can_be_repeated(from_revision, undone):
     """MariaDB cannot take back what has been done of it."""
@@ -366,9 +367,12 @@ COPY_SENTENCES = {
 def write_sentences(connection) -> None:
     """Write all reasons as processes of the release before do: without a code."""
     old, new_task = OldWorker(), "INSERT INTO tasks (kind, owner, job_id, state, copies_always,"
-    new_task += " created_at, reason) VALUES ('track', :user, 3, 'ended', false, 5, :reason)"
+    new_task += " created_at, ended_at, reason)"
+    new_task += " VALUES ('track', :user, 3, 'ended', false, 5, :now, :reason)"
+    now = round(time.time() * 1000)
     for number, sentence in enumerate(TASK_SENTENCES):
-        connection.execute(text(new_task), {"user": f"user{number}", "reason": sentence})
+        values = {"user": f"user{number}", "reason": sentence, "now": now}
+        connection.execute(text(new_task), values)
     new_copy = (
         "INSERT INTO copies (id, task_id, application_id, run, status, strategy, path, attempt,"
         " failures, due_at, log_at, created_at)"

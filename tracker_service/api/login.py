@@ -32,8 +32,7 @@ def blueprint(credentials: Credentials, store: Store, identities: Identities) ->
         It is kept only if you track a job that has not ended. Repeating is harmless.
         """
         caller = current_caller()
-        with store.begin() as connection:
-            released = identities.keep(connection, caller)
+        released = store.write(lambda connection: identities.keep(connection, caller))
         answer = LoginAnswer(
             user=caller.name, kept=released is not None, released=len(released or ())
         )

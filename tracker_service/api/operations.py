@@ -25,6 +25,8 @@ def blueprint(
     metrics: Metrics,
     worker_silence_s: float,
     retention: timedelta,
+    listed_for: timedelta,
+    *,
     clock: Callable[[], datetime],
 ) -> APIBlueprint:
     """Return the calls for load balancers and supervisors; they need no credentials.
@@ -32,6 +34,7 @@ def blueprint(
     Args:
         worker_silence_s: a worker that was silent for longer does not count.
         retention: after which the cluster deletes aggregated logs.
+        listed_for: how long jobs, tasks and copies are counted after their end.
     """
     bp = APIBlueprint("operations", __name__, abp_tags=[_TAG])
 
@@ -59,7 +62,8 @@ def blueprint(
     def measured() -> Response:
         """Return the counts of all processes, and figures from the database."""
         with store.read() as connection:
-            found, load = figures(connection), capacity(connection, worker_silence_s)
+            found = figures(connection, clock() - listed_for)
+            load = capacity(connection, worker_silence_s)
         levels = chain(_levels(found, retention), _load_levels(found, load, clock()))
         text = metrics.exposition(levels)
         return Response(text, content_type=CONTENT_TYPE_PLAIN_0_0_4)
@@ -68,17 +72,26 @@ def blueprint(
 
 
 def _levels(found: Figures, retention: timedelta) -> Iterator[GaugeReading]:
-    yield GaugeReading("tracker_jobs", "Jobs that are known, by their state.", "state", found.jobs)
-    yield GaugeReading("tracker_tasks", "Tasks, by how far they are.", "state", found.tasks)
-    yield GaugeReading("tracker_copies", "Copies of logs, by their status.", "status", found.copies)
-    yield GaugeReading("tracker_logs", "Wanted logs, by what became of them.", "state", found.logs)
+    lately = "; of those that ended, the ones of the last polling.listed_h"
+    yield GaugeReading(
+        "tracker_jobs", f"Tracked jobs, by their state{lately}.", "state", found.jobs
+    )
+    yield GaugeReading(
+        "tracker_tasks", f"Tasks, by how far they are{lately}.", "state", found.tasks
+    )
+    yield GaugeReading(
+        "tracker_copies", f"Copies of logs, by their status{lately}.", "status", found.copies
+    )
+    yield GaugeReading(
+        "tracker_logs", f"Wanted logs, by what became of them{lately}.", "state", found.logs
+    )
     if found.oldest_at_risk:
         yield _level(
             "tracker_first_deletion_timestamp_seconds",
             "When the cluster deletes the first log that is not saved yet.",
             (found.oldest_at_risk + retention).timestamp(),
         )
-    yield _level("tracker_saved_log_bytes", "Size of all saved logs.", found.saved_bytes)
+    yield _level("tracker_saved_log_bytes", f"Size of the saved logs{lately}.", found.saved_bytes)
 
 
 def _load_levels(found: Figures, load: Capacity, now: datetime) -> Iterator[GaugeReading]:

@@ -48,10 +48,12 @@ class RateLimit:
         now = self._clock()
         if self._spend_of_block(owner, now):
             return
-        with self._store.begin() as connection:
-            taken, wait = rate_limits.take(
-                connection, self._account(owner), now, self._per_minute, self._block
+        account = self._account(owner)
+        taken, wait = self._store.write(
+            lambda connection: rate_limits.take(
+                connection, account, now, self._per_minute, self._block
             )
+        )
         if not taken:
             seconds = math.ceil(wait.total_seconds())
             raise TooManyRequests(

@@ -49,7 +49,8 @@ def blueprint(credentials: Credentials, intake: Intake, lookup: Lookup) -> APIBl
         policy = CopyPolicy.ALL_AGAIN if query.refresh else CopyPolicy.ALL
         answers = intake.track(current_caller(), bodies.posted_ids(request), policy=policy)
         unknown = [a.id for a in answers if a.status == JobStatus.NOT_FOUND]
-        found = lookup.copies_of(current_caller(), [a.id for a in answers if a.id not in unknown])
+        known = [a.id for a in answers if a.status != JobStatus.NOT_FOUND]
+        found = lookup.copies_of(current_caller(), known)
         return jsonify(CopyLogsAnswer.of(found, unknown).model_dump())
 
     return bp

@@ -49,12 +49,10 @@ class Removal:
             LogNotSaved: there is nothing to remove.
             GatewayError: not all files are removed; call again.
         """
-        with self._store.begin() as connection:
-            has_given_up = self._give_up_waiting(connection, found)
+        has_given_up = self._store.write(lambda c: self._give_up_waiting(c, found))
         removed = _remove_files(hdfs, found)
         saved = [copy for copy in found if copy.saved_at]
-        with self._store.begin() as connection:
-            saved_logs.forget_saved(connection, saved, saved_logs.REMOVED)
+        self._store.write(lambda c: saved_logs.forget_saved(c, saved, saved_logs.REMOVED))
         log.info("logs_removed", job=found[0].job_id, user=found[0].owner, files=len(removed))
         if not (removed or saved or has_given_up):
             reasons = "; ".join(f"{short(copy.application)}: {copy.reason}" for copy in found)

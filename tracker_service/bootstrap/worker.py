@@ -40,9 +40,11 @@ from tracker_service.tracking import duties as tracking
 from tracker_service.tracking.completion import Completion
 from tracker_service.tracking.hints import Hints
 from tracker_service.tracking.poller import Poller
+from tracker_service.tracking.purge import Purge
 from tracker_service.tracking.reruns import Reruns
 from tracker_service.tracking.schedule import Schedule
 
+_EXPIRY_TAKES_H = 30 * 24.0  #: an old log is removed when its user tracks something, maybe later
 _REQUESTS_IN_A_BATCH = 5  #: what a worker asks about in one go, before others have their turn
 
 
@@ -76,11 +78,12 @@ def build_worker(settings: Settings, clock: Clock = utc_now, timing: Timing = OP
     completion = _build_completion(base, threads, rules, timing)
     poller = Poller(store, base.identities, schedule, pollers, clock, slots)
     hints = Hints(store, schedule, reruns)
+    purge = Purge(store, _jobs_kept_for(settings))
     return Worker(
         store,
         [tracking.Tracking(store, schedule, completion, clock)],
         [
-            *tracking.duties(store, poller, hints, completion, reruns, clock=clock),
+            *tracking.duties(store, poller, hints, completion, reruns, purge, clock=clock),
             *archive.duties(
                 _build_copier(base, threads, rules, timing), _build_expiry(base, timing)
             ),
@@ -124,6 +127,15 @@ def _build_reruns(base: Foundation, threads: _Threads) -> Reruns:
         every_s=polling.rerun_look_s,
         watched_for=timedelta(hours=polling.rerun_watch_h),
     )
+
+
+def _jobs_kept_for(settings: Settings) -> timedelta:
+    """Return how long ended jobs are kept: at least as long as something here needs them."""
+    polling, keep_copies_h = settings.polling, settings.copying.keep_copies_h
+    hours = [settings.store.keep_jobs_h, polling.listed_h, polling.rerun_watch_h]
+    if keep_copies_h:
+        hours.append(keep_copies_h + _EXPIRY_TAKES_H)
+    return timedelta(hours=max(hours))
 
 
 def _build_completion(

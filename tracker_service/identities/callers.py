@@ -121,8 +121,7 @@ class Callers:
         except NotAuthenticated:
             if was_verified:
                 self._failed_logins.wrong(credential.user)
-                with self._store.begin() as connection:
-                    verified_callers.drop(connection, fingerprint)
+                self._store.write(lambda c: verified_callers.drop(c, fingerprint))
             raise
         self._keep(fingerprint, credential, caller)
         return caller
@@ -148,8 +147,7 @@ class Callers:
             expires_at=self._clock() + VERIFIED_FOR,
             sealed=encrypt_credential(self._key_ring, caller.credential) if is_exchanged else None,
         )
-        with self._store.begin() as connection:
-            verified_callers.keep(connection, fingerprint, verified)
+        self._store.write(lambda c: verified_callers.keep(c, fingerprint, verified))
 
 
 def _caller(token: TokenCredential) -> Caller:

@@ -46,16 +46,14 @@ class FailedLogins:
 
     def wrong(self, user: str) -> None:
         """Count a credential that was right lately and is refused now."""
-        with self._store.begin() as connection:
-            failed_logins.take(connection, _name(user), self._clock())
+        self._store.write(lambda c: failed_logins.take(c, _name(user), self._clock()))
 
     def _taken(self, name: str, user: str) -> failed_logins.LoginAttempt:
         now = self._clock()
         with self._lock:
             free_at = self._none_left.get(name)
         if free_at is None or free_at <= now:
-            with self._store.begin() as connection:
-                found = failed_logins.take(connection, name, now)
+            found = self._store.write(lambda c: failed_logins.take(c, name, now))
             if isinstance(found, failed_logins.LoginAttempt):
                 return found
             self._remember(name, free_at := found, now)
@@ -74,8 +72,7 @@ class FailedLogins:
                 self._none_left[name] = free_at
 
     def _give_back(self, attempt: failed_logins.LoginAttempt) -> None:
-        with self._store.begin() as connection:
-            failed_logins.give_back(connection, attempt)
+        self._store.write(lambda connection: failed_logins.give_back(connection, attempt))
 
 
 def _name(user: str) -> str:

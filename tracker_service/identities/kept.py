@@ -78,10 +78,12 @@ class KeptCredentials:
         except CredentialsRefused:
             self._pool.forget(credential)
             log.warning("credential_refused", user=owner, refusals=kept.refusals + 1)
-            with self._store.begin() as connection:
-                if credentials.refuse(connection, kept, self._clock()):
-                    tasks.explain(connection, owner, _REFUSED)
+            self._store.write(lambda connection: self._refuse(connection, kept))
             raise
+
+    def _refuse(self, connection: Connection, kept: KeptCredential) -> None:
+        if credentials.refuse(connection, kept, self._clock()):
+            tasks.explain(connection, kept.owner, _REFUSED)
 
     def _usable(self, owner: str) -> tuple[KeptCredential, Credential]:
         """Return the credential of a user.
@@ -120,10 +122,8 @@ class KeptCredentials:
         except (GatewayError, RouteClosed) as error:
             log.info("token_not_renewed", user=kept.owner, reason=str(error))
             fresh = token
-        with self._store.begin() as connection:
-            renewed = credentials.renew(
-                connection, kept, encrypt_credential(self._key_ring, fresh), self._clock()
-            )
+        sealed = encrypt_credential(self._key_ring, fresh)
+        renewed = self._store.write(lambda c: credentials.renew(c, kept, sealed, self._clock()))
         if fresh is not token:
             self._pool.forget(token)
         return renewed or kept, fresh
@@ -131,15 +131,21 @@ class KeptCredentials:
     def _try_again(self, kept: KeptCredential, access: ClusterAccess) -> None:
         """Accept a credential again that the gateway takes; one cheap call tells."""
         access.hdfs.user()
-        with self._store.begin() as connection:
-            credentials.accept(connection, kept)
-            tasks.clear_reason(connection, kept.owner)
+        self._store.write(lambda connection: _accept(connection, kept))
 
     def _explained(
         self, owner: str, kept: KeptCredential | None, reason: Reason[TaskReason]
     ) -> CredentialsRefused:
         """Say why a user's tasks wait, unless a fresh credential has come meanwhile."""
-        with self._store.begin() as connection:
+
+        def explain(connection: Connection) -> None:
             if credentials.find(connection, [owner]).get(owner) == kept:
                 tasks.explain(connection, owner, reason)
+
+        self._store.write(explain)
         return CredentialsRefused(reason.text)
+
+
+def _accept(connection: Connection, kept: KeptCredential) -> None:
+    credentials.accept(connection, kept)
+    tasks.clear_reason(connection, kept.owner)

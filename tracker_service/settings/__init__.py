@@ -129,6 +129,8 @@ class StoreSettings(_SettingsSection):
     """The database."""
 
     url: str = ""  #: SQLAlchemy URL; default: SQLite in the state directory
+    #: how long ended jobs are kept in the database; their logs and manifests stay in HDFS
+    keep_jobs_h: Seconds = 365 * 24
 
 
 class ServeSettings(_SettingsSection):

@@ -21,11 +21,13 @@ from tracker_service.domain.chunks import chunks
 from tracker_service.domain.copies import CopyReason, CopyStatus
 from tracker_service.domain.tasks import TRACK, TaskReason
 from tracker_service.store import jobsets
-from tracker_service.store.database import Connection, Store, insert_new
+from tracker_service.store.database import Connection, Store, after, insert_new
 from tracker_service.store.tables import copies, jobs, tasks, track_tasks
+from tracker_service.store.tasks import live_or_ended_since
 
 _Row = Row[*tuple[Any, ...]]
 
+_LATELY_S = 2 * 86_400  #: longer than a task stays in the list of tracked jobs
 _WAITS = "waiting-for-credentials"
 _TASK_CODE = case(
     (tasks.c.reason.is_(None), null()),
@@ -87,6 +89,10 @@ _BEHIND = (
     .outerjoin(track_tasks, track_tasks.c.task_id == tasks.c.id)
     .where(tasks.c.kind == TRACK, _DIFFERS)
 )
+_BEHIND_AMONG = _BEHIND.where(tasks.c.id.in_(bindparam("ids", expanding=True)))
+_COPIES_BEHIND_AMONG = select(copies.c.id).where(
+    copies.c.task_id.in_(bindparam("ids", expanding=True)), _COPIES_BEHIND
+)
 # Statements of every POST and load are built once: SQLite executes one faster than it is built.
 _OF_OWNER = _BEHIND.where(
     tasks.c.owner == bindparam("asked_by"), tasks.c.job_id.in_(bindparam("keys", expanding=True))
@@ -129,10 +135,16 @@ def adopt_of_jobset(store: Store, jobset_id: int) -> None:
 
 
 def adopt_all(store: Store) -> None:
-    """Complete all rows of tasks and copies."""
+    """Complete the rows of live tasks, of those that ended in the last days, and of their copies.
+
+    What ended before that is completed when its user posts or stops the job again.
+    """
+    behind, copy_ids = list[_Row](), list[str]()
     with store.read() as connection:
-        behind = connection.execute(_BEHIND).all()
-        copy_ids = list(connection.scalars(select(copies.c.id).where(_COPIES_BEHIND)))
+        looked_at = list(connection.scalars(live_or_ended_since(after(-_LATELY_S))))
+        for chunk in chunks(looked_at):
+            behind += connection.execute(_BEHIND_AMONG, {"ids": chunk})
+            copy_ids += connection.scalars(_COPIES_BEHIND_AMONG, {"ids": chunk})
     for jobset_id in sorted({row.jobset_id for row in behind if row.jobset_id is not None}):
         adopt_of_jobset(store, jobset_id)
     for chunk in chunks([row.id for row in behind if row.jobset_id is None]):

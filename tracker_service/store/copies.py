@@ -16,6 +16,7 @@ from tracker_service.domain.jobs import JobId
 from tracker_service.domain.leases import Lease
 from tracker_service.domain.reasons import Reason
 from tracker_service.domain.tasks import TaskOfJob, TaskState
+from tracker_service.store import locks
 from tracker_service.store.copy_rows import copy_of, every_copy
 from tracker_service.store.database import Connection, insert_new
 from tracker_service.store.reason_rows import reason_values
@@ -115,6 +116,11 @@ def due(
         .limit(limit)
     )
     return [(copy_of(row), leases[row.jobset_id]) for row in rows]
+
+
+def lock_workflows(connection: Connection) -> None:
+    """Let no other worker start a copy workflow until this transaction ends."""
+    locks.take(connection, "copy-workflows")
 
 
 def running_workflows(connection: Connection) -> Mapping[str, int]:

@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import delete, exists, select, update
 
-from tracker_service.domain.tasks import TaskState
 from tracker_service.store.database import Connection, upsert
 from tracker_service.store.tables import credentials, tasks
+from tracker_service.store.tasks import IS_LIVE
 
 #: The pauses after a credential is refused; the last one repeats. Knox also answers 401 while its
 #: LDAP is down, so the credential is tried again, but so rarely that no directory locks the user.
@@ -98,7 +98,7 @@ def erase_unneeded(connection: Connection, credential: KeptCredential) -> bool:
     Returns:
         whether it was erased.
     """
-    needed = exists().where(tasks.c.owner == credential.owner, tasks.c.state != TaskState.ENDED)
+    needed = exists().where(tasks.c.owner == credential.owner, IS_LIVE)
     erased = connection.execute(
         delete(credentials)
         .where(credentials.c.owner == credential.owner, ~needed)

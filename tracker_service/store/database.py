@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import cache
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from sqlalchemy import (
     BigInteger,
@@ -17,16 +18,29 @@ from sqlalchemy import (
     type_coerce,
 )
 from sqlalchemy.dialects import mysql, postgresql, sqlite
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.expression import ClauseElement, FunctionElement
 
-from tracker_service.errors import LeaseLost, StoreUnavailable
+from tracker_service.errors import LeaseLost, StoreConflict, StoreUnavailable
 from tracker_service.store.dialects import open_engine
 from tracker_service.store.tables import Instant
 
 __all__ = ["Connection", "Store", "database_now"]
+
+Result = TypeVar("Result")
+_TRIES = 3  #: of a transaction that meets another one
+#: What the databases say when two transactions meet: a deadlock, a serialization failure, a key
+#: that the other one has inserted. See https://www.postgresql.org/docs/current/errcodes-appendix.html,
+#: https://mariadb.com/docs/server/reference/error-codes and https://www.sqlite.org/rescode.html
+_CONFLICTS = frozenset(
+    (
+        *("40P01", "40001", "23505"),
+        *(1020, 1062, 1213),
+        *(sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY),
+    )
+)
 
 
 class database_now(FunctionElement[Any]):
@@ -71,6 +85,7 @@ class Store:
         """Open a transaction that writes; it is durable when the block ends.
 
         Raises:
+            StoreConflict: another transaction has changed the same rows; `write` tries again.
             StoreUnavailable: the database does not answer.
         """
         try:
@@ -80,6 +95,31 @@ class Store:
             if self._on_lease_lost:
                 self._on_lease_lost()
             raise
+
+    def write(self, change: Callable[[Connection], Result]) -> Result:
+        """Carry out a transaction that writes; it is durable when this returns.
+
+        It is carried out again, twice at most, if it meets another transaction: both wait for each
+        other, or both insert the same key, or one removes what the other refers to.
+
+        Args:
+            change: may be called more than once; the database keeps only one result.
+
+        Returns:
+            the result of the call that is kept.
+
+        Raises:
+            StoreConflict: it has met other transactions each time.
+            StoreUnavailable: the database does not answer.
+        """
+        for _ in range(_TRIES - 1):
+            with suppress(StoreConflict, IntegrityError):
+                return self._write_once(change)
+        return self._write_once(change)
+
+    def _write_once(self, change: Callable[[Connection], Result]) -> Result:
+        with self.begin() as connection:
+            return change(connection)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -113,11 +153,22 @@ def _translated_errors() -> Iterator[None]:
     try:
         yield
     except (DBAPIError, PoolTimeout) as error:
-        if not _is_temporary(error):
-            raise
         # The driver's own message: that of SQLAlchemy also has the statement and its values.
         message = getattr(error, "orig", None) or type(error).__name__
+        if isinstance(error, DBAPIError) and _is_conflict(error):
+            raise StoreConflict(
+                f"other requests change the same rows at this moment, try again: {message}"
+            ) from error
+        if not _is_temporary(error):
+            raise
         raise StoreUnavailable(f"the database does not answer: {message}") from error
+
+
+def _is_conflict(error: DBAPIError) -> bool:
+    """Tell whether the transaction was undone because it met another one."""
+    cause: Any = error.orig
+    codes = (getattr(cause, "sqlstate", None), getattr(cause, "sqlite_errorcode", None))
+    return not _CONFLICTS.isdisjoint((*codes, *getattr(cause, "args", ())[:1]))
 
 
 def _is_temporary(error: DBAPIError | PoolTimeout) -> bool:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Dialect, Engine, create_engine, event, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -27,9 +29,11 @@ _LOCK_S = 10  #: the longest wait for another transaction
 _IDLE_S = (
     60  #: the longest pause in a transaction: its process hangs, and others wait for its locks
 )
+_NEVER = "none"
 _PATIENCE_S = 3600  #: the longest wait of an upgrade for another upgrade
-#: Connections for every thread of an API process or a worker; few stay open while idle.
-_POOL = {"pool_size": 5, "max_overflow": 35, "pool_pre_ping": True, "pool_recycle": 600}
+#: As many connections as threads ask for; few stay open while idle.
+_POOL = {"pool_size": 5, "max_overflow": -1}
+_SERVER_POOL = {**_POOL, "pool_pre_ping": True, "pool_recycle": 600}
 
 
 def open_engine(url: str, *, for_upgrade: bool = False) -> Engine:
@@ -44,12 +48,13 @@ def open_engine(url: str, *, for_upgrade: bool = False) -> Engine:
     """
     try:
         parsed = _with_driver(make_url(url))
-        backend = parsed.get_backend_name()
-        if backend == "sqlite":
-            return _open_sqlite(parsed, for_upgrade=for_upgrade)
-        if backend == "postgresql":
-            return _open_postgresql(parsed, for_upgrade=for_upgrade)
-        return _open_mariadb(parsed, for_upgrade=for_upgrade)
+        if "autocommit" in parsed.query:
+            raise ConfigError("store.url cannot be used: leave out autocommit, or nothing is whole")
+        engine = _OPEN.get(parsed.get_backend_name(), _open_mariadb)(
+            parsed, for_upgrade=for_upgrade
+        )
+        event.listen(engine, "do_connect", _connect)
+        return engine
     except ArgumentError as error:
         raise ConfigError(f"store.url cannot be used: {error}") from error
     except ModuleNotFoundError as error:
@@ -58,21 +63,59 @@ def open_engine(url: str, *, for_upgrade: bool = False) -> Engine:
         raise ConfigError(f"store.url cannot be used: {error}; {remedy}") from error
 
 
+def _connect(
+    dialect: Dialect, _: ConnectionPoolEntry, arguments: tuple[Any, ...], parameters: dict[str, Any]
+) -> DBAPIConnection:
+    """Connect; name the setting if the driver does not take a parameter of the URL."""
+    driver: Any = dialect.loaded_dbapi
+    try:
+        return dialect.connect(*arguments, **parameters)
+    except (TypeError, ValueError, driver.ProgrammingError) as error:
+        raise ConfigError(f"store.url cannot be used: {error}") from error
+
+
 def _with_driver(url: URL) -> URL:
     driver, _ = _DRIVERS.get(url.drivername, (url.drivername, ""))
     return url.set(drivername=driver)
 
 
 def _open_postgresql(url: URL, *, for_upgrade: bool) -> Engine:
-    limits = {} if for_upgrade else {"lock_timeout": _LOCK_S}
-    limits["idle_in_transaction_session_timeout"] = _IDLE_S
     wanted = {
         "connect_timeout": _CONNECT_S,
         "tcp_user_timeout": _ANSWER_S * 1000,
         "keepalives_idle": _ANSWER_S // 2,
-        "options": " ".join(f"-c {name}={seconds}s" for name, seconds in limits.items()),
+        "prepare_threshold": _threshold(url.query.get("prepare_threshold", _NEVER)),
     }
-    return _open_server(url, wanted)
+    url = url.difference_update_query(["prepare_threshold"])
+    engine = _open_server(url, wanted)
+    limits = {} if for_upgrade else {"lock_timeout": _LOCK_S}
+    limits["idle_in_transaction_session_timeout"] = _IDLE_S
+    event.listen(engine, "begin", partial(_limit_waits, limits=limits))
+    return engine
+
+
+def _threshold(value: str | tuple[str, ...]) -> int | None:
+    """Return after how many executions psycopg prepares a statement on the server; None: never.
+
+    See https://www.psycopg.org/psycopg3/docs/advanced/prepare.html. The default is never: a pooler
+    that gives each transaction another connection would not find the prepared statement there.
+    """
+    if value == _NEVER:
+        return None
+    if isinstance(value, str) and value.isdecimal():
+        return int(value)
+    raise ConfigError(
+        f"store.url cannot be used: prepare_threshold={value} is neither a number nor {_NEVER}"
+    )
+
+
+# Not for the session: poolers such as PgBouncer refuse the parameter `options` of a new connection,
+# and give a session's settings to other sessions.
+def _limit_waits(connection: Connection, limits: Mapping[str, int]) -> None:
+    """Limit the waits of a transaction that writes; one that only reads waits for no other."""
+    if not connection.get_execution_options().get("reads_only"):
+        settings = (f"set_config('{name}', '{seconds}s', true)" for name, seconds in limits.items())
+        connection.exec_driver_sql(f"SELECT {', '.join(settings)}")
 
 
 def _open_mariadb(url: URL, *, for_upgrade: bool) -> Engine:
@@ -88,7 +131,9 @@ def _open_server(url: URL, wanted: dict[str, Any]) -> Engine:
     """Open a database on a server; parameters in the URL override ours."""
     defaults = {name: value for name, value in wanted.items() if name not in url.query}
     # SQLAlchemy sets FOUND_ROWS. Without it, MariaDB would count only the rows that change.
-    return create_engine(url, isolation_level="READ COMMITTED", connect_args=defaults, **_POOL)
+    return create_engine(
+        url, isolation_level="READ COMMITTED", connect_args=defaults, **_SERVER_POOL
+    )
 
 
 def _prepare_mariadb(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
@@ -108,7 +153,7 @@ def _open_sqlite(url: URL, *, for_upgrade: bool) -> Engine:
     if url.database:
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
     timeout_s = _PATIENCE_S if for_upgrade else _LOCK_S
-    engine = create_engine(url, connect_args={"timeout": timeout_s}, pool_size=20, max_overflow=20)
+    engine = create_engine(url, connect_args={"timeout": timeout_s}, **_POOL)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     if for_upgrade:
@@ -152,3 +197,6 @@ def _begin_sqlite(connection: Connection) -> None:
     # A writer takes the lock at once: after a read, SQLite would fail at once instead of waiting.
     reads_only = connection.get_execution_options().get("reads_only")
     connection.exec_driver_sql("BEGIN" if reads_only else "BEGIN IMMEDIATE")
+
+
+_OPEN = {"sqlite": _open_sqlite, "postgresql": _open_postgresql}

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
-from sqlalchemy import Column, Select, and_, case, func, select
+from sqlalchemy import Row, and_, case, func, select
 
 from tracker_service.domain.copies import CopyStatus
 from tracker_service.domain.jobs import JobStatus
@@ -17,7 +19,8 @@ from tracker_service.store import workers
 from tracker_service.store.copies import UNFINISHED
 from tracker_service.store.database import Connection, database_now
 from tracker_service.store.jobsets import EVERY_KIND, WAITED_TOO_LONG_S, any_free, waiting
-from tracker_service.store.tables import copies, jobs, jobsets, tasks
+from tracker_service.store.tables import copies, jobs, jobsets, tasks, track_tasks
+from tracker_service.store.tasks import IS_LIVE, live_or_ended_since
 from tracker_service.store.workers import KnownWorker
 
 _COMFORTABLE = 0.7  #: the share of its time for which a worker may be busy on average
@@ -25,9 +28,12 @@ _COMFORTABLE = 0.7  #: the share of its time for which a worker may be busy on a
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """The numbers of jobs, tasks, copies and logs."""
+    """The numbers of jobs, tasks, copies and logs: of those that are live or have ended lately.
 
-    jobs: dict[str, int]  #: by state; includes jobs that nobody tracks any more
+    What ended earlier is not counted, so that the cost does not grow with what is stored.
+    """
+
+    jobs: dict[str, int]  #: by state; of live tasks and of those that ended lately
     tasks: dict[str, int]  #: by state
     copies: dict[str, int]  #: by status
     logs: dict[str, int]  #: `saved`, `at_risk` or `lost`
@@ -36,24 +42,21 @@ class Figures:
     due_copies: int  #: copies that wait for a check
 
 
-def figures(connection: Connection) -> Figures:
-    """Count jobs, tasks and copies."""
+def figures(connection: Connection, since: datetime) -> Figures:
+    """Count jobs, tasks and copies that are live or have ended since an instant."""
+    counted = _copies(connection, since)
+    statuses, logs = Counter[str](), Counter[str]()
+    for row in counted:
+        statuses[row.status] += row.number
+        logs[_log_state(row)] += row.number
     return Figures(
-        jobs=_count_by(connection, JobStatus, jobs.c.status),
-        tasks=_count_by(connection, TaskState, tasks.c.state),
-        copies=_count_by(connection, CopyStatus, copies.c.status),
-        logs=_logs(connection),
+        jobs=_with_all(JobStatus, _jobs(connection, since)),
+        tasks=_with_all(TaskState, _tasks(connection, since)),
+        copies=_with_all(CopyStatus, statuses),
+        logs={state: logs[state] for state in ("saved", "at_risk", "lost")},
         oldest_at_risk=connection.scalar(select(func.min(copies.c.log_at)).where(_AT_RISK)),
-        saved_bytes=connection.scalar(
-            select(func.sum(copies.c.bytes)).where(copies.c.saved_at.is_not(None))
-        )
-        or 0,
-        due_copies=_count(
-            connection,
-            select(copies.c.id)
-            .where(copies.c.status.in_(UNFINISHED))
-            .where(copies.c.due_at <= database_now()),
-        ),
+        saved_bytes=sum(int(row.bytes or 0) for row in counted if row.is_saved),
+        due_copies=connection.scalar(select(func.count()).where(_IS_DUE)) or 0,
     )
 
 
@@ -86,7 +89,7 @@ def capacity(connection: Connection, worker_silence_s: float) -> Capacity:
     watched = (
         select(func.min(func.coalesce(jobsets.c.polled_at, tasks.c.created_at)))
         .join(tasks, tasks.c.jobset_id == jobsets.c.id)
-        .where(tasks.c.state == TaskState.WATCHING)
+        .where(tasks.c.state == TaskState.WATCHING, IS_LIVE)
     )
     return Capacity(
         workers=len(alive),
@@ -105,22 +108,52 @@ def _needed(alive: Sequence[KnownWorker], *, is_limit_hit: bool) -> int:
     return max(1, by_load, len(alive) + 1 if is_limit_hit else 0)
 
 
+_IS_UNFINISHED = copies.c.status.in_(UNFINISHED)
 _IS_SAVED = copies.c.saved_at.is_not(None)
-_AT_RISK = and_(~_IS_SAVED, copies.c.status.in_(UNFINISHED))
+_AT_RISK = and_(~_IS_SAVED, _IS_UNFINISHED)
+_IS_DUE = and_(_IS_UNFINISHED, copies.c.due_at <= database_now())
 
 
-def _logs(connection: Connection) -> dict[str, int]:
-    """Count the wanted logs: saved, at risk, or lost."""
-    state = case((_IS_SAVED, "saved"), (_AT_RISK, "at_risk"), else_="lost")
-    rows = connection.execute(select(state, func.count()).group_by(state))
-    return {"saved": 0, "at_risk": 0, "lost": 0} | {word: count for word, count in rows}
+def _jobs(connection: Connection, since: datetime) -> Mapping[str, int]:
+    counted = live_or_ended_since(since).subquery()
+    rows = connection.execute(
+        select(jobs.c.status, func.count(jobs.c.id.distinct()))
+        .join(track_tasks, track_tasks.c.job_id == jobs.c.id)
+        .join(counted, counted.c.id == track_tasks.c.task_id)
+        .group_by(jobs.c.status)
+    )
+    return {status: number for status, number in rows}
 
 
-def _count_by(connection: Connection, values: type[StrEnum], column: Column[str]) -> dict[str, int]:
-    """Count the rows by the value in a column; a value that does not occur counts 0."""
-    rows = connection.execute(select(column, func.count()).group_by(column))
-    return dict.fromkeys(map(str, values), 0) | {value: count for value, count in rows}
+def _tasks(connection: Connection, since: datetime) -> Mapping[str, int]:
+    counted = live_or_ended_since(since).subquery()
+    rows = connection.execute(
+        select(tasks.c.state, func.count())
+        .join(counted, counted.c.id == tasks.c.id)
+        .group_by(tasks.c.state)
+    )
+    return {state: number for state, number in rows}
 
 
-def _count(connection: Connection, rows: Select[tuple[int]]) -> int:
-    return connection.scalar(select(func.count()).select_from(rows.subquery())) or 0
+def _copies(connection: Connection, since: datetime) -> Sequence[Row[Any]]:
+    """Count the copies of these tasks by their status, and by whether a log is saved."""
+    counted = live_or_ended_since(since).subquery()
+    is_saved = case((_IS_SAVED, True), else_=False).label("is_saved")
+    return connection.execute(
+        select(copies.c.status, is_saved)
+        .add_columns(func.count().label("number"), func.sum(copies.c.bytes).label("bytes"))
+        .join(counted, counted.c.id == copies.c.task_id)
+        # In this order no index on the status tempts a database to read all copies.
+        .group_by(is_saved, copies.c.status)
+    ).all()
+
+
+def _log_state(row: Row[Any]) -> str:
+    if row.is_saved:
+        return "saved"
+    return "at_risk" if row.status in UNFINISHED else "lost"
+
+
+def _with_all(values: type[StrEnum], counts: Mapping[str, int]) -> dict[str, int]:
+    """Return the counts by value; a value that does not occur counts 0."""
+    return dict.fromkeys(map(str, values), 0) | dict(counts)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from threading import Lock
 from typing import Generic, TypeVar
 
+from tracker_service.errors import StoreConflict, StoreUnavailable
 from tracker_service.store.database import Connection, Store
 
 Result = TypeVar("Result")
@@ -52,11 +53,11 @@ class GroupedWrites:
             the result of the call that is kept.
 
         Raises:
-            StoreUnavailable: the database does not answer.
+            StoreUnavailable: the database does not answer. Then all threads that wait fail at once,
+                because each of them would have to wait as long in vain.
         """
         if not self._groups:
-            with self._store.begin() as connection:
-                return write(connection)
+            return self._store.write(write)
         work = _Work(write)
         with self._lock:
             self._waiting.append(work)  # type: ignore[arg-type]
@@ -66,18 +67,33 @@ class GroupedWrites:
         return work.result()
 
     def _commit_waiting(self) -> None:
-        with self._lock:
-            works, self._waiting = self._waiting[:_MOST], self._waiting[_MOST:]
+        works = self._taken(_MOST)
         try:
             self._commit(works)
-        except Exception:
-            for work in works:  # one write has broken the transaction: commit each alone
-                self._commit_alone(work)
-
-    def _commit_alone(self, work: _Work[object]) -> None:
-        try:
-            self._commit([work])
         except Exception as error:
+            if _is_outage(error):
+                self._fail([*works, *self._taken()], error)
+            else:  # one write has broken the transaction: commit each alone
+                self._commit_each(works)
+
+    def _taken(self, most: int | None = None) -> list[_Work[object]]:
+        """Take the writes that wait, at most some of them."""
+        with self._lock:
+            works, self._waiting[:most] = self._waiting[:most], []
+        return works
+
+    def _commit_each(self, works: Sequence[_Work[object]]) -> None:
+        for number, work in enumerate(works):
+            try:
+                self._commit([work])
+            except Exception as error:
+                if _is_outage(error):
+                    self._fail([*works[number:], *self._taken()], error)
+                    return
+                self._fail([work], error)
+
+    def _fail(self, works: Sequence[_Work[object]], error: Exception) -> None:
+        for work in works:
             work.error, work.is_done = error, True
 
     def _commit(self, works: Sequence[_Work[object]]) -> None:
@@ -86,3 +102,7 @@ class GroupedWrites:
                 work.run(connection)
         for work in works:
             work.is_done = True
+
+
+def _is_outage(error: Exception) -> bool:
+    return isinstance(error, StoreUnavailable) and not isinstance(error, StoreConflict)

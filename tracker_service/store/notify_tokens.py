@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import delete, func, insert, or_, select, update
 
+from tracker_service.store import locks
 from tracker_service.store.database import Connection
 from tracker_service.store.tables import notify_tokens
 
@@ -36,6 +37,7 @@ def add(connection: Connection, token: KeptNotifyToken, limit: int) -> bool:
     Returns:
         whether it is kept.
     """
+    locks.take(connection, "notify-tokens", token.owner)
     count = select(func.count()).where(notify_tokens.c.owner == token.owner)
     if (connection.scalar(count) or 0) >= limit:
         return False

@@ -12,8 +12,6 @@ from sqlalchemy import delete, select, update
 from tracker_service.store.database import Connection, insert_new
 from tracker_service.store.tables import allowances
 
-_TRIES = 5
-
 
 def take(
     connection: Connection, owner: str, now: datetime, per_minute: int, wanted: int
@@ -32,29 +30,25 @@ def take(
     """
     share = timedelta(minutes=1) / per_minute
     full = now + timedelta(minutes=1)
-    for _ in range(_TRIES):
-        kept = connection.scalar(select(allowances.c.used_until).where(allowances.c.owner == owner))
-        used_until = max(kept or now, now)
-        taken = min(wanted, (full - used_until) // share)
-        if taken <= 0:
-            return 0, used_until + share - full
-        if _note(connection, owner, kept, used_until + taken * share):
-            return taken, timedelta(0)
-    return 1, timedelta(0)  # only other requests of the same user can win so often: allow one
-
-
-def _note(connection: Connection, owner: str, kept: datetime | None, until: datetime) -> bool:
-    """Compare and set; return False if another process was faster."""
-    if kept is None:
-        insert_new(connection, allowances, [{"owner": owner, "used_until": until}])
-        is_ours = select(allowances.c.used_until == until).where(allowances.c.owner == owner)
-        return bool(connection.scalar(is_ours))
-    changed = connection.execute(
+    used_until = max(_locked(connection, owner, now), now)
+    taken = min(wanted, (full - used_until) // share)
+    if taken <= 0:
+        return 0, used_until + share - full
+    connection.execute(
         update(allowances)
-        .where(allowances.c.owner == owner, allowances.c.used_until == kept)
-        .values(used_until=until)
+        .where(allowances.c.owner == owner)
+        .values(used_until=used_until + taken * share)
     )
-    return changed.rowcount == 1
+    return taken, timedelta(0)
+
+
+def _locked(connection: Connection, owner: str, now: datetime) -> datetime:
+    """Return up to when a user's requests are used up; other processes wait to read it."""
+    found = select(allowances.c.used_until).where(allowances.c.owner == owner).with_for_update()
+    while (row := connection.execute(found).first()) is None:
+        insert_new(connection, allowances, [{"owner": owner, "used_until": now}])
+    used_until: datetime = row.used_until
+    return used_until
 
 
 def forget(connection: Connection, now: datetime) -> None:

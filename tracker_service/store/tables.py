@@ -152,7 +152,9 @@ tasks = Table(
     Column("manifest_at", Instant),
     UniqueConstraint("kind", "owner", "job_id"),
     Index(None, "jobset_id"),
-    Index(None, "owner", "state"),
+    Index(None, "owner", "jobset_id"),
+    Index(None, "owner", "state", "ended_at"),
+    Index(None, "state", "ended_at"),
     Index(None, "job_id"),
 )
 
@@ -275,6 +277,14 @@ notify_tokens = Table(
     Column("created_at", Instant, nullable=False),
     Column("used_at", Instant),  # when its last notification came, to about a minute
     Index(None, "owner"),
+)
+
+locks = Table(
+    "locks",
+    metadata,
+    Column("purpose", String(32), primary_key=True),
+    Column("owner", String(64), primary_key=True),  # the user whose rows are counted; "": of all
+    Column("taken_at", Instant, nullable=False),
 )
 
 hints = Table(

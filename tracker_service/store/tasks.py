@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import ColumnElement, CompoundSelect, bindparam, select, union, update
 
 from tracker_service.domain.chunks import chunks
 from tracker_service.domain.reasons import Reason
@@ -19,15 +19,15 @@ from tracker_service.store.database import Connection
 from tracker_service.store.reason_rows import reason_values
 from tracker_service.store.tables import tasks
 
+#: Every live task is in a jobset, and no ended one is. The state would tell the same, but a
+#: condition with "not" has the databases read all tasks that have ended.
+IS_LIVE = tasks.c.jobset_id > 0
+
 # Statements are built once: to build one takes longer than SQLite takes to execute it.
-_ANY_LIVE = (
-    select(tasks.c.id)
-    .where(tasks.c.owner == bindparam("asked_by"), tasks.c.state != ENDED)
-    .limit(1)
-)
+_ANY_LIVE = select(tasks.c.id).where(tasks.c.owner == bindparam("asked_by"), IS_LIVE).limit(1)
 _CLEAR_REASON = (
     update(tasks)
-    .where(tasks.c.owner == bindparam("asked_by"), tasks.c.state != ENDED)
+    .where(tasks.c.owner == bindparam("asked_by"), IS_LIVE)
     .where(tasks.c.reason.is_not(None))
     .values(reason_code=None, reason=None)
 )
@@ -54,9 +54,7 @@ def explain(connection: Connection, owner: str, reason: Reason[Any]) -> None:
     """Set the reason why a user's live tasks wait; rows that have it are not written again."""
     is_news = tasks.c.reason_code.is_distinct_from(reason.code)
     connection.execute(
-        update(tasks)
-        .where(tasks.c.owner == owner, tasks.c.state != ENDED, is_news)
-        .values(reason_values(reason))
+        update(tasks).where(tasks.c.owner == owner, IS_LIVE, is_news).values(reason_values(reason))
     )
 
 
@@ -65,11 +63,28 @@ def clear_reason(connection: Connection, owner: str) -> None:
     connection.execute(_CLEAR_REASON, {"asked_by": owner})
 
 
+def live_or_ended_since(
+    since: datetime | ColumnElement[datetime], owner: str | None = None
+) -> CompoundSelect[Any]:
+    """Return the statement that selects the ids of the tasks live or ended since an instant.
+
+    Its cost does not grow with the tasks that ended before: each half is read from an index.
+
+    Args:
+        owner: the user whose tasks are meant; None for all users.
+    """
+    live = select(tasks.c.id).where(IS_LIVE)
+    late = select(tasks.c.id).where(tasks.c.state == ENDED, tasks.c.ended_at >= since)
+    if owner is not None:
+        live, late = live.where(tasks.c.owner == owner), late.where(tasks.c.owner == owner)
+    return union(live, late)  # not union_all, which SQLite takes apart when it is joined
+
+
 def waiting(connection: Connection, owner: str, codes: Collection[str]) -> list[int]:
     """Return the ids of a user's live tasks that wait for one of these reasons."""
     found = connection.scalars(
         select(tasks.c.id)
-        .where(tasks.c.owner == owner, tasks.c.state != ENDED)
+        .where(tasks.c.owner == owner, IS_LIVE)
         .where(tasks.c.reason_code.in_(list(codes)))
     )
     return list(found)

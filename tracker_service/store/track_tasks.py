@@ -15,6 +15,7 @@ from tracker_service.domain.jobs import JobId, JobStatus
 from tracker_service.domain.leases import Lease
 from tracker_service.domain.reasons import Reason
 from tracker_service.domain.tasks import TRACK, TaskReason, TaskState, TrackTask
+from tracker_service.errors import StoreConflict
 from tracker_service.store import adoption, copies, jobsets
 from tracker_service.store.database import Connection, insert_new
 from tracker_service.store.jobs import OOZIE, KeptJob
@@ -76,12 +77,14 @@ def track(
     if policy in (CopyPolicy.ALL, CopyPolicy.ALL_AGAIN):
         refresh = policy == CopyPolicy.ALL_AGAIN
         copies.restart(connection, [row.id for row in found.values()], now, refresh=refresh)
-    new = [job for job in wanted if job.key not in found]
+    # One order, so that two posts of the same jobs do not wait for each other.
+    new = sorted((job for job in wanted if job.key not in found), key=lambda job: job.key)
     again = [
         row.id
         for job in wanted
         if (row := found.get(job.key)) and _must_live_again(connection, row, job, always)
     ]
+    again.sort()
     room = iter(jobsets.place(connection, TRACK, affinity, len(new) + len(again)))
     if new:
         common = {"state": TaskState.WATCHING, "created_at": now, "copies_always": always}
@@ -89,14 +92,20 @@ def track(
         connection.execute(_NEW_TASKS, rows)
         _complete(connection, owner, [job.key for job in new])
     for task_id in again:
-        connection.execute(
-            update(tasks)
-            .where(tasks.c.id == task_id)
-            .values(state=TaskState.WATCHING, jobset_id=next(room), ended_at=None)
-            .values(reason_values(None))
-        )
+        _revive(connection, task_id, next(room))
     for row in changed:
         _set(connection, row.id, stopped_at=None, copies_always=row.copies_always or always)
+
+
+def _revive(connection: Connection, task_id: int, jobset_id: int) -> None:
+    revived = connection.execute(
+        update(tasks)
+        .where(tasks.c.id == task_id, tasks.c.state == TaskState.ENDED)
+        .values(state=TaskState.WATCHING, jobset_id=jobset_id, ended_at=None)
+        .values(reason_values(None))
+    )
+    if not revived.rowcount:  # the room that is reserved for it must be given back
+        raise StoreConflict(f"another request has just changed the task {task_id}: try again")
 
 
 def add_ended(connection: Connection, owner: str, done: Sequence[KeptJob], now: datetime) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import ColumnElement, String, func, or_, select, type_coerce
+from sqlalchemy import Row, Select, String, bindparam, func, select, type_coerce
 
 from tracker_service.domain.chunks import chunks
 from tracker_service.domain.jobs import JobId, JobStatus
@@ -16,8 +17,43 @@ from tracker_service.store.database import Connection
 from tracker_service.store.jobs import OOZIE, KeptJob, kept_job
 from tracker_service.store.tables import applications, copies, jobs, tasks, track_tasks
 from tracker_service.store.tables import jobsets as jobset_table
+from tracker_service.store.tasks import live_or_ended_since
 
 _UNLISTED_COLUMNS = ("part", "reason_code")  #: columns of a copy that no answer has
+_EVERY_TRACKED_JOB = (
+    select(
+        tasks.c.id.label("task_id"),
+        tasks.c.owner.label("asked_by"),
+        tasks.c.state,
+        tasks.c.reason,
+        track_tasks.c.copies_always,
+        track_tasks.c.stopped_at,
+        tasks.c.ended_at.label("task_ended_at"),
+        jobset_table.c.polled_at,
+        *(column for column in jobs.c if column.name != "actions"),
+    )
+    .join(track_tasks, track_tasks.c.task_id == tasks.c.id)
+    .join(jobs, jobs.c.id == track_tasks.c.job_id)
+    .outerjoin(jobset_table, jobset_table.c.id == tasks.c.jobset_id)
+    .where(jobs.c.kind == OOZIE)
+)
+# What a tag depends on. Instants stay numbers: that saves making thousands of objects.
+_OUTLINED = (
+    select(tasks.c.id, tasks.c.state, tasks.c.reason, track_tasks.c.copies_always)
+    .add_columns(*(type_coerce(at, String) for at in (track_tasks.c.stopped_at, tasks.c.ended_at)))
+    .add_columns(jobs.c.status, jobs.c.run, jobs.c.name, track_tasks.c.job_id)
+    .join(track_tasks, track_tasks.c.task_id == tasks.c.id)
+    .join(jobs, jobs.c.id == track_tasks.c.job_id)
+    .where(jobs.c.kind == OOZIE)
+)
+_KNOWN = select(func.count(), func.max(applications.c.id)).where(
+    applications.c.job_id.in_(bindparam("keys", expanding=True))
+)
+_MADE = (
+    select(*(type_coerce(col, String) for col in copies.c if col.name not in _UNLISTED_COLUMNS))
+    .where(copies.c.task_id.in_(bindparam("ids", expanding=True)))
+    .order_by(copies.c.task_id, copies.c.application_id)
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,9 +93,16 @@ class Listing:
     limit: int | None = None
 
 
-def listed(connection: Connection, wanted: Listing) -> list[TrackedJob]:
-    """Return the jobs of a listing, the oldest task first."""
-    return _tracked_jobs(connection, *_conditions(wanted), limit=wanted.limit)
+def listed(
+    connection: Connection, wanted: Listing, among: Sequence[int] | None = None
+) -> list[TrackedJob]:
+    """Return the jobs of a listing, the oldest task first.
+
+    Args:
+        among: only these tasks of the listing, by their ids; None for all.
+    """
+    ids = _shown(connection, wanted) if among is None else among
+    return [_tracked_job(row) for row in _page(connection, _EVERY_TRACKED_JOB, wanted, ids)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,95 +120,75 @@ def outline(connection: Connection, wanted: Listing) -> Outline:
     This makes no objects, so that a client may ask for thousands of jobs every second. The tag does
     not depend on the time of the last check of a job.
     """
-    plain = [type_coerce(column, String) for column in (track_tasks.c.stopped_at, tasks.c.ended_at)]
-    listing = (
-        select(tasks.c.id, tasks.c.state, tasks.c.reason, track_tasks.c.copies_always, *plain)
-        .add_columns(jobs.c.status, jobs.c.run, jobs.c.name)
-        .join(track_tasks, track_tasks.c.task_id == tasks.c.id)
-        .join(jobs, jobs.c.id == track_tasks.c.job_id)
-        .where(jobs.c.kind == OOZIE, *_conditions(wanted))
-    )
     above = None if wanted.limit is None else wanted.limit + 1
-    rows = connection.execute(listing.order_by(tasks.c.id).limit(above)).all()
-    among = listing.with_only_columns(tasks.c.id, track_tasks.c.job_id).subquery()
-    known = select(func.count(), func.max(applications.c.id)).join(
-        among, among.c.job_id == applications.c.job_id
-    )
-    made = (
-        select(*(type_coerce(col, String) for col in copies.c if col.name not in _UNLISTED_COLUMNS))
-        .join(among, among.c.id == copies.c.task_id)
-        .order_by(copies.c.id)
-    )
-    digest = hashlib.sha256()
-    for row in (*rows, *connection.execute(known), *connection.execute(made)):
-        digest.update(repr(tuple(row)).encode())
+    shown = _shown(connection, wanted)
+    rows = _page(connection, _OUTLINED, replace(wanted, limit=above), shown)
     task_ids = [row.id for row in rows[: wanted.limit]]
+    digest = hashlib.sha256()
+    for row in rows:
+        digest.update(repr(tuple(row)).encode())
+    for keys in chunks([row.job_id for row in rows]):
+        digest.update(repr(connection.execute(_KNOWN, {"keys": keys}).all()).encode())
+    for ids in chunks(task_ids):
+        digest.update(repr(connection.execute(_MADE, {"ids": ids}).all()).encode())
     return Outline(task_ids, len(task_ids) < len(rows), digest.hexdigest()[:32])
 
 
-def _conditions(wanted: Listing) -> list[ColumnElement[bool]]:
-    conditions: list[ColumnElement[bool]] = [
-        or_(tasks.c.state != TaskState.ENDED, tasks.c.ended_at >= wanted.since),
-        track_tasks.c.stopped_at.is_(None),
-        tasks.c.id > wanted.after,
-    ]
-    if wanted.owner is not None:
-        conditions.append(tasks.c.owner == wanted.owner)
+def _shown(connection: Connection, wanted: Listing) -> list[int]:
+    """Return the tasks of a listing in their order, whatever the states of their jobs are."""
+    shown = connection.scalars(live_or_ended_since(wanted.since, wanted.owner))
+    return sorted(task_id for task_id in shown if task_id > wanted.after)
+
+
+def _page(
+    connection: Connection, everything: Select[Any], wanted: Listing, among: Sequence[int]
+) -> list[Row[Any]]:
+    """Return the rows of a statement about tasks that belong to a listing, the oldest task first.
+
+    The tasks are chosen first, from an index, and then read by their keys: so no database is
+    tempted to read all tasks in the order of their keys.
+
+    Args:
+        among: the ids of the tasks, in their order.
+    """
+    everything = everything.where(track_tasks.c.stopped_at.is_(None)).order_by(tasks.c.id)
     if wanted.statuses:
-        conditions.append(jobs.c.status.in_(wanted.statuses))
-    return conditions
+        everything = everything.where(jobs.c.status.in_(wanted.statuses))
+    rows: list[Row[Any]] = []
+    for ids in chunks(among):
+        rows += connection.execute(everything.where(tasks.c.id.in_(ids)))
+        if wanted.limit is not None and len(rows) >= wanted.limit:
+            break
+    return rows[: wanted.limit]
 
 
 def of_job(connection: Connection, owner: str, job_id: JobId) -> list[TrackedJob]:
     """Return a user's tasks for the runs of a job, the newest run first."""
-    found = _tracked_jobs(connection, tasks.c.owner == owner, jobs.c.external_id == job_id)
+    of_owner = _EVERY_TRACKED_JOB.where(track_tasks.c.owner == owner)
+    rows = connection.execute(of_owner.where(jobs.c.external_id == job_id))
+    found = [_tracked_job(row) for row in rows]
     return sorted(found, key=lambda tracked: -tracked.job.run)
 
 
 def of_jobs(connection: Connection, owner: str, job_keys: Sequence[int]) -> list[TrackedJob]:
     """Return a user's tasks for many runs of jobs, given by their keys."""
+    of_owner = _EVERY_TRACKED_JOB.where(track_tasks.c.owner == owner).order_by(tasks.c.id)
     return [
-        tracked
+        _tracked_job(row)
         for chunk in chunks(job_keys)
-        for tracked in _tracked_jobs(
-            connection, tasks.c.owner == owner, track_tasks.c.job_id.in_(chunk)
-        )
+        for row in connection.execute(of_owner.where(track_tasks.c.job_id.in_(chunk)))
     ]
 
 
-def _tracked_jobs(
-    connection: Connection, *conditions: ColumnElement[bool], limit: int | None = None
-) -> list[TrackedJob]:
-    rows = connection.execute(
-        select(
-            tasks.c.id.label("task_id"),
-            tasks.c.owner.label("asked_by"),
-            tasks.c.state,
-            tasks.c.reason,
-            track_tasks.c.copies_always,
-            track_tasks.c.stopped_at,
-            tasks.c.ended_at.label("task_ended_at"),
-            jobset_table.c.polled_at,
-            *(column for column in jobs.c if column.name != "actions"),
-        )
-        .join(track_tasks, track_tasks.c.task_id == tasks.c.id)
-        .join(jobs, jobs.c.id == track_tasks.c.job_id)
-        .outerjoin(jobset_table, jobset_table.c.id == tasks.c.jobset_id)
-        .where(jobs.c.kind == OOZIE, *conditions)
-        .order_by(tasks.c.id)
-        .limit(limit)
+def _tracked_job(row: Row[Any]) -> TrackedJob:
+    return TrackedJob(
+        id=row.task_id,
+        owner=row.asked_by,
+        state=TaskState(row.state),
+        reason=row.reason,
+        ended_at=row.task_ended_at,
+        copies_always=row.copies_always,
+        is_stopped=row.stopped_at is not None,
+        job=kept_job(row),
+        polled_at=row.polled_at,
     )
-    return [
-        TrackedJob(
-            id=row.task_id,
-            owner=row.asked_by,
-            state=TaskState(row.state),
-            reason=row.reason,
-            ended_at=row.task_ended_at,
-            copies_always=row.copies_always,
-            is_stopped=row.stopped_at is not None,
-            job=kept_job(row),
-            polled_at=row.polled_at,
-        )
-        for row in rows
-    ]

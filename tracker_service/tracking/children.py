@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 import structlog
 
@@ -68,13 +69,13 @@ class ChildFollower:
                 seen |= oozie.chunk(missing)  # ask twice before a job counts as unknown
             if unknown := [job_id for job_id in missing if job_id not in seen]:
                 log.info("children_not_found", job=task.job_id, children=unknown)
-            with self._store.begin() as connection:
-                jobsets.guard(connection, task.lease)
-                self._keep(connection, task, [seen[job_id] for job_id in chunk if job_id in seen])
+            there = [seen[job_id] for job_id in chunk if job_id in seen]
+            self._store.write(partial(self._keep, task=task, started=there))
 
     def _keep(
         self, connection: Connection, task: TrackTask, started: Sequence[Observation]
     ) -> None:
+        jobsets.guard(connection, task.lease)
         task = track_tasks.current(connection, task)
         if task.is_stopped or task.state == TaskState.ENDED:
             return

@@ -14,6 +14,7 @@ from tracker_service.store.database import Connection, Store
 from tracker_service.tracking.completion import Completion
 from tracker_service.tracking.hints import Hints
 from tracker_service.tracking.poller import Poller
+from tracker_service.tracking.purge import Purge
 from tracker_service.tracking.reruns import Reruns
 from tracker_service.tracking.schedule import Schedule
 
@@ -22,6 +23,7 @@ _FOLLOW_HINTS_S = 0.2
 _COMPLETE_S = 0.5
 _NOTE_S = 1.0
 _TIDY_S = 60
+_PURGE_S = 10.0
 
 
 class Tracking:
@@ -70,6 +72,7 @@ def duties(
     hints: Hints,
     completion: Completion,
     reruns: Reruns,
+    purge: Purge,
     *,
     clock: Clock,
 ) -> list[Duty]:
@@ -89,5 +92,6 @@ def duties(
             run=lambda held: reruns.look(held.of(TRACK).values()),
         ),
         Duty(name="adopt", every_s=_TIDY_S, run=lambda _: adoption.adopt_all(store)),
+        Duty(name="purge", every_s=_PURGE_S, run=lambda _: purge.step()),
         Duty(name="tidy_hints", every_s=_TIDY_S, run=lambda _: hints.tidy(clock())),
     ]

@@ -156,15 +156,17 @@ class Intake:
         Raises:
             NotTracked: the caller does not track the job.
         """
-        with self._store.begin() as connection:
-            if not track_tasks.stop(connection, caller.name, job_id, self._clock()):
-                raise NotTracked(
-                    f"You do not track the job {job_id}: GET /api/jobs/tracking lists those that "
-                    "you do."
-                )
-            for kept in credentials.find(connection, [caller.name]).values():
-                credentials.erase_unneeded(connection, kept)
+        self._store.write(lambda connection: self._stop(connection, caller, job_id))
         log.info("untracked", user=caller.name, job=job_id)
+
+    def _stop(self, connection: Connection, caller: Caller, job_id: JobId) -> None:
+        if not track_tasks.stop(connection, caller.name, job_id, self._clock()):
+            raise NotTracked(
+                f"You do not track the job {job_id}: GET /api/jobs/tracking lists those that "
+                "you do."
+            )
+        for kept in credentials.find(connection, [caller.name]).values():
+            credentials.erase_unneeded(connection, kept)
 
 
 def _look(access: ClusterAccess, ids: Sequence[JobId]) -> _OozieAnswers:

@@ -222,12 +222,9 @@ class Lookup:
     ) -> Iterator[list[JobView]]:
         """Yield the jobs of a list in pages, so that the first page is sent at once."""
         for page in chunks(task_ids, _PAGE):
-            part = replace(listing, after=page[0] - 1, limit=len(page))
             with self._store.read() as connection:
-                found = tracked_jobs.listed(connection, part)
-                # If jobs have left the list meanwhile, later jobs have moved into this page.
-                there = [task for task in found if task.id <= page[-1]]
-                views = _views(connection, there, self._retention)
+                found = tracked_jobs.listed(connection, listing, page)
+                views = _views(connection, found, self._retention)
             yield views
 
     def oozie_list(self, caller: Caller, parameters: Mapping[str, str]) -> dict[str, Any]:
@@ -261,12 +258,16 @@ class Lookup:
         except JobNotFound as error:
             log.info("tracked_job_not_found", reason=str(error))
             return
+        self._store.write(lambda connection: self._keep(connection, caller, tracked, details))
+
+    def _keep(
+        self, connection: Connection, caller: Caller, tracked: TrackedJob, details: JobDetails
+    ) -> None:
         found = list(applications_of(tracked.job.id, details.actions))
-        with self._store.begin() as connection:
-            kept = jobs.record(connection, [details.observation])[tracked.job.id]
-            jobs.record_details(connection, kept.key, kept.run, details, found)
-            if kept.key != tracked.job.key:
-                self._identities.track(connection, caller, [kept], self._clock())
+        kept = jobs.record(connection, [details.observation])[tracked.job.id]
+        jobs.record_details(connection, kept.key, kept.run, details, found)
+        if kept.key != tracked.job.key:
+            self._identities.track(connection, caller, [kept], self._clock())
 
     def _wants_details(self, tracked: TrackedJob) -> bool:
         job = tracked.job

@@ -53,12 +53,11 @@ class Notifications:
             created_at=self._clock(),
             used_at=None,
         )
-        with self._store.begin() as connection:
-            if not notify_tokens.add(connection, kept, TOKENS_PER_USER):
-                raise NotAllowed(
-                    f"{owner} has {TOKENS_PER_USER} notification tokens, as many as one user may "
-                    "have: use one of them, or revoke one first."
-                )
+        if not self._store.write(lambda c: notify_tokens.add(c, kept, TOKENS_PER_USER)):
+            raise NotAllowed(
+                f"{owner} has {TOKENS_PER_USER} notification tokens, as many as one user may "
+                "have: use one of them, or revoke one first."
+            )
         log.info("notify_token_made", user=owner, id=kept.id)
         return NewToken(kept=kept, token=token)
 
@@ -73,9 +72,8 @@ class Notifications:
         Raises:
             NoSuchToken: the user has no token with this id.
         """
-        with self._store.begin() as connection:
-            if not notify_tokens.revoke(connection, owner, token_id):
-                raise NoSuchToken(f"{owner} has no notification token {token_id}.")
+        if not self._store.write(lambda c: notify_tokens.revoke(c, owner, token_id)):
+            raise NoSuchToken(f"{owner} has no notification token {token_id}.")
         log.info("notify_token_revoked", user=owner, id=token_id)
 
     def owner(self, token: str) -> str:
@@ -90,8 +88,7 @@ class Notifications:
             raise NoSuchToken
         now = self._clock()
         if notify_tokens.wants_note(found, now):
-            with self._store.begin() as connection:
-                notify_tokens.note_use(connection, found, now)
+            self._store.write(lambda connection: notify_tokens.note_use(connection, found, now))
         return found.owner
 
     def hint(self, owner: str, job_id: JobId) -> bool:
@@ -105,6 +102,5 @@ class Notifications:
         # A task that has a hint needs no other: its job will be checked.
         new = [task_id for task_id, is_hinted in hinted.items() if not is_hinted]
         if new:
-            with self._store.begin() as connection:
-                hints.add(connection, new, self._clock())
+            self._store.write(lambda connection: hints.add(connection, new, self._clock()))
         return bool(hinted)

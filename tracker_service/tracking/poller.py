@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 
 import structlog
 
 from tracker_service.domain.applications import applications_of
 from tracker_service.domain.jobs import JobDetails, JobId, JobStatus, Observation
 from tracker_service.domain.leases import Lease
-from tracker_service.domain.tasks import TaskState
+from tracker_service.domain.tasks import TaskState, TrackTask
 from tracker_service.engine.slots import Slots
 from tracker_service.engine.timetable import Batch
 from tracker_service.errors import (
@@ -28,7 +29,7 @@ from tracker_service.errors import (
 from tracker_service.identities import Identities
 from tracker_service.sources.access import ClusterAccess
 from tracker_service.store import jobsets
-from tracker_service.store.database import Store
+from tracker_service.store.database import Connection, Store
 from tracker_service.tracking import outcome
 from tracker_service.tracking.budget import Budget
 from tracker_service.tracking.children import ChildFollower, has_children
@@ -185,14 +186,16 @@ class Poller:
     def _record_changes(
         self, lease: Lease, changed: Sequence[JobEntry], seen: Mapping[JobId, Observation]
     ) -> None:
-        with self._store.begin() as connection:
+        def record(connection: Connection) -> list[TrackTask]:
             jobsets.guard(connection, lease)
-            tasks = [
+            return [
                 outcome.record_observation(
                     connection, entry.task, seen[entry.task.job_id], self._clock()
                 )
                 for entry in changed
             ]
+
+        tasks = self._store.write(record)
         for entry, task in zip(changed, tasks, strict=True):  # the transaction is durable now
             entry.task = task
             self._leave_if_not_watched(entry)
@@ -267,20 +270,23 @@ class Poller:
         if entry.troubles < in_vain or not entry.task.status.is_terminal:
             return
         with self._unless_lost(entry.task.lease):
-            with self._store.begin() as connection:
-                jobsets.guard(connection, entry.task.lease)
-                task = outcome.next_step(connection, entry.task, self._clock())
-            entry.task = task
+            entry.task = self._store.write(partial(self._next_step, task=entry.task))
             self._leave_if_not_watched(entry)
+
+    def _next_step(self, connection: Connection, task: TrackTask) -> TrackTask:
+        jobsets.guard(connection, task.lease)
+        return outcome.next_step(connection, task, self._clock())
 
     def _act_on(self, entry: JobEntry, details: JobDetails, record: outcome.Recorder) -> None:
         found = list(applications_of(entry.task.job_id, details.actions))
-        with self._store.begin() as connection:
+
+        def keep(connection: Connection) -> TrackTask:
             jobsets.guard(connection, entry.task.lease)
             now = self._clock()
             task = record(connection, entry.task, details, found, now)
-            task = outcome.next_step(connection, task, now)
-        entry.task = task
+            return outcome.next_step(connection, task, now)
+
+        entry.task = self._store.write(keep)
         self._leave_if_not_watched(entry)
 
     def _note_missing(self, entry: JobEntry, reason: str) -> None:
@@ -295,12 +301,17 @@ class Poller:
             run=entry.task.run,
             observed_at=self._clock(),
         )
-        with self._store.begin() as connection:
+
+        def note(connection: Connection) -> TrackTask:
             jobsets.guard(connection, entry.task.lease)
             task = outcome.record_observation(connection, entry.task, gone, gone.observed_at)
-            if is_certain:
-                task = outcome.end_missing(connection, task, reason, gone.observed_at)
-        entry.task = task
+            return (
+                outcome.end_missing(connection, task, reason, gone.observed_at)
+                if is_certain
+                else task
+            )
+
+        entry.task = self._store.write(note)
         self._schedule.back_off(entry, now)
         self._leave_if_not_watched(entry)
 

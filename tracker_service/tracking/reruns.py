@@ -16,7 +16,8 @@ from tracker_service.engine.per_owner import PerOwner
 from tracker_service.errors import GatewayError, LeaseLost, StoreUnavailable
 from tracker_service.identities import Identities
 from tracker_service.store import jobs, jobsets, reruns, track_tasks
-from tracker_service.store.database import Store
+from tracker_service.store.database import Connection, Store
+from tracker_service.store.jobs import KeptJob
 from tracker_service.store.reruns import EndedRun
 
 log = structlog.get_logger()
@@ -98,7 +99,8 @@ class Reruns:
         self, owner: str, lease: Lease, again: Sequence[Observation], since: datetime
     ) -> None:
         """Track the new runs, each with the copy policy of the run before it."""
-        with self._store.begin() as connection:
+
+        def track(connection: Connection) -> Collection[KeptJob]:
             jobsets.guard(connection, lease)
             ended = reruns.ended(connection, owner, since)  # the user may have changed tasks since
             kept = jobs.record(connection, [seen for seen in again if _is_rerun(seen, ended)])
@@ -110,7 +112,9 @@ class Reruns:
                     if ended[job.id].copies_always == (policy == CopyPolicy.ALL)
                 ]
                 track_tasks.track(connection, owner, asked_as, alike, now, policy)
-        for job in kept.values():
+            return kept.values()
+
+        for job in self._store.write(track):
             log.info("job_run_again", job=job.id, user=owner, run=job.run, now=job.status)
 
 

@@ -38,6 +38,7 @@ from tracker_service.tracking import duties as tracking
 from tracker_service.tracking.completion import Completion
 from tracker_service.tracking.hints import Hints
 from tracker_service.tracking.poller import Poller
+from tracker_service.tracking.purge import Purge
 from tracker_service.tracking.schedule import Schedule
 
 
@@ -66,7 +67,13 @@ def new_worker(store, identities, reruns, now):
             [tracking.Tracking(store, schedule, completion, now)],
             [
                 *tracking.duties(
-                    store, poller, Hints(store, schedule, reruns), completion, reruns, clock=now
+                    store,
+                    poller,
+                    Hints(store, schedule, reruns),
+                    completion,
+                    reruns,
+                    Purge(store, timedelta(days=365)),
+                    clock=now,
                 ),
                 *archive.duties(build(store, identities, now).copier, expiry),
                 *identity_duties(store, now),

@@ -113,6 +113,7 @@ class Progress:
         started = self._new_try(copy, Strategy.WORKFLOW, why)
         with self._store.begin() as connection:
             jobsets.guard(connection, lease)
+            copies.lock_workflows(connection)
             if self._limits.limit_reached(copies.running_workflows(connection), copy.owner):
                 return None
             self._write_start(connection, copy, started)
