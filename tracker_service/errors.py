@@ -153,3 +153,12 @@ class CopyChanged(TrackerError):
 
 class WorkerStops(TrackerError):
     """This worker stops; whatever it has not finished is begun again later."""
+
+
+_LONGEST_REASON = 500  #: characters of an error that nobody has foreseen, in a reason
+
+
+def unexpected(error: Exception) -> str:
+    """Return the reason that people read where an error comes that nobody has foreseen."""
+    text = repr(error)[:_LONGEST_REASON]  # without characters that a database refuses
+    return f"something unexpected went wrong in the tracker, and its log says more: {text}"

@@ -15,7 +15,15 @@ from tracker_service.domain.applications import (
     yarn_tags,
 )
 from tracker_service.domain.jobs import Action, JobDetails, JobId
-from tracker_service.errors import AccessDenied, GatewayUnavailable, JobNotFound, RequestRefused
+from tracker_service.errors import (
+    AccessDenied,
+    CredentialsRefused,
+    GatewayError,
+    GatewayUnavailable,
+    JobNotFound,
+    RequestRefused,
+    unexpected,
+)
 from tracker_service.sources.access import ClusterAccess
 from tracker_service.sources.oozie import Oozie
 from tracker_service.sources.yarn import Yarn
@@ -25,14 +33,37 @@ log = structlog.get_logger()
 MAX_WORKFLOWS = 200  #: sub-workflows of one job; Oozie itself nests at most 50 deep
 
 
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why part of a search could not be done."""
+
+    reason: str
+    is_outage: bool = (
+        False  #: the cluster does not answer, so searches of other jobs would fail too
+    )
+
+
+def trouble_of(error: Exception, job_id: JobId) -> Trouble:
+    """Return why a search failed; the log says more of an error that nobody has foreseen."""
+    if isinstance(error, GatewayError):
+        return Trouble(str(error), is_outage=isinstance(error, GatewayUnavailable))
+    log.error("search_broke", job=job_id, exc_info=error)
+    return Trouble(unexpected(error))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exploration:
     """A job with its actions, and the applications of it and of its sub-workflows."""
 
     details: JobDetails
     applications: tuple[Application, ...]
-    is_complete: bool  #: False if part of the cluster did not answer
+    trouble: Trouble | None = None  #: why the search is not complete; the last of several reasons
     below: tuple[JobDetails, ...] = ()  #: its sub-workflows, as far as Oozie answered about them
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every part of the cluster answered."""
+        return self.trouble is None
 
     @property
     def actions(self) -> list[Action]:
@@ -55,8 +86,8 @@ def explore(access: ClusterAccess, job_id: JobId, *, is_wanted: bool = False) ->
     details = access.oozie.details(job_id)
     found = {app.id: app for app in applications_of(job_id, details.actions)}
     if not (is_wanted or _is_worth_a_search(details)):
-        return Exploration(details=details, applications=tuple(found.values()), is_complete=True)
-    below, is_complete = _sub_workflows(access, details)
+        return Exploration(details=details, applications=tuple(found.values()))
+    below, trouble = _sub_workflows(access, details)
     family = [details, *below]
     for member in below:
         for app in applications_of(member.observation.id, member.actions):
@@ -65,11 +96,11 @@ def explore(access: ClusterAccess, job_id: JobId, *, is_wanted: bool = False) ->
         _of_earlier_tries(access.oozie, family),
         _never_recorded(access.yarn, family),
     ):
-        is_complete &= _collect(found, job_id, search)
+        trouble = _collect(found, job_id, search) or trouble
     return Exploration(
         details=details,
         applications=tuple(found.values()),
-        is_complete=is_complete,
+        trouble=trouble,
         below=tuple(below),
     )
 
@@ -80,45 +111,59 @@ def _is_worth_a_search(details: JobDetails) -> bool:
     return status.is_terminal and status != "SUCCEEDED"
 
 
-def _sub_workflows(access: ClusterAccess, top: JobDetails) -> tuple[list[JobDetails], bool]:
-    """Return the details of all sub-workflows, and whether Oozie answered about all of them."""
+def _sub_workflows(
+    access: ClusterAccess, top: JobDetails
+) -> tuple[list[JobDetails], Trouble | None]:
+    """Return the details of all sub-workflows, and why some are missing, if any are."""
     seen, waiting = {top.observation.id}, [top]
     found: list[JobDetails] = []
+    trouble: Trouble | None = None
     while waiting and len(seen) <= MAX_WORKFLOWS:
         for child in [action.sub_workflow for action in waiting.pop().actions]:
             if child is None or child in seen:
                 continue
             seen.add(child)
-            try:
-                found.append(access.oozie.details(child))
-                waiting.append(found[-1])
-            except JobNotFound:  # purged, or on another Oozie server
-                log.info("sub_workflow_not_found", job=top.observation.id, child=child)
-            except (AccessDenied, RequestRefused) as error:
-                log.warning(
-                    "sub_workflow_refused",
-                    job=top.observation.id,
-                    child=child,
-                    reason=str(error),
-                )
-            except GatewayUnavailable:  # the next request would only time out, too
-                return found, False
-    return found, True
+            details, new_trouble = _sub_workflow(access, top.observation.id, child)
+            trouble = new_trouble or trouble
+            if trouble and trouble.is_outage:  # the next request would only time out, too
+                return found, trouble
+            found += details
+            waiting += details
+    return found, trouble
+
+
+def _sub_workflow(
+    access: ClusterAccess, top: JobId, child: JobId
+) -> tuple[list[JobDetails], Trouble | None]:
+    """Return the details of a sub-workflow, if Oozie tells any, and why they could not be had."""
+    try:
+        return [access.oozie.details(child)], None
+    except JobNotFound:  # purged, or on another Oozie server
+        log.info("sub_workflow_not_found", job=top, child=child)
+    except (AccessDenied, RequestRefused) as error:
+        log.warning("sub_workflow_refused", job=top, child=child, reason=str(error))
+    except CredentialsRefused:
+        raise
+    except Exception as error:
+        return [], trouble_of(error, top)
+    return [], None
 
 
 def _collect(
     found: dict[ApplicationId, Application], job_id: JobId, search: Iterator[Application]
-) -> bool:
-    """Add the applications that a search finds; return whether the search is complete."""
+) -> Trouble | None:
+    """Add the applications that a search finds; return why it is not complete, if it is not."""
     try:
         for app in search:
             found.setdefault(app.id, app)
     except (AccessDenied, RequestRefused) as error:
         log.info("search_refused", job=job_id, reason=str(error))
-    except GatewayUnavailable as error:
+    except CredentialsRefused:
+        raise
+    except Exception as error:
         log.info("search_unfinished", job=job_id, reason=str(error))
-        return False
-    return True
+        return trouble_of(error, job_id)
+    return None
 
 
 def _of_earlier_tries(oozie: Oozie, family: list[JobDetails]) -> Iterator[Application]:

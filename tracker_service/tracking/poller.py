@@ -14,7 +14,8 @@ import structlog
 from tracker_service.domain.applications import applications_of
 from tracker_service.domain.jobs import JobDetails, JobId, JobStatus, Observation
 from tracker_service.domain.leases import Lease
-from tracker_service.domain.tasks import TaskState
+from tracker_service.domain.reasons import Reason
+from tracker_service.domain.tasks import TaskReason, TaskState
 from tracker_service.engine.slots import Slots
 from tracker_service.engine.timetable import Batch
 from tracker_service.errors import (
@@ -24,10 +25,11 @@ from tracker_service.errors import (
     JobNotFound,
     LeaseLost,
     StoreUnavailable,
+    unexpected,
 )
 from tracker_service.identities import Identities
 from tracker_service.sources.access import ClusterAccess
-from tracker_service.store import jobsets
+from tracker_service.store import jobsets, track_tasks
 from tracker_service.store.database import Store
 from tracker_service.tracking import outcome
 from tracker_service.tracking.budget import Budget
@@ -40,6 +42,7 @@ _TROUBLES_IN_A_ROW = 3
 _CLOSER_AT_ONCE = 20  #: detail requests of one user in a row; then other users have their turn
 _IN_VAIN = 6  #: failed requests for an ended job's details; then its task goes on without them
 _CHILDREN_IN_VAIN = 40  #: the same for a job with children, which would be lost: about six hours
+_BROKEN_IN_VAIN = 40  #: the same for a job at which something unexpected happens each time
 _CHILDREN_AFTER_S = 60.0  #: from one request for the children of a running job to the next
 _PARENTS_AT_ONCE = 50  #: of one user, so that the states of the user's jobs stay fresh
 _GONE_FOR_S = 300.0  #: Oozie may be running on the wrong database, so no missing job ends before
@@ -121,7 +124,7 @@ class Poller:
         try:
             with self._identities.polling(batch.asked_as) as access:
                 look(access)
-        except GatewayError as error:
+        except (GatewayError, StoreUnavailable) as error:
             jobs = len(batch.entries)
             log.warning("look_failed", user=batch.asked_as, jobs=jobs, reason=str(error))
             return True
@@ -178,11 +181,31 @@ class Poller:
                 closer.append(entry)
         for lease, changed in by_lease.items():
             with self._unless_lost(lease):
-                self._record_changes(lease, changed, seen)
-                closer += [e for e in changed if e.task.state == TaskState.WATCHING]
+                kept = self._record_changes(lease, changed, seen)
+                closer += [e for e in kept if e.task.state == TaskState.WATCHING]
         return closer
 
     def _record_changes(
+        self, lease: Lease, changed: Sequence[JobEntry], seen: Mapping[JobId, Observation]
+    ) -> Sequence[JobEntry]:
+        """Record changes in one transaction, or each alone if one of them cannot be kept.
+
+        Returns:
+            the jobs whose changes are kept.
+        """
+        try:
+            self._record_together(lease, changed, seen)
+        except (LeaseLost, StoreUnavailable):
+            raise
+        except Exception as error:
+            if len(changed) == 1:
+                self._note_broken(changed[0], error, is_kept=False)
+                return ()
+            alone = [self._record_changes(lease, [entry], seen) for entry in changed]
+            return [entry for kept in alone for entry in kept]
+        return changed
+
+    def _record_together(
         self, lease: Lease, changed: Sequence[JobEntry], seen: Mapping[JobId, Observation]
     ) -> None:
         with self._store.begin() as connection:
@@ -227,9 +250,8 @@ class Poller:
                 self._schedule.back_off(entry, time.monotonic())
                 self._go_on_without_details(entry)
                 in_a_row += isinstance(error, GatewayUnavailable)
-            except Exception:
-                log.exception("details_broke", job=entry.task.job_id)
-                self._schedule.back_off(entry, time.monotonic())
+            except Exception as error:
+                self._note_broken(entry, error, is_kept=True)
             if in_a_row == _TROUBLES_IN_A_ROW:
                 break  # Oozie is down; the other jobs wait for the next bulk answer
         return in_a_row == 0
@@ -244,9 +266,10 @@ class Poller:
             self._note_missing(entry, str(error))
             return
         now = time.monotonic()
-        entry.gone_since, entry.details_at, entry.troubles = None, now, 0
+        entry.gone_since, entry.details_at = None, now
         self._schedule.note_look(entry, details.observation.observed_at, now)
         self._act_on(entry, details, record)
+        entry.troubles = 0
 
     def _details(self, access: ClusterAccess, entry: JobEntry) -> JobDetails:
         """Ask for a job's details; of a coordinator or bundle, also track the children.
@@ -270,6 +293,37 @@ class Poller:
             with self._store.begin() as connection:
                 jobsets.guard(connection, entry.task.lease)
                 task = outcome.next_step(connection, entry.task, self._clock())
+            entry.task = task
+            self._leave_if_not_watched(entry)
+
+    def _note_broken(self, entry: JobEntry, error: Exception, *, is_kept: bool) -> None:
+        """Look at a job again after a pause, and go on without what has broken for hours.
+
+        Args:
+            is_kept: the state of the job could be kept.
+        """
+        log.error("look_broke", job=entry.task.job_id, exc_info=error)
+        self._schedule.back_off(entry, time.monotonic())
+        is_hopeless = entry.task.status.is_terminal or not is_kept
+        try:
+            if is_hopeless and entry.troubles >= _BROKEN_IN_VAIN:
+                self._give_up(entry, error)
+            elif is_kept:
+                self._go_on_without_details(entry)
+        except StoreUnavailable:
+            raise
+        except Exception:
+            log.exception("look_broke", job=entry.task.job_id)
+
+    def _give_up(self, entry: JobEntry, error: Exception) -> None:
+        """End the task of a job of which nothing can be kept, and say why."""
+        reason = Reason(TaskReason.INCOMPLETE, unexpected(error))
+        with self._unless_lost(entry.task.lease):
+            with self._store.begin() as connection:
+                jobsets.guard(connection, entry.task.lease)
+                task = track_tasks.current(connection, entry.task)
+                if task.state == TaskState.WATCHING:
+                    task = outcome.end_task(connection, task, self._clock(), reason)
             entry.task = task
             self._leave_if_not_watched(entry)
 
