@@ -42,7 +42,7 @@ def run_all(chosen: settings.Settings, with_sandbox: bool) -> None:
 
     lock = supervisor.lock_directory(chosen.state_dir)
     _import_for_children(with_sandbox)
-    commands = [["worker"], ["serve"]]
+    commands = [["worker", "--only"], ["serve"]]
     if with_sandbox:
         chosen = _with_sandbox(chosen)
         commands.insert(0, ["sandbox", "--bind", urlsplit(chosen.gateway.base).netloc])
@@ -79,11 +79,15 @@ def serve(chosen: settings.Settings) -> None:
     gunicorn_server.serve(chosen)
 
 
-def run_worker(chosen: settings.Settings) -> None:
-    """Poll jobs and save logs until SIGTERM or SIGINT."""
+def run_worker(chosen: settings.Settings, *, is_only: bool) -> None:
+    """Poll jobs and save logs until SIGTERM or SIGINT.
+
+    Args:
+        is_only: no other worker of this state directory lives.
+    """
     from tracker_service.bootstrap import build_worker  # noqa: PLC0415
 
-    build_worker(chosen).run()
+    build_worker(chosen).run(noted_in=chosen.state_dir / "worker" if is_only else None)
 
 
 def run_sandbox(bind: str) -> None:
