@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from threading import Lock
 
 from tracker_service.errors import CredentialsRefused, NotAuthenticated
@@ -23,8 +23,8 @@ from tracker_service.sources.tokens import TokenKeys, expiry_of
 from tracker_service.sources.webhdfs import USER
 from tracker_service.store import verified_callers
 from tracker_service.store.database import Store
+from tracker_service.store.verified_callers import VERIFIED_FOR
 
-VERIFIED_FOR = timedelta(seconds=60)
 _LOCKS = 64
 _NO_GATEWAY = "No gateway checks passwords here: come through the proxy that does, or with a token."
 
@@ -102,7 +102,7 @@ class Callers:
     def _known(self, credential: Credential, fingerprint: str) -> Caller | None:
         with self._store.read() as connection:
             known = verified_callers.find(connection, fingerprint)
-        if known is None or known.expires_at <= self._clock():
+        if known is None or not known.is_valid(self._clock()):
             return None
         stands_for = (
             decrypt_credential(self._key_ring, known.sealed) if known.sealed else credential

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, or_, select, update
 
 from tracker_service.store.database import Connection, insert_new
 from tracker_service.store.tables import allowances
 
 _TRIES = 5
+_PERIOD = timedelta(minutes=1)
 
 
 def take(
@@ -30,11 +31,12 @@ def take(
     Returns:
         how many requests were taken; if none, also the time after which to try again.
     """
-    share = timedelta(minutes=1) / per_minute
-    full = now + timedelta(minutes=1)
+    share = _PERIOD / per_minute
+    full = now + _PERIOD
     for _ in range(_TRIES):
         kept = connection.scalar(select(allowances.c.used_until).where(allowances.c.owner == owner))
-        used_until = max(kept or now, now)
+        # Later than `full` is what was written before the clock was set back.
+        used_until = kept if kept and now < kept <= full else now
         taken = min(wanted, (full - used_until) // share)
         if taken <= 0:
             return 0, used_until + share - full
@@ -59,4 +61,5 @@ def _note(connection: Connection, owner: str, kept: datetime | None, until: date
 
 def forget(connection: Connection, now: datetime) -> None:
     """Remove the rows of users whose whole limit is free again."""
-    connection.execute(delete(allowances).where(allowances.c.used_until <= now))
+    is_free = or_(allowances.c.used_until <= now, allowances.c.used_until > now + _PERIOD)
+    connection.execute(delete(allowances).where(is_free))

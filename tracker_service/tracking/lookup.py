@@ -272,7 +272,9 @@ class Lookup:
         job = tracked.job
         if job.details_at is None or (job.observed_at and job.details_at < job.observed_at):
             return True
-        return not job.status.is_terminal and self._clock() - job.details_at > _DETAILS_LIFE
+        # Details from the future are as old: the clock was set back since.
+        age = abs(self._clock() - job.details_at)
+        return not job.status.is_terminal and age > _DETAILS_LIFE
 
 
 def _copies(connection: Connection, runs: Sequence[TrackedJob]) -> list[Copy]:
