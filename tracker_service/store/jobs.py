@@ -215,7 +215,7 @@ def record_details(
     details: JobDetails,
     found: Sequence[Application],
 ) -> None:
-    """Keep a job's actions and its applications.
+    """Keep a job's actions and its applications; actions that were not told stay as they are.
 
     Args:
         key: the row of the job and run.
@@ -225,8 +225,11 @@ def record_details(
     if details.observation.run != run:
         return
     seen_at = details.observation.observed_at
-    actions = [_action_json(action) for action in details.actions]
-    connection.execute(_NEW_DETAILS, {"key": key, "seen_at": seen_at, "new_actions": actions})
+    if details.are_actions_told:
+        actions = [_action_json(action) for action in details.actions]
+        connection.execute(_NEW_DETAILS, {"key": key, "seen_at": seen_at, "new_actions": actions})
+    else:
+        connection.execute(update(jobs).where(jobs.c.id == key).values(details_at=seen_at))
     record_applications(connection, key, seen_at, found)
 
 

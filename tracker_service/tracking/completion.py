@@ -15,7 +15,7 @@ import structlog
 from tracker_service.domain.causes import Cause
 from tracker_service.domain.copies import Copy
 from tracker_service.domain.failures import Conclude
-from tracker_service.domain.jobs import JobDetails, JobStatus
+from tracker_service.domain.jobs import JobStatus
 from tracker_service.domain.leases import Lease
 from tracker_service.domain.reasons import Reason
 from tracker_service.domain.tasks import TaskReason, TaskState, TrackTask
@@ -268,8 +268,7 @@ class Completion:
         """Find the applications of a workflow; track the children of any other job."""
         if not has_children(task.job_id):
             return explore(access, task.job_id, is_wanted=task.copies_always)
-        details = JobDetails(observation=self._children.follow(access, task).observation)
-        return Exploration(details=details, applications=())
+        return Exploration(details=self._children.follow(access, task).details, applications=())
 
     def _act_on(
         self, item: _Item, found: Exploration | None, gone: str | None, trouble: str | None

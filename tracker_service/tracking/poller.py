@@ -282,7 +282,7 @@ class Poller:
         settled = 0 if task.status.is_terminal else entry.settled_pages
         followed = self._children.follow(access, task, settled)
         entry.settled_pages = followed.settled_pages
-        return JobDetails(observation=followed.observation)
+        return followed.details
 
     def _go_on_without_details(self, entry: JobEntry) -> None:
         """Complete an ended job without its details, once enough requests for them have failed."""
