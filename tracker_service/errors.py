@@ -146,6 +146,10 @@ class LogFileBroken(TrackerError):
 class LeaseLost(TrackerError):
     """Another worker holds this jobset now; whatever was about to be written is its work."""
 
+    def __init__(self, message: str | None = None, *, is_taken: bool = False) -> None:
+        super().__init__(message)
+        self.is_taken = is_taken  #: by another worker; False if it was given back or is gone
+
 
 class CopyChanged(TrackerError):
     """Somebody else has changed this copy meanwhile; what was known of it is out of date."""

@@ -18,6 +18,8 @@ import click
 from tracker_service import logging, settings, supervisor
 from tracker_service.errors import TrackerError
 
+_STOP_S = 10.0  #: for a child to end once the gateway has answered it
+
 
 def load_settings(config: Path | None) -> settings.Settings:
     """Read the settings, configure logging, and restrict the files that this process writes.
@@ -48,7 +50,8 @@ def run_all(chosen: settings.Settings, with_sandbox: bool) -> None:
         commands.insert(0, ["sandbox", "--bind", urlsplit(chosen.gateway.base).netloc])
     supervisor.run_to_end(_run_command, ["db", "upgrade"])
     metrics.share(chosen.state_dir.absolute() / "metrics")
-    supervisor.Supervisor(_run_command, commands, _greeting(chosen, with_sandbox)).run()
+    greeting, stop_s = _greeting(chosen, with_sandbox), chosen.gateway.longest_answer_s + _STOP_S
+    supervisor.Supervisor(_run_command, commands, greeting, stop_s=stop_s).run()
     lock.close()
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from threading import Lock
 
+from tracker_service.engine.keyed_locks import KeyedLocks
 from tracker_service.errors import CredentialsRefused, NotAuthenticated
 from tracker_service.identities.encryption import decrypt_credential, encrypt_credential, parts_of
 from tracker_service.identities.failed_logins import FailedLogins
@@ -25,7 +25,6 @@ from tracker_service.store import verified_callers
 from tracker_service.store.database import Store
 from tracker_service.store.verified_callers import VERIFIED_FOR
 
-_LOCKS = 64
 _NO_GATEWAY = "No gateway checks passwords here: come through the proxy that does, or with a token."
 
 
@@ -60,7 +59,7 @@ class Callers:
         self._store, self._key_ring, self._pool, self._clock = store, key_ring, pool, clock
         self._exchanges, self._keys, self._is_on_behalf = exchanges, keys, is_on_behalf
         self._failed_logins = FailedLogins(store, clock)
-        self._locks = [Lock() for _ in range(_LOCKS)]
+        self._locks = KeyedLocks()
 
     def verify(self, credential: BasicCredential | TokenCredential) -> Caller:
         """Return the user of a credential.
@@ -78,7 +77,7 @@ class Callers:
             raise NotAuthenticated(_NO_GATEWAY)
         fingerprint = self._key_ring.fingerprint(*parts_of(credential))
         # When an answer has expired, many requests may come at once: only the first asks.
-        with self._locks[int(fingerprint[:8], 16) % _LOCKS]:
+        with self._locks.held(fingerprint):
             return self._known(credential, fingerprint) or self._ask(credential, fingerprint)
 
     def named(self, user: str) -> Caller:

@@ -34,8 +34,15 @@ class Followed:
 class ChildFollower:
     """Tracks the jobs that a tracked job starts, for the same user."""
 
-    def __init__(self, store: Store, clock: Callable[[], datetime]) -> None:
-        self._store, self._clock = store, clock
+    def __init__(
+        self, store: Store, clock: Callable[[], datetime], pace: Callable[[], None]
+    ) -> None:
+        """Prepare to follow.
+
+        Args:
+            pace: blocks until the next request to the cluster may be sent.
+        """
+        self._store, self._clock, self._pace = store, clock, pace
 
     def follow(self, access: ClusterAccess, task: TrackTask, settled_pages: int = 0) -> Followed:
         """Ask Oozie which jobs a job has started, and track the new ones.
@@ -53,6 +60,7 @@ class ChildFollower:
         """
         never_started: deque[Action] = deque(maxlen=_NEVER_STARTED)
         for page in range(settled_pages, settled_pages + PAGES_AT_ONCE):
+            self._pace()
             answer = access.oozie.children(task.job_id, page)
             started = [job_id for job_id in answer.started if job_id is not None]
             never_started += answer.never_started
@@ -68,8 +76,10 @@ class ChildFollower:
         with self._store.read() as connection:
             new = children.without_task(connection, task.owner, started)
         for chunk in oozie.requests_for(new):
+            self._pace()
             seen = oozie.chunk(chunk)
             if missing := [job_id for job_id in chunk if job_id not in seen]:
+                self._pace()
                 seen |= oozie.chunk(missing)  # ask twice before a job counts as unknown
             if unknown := [job_id for job_id in missing if job_id not in seen]:
                 log.info("children_not_found", job=task.job_id, children=unknown)

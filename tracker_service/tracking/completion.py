@@ -77,13 +77,20 @@ class Completion:
         clock: Callable[[], datetime],
         *,
         timing: Timing = OPERATION,
+        pace: Callable[[], None] = lambda: None,
     ) -> None:
+        """Prepare to search.
+
+        Args:
+            pace: blocks until the next request to the cluster may be sent.
+        """
         self._settle_s = timing.settle.total_seconds()
         self._pauses = timing.search_pauses
         self._write_manifest, self._conclusion = write_manifest, Conclusion(conclude)
         self._store, self._identities = store, identities
         self._per_owner, self._clock = PerOwner(executor), clock
-        self._children = ChildFollower(store, clock)
+        self._children = ChildFollower(store, clock, pace)
+        self._pace = pace
         self._items: dict[int, _Item] = {}
         self._lock = Lock()
 
@@ -267,7 +274,8 @@ class Completion:
     def _explore(self, access: ClusterAccess, task: TrackTask) -> Exploration:
         """Find the applications of a workflow; track the children of any other job."""
         if not has_children(task.job_id):
-            return explore(access, task.job_id, is_wanted=task.copies_always)
+            wanted = task.copies_always
+            return explore(access, task.job_id, is_wanted=wanted, pace=self._pace)
         return Exploration(details=self._children.follow(access, task).details, applications=())
 
     def _act_on(

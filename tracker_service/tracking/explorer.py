@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -29,6 +29,8 @@ from tracker_service.sources.oozie import Oozie
 from tracker_service.sources.yarn import Yarn
 
 log = structlog.get_logger()
+
+Pace = Callable[[], None]
 
 MAX_WORKFLOWS = 200  #: sub-workflows of one job; Oozie itself nests at most 50 deep
 
@@ -71,7 +73,13 @@ class Exploration:
         return [action for job in (self.details, *self.below) for action in job.actions]
 
 
-def explore(access: ClusterAccess, job_id: JobId, *, is_wanted: bool = False) -> Exploration:
+def explore(
+    access: ClusterAccess,
+    job_id: JobId,
+    *,
+    is_wanted: bool = False,
+    pace: Pace = lambda: None,
+) -> Exploration:
     """Ask Oozie for a job's details; if the job failed, search for all its applications.
 
     The search goes through sub-workflows, the earlier tries of actions (both from Oozie) and the
@@ -79,22 +87,24 @@ def explore(access: ClusterAccess, job_id: JobId, *, is_wanted: bool = False) ->
 
     Args:
         is_wanted: search also if the job succeeded or is running.
+        pace: blocks until the next request to the cluster may be sent.
 
     Raises:
         JobNotFound, GatewayUnavailable, CredentialsRefused, AccessDenied: for the job itself.
     """
+    pace()
     details = access.oozie.details(job_id)
     found = {app.id: app for app in applications_of(job_id, details.actions)}
     if not (is_wanted or _is_worth_a_search(details)):
         return Exploration(details=details, applications=tuple(found.values()))
-    below, trouble = _sub_workflows(access, details)
+    below, trouble = _sub_workflows(access, details, pace)
     family = [details, *below]
     for member in below:
         for app in applications_of(member.observation.id, member.actions):
             found.setdefault(app.id, app)
     for search in (
-        _of_earlier_tries(access.oozie, family),
-        _never_recorded(access.yarn, family),
+        _of_earlier_tries(access.oozie, family, pace),
+        _never_recorded(access.yarn, family, pace),
     ):
         trouble = _collect(found, job_id, search) or trouble
     return Exploration(
@@ -112,7 +122,7 @@ def _is_worth_a_search(details: JobDetails) -> bool:
 
 
 def _sub_workflows(
-    access: ClusterAccess, top: JobDetails
+    access: ClusterAccess, top: JobDetails, pace: Pace
 ) -> tuple[list[JobDetails], Trouble | None]:
     """Return the details of all sub-workflows, and why some are missing, if any are."""
     seen, waiting = {top.observation.id}, [top]
@@ -123,6 +133,7 @@ def _sub_workflows(
             if child is None or child in seen:
                 continue
             seen.add(child)
+            pace()
             details, new_trouble = _sub_workflow(access, top.observation.id, child)
             trouble = new_trouble or trouble
             if trouble and trouble.is_outage:  # the next request would only time out, too
@@ -166,17 +177,18 @@ def _collect(
     return None
 
 
-def _of_earlier_tries(oozie: Oozie, family: list[JobDetails]) -> Iterator[Application]:
+def _of_earlier_tries(oozie: Oozie, family: list[JobDetails], pace: Pace) -> Iterator[Application]:
     """Yield the applications of earlier tries of actions; an action itself names only its last."""
     for member in family:
         for action in member.actions:
             if action.retry_count:
+                pace()
                 with suppress(JobNotFound):  # the action was rerun or purged meanwhile
                     earlier = oozie.earlier_tries(action)
                     yield from applications_of(member.observation.id, earlier)
 
 
-def _never_recorded(yarn: Yarn, family: list[JobDetails]) -> Iterator[Application]:
+def _never_recorded(yarn: Yarn, family: list[JobDetails], pace: Pace) -> Iterator[Application]:
     """Yield the applications that YARN knows by the tag of their action.
 
     Oozie learns the id of a child application when the launcher ends; a launcher that was killed
@@ -189,6 +201,9 @@ def _never_recorded(yarn: Yarn, family: list[JobDetails]) -> Iterator[Applicatio
         if (action.external_id or "-") != "-" and action.sub_workflow is None
         for tag in yarn_tags(member.observation, action)
     }
-    for app, tag in yarn.tagged(by_tag) if by_tag else ():
+    if not by_tag:
+        return
+    pace()
+    for app, tag in yarn.tagged(by_tag):
         workflow_id, action_name = by_tag[tag]
         yield Application(id=app, action=action_name, workflow_id=workflow_id, role="child")

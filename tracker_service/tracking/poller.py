@@ -69,7 +69,7 @@ class Poller:
         self._store, self._identities, self._schedule = store, identities, schedule
         self._executor, self._closer_executor = executors
         self._clock, self._slots = clock, slots
-        self._children = ChildFollower(store, clock)
+        self._children = ChildFollower(store, clock, slots.wait)
         self._budget = Budget()
 
     def sweep(self) -> None:
@@ -240,7 +240,6 @@ class Poller:
                 continue  # the lease is lost, or this worker stops
             try:
                 with self._unless_lost(entry.task.lease):
-                    self._slots.wait()
                     self._look_closer(access, entry, record)
                 in_a_row = 0
             except (CredentialsRefused, StoreUnavailable):
@@ -278,6 +277,7 @@ class Poller:
         """
         task = entry.task
         if not has_children(task.job_id):
+            self._slots.wait()
             return access.oozie.details(task.job_id)
         settled = 0 if task.status.is_terminal else entry.settled_pages
         followed = self._children.follow(access, task, settled)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from flask.testing import FlaskClient
@@ -39,7 +40,7 @@ def kept_actions(following) -> list[Action]:
 def why(client: FlaskClient, job_id: str = DAILY) -> str:
     answer = client.get(f"/api/job/{job_id}/cause", **AUTH)
     assert answer.status_code == 404
-    return answer.json["detail"]
+    return str(json.loads(answer.data)["detail"])
 
 
 def test_a_run_that_failed_before_it_had_a_workflow_is_kept_with_its_error(following, oozie):
@@ -61,10 +62,8 @@ def test_an_answer_without_runs_takes_none_away(following, oozie):
     following.look()
     with following.store.begin() as connection:
         key = jobs.latest(connection, [DAILY])[DAILY].key
-        untold = details(DAILY, "FAILED")
-        jobs.record_details(
-            connection, key, 0, type(untold)(untold.observation, are_actions_told=False), ()
-        )
+        untold = replace(details(DAILY, "FAILED"), are_actions_told=False)
+        jobs.record_details(connection, key, 0, untold, ())
 
     assert kept_actions(following) == [GONE]
 
