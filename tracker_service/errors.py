@@ -151,6 +151,10 @@ class LogFileBroken(TrackerError):
 class LeaseLost(TrackerError):
     """Another worker holds this jobset now; whatever was about to be written is its work."""
 
+    def __init__(self, message: str | None = None, *, is_taken: bool = False) -> None:
+        super().__init__(message)
+        self.is_taken = is_taken  #: by another worker; False if it was given back or is gone
+
 
 class CopyChanged(TrackerError):
     """Somebody else has changed this copy meanwhile; what was known of it is out of date."""
@@ -158,3 +162,12 @@ class CopyChanged(TrackerError):
 
 class WorkerStops(TrackerError):
     """This worker stops; whatever it has not finished is begun again later."""
+
+
+_LONGEST_REASON = 500  #: characters of an error that nobody has foreseen, in a reason
+
+
+def unexpected(error: Exception) -> str:
+    """Return the reason that people read where an error comes that nobody has foreseen."""
+    text = repr(error)[:_LONGEST_REASON]  # without characters that a database refuses
+    return f"something unexpected went wrong in the tracker, and its log says more: {text}"

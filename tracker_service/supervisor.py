@@ -35,7 +35,6 @@ _M_ARENA_MAX = -8
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _PAUSES = Backoff(first_s=0.5, longest_s=30.0)  #: before a child that died is started again
 _GOOD_LIFE_S = 30.0  #: a child that lived this long begins again with the first pause
-_STOP_S = 20.0  #: for a child to end after SIGTERM
 
 
 def die_with_parent() -> None:
@@ -147,8 +146,15 @@ def _limit_arenas() -> None:
 class Supervisor:
     """The parent process of `tracker run`. It has no threads, because it forks."""
 
-    def __init__(self, run: Run, commands: Sequence[Sequence[str]], greeting: Greeting) -> None:
-        self._run_command = run
+    def __init__(
+        self, run: Run, commands: Sequence[Sequence[str]], greeting: Greeting, *, stop_s: float
+    ) -> None:
+        """Prepare to run commands of `tracker`.
+
+        Args:
+            stop_s: a child that has not ended so long after SIGTERM is killed, in seconds.
+        """
+        self._run_command, self._stop_s = run, stop_s
         self._children = [_Child(arguments) for arguments in commands]
         self._greeting: Greeting | None = greeting
         self._is_stopping = False
@@ -188,7 +194,7 @@ class Supervisor:
         alive = [c.process for c in self._children if c.process and c.process.is_alive()]
         for process in alive:
             process.terminate()
-        deadline = time.monotonic() + _STOP_S
+        deadline = time.monotonic() + self._stop_s
         for process in alive:
             process.join(max(0.1, deadline - time.monotonic()))
             if process.is_alive():

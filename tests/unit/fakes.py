@@ -210,6 +210,7 @@ class FakeOozie(Oozie):
         self.asked: list[JobId] = []
         self.asked_tries: list[str] = []
         self.started: dict[JobId, list[JobId | None]] = {}  #: by coordinators and bundles
+        self.never_started: dict[JobId, list[Action]] = {}
         self.actions_per_page = 1000
         self.asked_children: list[tuple[JobId, int]] = []
         self.listings: list[dict[str, str]] = []
@@ -253,6 +254,7 @@ class FakeOozie(Oozie):
         return Children(
             observation=self.known[job_id].observation,
             started=tuple(started[first:last]),
+            never_started=tuple(self.never_started.get(job_id, [])),
             is_last=last > len(started),
         )
 

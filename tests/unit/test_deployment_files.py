@@ -14,6 +14,7 @@ import yaml
 
 from tests.unit.logged import logged
 from tracker_service import serve
+from tracker_service.cli import running
 from tracker_service.settings import Settings, load
 
 ROOT = Path(__file__).parents[2]
@@ -61,6 +62,7 @@ def test_the_unit_gives_the_service_time_to_stop() -> None:
     )
 
     assert int(seconds) > serve.options(Settings())["graceful_timeout"]
+    assert int(seconds) > Settings().gateway.longest_answer_s + running._STOP_S
 
 
 @pytest.mark.skipif(not HADOLINT, reason="no hadolint")

@@ -146,15 +146,25 @@ def test_a_gateway_that_is_away_is_counted_too(open_session):
     assert told["tracker_gateway_request_duration_seconds_count", "no_answer", "other"] == 1
 
 
-def test_a_lost_lease_is_counted(store):
+@pytest.mark.parametrize(("is_taken", "losses"), [(True, 1), (False, 0)])
+def test_a_lease_is_lost_if_another_worker_has_taken_it_not_if_it_was_given_back(
+    store, is_taken, losses
+):
     metrics = Metrics()
     watched = Store(store.url, metrics.lease_lost)
+    with store.begin() as connection:
+        [jobset] = jobsets.place(connection, "track", "guest", 1)
+        jobsets.claim(connection, "worker", ["track"], 3600, 1)
+        jobsets.release(connection, "worker")
+        if is_taken:
+            jobsets.claim(connection, "another", ["track"], 3600, 1)
 
     with pytest.raises(LeaseLost), watched.begin() as connection:
-        jobsets.guard(connection, Lease(jobset_id=1, epoch=1))
+        jobsets.guard(connection, Lease(jobset_id=jobset, epoch=1))
     watched.close()
 
-    assert samples(metrics.exposition([]).decode())["tracker_lease_losses_total",] == 1
+    counted = samples(metrics.exposition([]).decode())
+    assert counted["tracker_lease_losses_total",] == losses
 
 
 def test_the_counts_of_all_processes_are_added_up(tmp_path):

@@ -13,7 +13,7 @@ from tracker_service.archive.manifest import MANIFEST
 from tracker_service.archive.removal import entries, own_manifest
 from tracker_service.domain.copies import Copy, log_directory
 from tracker_service.domain.timing import OPERATION, Timing
-from tracker_service.errors import AccessDenied, GatewayError, RequestRefused
+from tracker_service.errors import AccessDenied, GatewayError, RequestRefused, StoreUnavailable
 from tracker_service.identities import Identities
 from tracker_service.sources.webhdfs import WebHdfs
 from tracker_service.store import copies, saved_logs, tasks
@@ -21,12 +21,13 @@ from tracker_service.store.database import Store
 
 log = structlog.get_logger()
 
-_AT_ONCE = 100  #: logs of a user in one look; the next look continues after them
-_USERS_AT_ONCE = 10
+_AT_ONCE = 100  #: logs of a user in one look; then the other users have their turn
 
 
 class Expiry:
     """Removes expired logs of users who track something: only these have left a credential.
+
+    Users have their turns, 100 logs each, until no log of them is too old.
 
     A log is removed only if the manifest beside it is ours and lists the log with the checksum in
     the store. A log that cannot be removed now is tried again in a later round.
@@ -48,7 +49,6 @@ class Expiry:
         self._store, self._identities = store, identities
         self._kept_for, self._clock = kept_for, clock
         self._looked: dict[str, datetime] = {}
-        self._last: dict[str, str] = {}  # the id of the last copy in a user's unfinished round
         self._is_stopping = False
         self._of_user_every = timing.expiry_of_user
         self.every_s = timing.expiry.total_seconds()
@@ -65,28 +65,37 @@ class Expiry:
         with self._store.read() as connection:
             owners = tasks.live_owners(connection, jobset_ids)
         self._looked = {o: at for o, at in self._looked.items() if now - at < self._of_user_every}
-        for owner in sorted(owners - self._looked.keys())[:_USERS_AT_ONCE]:
-            self._looked[owner] = now
-            self._look(owner, now - self._kept_for)
+        places = dict.fromkeys(sorted(owners - self._looked.keys()), "")
+        self._looked |= dict.fromkeys(places, now)
+        before = now - self._kept_for
+        while places:
+            looked = {owner: self._look(owner, before, place) for owner, place in places.items()}
+            places = {owner: place for owner, place in looked.items() if place}
 
-    def _look(self, owner: str, before: datetime) -> None:
+    def _look(self, owner: str, before: datetime, after: str) -> str | None:
+        """Remove some expired logs of a user.
+
+        Args:
+            after: the id of the last copy that was looked at; "" for none.
+
+        Returns:
+            the same for the next look; None if there is nothing more to do now.
+        """
         with self._store.read() as connection:
-            old = saved_logs.saved_before(
-                connection, owner, before, after=self._last.pop(owner, ""), limit=_AT_ONCE
-            )
+            old = saved_logs.saved_before(connection, owner, before, after=after, limit=_AT_ONCE)
         if not old:
-            return
-        if len(old) == _AT_ONCE:
-            self._last[owner] = old[-1].id
+            return None
         try:
             with self._identities.acting_for(owner) as access:
                 by_directory = attrgetter("directory")
                 for directory, group in groupby(sorted(old, key=by_directory), by_directory):
                     if self._is_stopping:
-                        return
+                        return None
                     self._remove_safely(access.hdfs, directory, list(group))
         except GatewayError as error:
             log.info("copies_not_expired", user=owner, reason=str(error))
+            return None
+        return old[-1].id if len(old) == _AT_ONCE else None
 
     def _remove_safely(self, hdfs: WebHdfs, directory: str, old: Sequence[Copy]) -> None:
         """Remove the old logs in one directory; if the cluster refuses, go on with the next one."""
@@ -94,6 +103,10 @@ class Expiry:
             self._remove(hdfs, directory, old)
         except (AccessDenied, RequestRefused) as error:
             log.info("copies_not_expired", user=old[0].owner, job=old[0].job_id, reason=str(error))
+        except (GatewayError, StoreUnavailable):
+            raise
+        except Exception:
+            log.exception("expiry_broke", user=old[0].owner, job=old[0].job_id)
 
     def _remove(self, hdfs: WebHdfs, directory: str, old: Sequence[Copy]) -> None:
         """Remove the old logs in one directory.

@@ -73,9 +73,9 @@ def build_worker(settings: Settings, clock: Clock = utc_now, timing: Timing = OP
     pace = Pace(settings.gateway.requests_per_s)
     slots = Slots(settings.worker.threads, pace.wait)
     schedule = _build_schedule(base)
-    reruns = _build_reruns(base, threads)
+    reruns = _build_reruns(base, threads, pace)
     pollers = (threads.polls, threads.details)
-    completion = _build_completion(base, threads, rules, timing)
+    completion = _build_completion(base, threads, rules, timing, pace)
     poller = Poller(store, base.identities, schedule, pollers, clock, slots)
     hints = Hints(store, schedule, reruns)
     purge = Purge(store, _jobs_kept_for(settings))
@@ -117,7 +117,7 @@ def _build_schedule(base: Foundation) -> Schedule:
     )
 
 
-def _build_reruns(base: Foundation, threads: _Threads) -> Reruns:
+def _build_reruns(base: Foundation, threads: _Threads, pace: Pace) -> Reruns:
     polling = base.settings.polling
     return Reruns(
         base.store,
@@ -126,6 +126,7 @@ def _build_reruns(base: Foundation, threads: _Threads) -> Reruns:
         base.clock,
         every_s=polling.rerun_look_s,
         watched_for=timedelta(hours=polling.rerun_watch_h),
+        pace=pace.wait,
     )
 
 
@@ -139,7 +140,7 @@ def _jobs_kept_for(settings: Settings) -> timedelta:
 
 
 def _build_completion(
-    base: Foundation, threads: _Threads, rules: Rules, timing: Timing
+    base: Foundation, threads: _Threads, rules: Rules, timing: Timing, pace: Pace
 ) -> Completion:
     return Completion(
         base.store,
@@ -149,6 +150,7 @@ def _build_completion(
         partial(cause_of, rules=rules),
         base.clock,
         timing=timing,
+        pace=pace.wait,
     )
 
 

@@ -18,6 +18,8 @@ import click
 from tracker_service import logging, settings, supervisor
 from tracker_service.errors import TrackerError
 
+_STOP_S = 10.0  #: for a child to end once the gateway has answered it
+
 
 def load_settings(config: Path | None) -> settings.Settings:
     """Read the settings, configure logging, and restrict the files that this process writes.
@@ -42,13 +44,14 @@ def run_all(chosen: settings.Settings, with_sandbox: bool) -> None:
 
     lock = supervisor.lock_directory(chosen.state_dir)
     _import_for_children(with_sandbox)
-    commands = [["worker"], ["serve"]]
+    commands = [["worker", "--only"], ["serve"]]
     if with_sandbox:
         chosen = _with_sandbox(chosen)
         commands.insert(0, ["sandbox", "--bind", urlsplit(chosen.gateway.base).netloc])
     supervisor.run_to_end(_run_command, ["db", "upgrade"])
     metrics.share(chosen.state_dir.absolute() / "metrics")
-    supervisor.Supervisor(_run_command, commands, _greeting(chosen, with_sandbox)).run()
+    greeting, stop_s = _greeting(chosen, with_sandbox), chosen.gateway.longest_answer_s + _STOP_S
+    supervisor.Supervisor(_run_command, commands, greeting, stop_s=stop_s).run()
     lock.close()
 
 
@@ -79,11 +82,15 @@ def serve(chosen: settings.Settings) -> None:
     gunicorn_server.serve(chosen)
 
 
-def run_worker(chosen: settings.Settings) -> None:
-    """Poll jobs and save logs until SIGTERM or SIGINT."""
+def run_worker(chosen: settings.Settings, *, is_only: bool) -> None:
+    """Poll jobs and save logs until SIGTERM or SIGINT.
+
+    Args:
+        is_only: no other worker of this state directory lives.
+    """
     from tracker_service.bootstrap import build_worker  # noqa: PLC0415
 
-    build_worker(chosen).run()
+    build_worker(chosen).run(noted_in=chosen.state_dir / "worker" if is_only else None)
 
 
 def run_sandbox(bind: str) -> None:

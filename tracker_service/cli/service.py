@@ -59,8 +59,9 @@ def serve(chosen: Settings) -> None:
 
 
 @click.command()
+@click.option("--only", is_flag=True, hidden=True)  # of the state directory: set by `tracker run`
 @with_settings
-def worker(chosen: Settings) -> None:
+def worker(chosen: Settings, only: bool) -> None:
     """Poll jobs and save logs, until stopped.
 
     \b
@@ -69,7 +70,7 @@ def worker(chosen: Settings) -> None:
     """
     from tracker_service.cli import running  # noqa: PLC0415
 
-    running.run_worker(chosen)
+    running.run_worker(chosen, is_only=only)
 
 
 @click.command()

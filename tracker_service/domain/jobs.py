@@ -124,10 +124,11 @@ class Action:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobDetails:
-    """A job with its actions."""
+    """A job with its actions; of a coordinator or bundle, those that never became a job."""
 
     observation: Observation
     actions: tuple[Action, ...] = ()
+    are_actions_told: bool = True  #: False if the answer leaves them out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +137,7 @@ class Children:
 
     observation: Observation
     started: tuple[JobId | None, ...] = ()  #: by each action; None where nothing was started yet
+    never_started: tuple[Action, ...] = ()  #: actions that ended before they had started anything
     is_last: bool = True  #: there is no further page
 
 

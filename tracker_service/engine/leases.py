@@ -53,6 +53,7 @@ class Leases:
         self._busy, self._share_pace = busy, share_pace
         self._held: dict[int, jobsets.HeldJobset] = {}  # as this worker has loaded them
         self._renewed = self._full_until = float("-inf")
+        self._late: dict[str, set[int]] = {}  # jobsets to give back, by kind
         self._is_limit_hit = False
 
     def held(self) -> Held:
@@ -63,31 +64,44 @@ class Leases:
         return Held(worker=self._worker, leases=leases)
 
     def tend(self) -> None:
-        """Renew the leases when it is time, claim a fair share, and load changed jobsets.
+        """Claim a fair share, and load changed jobsets.
 
         Raises:
             StoreUnavailable: the database does not answer; the next call tries again.
         """
-        if time.monotonic() - self._renewed >= self._lease_s / 3:
-            self._renew()
-            self._renewed = time.monotonic()
+        if self._renewed == float("-inf"):
+            self.renew()  # only a worker that is known to live has a share
+        self._give_back_late()
         for name, kind in self._kinds.items():
             self._take_share(name, kind)
         with self._store.read() as connection:
             held = {h.lease.jobset_id: h for h in jobsets.held(connection, self._worker)}
             for jobset_id, jobset in held.items():
                 if self._held.get(jobset_id) != jobset:
-                    self._kinds[jobset.kind].load(connection, jobset.lease)
-                    self._held[jobset_id] = jobset
+                    self._load(connection, jobset)
         for jobset_id in set(self._held) - set(held):
             self._forget(jobset_id)
         self._release([h.lease for h in held.values() if h.size == 0])
 
-    def _renew(self) -> None:
-        """Record that this worker lives, renew its leases, and give back jobsets that run late.
+    def _load(self, connection: Connection, jobset: jobsets.HeldJobset) -> None:
+        """Load a jobset; one that cannot be loaded is tried again, and stops no other."""
+        try:
+            self._kinds[jobset.kind].load(connection, jobset.lease)
+        except StoreUnavailable:
+            raise
+        except Exception:
+            log.exception("jobset_not_loaded", jobset=jobset.lease.jobset_id)
+        else:
+            self._held[jobset.lease.jobset_id] = jobset
 
-        The only worker of a kind keeps all its jobsets: a late task is better than none.
+    def renew(self) -> None:
+        """Record that this worker lives and renew its leases, once in a third of their time.
+
+        Raises:
+            StoreUnavailable: the database does not answer; the next call tries again.
         """
+        if time.monotonic() - self._renewed < self._lease_s / 3:
+            return
         late = {name: kind.late() for name, kind in self._kinds.items()}
         presence = workers.Presence(
             id=self._worker,
@@ -102,15 +116,26 @@ class Leases:
             jobsets.renew(connection, self._worker, self._lease_s)
             living = workers.living_by_kind(connection, self._lease_s)
             is_limit_hit = jobsets.any_free(connection, list(self._kinds), WAITED_TOO_LONG_S)
+        self._renewed = time.monotonic()
         self._share_pace(living)
-        if movable := {id_ for name in late if living[name] > 1 for id_ in late[name]}:
-            log.warning(
-                "jobsets_given_back", worker=self._worker, jobsets=len(movable), late=presence.late
-            )
-            self._release([held.lease for key, held in self._held.items() if key in movable])
-            self._full_until = time.monotonic() + _FULL_FOR_S
+        self._late = {name: set(late[name]) for name in late if living[name] > 1}
         is_alone_and_late = any(late[name] and living[name] == 1 for name in late)
         self._log_limit(is_limit_hit or is_alone_and_late)
+
+    def _give_back_late(self) -> None:
+        """Give back the jobsets that run late, but none of which a log is being written.
+
+        The only worker of a kind keeps all its jobsets: a late task is better than none.
+        """
+        late, self._late = self._late, {}
+        if not any(late.values()):
+            return
+        with self._store.read() as connection:
+            pinned = self._pinned(connection)
+        movable = {jobset_id for of_kind in late.values() for jobset_id in of_kind} - pinned
+        log.warning("jobsets_given_back", worker=self._worker, jobsets=len(movable))
+        self._release([held.lease for key, held in self._held.items() if key in movable])
+        self._full_until = time.monotonic() + _FULL_FOR_S
 
     def _log_limit(self, is_hit: bool) -> None:
         if is_hit and not self._is_limit_hit:

@@ -10,11 +10,11 @@ import os
 import secrets
 import select
 import signal
-import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 
 import structlog
 from apscheduler.executors.pool import ThreadPoolExecutor
@@ -23,6 +23,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from tracker_service.engine.clock import Clock, ClockWatch
 from tracker_service.engine.duties import Duty, TaskKind
 from tracker_service.engine.leases import Leases
+from tracker_service.engine.predecessor import Predecessor, machine
 from tracker_service.errors import StoreUnavailable
 from tracker_service.store.database import Store
 
@@ -59,7 +60,7 @@ class Worker:
             share_pace: takes the number of living workers of each kind.
         """
         self._store, self._executors, self._kinds = store, executors, kinds
-        self.id = f"{socket.gethostname()[:32]}-{os.getpid()}-{secrets.token_hex(4)}"
+        self.id = f"{machine()}-{os.getpid()}-{secrets.token_hex(4)}"
         self.leases = Leases(
             store,
             kinds,
@@ -70,14 +71,23 @@ class Worker:
             share_pace=share_pace,
         )
         self._duties = [
+            # On a thread of its own: to load jobsets may take longer than a lease lasts.
+            Duty(name="renew", every_s=_TEND_S, run=lambda _: self.leases.renew()),
             Duty(name="tend", every_s=_TEND_S, run=lambda _: self.leases.tend()),
             Duty(name="tidy", every_s=_TIDY_S, run=lambda _: self.leases.tidy()),
             *duties,
         ]
 
-    def run(self) -> None:
-        """Work until SIGTERM or SIGINT, then give all jobsets back."""
+    def run(self, noted_in: Path | None = None) -> None:
+        """Work until SIGTERM or SIGINT, then give all jobsets back.
+
+        Args:
+            noted_in: the file with the id of the worker before, which is known to be dead; None
+                if other workers may live beside this one.
+        """
         stop = _StopSignal()
+        if noted_in:
+            Predecessor(self._store, noted_in).replace_with(self.id)
         scheduler = BackgroundScheduler(
             executors={"default": ThreadPoolExecutor(len(self._duties))},
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from tracker_service.domain.copies import CopyPolicy
 from tracker_service.domain.leases import affinity
-from tracker_service.identities.callers import VERIFIED_FOR, Caller, Callers
+from tracker_service.identities.callers import Caller, Callers
 from tracker_service.identities.kept import KeptCredentials
 from tracker_service.identities.on_behalf import ActingService
 from tracker_service.identities.service import ServiceIdentity
@@ -17,6 +17,7 @@ from tracker_service.sources.gateway import AccessPool
 from tracker_service.store import tasks, track_tasks
 from tracker_service.store.database import Connection
 from tracker_service.store.jobs import KeptJob
+from tracker_service.store.verified_callers import VERIFIED_FOR
 
 __all__ = [
     "VERIFIED_FOR",

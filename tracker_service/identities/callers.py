@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from threading import Lock
+from datetime import datetime
 
+from tracker_service.engine.keyed_locks import KeyedLocks
 from tracker_service.errors import CredentialsRefused, NotAuthenticated
 from tracker_service.identities.encryption import decrypt_credential, encrypt_credential, parts_of
 from tracker_service.identities.failed_logins import FailedLogins
@@ -23,9 +23,8 @@ from tracker_service.sources.tokens import TokenKeys, expiry_of
 from tracker_service.sources.webhdfs import USER
 from tracker_service.store import verified_callers
 from tracker_service.store.database import Store
+from tracker_service.store.verified_callers import VERIFIED_FOR
 
-VERIFIED_FOR = timedelta(seconds=60)
-_LOCKS = 64
 _NO_GATEWAY = "No gateway checks passwords here: come through the proxy that does, or with a token."
 
 
@@ -60,7 +59,7 @@ class Callers:
         self._store, self._key_ring, self._pool, self._clock = store, key_ring, pool, clock
         self._exchanges, self._keys, self._is_on_behalf = exchanges, keys, is_on_behalf
         self._failed_logins = FailedLogins(store, clock)
-        self._locks = [Lock() for _ in range(_LOCKS)]
+        self._locks = KeyedLocks()
 
     def verify(self, credential: BasicCredential | TokenCredential) -> Caller:
         """Return the user of a credential.
@@ -78,7 +77,7 @@ class Callers:
             raise NotAuthenticated(_NO_GATEWAY)
         fingerprint = self._key_ring.fingerprint(*parts_of(credential))
         # When an answer has expired, many requests may come at once: only the first asks.
-        with self._locks[int(fingerprint[:8], 16) % _LOCKS]:
+        with self._locks.held(fingerprint):
             return self._known(credential, fingerprint) or self._ask(credential, fingerprint)
 
     def named(self, user: str) -> Caller:
@@ -102,7 +101,7 @@ class Callers:
     def _known(self, credential: Credential, fingerprint: str) -> Caller | None:
         with self._store.read() as connection:
             known = verified_callers.find(connection, fingerprint)
-        if known is None or known.expires_at <= self._clock():
+        if known is None or not known.is_valid(self._clock()):
             return None
         stands_for = (
             decrypt_credential(self._key_ring, known.sealed) if known.sealed else credential

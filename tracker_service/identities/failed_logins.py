@@ -52,7 +52,8 @@ class FailedLogins:
         now = self._clock()
         with self._lock:
             free_at = self._none_left.get(name)
-        if free_at is None or free_at <= now:
+        # No attempt is free later than twice its life, unless the clock was set back.
+        if free_at is None or not now < free_at <= now + 2 * failed_logins.LIFE:
             found = self._store.write(lambda c: failed_logins.take(c, name, now))
             if isinstance(found, failed_logins.LoginAttempt):
                 return found

@@ -51,19 +51,25 @@ class ServiceIdentity:
 
     def _refuse_while_resting(self) -> None:
         with self._lock:
-            if self._retry_at and self._clock() < self._retry_at:
+            if self._rests(self._clock()):
                 raise CredentialsRefused(
                     f"the gateway refused gateway.polling_user {self.credential.user}; it is "
                     f"tried again at {self._retry_at:%H:%M} UTC, or after a restart"
                 )
 
+    def _rests(self, now: datetime) -> bool:
+        if self._retry_at is None:
+            return False
+        return not credentials.has_rested(self._refusals, self._retry_at, now)
+
     def _refused(self) -> None:
         now = self._clock()
         with self._lock:
-            if self._retry_at and now < self._retry_at:
+            if self._rests(now):
                 return  # another request was refused first
-            pause = credentials.RETRY_AFTER[min(self._refusals, len(credentials.RETRY_AFTER) - 1)]
-            self._refusals, self._retry_at = self._refusals + 1, now + pause
+            self._refusals += 1
+            pause = credentials.pause_after(self._refusals)
+            self._retry_at = now + pause
         log.error("polling_user_refused", user=self.credential.user, retry_at=str(now + pause))
 
     def _accepted(self) -> None:

@@ -113,6 +113,11 @@ class GatewaySettings(KerberosSettings):
         return str(self.oozie_url if self.is_direct else self.url).rstrip("/")
 
     @property
+    def longest_answer_s(self) -> float:
+        """Return after how many seconds a request has its answer, or has failed."""
+        return self.connect_timeout_s + 2 * self.read_timeout_s
+
+    @property
     def token_base(self) -> str | None:
         """Return the URL of the topology that takes tokens, without a slash at its end."""
         return str(self.token_url).rstrip("/") if self.token_url else None

@@ -59,6 +59,8 @@ _CHILDREN = {
     JobType.COORDINATOR: ("actions", "externalId", "W"),
     JobType.BUNDLE: ("bundleCoordJobs", "coordJobId", "C"),
 }
+#: The states in which an action of a coordinator has ended, also if it never had a workflow.
+_ENDED_BADLY = ("FAILED", "KILLED", "TIMEDOUT")
 ACTIONS_PER_PAGE = 1000  #: about 700 bytes each
 
 
@@ -162,6 +164,7 @@ class Oozie:
             return JobDetails(
                 observation=_observation(body, _SPELLING[job_type], datetime.now(UTC)),
                 actions=tuple(_action(action, self._hide) for action in actions or ()),
+                are_actions_told=job_type == JobType.WORKFLOW,
             )
 
     def children(self, job_id: JobId, page: int = 0) -> Children:
@@ -183,6 +186,12 @@ class Oozie:
             return Children(
                 observation=_observation(body, _SPELLING[kind], datetime.now(UTC)),
                 started=tuple(_child(child.get(id_key), letter) for child in children),
+                never_started=tuple(
+                    _never_started(child, self._hide)
+                    for child in children
+                    if _child(child.get(id_key), letter) is None
+                    and child.get("status") in _ENDED_BADLY
+                ),
                 is_last=kind == JobType.BUNDLE or len(children) < ACTIONS_PER_PAGE,
             )
 
@@ -298,6 +307,22 @@ def _child(external_id: object, letter: str) -> JobId | None:
     """Return the id of what an action has started; it is null while the action waits."""
     text = str(external_id or "")
     return JobId(text) if text.endswith(letter) and is_job_id(text) else None
+
+
+def _never_started(action: dict[str, Any], hide: Callable[[str], str]) -> Action:
+    """Describe an action that never became a job; an action with all its fields tells why."""
+    action_id = str(action.get("id") or action.get("coordJobId") or action.get("coordJobName"))
+    missing = [action.get(key) for key in ("missingDependencies", "pushMissingDependencies")]
+    named = ", ".join(str(text).replace("#", ", ") for text in missing if text)
+    message = action.get("errorMessage") or (f"its input is missing: {named}" if named else None)
+    return Action(
+        id=action_id,
+        name=action_id.rpartition("@")[2],
+        type="coordinator-action",
+        status=str(action.get("status")),
+        error_code=str(action["errorCode"]) if action.get("errorCode") else None,
+        error_message=hide(str(message)) if message else None,
+    )
 
 
 def _action(action: dict[str, Any], hide: Callable[[str], str]) -> Action:

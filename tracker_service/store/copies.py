@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import and_, bindparam, case, exists, func, or_, select, true, update
+from sqlalchemy import and_, bindparam, case, exists, func, select, true, update
 
 from tracker_service.domain.applications import ApplicationId
 from tracker_service.domain.chunks import chunks
@@ -18,6 +18,7 @@ from tracker_service.domain.reasons import Reason
 from tracker_service.domain.tasks import TaskOfJob, TaskState
 from tracker_service.store import locks
 from tracker_service.store.copy_rows import copy_of, every_copy
+from tracker_service.store.credentials import may_be_used
 from tracker_service.store.database import Connection, insert_new
 from tracker_service.store.reason_rows import reason_values
 from tracker_service.store.tables import copies, credentials, jobs, tasks, track_tasks
@@ -102,12 +103,11 @@ def due(
     by_workflow = copies.c.strategy == Strategy.WORKFLOW
     waits_directly = and_(copies.c.status == CopyStatus.WAITING, ~by_workflow)
     waits_for_workflow = and_(copies.c.status == CopyStatus.WAITING, by_workflow)
-    may_be_used = or_(_IS_GOOD, credentials.c.retry_at <= now)
     rows = connection.execute(
         every_copy()
         .outerjoin(credentials, credentials.c.owner == tasks.c.owner)
         .where(tasks.c.jobset_id.in_(list(leases)), tasks.c.state != TaskState.ENDED)
-        .where(copies.c.status.in_(UNFINISHED), copies.c.due_at <= now, may_be_used)
+        .where(copies.c.status.in_(UNFINISHED), copies.c.due_at <= now, may_be_used(now))
         .where(tasks.c.owner.not_in(list(resting.owners)))
         .where(copies.c.id.not_in(list(resting.copies)))
         .where(~and_(waits_for_workflow, tasks.c.owner.in_(list(resting.without_workflow))))

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, exists, select, update
+from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, select, update
 
 from tracker_service.store.database import Connection, upsert
 from tracker_service.store.tables import credentials, tasks
@@ -22,6 +22,32 @@ RETRY_AFTER = (
 )
 
 
+def pause_after(refusals: int) -> timedelta:
+    """Return the pause after so many refusals in a row, at least one."""
+    return RETRY_AFTER[min(refusals, len(RETRY_AFTER)) - 1]
+
+
+def has_rested(refusals: int, retry_at: datetime | None, now: datetime) -> bool:
+    """Tell whether it is time to try a refused credential again.
+
+    It is, too, if it was refused later than now: the clock was set back since.
+    """
+    if retry_at is None:
+        return False
+    return not retry_at - pause_after(refusals) <= now < retry_at
+
+
+def may_be_used(now: datetime) -> ColumnElement[bool]:
+    """Return the condition that a user has no credential, or one that may be used now."""
+    refusals, retry_at = credentials.c.refusals, credentials.c.retry_at
+    longest = and_(refusals > len(RETRY_AFTER), retry_at > now + RETRY_AFTER[-1])
+    from_ahead = [
+        and_(refusals == number, retry_at > now + pause)
+        for number, pause in enumerate(RETRY_AFTER, 1)
+    ]
+    return or_(func.coalesce(refusals, 0) == 0, retry_at <= now, longest, *from_ahead)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptCredential:
     """A user's encrypted credential, and whether the gateway has refused it."""
@@ -34,7 +60,7 @@ class KeptCredential:
 
     def may_be_used(self, now: datetime) -> bool:
         """Tell whether the gateway has not refused it, or it is time for the next try."""
-        return self.refusals == 0 or (self.retry_at is not None and self.retry_at <= now)
+        return self.refusals == 0 or has_rested(self.refusals, self.retry_at, now)
 
 
 def keep(connection: Connection, owner: str, sealed: bytes, now: datetime) -> None:
@@ -55,7 +81,7 @@ def refuse(connection: Connection, credential: KeptCredential, now: datetime) ->
     Returns:
         False if a new credential has replaced it meanwhile; the new one is not changed.
     """
-    pause = RETRY_AFTER[min(credential.refusals, len(RETRY_AFTER) - 1)]
+    pause = pause_after(credential.refusals + 1)
     changed = connection.execute(
         update(credentials)
         .where(credentials.c.owner == credential.owner)

@@ -91,8 +91,8 @@ class Store:
         try:
             with _translated_errors(), self._engine.begin() as connection:
                 yield connection
-        except LeaseLost:
-            if self._on_lease_lost:
+        except LeaseLost as error:
+            if error.is_taken and self._on_lease_lost:
                 self._on_lease_lost()
             raise
 

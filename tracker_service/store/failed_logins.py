@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import ColumnElement, delete, or_, select, update
 
 from tracker_service.store.database import Connection, insert_new
 from tracker_service.store.tables import wrong_tries
@@ -36,10 +36,20 @@ def take(connection: Connection, name: str, now: datetime) -> LoginAttempt | dat
     known = select(wrong_tries.c.place, wrong_tries.c.tried_at).where(wrong_tries.c.name == name)
     taken: dict[int, datetime] = {row.place: row.tried_at for row in connection.execute(known)}
     for place in range(MAX_PER_MINUTE):
-        if taken.get(place, _LONG_AGO) + LIFE <= now and _claim(connection, name, place, now):
+        is_free = not _counts(taken.get(place, _LONG_AGO), now)
+        if is_free and _claim(connection, name, place, now):
             return LoginAttempt(name, place, now)
     # Attempts that other processes have taken just now are not in `taken`.
-    return min((at for at in taken.values() if at + LIFE > now), default=now) + LIFE
+    return min((at for at in taken.values() if _counts(at, now)), default=now) + LIFE
+
+
+def _counts(tried_at: datetime, now: datetime) -> bool:
+    """Tell whether an attempt counts; one from far ahead is older than the clock, which was set."""
+    return now - LIFE < tried_at <= now + LIFE
+
+
+def _no_longer_counts(now: datetime) -> ColumnElement[bool]:
+    return or_(wrong_tries.c.tried_at <= now - LIFE, wrong_tries.c.tried_at > now + LIFE)
 
 
 def _claim(connection: Connection, name: str, place: int, now: datetime) -> bool:
@@ -49,7 +59,7 @@ def _claim(connection: Connection, name: str, place: int, now: datetime) -> bool
     changed = connection.execute(
         update(wrong_tries)
         .where(wrong_tries.c.name == name, wrong_tries.c.place == place)
-        .where(wrong_tries.c.tried_at <= now - LIFE)
+        .where(_no_longer_counts(now))
         .values(tried_at=now)
     )
     return changed.rowcount == 1
@@ -67,4 +77,4 @@ def give_back(connection: Connection, attempt: LoginAttempt) -> None:
 
 def forget(connection: Connection, now: datetime) -> None:
     """Remove the attempts that no longer count."""
-    connection.execute(delete(wrong_tries).where(wrong_tries.c.tried_at <= now - LIFE))
+    connection.execute(delete(wrong_tries).where(_no_longer_counts(now)))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import and_, delete, exists, or_, select
 
@@ -87,6 +87,10 @@ def take(connection: Connection, task_ids: Sequence[int]) -> None:
 
 
 def forget_ended(connection: Connection, before: datetime) -> None:
-    """Remove hints at ended tasks that no worker has taken before an instant."""
+    """Remove hints at ended tasks that no worker has taken before an instant.
+
+    Hints from a day after it are removed, too: the clock was set back since.
+    """
     has_ended = exists().where(tasks.c.id == hints.c.task_id, tasks.c.state == TaskState.ENDED)
-    connection.execute(delete(hints).where(hints.c.hinted_at < before, has_ended))
+    is_ahead = hints.c.hinted_at > before + timedelta(days=1)
+    connection.execute(delete(hints).where(or_(hints.c.hinted_at < before, is_ahead), has_ended))

@@ -110,7 +110,8 @@ def record(connection: Connection, seen: Sequence[Observation]) -> dict[JobId, K
     """Update jobs by observations, and append each change of state to the history.
 
     An observation that is not newer than the kept state changes nothing. An observation of a
-    higher run adds a row; the row of the old run stays as it is.
+    higher run adds a row; the row of the old run stays as it is. Only a row of which nothing is
+    known yet, because Oozie was away when its id was posted, takes the run of the first answer.
 
     Returns:
         the jobs as the store has them now, in the order of the observations.
@@ -119,7 +120,7 @@ def record(connection: Connection, seen: Sequence[Observation]) -> dict[JobId, K
     added, changed = [], False
     for new in sorted(seen, key=lambda observation: observation.id):  # one order: no deadlocks
         old = known.get(new.id)
-        if old is None or (new.run > old.run and old.status != JobStatus.UNKNOWN):
+        if old is None or (new.run > old.run and not _is_blank(connection, old)):
             added.append(new)
         elif supersedes(new, old.run, old.status):
             _change(connection, old, new)
@@ -127,6 +128,13 @@ def record(connection: Connection, seen: Sequence[Observation]) -> dict[JobId, K
     known |= _add(connection, added)
     now = latest(connection, list(known)) if changed else known
     return {observation.id: now[observation.id] for observation in seen}
+
+
+def _is_blank(connection: Connection, old: KeptJob) -> bool:
+    """Tell whether Oozie has never told anything of a run, so that nothing refers to its number."""
+    if old.status != JobStatus.UNKNOWN or old.observed_at or old.details_at:
+        return False
+    return not applications_of(connection, [old.key])[old.key]
 
 
 def _columns(seen: Observation) -> dict[str, Any]:
@@ -207,7 +215,7 @@ def record_details(
     details: JobDetails,
     found: Sequence[Application],
 ) -> None:
-    """Keep a job's actions and its applications.
+    """Keep a job's actions and its applications; actions that were not told stay as they are.
 
     Args:
         key: the row of the job and run.
@@ -217,8 +225,11 @@ def record_details(
     if details.observation.run != run:
         return
     seen_at = details.observation.observed_at
-    actions = [_action_json(action) for action in details.actions]
-    connection.execute(_NEW_DETAILS, {"key": key, "seen_at": seen_at, "new_actions": actions})
+    if details.are_actions_told:
+        actions = [_action_json(action) for action in details.actions]
+        connection.execute(_NEW_DETAILS, {"key": key, "seen_at": seen_at, "new_actions": actions})
+    else:
+        connection.execute(update(jobs).where(jobs.c.id == key).values(details_at=seen_at))
     record_applications(connection, key, seen_at, found)
 
 

@@ -235,15 +235,18 @@ def guard(connection: Connection, lease: Lease) -> None:
     Raises:
         LeaseLost: the jobset was released or claimed by another worker.
     """
-    epoch = connection.scalar(
-        select(jobsets.c.epoch)
-        .where(jobsets.c.id == lease.jobset_id, jobsets.c.owner.is_not(None))
+    found = connection.execute(
+        select(jobsets.c.epoch, jobsets.c.owner)
+        .where(jobsets.c.id == lease.jobset_id)
         # Not a shared lock: two transactions with one would deadlock when they change the jobset.
         # SQLite needs no lock, because it has one writer at a time.
         .with_for_update(key_share=True)
-    )
-    if epoch != lease.epoch:
-        raise LeaseLost(f"jobset {lease.jobset_id} is in epoch {epoch}, not in {lease.epoch}")
+    ).first()
+    if found is None or found.owner is None:
+        raise LeaseLost(f"jobset {lease.jobset_id} was given back")
+    if found.epoch != lease.epoch:
+        message = f"jobset {lease.jobset_id} is in epoch {found.epoch}, not in {lease.epoch}"
+        raise LeaseLost(message, is_taken=True)
 
 
 def affinity(connection: Connection, lease: Lease) -> str:

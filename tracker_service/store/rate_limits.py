@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, or_, select, update
 
 from tracker_service.store.database import Connection, insert_new
 from tracker_service.store.tables import allowances
+
+_PERIOD = timedelta(minutes=1)
 
 
 def take(
@@ -28,9 +30,11 @@ def take(
     Returns:
         how many requests were taken; if none, also the time after which to try again.
     """
-    share = timedelta(minutes=1) / per_minute
-    full = now + timedelta(minutes=1)
-    used_until = max(_locked(connection, owner, now), now)
+    share = _PERIOD / per_minute
+    full = now + _PERIOD
+    kept = _locked(connection, owner, now)
+    # Later than `full` is what was written before the clock was set back.
+    used_until = kept if now < kept <= full else now
     taken = min(wanted, (full - used_until) // share)
     if taken <= 0:
         return 0, used_until + share - full
@@ -53,4 +57,5 @@ def _locked(connection: Connection, owner: str, now: datetime) -> datetime:
 
 def forget(connection: Connection, now: datetime) -> None:
     """Remove the rows of users whose whole limit is free again."""
-    connection.execute(delete(allowances).where(allowances.c.used_until <= now))
+    is_free = or_(allowances.c.used_until <= now, allowances.c.used_until > now + _PERIOD)
+    connection.execute(delete(allowances).where(is_free))

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy import bindparam, delete, or_, select, update
 
 from tracker_service.store.database import Connection, upsert
 from tracker_service.store.tables import verdicts
 
+VERIFIED_FOR = timedelta(seconds=60)
 #: The check of a credential that was right within this time takes none of the attempts in
 #: `failed_logins`, unless the credential turns out to be wrong.
 RIGHT_LATELY = timedelta(hours=12)
@@ -26,6 +27,13 @@ class VerifiedCaller:
     owner: str
     expires_at: datetime  #: from then on it has to be verified again
     sealed: bytes | None = None  #: the encrypted token that it was exchanged for
+
+    def is_valid(self, now: datetime) -> bool:
+        """Tell whether the gateway has said so within the last minute.
+
+        A later end was written before the clock was set back, or by a clock that is fast.
+        """
+        return now < self.expires_at <= now + VERIFIED_FOR
 
 
 def keep(connection: Connection, fingerprint: str, found: VerifiedCaller) -> None:
@@ -47,6 +55,10 @@ def drop(connection: Connection, fingerprint: str) -> None:
 
 def forget_old(connection: Connection, now: datetime) -> None:
     """Remove callers who were not verified lately, and expired tokens."""
-    connection.execute(delete(verdicts).where(verdicts.c.expires_at <= now - RIGHT_LATELY))
-    old = verdicts.c.expires_at <= now, verdicts.c.sealed.is_not(None)
-    connection.execute(update(verdicts).where(*old).values(sealed=None))
+    is_ahead = verdicts.c.expires_at > now + RIGHT_LATELY  # since the clock was set back
+    is_old = or_(verdicts.c.expires_at <= now - RIGHT_LATELY, is_ahead)
+    connection.execute(delete(verdicts).where(is_old))
+    is_over = or_(verdicts.c.expires_at <= now, verdicts.c.expires_at > now + VERIFIED_FOR)
+    connection.execute(
+        update(verdicts).where(is_over, verdicts.c.sealed.is_not(None)).values(sealed=None)
+    )

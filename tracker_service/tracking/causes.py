@@ -181,7 +181,9 @@ def _why_none(view: JobView) -> str:
     if status == JobStatus.SUCCEEDED:
         return f"{view.id} SUCCEEDED: there is nothing to explain."
     if not status.is_terminal:
-        return f"{view.id} is {status}: ask again when it has ended without success."
+        wait = f"{view.id} is {status}: ask again when it has ended without success."
+        never = "" if type_of(view.id) == JobType.WORKFLOW else _never_started(view)
+        return f"{wait} {never}".strip()
     if type_of(view.id) != JobType.WORKFLOW:
         return _ask_its_workflows(view)
     if not has_failed(view.id, status):
@@ -198,8 +200,32 @@ def _ask_its_workflows(view: JobView) -> str:
         for job_id, status in view.children.items()
         if status.is_terminal and status != JobStatus.SUCCEEDED
     ]
-    start = f"{view.id} is {view.status}; why, the jobs that it started tell"
-    if not failed:
-        return f"{start}, and none of them is known to have failed: track it to have them followed."
-    more = f" and {len(failed) - _NAMED} more" if len(failed) > _NAMED else ""
-    return f"{start}. Ask about {', '.join(failed[:_NAMED])}{more}."
+    never = _never_started(view)
+    if failed:
+        start = f"{view.id} is {view.status}; why, the jobs that it started tell"
+        return f"{start}. Ask about {_first(failed)}.{never and f' {never}'}"
+    if never:
+        return f"{view.id} is {view.status}. {never}"
+    start = f"{view.id} is {view.status}, and no job that it started is known to have failed"
+    if not view.is_tracked:
+        return f"{start}: track it to have them followed."
+    return (
+        f"{start}: ask again in a minute. If that stays so, Oozie has purged them, or it does not "
+        f"tell which they are: `oozie job -info {view.id}` lists what Oozie has."
+    )
+
+
+def _never_started(view: JobView) -> str:
+    """Say which actions of a coordinator or bundle never became a job, and why; "" if none."""
+    told = [
+        f"{action.name} {action.status}"
+        + (f" ({action.error_code})" if action.error_code else "")
+        + (f": {action.error_message}" if action.error_message else "")
+        for action in view.actions
+    ]
+    return f"What never became a job: {_first(told, '; ')}." if told else ""
+
+
+def _first(texts: Sequence[str], separator: str = ", ") -> str:
+    more = f" and {len(texts) - _NAMED} more" if len(texts) > _NAMED else ""
+    return f"{separator.join(texts[:_NAMED])}{more}"

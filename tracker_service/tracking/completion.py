@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from threading import Lock
@@ -15,7 +15,7 @@ import structlog
 from tracker_service.domain.causes import Cause
 from tracker_service.domain.copies import Copy
 from tracker_service.domain.failures import Conclude
-from tracker_service.domain.jobs import JobDetails, JobStatus
+from tracker_service.domain.jobs import JobStatus
 from tracker_service.domain.leases import Lease
 from tracker_service.domain.reasons import Reason
 from tracker_service.domain.tasks import TaskReason, TaskState, TrackTask
@@ -27,6 +27,7 @@ from tracker_service.errors import (
     JobNotFound,
     LeaseLost,
     StoreUnavailable,
+    unexpected,
 )
 from tracker_service.identities import Identities
 from tracker_service.sources.access import ClusterAccess
@@ -36,11 +37,13 @@ from tracker_service.store.database import Connection, Store
 from tracker_service.tracking import outcome
 from tracker_service.tracking.children import ChildFollower, has_children
 from tracker_service.tracking.conclusion import Conclusion
-from tracker_service.tracking.explorer import Exploration, explore
+from tracker_service.tracking.explorer import Exploration, Trouble, explore, trouble_of
 
 log = structlog.get_logger()
 
 ManifestWriter = Callable[[WebHdfs, JobStatus, Sequence[Copy], Cause | None, datetime], None]
+#: No trouble of one job, but of all: the credential, the lease, the database.
+_NOT_OF_ONE_JOB = (CredentialsRefused, LeaseLost, StoreUnavailable)
 
 _TRIED_FOR_S = 6 * 3600.0  #: after this time, a task ends even if part of the search fails
 
@@ -74,13 +77,20 @@ class Completion:
         clock: Callable[[], datetime],
         *,
         timing: Timing = OPERATION,
+        pace: Callable[[], None] = lambda: None,
     ) -> None:
+        """Prepare to search.
+
+        Args:
+            pace: blocks until the next request to the cluster may be sent.
+        """
         self._settle_s = timing.settle.total_seconds()
         self._pauses = timing.search_pauses
         self._write_manifest, self._conclusion = write_manifest, Conclusion(conclude)
         self._store, self._identities = store, identities
         self._per_owner, self._clock = PerOwner(executor), clock
-        self._children = ChildFollower(store, clock)
+        self._children = ChildFollower(store, clock, pace)
+        self._pace = pace
         self._items: dict[int, _Item] = {}
         self._lock = Lock()
 
@@ -140,6 +150,10 @@ class Completion:
             self._note(item, task, None)
         except LeaseLost as error:
             self._lost(item, error)
+        except StoreUnavailable:
+            raise
+        except Exception as error:  # it ends no other task
+            self._give_up_late(item, error)
 
     def _lost(self, item: _Item, error: LeaseLost) -> None:
         log.warning("lease_lost", jobset=item.task.lease.jobset_id, reason=str(error))
@@ -158,14 +172,13 @@ class Completion:
                         for other in ordered[number:]:
                             other.due = time.monotonic() + self._pauses.first_s
                         break
-        except GatewayError as error:
+        except (GatewayError, StoreUnavailable) as error:
             log.warning("search_failed", user=owner, reason=str(error))
             for item in items:
                 self._back_off(item)
-        except Exception:
-            log.exception("search_broke", user=owner)
+        except Exception as error:
             for item in items:
-                self._back_off(item)
+                self._give_up_late(item, error)
 
     def _search_safely(self, access: ClusterAccess, item: _Item) -> bool:
         """Search one job; an unexpected error there does not stop the other searches.
@@ -179,11 +192,29 @@ class Completion:
             raise
         except LeaseLost as error:
             self._lost(item, error)
-            return True
-        except Exception:
-            log.exception("search_broke", job=item.task.job_id)
-            self._back_off(item)
-            return True
+        except Exception as error:
+            self._give_up_late(item, error)
+        return True
+
+    def _give_up_late(self, item: _Item, error: Exception) -> None:
+        """Search a job again after a pause; end a task that has met such errors for hours.
+
+        What else is known of the job is not written: that may be what breaks.
+        """
+        log.error("search_broke", job=item.task.job_id, exc_info=error)
+        self._back_off(item)
+        if not _is_over(item):
+            return
+        try:
+            with self._store.begin() as connection:
+                jobsets.guard(connection, item.task.lease)
+                task = track_tasks.current(connection, item.task)
+                if task.state == TaskState.COPYING:
+                    reason = Reason(TaskReason.INCOMPLETE, unexpected(error))
+                    task = outcome.end_task(connection, task, self._clock(), reason)
+            self._renew(item, task)
+        except LeaseLost as lost:
+            self._lost(item, lost)
 
     def _search(self, access: ClusterAccess, item: _Item) -> bool:
         """Search one job for applications; end its task if all logs are saved and none is new.
@@ -194,22 +225,21 @@ class Completion:
         found, gone, trouble = None, None, None
         try:
             found = self._explore(access, item.task)
+            trouble = found.trouble and _of_a_part(found.trouble)
         except JobNotFound as error:  # Oozie has purged it; the known applications are saved
             gone = str(error)
-        except CredentialsRefused:
+        except _NOT_OF_ONE_JOB:
             raise
-        except GatewayError as error:
-            trouble = str(error)
-        if found and not found.is_complete:
-            trouble = "part of the cluster could not be asked for applications"
+        except Exception as error:
+            trouble = trouble_of(error, item.task.job_id)
         write_trouble = self._write_manifests(access, item.task, found)
         trouble = trouble or write_trouble
-        self._act_on(item, found, gone, trouble)
-        return trouble is None
+        self._act_on(item, found, gone, trouble.reason if trouble else None)
+        return not (trouble and trouble.is_outage)
 
     def _write_manifests(
         self, access: ClusterAccess, task: TrackTask, found: Exploration | None
-    ) -> str | None:
+    ) -> Trouble | None:
         """Write the manifest, with the cause, of each run whose copies have all ended.
 
         Returns:
@@ -219,34 +249,39 @@ class Completion:
         with self._store.read() as connection:
             unwritten = {run[0].run: run for run in _unwritten(connection, task)}
             runs = jobs.runs_of(connection, task.job_id)
-            why = {n: self._conclusion.of_run(connection, task, runs[n], found) for n in unwritten}
+            # Earlier releases overwrote some runs; their logs are saved and have a manifest, too.
+            known = {number: runs[number] for number in unwritten if number in runs}
+            why = {n: self._conclusion.of_run(connection, task, known[n], found) for n in known}
         try:
             for number, run in unwritten.items():
-                self._write_manifest(access.hdfs, runs[number].status, run, why[number], now)
-        except CredentialsRefused:
+                status = known[number].status if number in known else JobStatus.UNKNOWN
+                self._write_manifest(access.hdfs, status, run, why.get(number), now)
+        except _NOT_OF_ONE_JOB:
             raise
-        except GatewayError as error:
-            return f"the manifest beside the logs could not be written: {error}"
+        except Exception as error:
+            trouble = trouble_of(error, task.job_id)
+            reason = f"the manifest beside the logs could not be written: {trouble.reason}"
+            return replace(trouble, reason=reason)
         if unwritten:
             with self._store.begin() as connection:
                 jobsets.guard(connection, task.lease)
                 track_tasks.note_manifest(connection, task.id, now)
                 for number, cause in why.items():
                     if cause:
-                        causes.keep(connection, task.id, runs[number].key, cause, now)
+                        causes.keep(connection, task.id, known[number].key, cause, now)
         return None
 
     def _explore(self, access: ClusterAccess, task: TrackTask) -> Exploration:
         """Find the applications of a workflow; track the children of any other job."""
         if not has_children(task.job_id):
-            return explore(access, task.job_id, is_wanted=task.copies_always)
-        details = JobDetails(observation=self._children.follow(access, task).observation)
-        return Exploration(details=details, applications=(), is_complete=True)
+            wanted = task.copies_always
+            return explore(access, task.job_id, is_wanted=wanted, pace=self._pace)
+        return Exploration(details=self._children.follow(access, task).details, applications=())
 
     def _act_on(
         self, item: _Item, found: Exploration | None, gone: str | None, trouble: str | None
     ) -> None:
-        is_given_up = bool(trouble) and time.monotonic() - item.since > _TRIED_FOR_S
+        is_given_up = bool(trouble) and _is_over(item)
         with self._store.begin() as connection:
             jobsets.guard(connection, item.task.lease)
             now = self._clock()
@@ -269,12 +304,15 @@ class Completion:
 
     def _note(self, item: _Item, task: TrackTask, trouble: str | None) -> None:
         """Update an item after its transaction is committed."""
-        item.task = task
         if trouble:
             log.info("search_incomplete", job=task.job_id, reason=trouble)
             self._back_off(item)
         else:
             item.is_explored, item.troubles = True, 0
+        self._renew(item, task)
+
+    def _renew(self, item: _Item, task: TrackTask) -> None:
+        item.task = task
         if task.state != TaskState.COPYING:
             with self._lock:
                 self._items.pop(task.id, None)
@@ -282,6 +320,16 @@ class Completion:
     def _back_off(self, item: _Item) -> None:
         item.troubles += 1
         item.due = time.monotonic() + self._pauses.after(item.troubles)
+
+
+def _is_over(item: _Item) -> bool:
+    """Tell whether a task has been searched for so long that it ends without the rest."""
+    return time.monotonic() - item.since > _TRIED_FOR_S
+
+
+def _of_a_part(trouble: Trouble) -> Trouble:
+    reason = f"part of the cluster could not be asked for applications: {trouble.reason}"
+    return replace(trouble, reason=reason)
 
 
 def _why_ended(trouble: str | None, gone: str | None) -> Reason[TaskReason] | None:

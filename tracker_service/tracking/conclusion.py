@@ -57,8 +57,8 @@ class Conclusion:
         """Keep why the job of a task failed, unless a cause from its logs is already kept."""
         if causes.is_kept(connection, task.id, task.job_key):
             return
-        kept = jobs.runs_of(connection, task.job_id)[task.run]
-        if cause := self.of_run(connection, task, kept, found):
+        kept = jobs.runs_of(connection, task.job_id).get(task.run)
+        if kept and (cause := self.of_run(connection, task, kept, found)):
             causes.keep(connection, task.id, task.job_key, cause, now)
 
 

@@ -20,6 +20,7 @@ from tracker_service.store import children, copies, jobs, tracked_jobs
 from tracker_service.store.database import Connection, Store
 from tracker_service.store.jobs import StateChange
 from tracker_service.store.tracked_jobs import Outline, TrackedJob
+from tracker_service.tracking.children import has_children
 from tracker_service.tracking.safety import safety, searched_since
 
 log = structlog.get_logger()
@@ -139,7 +140,7 @@ class Lookup:
         """
         tracked = self._tracked(caller, job_id)
         if not tracked or tracked[0].is_stopped:
-            view = _untracked(caller, self._ask(caller, job_id), self._retention)
+            view = _untracked(caller, self._ask_in_full(caller, job_id), self._retention)
             with self._store.read() as connection:
                 return replace(view, copies=_copies(connection, tracked))
         if refresh:
@@ -248,6 +249,13 @@ class Lookup:
     def _ask(self, caller: Caller, job_id: JobId) -> JobDetails:
         return self._identities.access(caller).oozie.details(job_id)
 
+    def _ask_in_full(self, caller: Caller, job_id: JobId) -> JobDetails:
+        """Ask about a job; of a coordinator or bundle, also which actions never became a job."""
+        if not has_children(job_id):
+            return self._ask(caller, job_id)
+        found = self._identities.access(caller).oozie.children(job_id)
+        return JobDetails(observation=found.observation, actions=found.never_started)
+
     def _refresh(self, caller: Caller, tracked: TrackedJob) -> None:
         """Ask Oozie about a job and keep the answer; track a rerun with the caller's new task.
 
@@ -273,7 +281,9 @@ class Lookup:
         job = tracked.job
         if job.details_at is None or (job.observed_at and job.details_at < job.observed_at):
             return True
-        return not job.status.is_terminal and self._clock() - job.details_at > _DETAILS_LIFE
+        # Details from the future are as old: the clock was set back since.
+        age = abs(self._clock() - job.details_at)
+        return not job.status.is_terminal and age > _DETAILS_LIFE
 
 
 def _copies(connection: Connection, runs: Sequence[TrackedJob]) -> list[Copy]:

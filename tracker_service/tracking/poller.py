@@ -15,7 +15,8 @@ import structlog
 from tracker_service.domain.applications import applications_of
 from tracker_service.domain.jobs import JobDetails, JobId, JobStatus, Observation
 from tracker_service.domain.leases import Lease
-from tracker_service.domain.tasks import TaskState, TrackTask
+from tracker_service.domain.reasons import Reason
+from tracker_service.domain.tasks import TaskReason, TaskState, TrackTask
 from tracker_service.engine.slots import Slots
 from tracker_service.engine.timetable import Batch
 from tracker_service.errors import (
@@ -25,10 +26,11 @@ from tracker_service.errors import (
     JobNotFound,
     LeaseLost,
     StoreUnavailable,
+    unexpected,
 )
 from tracker_service.identities import Identities
 from tracker_service.sources.access import ClusterAccess
-from tracker_service.store import jobsets
+from tracker_service.store import jobsets, track_tasks
 from tracker_service.store.database import Connection, Store
 from tracker_service.tracking import outcome
 from tracker_service.tracking.budget import Budget
@@ -41,6 +43,7 @@ _TROUBLES_IN_A_ROW = 3
 _CLOSER_AT_ONCE = 20  #: detail requests of one user in a row; then other users have their turn
 _IN_VAIN = 6  #: failed requests for an ended job's details; then its task goes on without them
 _CHILDREN_IN_VAIN = 40  #: the same for a job with children, which would be lost: about six hours
+_BROKEN_IN_VAIN = 40  #: the same for a job at which something unexpected happens each time
 _CHILDREN_AFTER_S = 60.0  #: from one request for the children of a running job to the next
 _PARENTS_AT_ONCE = 50  #: of one user, so that the states of the user's jobs stay fresh
 _GONE_FOR_S = 300.0  #: Oozie may be running on the wrong database, so no missing job ends before
@@ -67,7 +70,7 @@ class Poller:
         self._store, self._identities, self._schedule = store, identities, schedule
         self._executor, self._closer_executor = executors
         self._clock, self._slots = clock, slots
-        self._children = ChildFollower(store, clock)
+        self._children = ChildFollower(store, clock, slots.wait)
         self._budget = Budget()
 
     def sweep(self) -> None:
@@ -122,7 +125,7 @@ class Poller:
         try:
             with self._identities.polling(batch.asked_as) as access:
                 look(access)
-        except GatewayError as error:
+        except (GatewayError, StoreUnavailable) as error:
             jobs = len(batch.entries)
             log.warning("look_failed", user=batch.asked_as, jobs=jobs, reason=str(error))
             return True
@@ -179,11 +182,31 @@ class Poller:
                 closer.append(entry)
         for lease, changed in by_lease.items():
             with self._unless_lost(lease):
-                self._record_changes(lease, changed, seen)
-                closer += [e for e in changed if e.task.state == TaskState.WATCHING]
+                kept = self._record_changes(lease, changed, seen)
+                closer += [e for e in kept if e.task.state == TaskState.WATCHING]
         return closer
 
     def _record_changes(
+        self, lease: Lease, changed: Sequence[JobEntry], seen: Mapping[JobId, Observation]
+    ) -> Sequence[JobEntry]:
+        """Record changes in one transaction, or each alone if one of them cannot be kept.
+
+        Returns:
+            the jobs whose changes are kept.
+        """
+        try:
+            self._record_together(lease, changed, seen)
+        except (LeaseLost, StoreUnavailable):
+            raise
+        except Exception as error:
+            if len(changed) == 1:
+                self._note_broken(changed[0], error, is_kept=False)
+                return ()
+            alone = [self._record_changes(lease, [entry], seen) for entry in changed]
+            return [entry for kept in alone for entry in kept]
+        return changed
+
+    def _record_together(
         self, lease: Lease, changed: Sequence[JobEntry], seen: Mapping[JobId, Observation]
     ) -> None:
         def record(connection: Connection) -> list[TrackTask]:
@@ -220,7 +243,6 @@ class Poller:
                 continue  # the lease is lost, or this worker stops
             try:
                 with self._unless_lost(entry.task.lease):
-                    self._slots.wait()
                     self._look_closer(access, entry, record)
                 in_a_row = 0
             except (CredentialsRefused, StoreUnavailable):
@@ -230,9 +252,8 @@ class Poller:
                 self._schedule.back_off(entry, time.monotonic())
                 self._go_on_without_details(entry)
                 in_a_row += isinstance(error, GatewayUnavailable)
-            except Exception:
-                log.exception("details_broke", job=entry.task.job_id)
-                self._schedule.back_off(entry, time.monotonic())
+            except Exception as error:
+                self._note_broken(entry, error, is_kept=True)
             if in_a_row == _TROUBLES_IN_A_ROW:
                 break  # Oozie is down; the other jobs wait for the next bulk answer
         return in_a_row == 0
@@ -247,9 +268,10 @@ class Poller:
             self._note_missing(entry, str(error))
             return
         now = time.monotonic()
-        entry.gone_since, entry.details_at, entry.troubles = None, now, 0
+        entry.gone_since, entry.details_at = None, now
         self._schedule.note_look(entry, details.observation.observed_at, now)
         self._act_on(entry, details, record)
+        entry.troubles = 0
 
     def _details(self, access: ClusterAccess, entry: JobEntry) -> JobDetails:
         """Ask for a job's details; of a coordinator or bundle, also track the children.
@@ -258,11 +280,12 @@ class Poller:
         """
         task = entry.task
         if not has_children(task.job_id):
+            self._slots.wait()
             return access.oozie.details(task.job_id)
         settled = 0 if task.status.is_terminal else entry.settled_pages
         followed = self._children.follow(access, task, settled)
         entry.settled_pages = followed.settled_pages
-        return JobDetails(observation=followed.observation)
+        return followed.details
 
     def _go_on_without_details(self, entry: JobEntry) -> None:
         """Complete an ended job without its details, once enough requests for them have failed."""
@@ -276,6 +299,39 @@ class Poller:
     def _next_step(self, connection: Connection, task: TrackTask) -> TrackTask:
         jobsets.guard(connection, task.lease)
         return outcome.next_step(connection, task, self._clock())
+
+    def _note_broken(self, entry: JobEntry, error: Exception, *, is_kept: bool) -> None:
+        """Look at a job again after a pause, and go on without what has broken for hours.
+
+        Args:
+            is_kept: the state of the job could be kept.
+        """
+        log.error("look_broke", job=entry.task.job_id, exc_info=error)
+        self._schedule.back_off(entry, time.monotonic())
+        is_hopeless = entry.task.status.is_terminal or not is_kept
+        try:
+            if is_hopeless and entry.troubles >= _BROKEN_IN_VAIN:
+                self._give_up(entry, error)
+            elif is_kept:
+                self._go_on_without_details(entry)
+        except StoreUnavailable:
+            raise
+        except Exception:
+            log.exception("look_broke", job=entry.task.job_id)
+
+    def _give_up(self, entry: JobEntry, error: Exception) -> None:
+        """End the task of a job of which nothing can be kept, and say why."""
+        reason = Reason(TaskReason.INCOMPLETE, unexpected(error))
+        with self._unless_lost(entry.task.lease):
+            entry.task = self._store.write(partial(self._end, task=entry.task, reason=reason))
+            self._leave_if_not_watched(entry)
+
+    def _end(self, connection: Connection, task: TrackTask, reason: Reason) -> TrackTask:
+        jobsets.guard(connection, task.lease)
+        task = track_tasks.current(connection, task)
+        if task.state != TaskState.WATCHING:
+            return task
+        return outcome.end_task(connection, task, self._clock(), reason)
 
     def _act_on(self, entry: JobEntry, details: JobDetails, record: outcome.Recorder) -> None:
         found = list(applications_of(entry.task.job_id, details.actions))

@@ -39,10 +39,18 @@ class Reruns:
         *,
         every_s: float,
         watched_for: timedelta,
+        pace: Callable[[], None] = lambda: None,
     ) -> None:
+        """Prepare to check.
+
+        Args:
+            every_s: from one check to the next, in seconds.
+            watched_for: how long an ended workflow is checked.
+            pace: blocks until the next request to the cluster may be sent.
+        """
         self._store, self._identities = store, identities
         self._per_owner, self._clock = PerOwner(executor), clock
-        self._watched_for = watched_for
+        self._watched_for, self._pace = watched_for, pace
         self.every_s = every_s  #: from one check to the next
 
     def look(self, leases: Collection[Lease]) -> None:
@@ -90,6 +98,7 @@ class Reruns:
             return
         with self._identities.polling(self._identities.asked_as(owner)) as access:
             for chunk in access.oozie.requests_for(list(ended)):
+                self._pace()
                 seen = access.oozie.chunk(chunk)
                 again = [seen[job_id] for job_id in chunk if _is_rerun(seen.get(job_id), ended)]
                 if again:

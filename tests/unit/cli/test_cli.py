@@ -220,7 +220,10 @@ def world(monkeypatch) -> World:
 @pytest.fixture
 def children(world) -> Supervisor:
     return Supervisor(
-        print, [["worker"], ["serve"]], Greeting("http://127.0.0.1:1/readyz", "hello")
+        print,
+        [["worker"], ["serve"]],
+        Greeting("http://127.0.0.1:1/readyz", "hello"),
+        stop_s=20,
     )
 
 

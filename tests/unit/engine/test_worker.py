@@ -594,3 +594,62 @@ def test_a_job_that_a_worker_of_the_release_before_holds_is_told_within_a_minute
 
     with store.read() as connection:
         assert tracked_jobs.of_job(connection, "guest", job(1))
+
+
+def test_late_jobs_are_not_given_back_while_a_log_of_theirs_is_being_written(
+    new_worker, track, store
+):
+    first, second = new_worker(), new_worker()
+    track(*range(200))
+    first.leases.tend()
+    second.leases.tend()
+    with store.begin() as connection:
+        streaming = next(iter(first.leases._held.values())).lease
+        start_streaming(connection, track_tasks.live(connection, streaming)[0])
+    make_late(first)
+
+    renew(first)
+
+    assert list(first.leases._held) == [streaming.jobset_id]
+
+
+def test_leases_are_renewed_while_a_jobset_is_being_loaded(new_worker, track, store, monkeypatch):
+    worker = new_worker()
+    track(1)
+    worker.leases.tend()
+    track(2)
+    live = track_tasks.live
+
+    def slow(connection, lease):
+        with store.begin() as writing:
+            writing.exec_driver_sql("UPDATE jobsets SET lease_until = 0")
+        worker.leases._renewed = 0.0
+        worker.do("renew")
+        return live(connection, lease)
+
+    monkeypatch.setattr(track_tasks, "live", slow)
+    worker.leases.tend()
+
+    with store.read() as connection:
+        assert not jobsets.any_free(connection, ["track"])
+    assert due(worker) == {job(1), job(2)}
+
+
+def test_a_jobset_that_cannot_be_loaded_keeps_no_other_from_it(new_worker, track, monkeypatch):
+    worker = new_worker()
+    track(*range(200))
+    live, broken = track_tasks.live, set[int]()
+
+    def fragile(connection, lease):
+        broken.add(min([lease.jobset_id, *broken]))
+        if lease.jobset_id in broken:
+            raise ValueError("a state that this release does not know")
+        return live(connection, lease)
+
+    monkeypatch.setattr(track_tasks, "live", fragile)
+    worker.leases.tend()
+    assert len(due(worker)) == 100
+
+    monkeypatch.setattr(track_tasks, "live", live)
+    worker.leases.tend()
+    assert len(due(worker)) == 200

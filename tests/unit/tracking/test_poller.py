@@ -397,7 +397,7 @@ def test_what_is_unexpected_at_one_job_stops_no_other(following, oozie):
     oozie.has(*(details(job(number), "SUCCEEDED") for number in range(1, 6)))
     oozie.troubles[job(1)] = RuntimeError("nobody thought of this")
 
-    following.go_on(600)
+    following.go_on(120)
 
     assert [number for number in range(1, 6) if following.is_live(number)] == [1]
 

@@ -17,13 +17,18 @@ from tracker_service.archive.copying.progress import (
     Progress,
 )
 from tracker_service.archive.copying.streams import Streams
-from tracker_service.archive.copying.tries import Tries, unexpected
+from tracker_service.archive.copying.tries import Tries
 from tracker_service.archive.copying.ways import Ways
 from tracker_service.domain.copies import Copy, CopyStatus, Strategy
 from tracker_service.domain.jobs import JobId, JobStatus
 from tracker_service.domain.leases import Lease
 from tracker_service.engine.per_owner import PerOwner
-from tracker_service.errors import GatewayError, GatewayUnavailable
+from tracker_service.errors import (
+    CredentialsRefused,
+    GatewayError,
+    GatewayUnavailable,
+    StoreUnavailable,
+)
 from tracker_service.identities import Identities
 from tracker_service.sources.access import ClusterAccess
 from tracker_service.store import copies
@@ -93,9 +98,10 @@ class Copier:
         except GatewayError as error:
             log.warning("copies_not_seen", user=owner, reason=str(error))
             self._progress.postpone_all(left, self._progress.outage_pause, str(error))
+        except StoreUnavailable as error:  # the next look finds the same copies due
+            log.warning("store_unavailable", user=owner, reason=str(error))
         except Exception as error:
-            log.exception("copies_broke", user=owner)
-            self._progress.postpone_all(left, self._progress.outage_pause, unexpected(error))
+            self._tries.broke(left, error)
 
     def _advance_all(self, access: ClusterAccess, left: list[Due]) -> None:
         """Bring one user's copies on, until the cluster stops answering.
@@ -112,6 +118,11 @@ class Copier:
             except LimitReached as limit:
                 self._leave_without_slot(left, limit)
                 continue
+            except (CredentialsRefused, StoreUnavailable):
+                raise
+            except Exception as error:  # not even its failure could be noted
+                self._tries.broke(left[:1], error)
+                was_answered = True
             del left[0]
             outages = 0 if was_answered else outages + 1
         if left and not self._streams.stopping.is_set():
@@ -134,6 +145,11 @@ class Copier:
             with_workflow = [pair for pair in left if pair[0].has_workflow]
             self._progress.postpone_all(with_workflow, self._progress.outage_pause, str(error))
             _remove(left, with_workflow)
+            return {}
+        except (CredentialsRefused, StoreUnavailable):
+            raise
+        except Exception:  # then each workflow is asked about alone
+            log.exception("copy_workflows_not_seen", workflows=len(running))
             return {}
 
     def _postpone_progressing(self, left: list[Due], statuses: Mapping[str, JobStatus]) -> None:

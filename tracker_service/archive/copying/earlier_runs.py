@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from threading import Lock
-
 from tracker_service.archive.manifest import MANIFEST
 from tracker_service.domain.copies import Copy, log_directory, run_directory
 from tracker_service.domain.leases import Lease
+from tracker_service.engine.keyed_locks import KeyedLocks
 from tracker_service.errors import PathNotFound
 from tracker_service.sources.webhdfs import WebHdfs
 from tracker_service.store import jobsets, saved_logs
@@ -18,7 +17,7 @@ class EarlierRuns:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._lock = Lock()  # several threads of one worker copy the logs of one job
+        self._locks = KeyedLocks()  # several threads of one worker copy the logs of one job
 
     def path_for(self, copy: Copy) -> str:
         """Return the path of a copy's log: in `run-<n>/` once a later run has saved logs."""
@@ -39,7 +38,7 @@ class EarlierRuns:
         """
         if not copy.run:
             return
-        with self._lock:
+        with self._locks.held((copy.owner, copy.job_id)):
             with self._store.read() as connection:
                 earlier = saved_logs.of_earlier_runs(connection, copy)
             directory = log_directory(copy.owner, copy.job_id)

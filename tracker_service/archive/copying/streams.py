@@ -9,11 +9,11 @@ from threading import Event, Lock
 import structlog
 
 from tracker_service.archive.copying.progress import Progress
-from tracker_service.archive.copying.tries import Tries, Work, unexpected
+from tracker_service.archive.copying.tries import Tries, Work
 from tracker_service.domain.copies import Copy, CopyReason
 from tracker_service.domain.leases import Lease
 from tracker_service.domain.reasons import Reason
-from tracker_service.errors import GatewayError
+from tracker_service.errors import GatewayError, StoreUnavailable
 from tracker_service.identities import Identities
 
 log = structlog.get_logger()
@@ -77,11 +77,10 @@ class Streams:
                 self._tries.run(access, copy, lease, work)
         except GatewayError as error:
             self._progress.postpone_all([(copy, lease)], self._progress.outage_pause, str(error))
+        except StoreUnavailable as error:  # the next look finds it interrupted
+            log.warning("store_unavailable", job=copy.job_id, copy=copy.id, reason=str(error))
         except Exception as error:
-            log.exception("stream_broke", job=copy.job_id, copy=copy.id)
-            self._progress.postpone_all(
-                [(copy, lease)], self._progress.outage_pause, unexpected(error)
-            )
+            self._tries.broke([(copy, lease)], error)
 
     def stop(self) -> None:
         """Make running work break off: another try does it again later."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import structlog
@@ -20,6 +20,7 @@ from tracker_service.errors import (
     StoreUnavailable,
     TrackerError,
     WorkerStops,
+    unexpected,
 )
 from tracker_service.sources.access import ClusterAccess
 
@@ -86,6 +87,16 @@ class Tries:
         if copy.attempt:
             remove_leftovers(access.hdfs, copy)
 
+    def broke(self, due: Sequence[tuple[Copy, Lease]], error: Exception) -> None:
+        """Note a failed try of copies for an error outside their own work that nobody foresaw.
+
+        So no copy meets the same error for ever.
+        """
+        for copy, lease in due:
+            log.error("copy_broke", job=copy.job_id, copy=copy.id, exc_info=error)
+            with _dropping_work_of_others(copy):
+                self._progress.failed(copy, lease, unexpected(error))
+
     def _note_failure(
         self, access: ClusterAccess, copy: Copy, lease: Lease, error: Exception
     ) -> None:
@@ -117,11 +128,6 @@ def _dropping_work_of_others(copy: Copy) -> Iterator[None]:
         log.warning("copy_changed", job=copy.job_id, copy=copy.id, reason=str(error))
     except WorkerStops as error:
         log.info("copy_broken_off", job=copy.job_id, copy=copy.id, reason=str(error))
-
-
-def unexpected(error: Exception) -> str:
-    """Return the reason of a copy for an error that nobody has foreseen."""
-    return f"something unexpected went wrong in the tracker: {error!r}"
 
 
 def _with_owner_hint(copy: Copy, reason: str) -> str:

@@ -1,0 +1,53 @@
+"""A worker that was killed is replaced at once, however long its lease lasts."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+from tests.acceptance.conftest import Run
+from tests.acceptance.service import RunningService
+from tests.stands import SandboxStand
+from tests.waiting import until
+
+pytestmark = pytest.mark.slow
+
+HOUR_S = 3600  #: longer than a test waits for anything
+
+
+@pytest.fixture
+def service(run: Run, sandbox: SandboxStand) -> RunningService:
+    return run(sandbox, TRACKER_WORKER__LEASE_S=HOUR_S)
+
+
+def test_after_all_processes_were_killed_the_next_start_takes_over_at_once(
+    service: RunningService, sandbox: SandboxStand
+) -> None:
+    job = sandbox.start("fail")
+    endless = sandbox.start("sleep")
+    service.track(job, endless)
+    service.wait_for(endless, "RUNNING")
+
+    service.kill_all()
+    service.start()
+
+    later = sandbox.start("fail")
+    service.track(later)
+    service.wait_saved(job)
+    service.wait_saved(later)
+
+
+def test_after_its_worker_was_killed_the_service_goes_on_at_once(
+    service: RunningService, sandbox: SandboxStand
+) -> None:
+    endless = sandbox.start("sleep")
+    service.track(endless)
+    service.wait_for(endless, "RUNNING")
+
+    os.kill(until(lambda: service.child("worker") or 0, bool), signal.SIGKILL)
+
+    job = sandbox.start("fail")
+    service.track(job)
+    service.wait_saved(job)
