@@ -59,8 +59,8 @@ def follow(
 def statuses(connection: Connection, owner: str, parent_id: JobId) -> dict[JobId, JobStatus]:
     """Return the states of the tracked jobs that a job has started, the newest job first.
 
-    The parent of a workflow is `<coordinator>@<number>`, the parent of a coordinator its bundle. At
-    most `MAX_LISTED` jobs are returned.
+    The parent of a workflow is `<coordinator>@<number>`, which may be asked for as well; the parent
+    of a coordinator is its bundle. At most `MAX_LISTED` jobs are returned.
     """
     of_an_action = and_(jobs.c.parent_id >= f"{parent_id}@", jobs.c.parent_id < f"{parent_id}A")
     rows = connection.execute(
