@@ -11,9 +11,10 @@ from dataclasses import dataclass
 HADOOP_USER_PATTERN = r"^[A-Za-z_][A-Za-z0-9._-]*[$]?$"
 MAX_USER_CHARS = 64  #: the columns of the database have no more
 #: What separates directories or stands in no HDFS path, what Hadoop's shell takes for a pattern,
-#: and what Oozie takes for an expression or for the end of a filter.
-_RESERVED = frozenset("/:*?[]{};=")
-#: What is invisible, unassigned or private, and surrogates: terminals, databases or XML refuse it.
+#: what Oozie takes for an expression or for the end of a filter, and a mark of the `hdfs` package.
+_RESERVED = frozenset("/:*?[]{};=#")
+#: Invisible, unassigned and private characters, and surrogates: a terminal, a database or XML
+#: refuses them.
 _UNPRINTABLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
@@ -23,34 +24,45 @@ class NoUserNameError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class UserNames:
-    """The site's rule for names of users.
+    """The site's rule for names that HDFS has not confirmed: those of proxies and tokens.
 
     Args:
-        pattern: Java calls it `dfs.webhdfs.user.provider.user.pattern`: names that the cluster has not
-            confirmed itself, those of proxies and tokens, must match it.
-        realm: what is taken off from behind the `@` of such names; `*` for whatever stands there.
+        pattern: the expression in which the whole name is found.
+        realms: what is taken off from names of proxies: `alice@EXAMPLE.COM`, `EXAMPLE\\alice`.
     """
 
     pattern: str = HADOOP_USER_PATTERN
-    realm: str | None = None
+    realms: tuple[str, ...] = ()
 
-    def claimed(self, name: str) -> str:
-        """Return the user whom a proxy or a token names.
+    def of_proxy(self, name: str) -> str:
+        """Return the user whom a proxy names, without a realm that it has added.
 
         Raises:
             NoUserNameError: no user of this site can have the name.
         """
+        known = {realm.casefold() for realm in self.realms}
         short, at, realm = name.rpartition("@")
-        user = short if at and self.realm in ("*", realm) else name
-        safe_user(user)
-        if not re.search(self.pattern, user):
-            hint = f" or gateway.user_realm to {realm!r}, which is then taken off" if at else ""
+        if at and realm.casefold() in known:
+            return self.claimed(short)
+        domain, backslash, short = name.partition("\\")
+        if backslash and domain.casefold() in known:
+            return self.claimed(short)
+        return self.claimed(name)
+
+    def claimed(self, name: str) -> str:
+        """Return a name that a proxy or a token gives a user, if it is one here.
+
+        Raises:
+            NoUserNameError: no user of this site can have the name.
+        """
+        safe_user(name)
+        if not re.search(self.pattern, name):
             raise NoUserNameError(
-                f"{user!r} does not match the pattern of user names, {self.pattern}; if HDFS takes "
-                f"it for a user, set gateway.user_pattern as dfs.webhdfs.user.provider.user.pattern"
-                f"{hint}"
+                f"{name!r} does not fit the pattern of user names, {self.pattern}: if it is a user "
+                "of HDFS, set gateway.user_pattern as dfs.webhdfs.user.provider.user.pattern; if a "
+                "proxy has added a realm, name the realm in gateway.user_realms"
             )
-        return user
+        return name
 
 
 def safe_user(name: str) -> str:
@@ -67,14 +79,17 @@ def safe_user(name: str) -> str:
 def _troubles(name: str) -> Iterator[str]:
     if not name.strip("."):
         yield "it is no name of a directory"
+    if name.startswith("-"):
+        yield "a command would take it for an option"
     if name != name.strip():
         yield "it begins or ends with a space"
     if len(name) > MAX_USER_CHARS:
         yield f"it has {len(name)} characters, more than the {MAX_USER_CHARS} that are kept"
     if wrong := _RESERVED.intersection(name):
-        yield f"{' '.join(sorted(wrong))} has a meaning of its own in Hadoop"
-    if any(
-        unicodedata.category(char) in _UNPRINTABLE or (char.isspace() and char != " ")
-        for char in name
-    ):
+        yield f"{' '.join(sorted(wrong))} has a meaning of its own in Hadoop or Oozie"
+    if any(map(_is_unprintable, name)):
         yield "it has characters that nobody sees"
+
+
+def _is_unprintable(char: str) -> bool:
+    return unicodedata.category(char) in _UNPRINTABLE or (char.isspace() and char != " ")
