@@ -25,16 +25,17 @@ _ID = re.compile(
 )
 _ANYWHERE = re.compile(JOB_ID_PATTERN)
 _NEARLY = re.compile(r"[0-9]-[0-9]{15}-|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-")
+_LABEL_WORDS = r"(?:(?:oozie|jobs?|workflow|coordinator|coord|bundle|action|ids?)[ _-]?){1,3}"
 #: The words before ids: `job: ` (`oozie job -run`), `Job ID : ` (`oozie job -info`), `id=`.
 _LABEL = re.compile(
-    r"\b(?:(?:oozie|jobs?|workflow|coordinator|coord|bundle|action|ids?)[ _-]?){1,3}"
-    r"[\"']?[ \t]*[:=]",
+    rf"\b{_LABEL_WORDS}[\"']?[ \t]*[:=]",
     re.IGNORECASE,
 )
+_HEADING = re.compile(_LABEL_WORDS, re.IGNORECASE)  #: of a column
 _BULLET = re.compile(r"^[ \t]*[-*•][ \t]", re.MULTILINE)
 _COMMENT_LINE = re.compile(r"^[ \t]*(?:#|//).*$", re.MULTILINE)
 _COMMENT_BEHIND = re.compile(r"(?<=[ \t])#.*$", re.MULTILINE)
-_SEPARATORS = " \t\r\n\f\v,;|&.\"'`()[]{}<>"
+_SEPARATORS = " \t\r\n\f\v\0\x1a,;|&.\"'`()[]{}<>"
 _FOR_PLAIN = str.maketrans(
     dict.fromkeys("\u2010\u2011\u2012\u2013\u2212\ufe63\uff0d", "-")
     | dict.fromkeys("\u201c\u201d\u201e\u2018\u2019\u201a\u00ab\u00bb\u2039\u203a", '"')
@@ -168,12 +169,14 @@ def _numbers(text: str, written: str) -> Iterable[int]:
 def _other_texts(gap: str) -> Iterator[str]:
     """Yield what is left of a text between ids, without labels, bullets and separators."""
     for line in _BULLET.sub("", _LABEL.sub(" ", gap)).splitlines():
-        if left := line.strip(_SEPARATORS):
+        left = line.strip(_SEPARATORS)
+        if left and not _HEADING.fullmatch(left):
             yield left
 
 
 def _explanation(wrong: list[str]) -> str:
-    named = ", ".join(each[:_MAX_SHOWN] for each in wrong[:_MAX_NAMED])
+    # What nobody sees is written as an escape.
+    named = ", ".join(repr(each[:_MAX_SHOWN])[1:-1] for each in wrong[:_MAX_NAMED])
     if len(wrong) > _MAX_NAMED:
         named += f" and {len(wrong) - _MAX_NAMED} more"
     reason = f"This is not shaped like an Oozie job id ({EXAMPLE}): {named}"

@@ -44,6 +44,8 @@ def texts(text: str, **more: bool) -> list[str]:
         f"# of the night\n{A}\n  # and of the day\n{B} # at noon\n// done",
         f"#{C}\n{A}\n{B}",
         f"- {A}\n* {B}",
+        f"job_id\n{A}\n{B}",
+        f"{A}\r\n{B}\r\n\x1a\0",
         f"\ufeff{A}\n\ufeff{B}",
         f"\u200b{A[:8]}\u200b{A[8:]}\u00ad\n{B}\u2060",
         f"{A.replace('-', chr(0x2011))}\u00a0{B.replace('-', chr(0x2013))}",
@@ -117,6 +119,11 @@ def test_lines_that_were_joined_are_refused_with_a_word_about_the_cause(text, in
 def test_what_is_no_id_is_refused(text):
     with pytest.raises(UnreadableIdsError):
         read_ids(f"{A}\n{text}\n{B}")
+
+
+def test_what_nobody_sees_in_a_wrong_id_is_shown_as_an_escape():
+    with pytest.raises(UnreadableIdsError, match=r"x\\x1b\[31m$"):
+        read_ids("x\x1b[31m")
 
 
 def test_all_of_few_wrong_ids_are_named_and_the_number_of_many():
