@@ -25,7 +25,7 @@ _ANY = rf"(?:{_COUNTED}|{_RANDOM})"
 
 JOB_ID_PATTERN = rf"{_ANY}-[WCB]"
 #: A job, an action of a workflow, or an action of a coordinator.
-REFERENCE_PATTERN = rf"{_ANY}-(?:[WCB]|W@:?[A-Za-z_][A-Za-z0-9_-]{{0,127}}:?|C@[1-9][0-9]{{0,9}})"
+REFERENCE_PATTERN = rf"{_ANY}-(?:[WCB]|W@:?[A-Za-z_][A-Za-z0-9_-]{{0,127}}:?|C@[1-9][0-9]{{0,8}})"
 _JOB_ID = re.compile(JOB_ID_PATTERN)
 
 

@@ -16,7 +16,7 @@ MAX_ACTIONS = 100  #: of coordinators with one request: Oozie is asked about eac
 _MAX_NAMED = 20  #: wrong ids that a message names
 _MAX_SHOWN = 100  #: characters of a wrong id that a message shows
 
-_NUMBERS = r"[0-9]{1,10}(?:-[0-9]{1,10})?"
+_NUMBERS = r"[0-9]{1,9}(?:-[0-9]{1,9})?"
 _ID = re.compile(
     rf"(?<![0-9A-Za-z_@-])(?P<job>{JOB_ID_PATTERN})"
     rf"(?:(?<=C)@(?P<numbers>{_NUMBERS}(?:,{_NUMBERS}(?![0-9A-Za-z_-]))*)"

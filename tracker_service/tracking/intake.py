@@ -47,6 +47,8 @@ class TrackResult:
         action = self.posted.text
         if "@" not in action or self.status == JobStatus.NOT_FOUND:
             return None
+        if self.id == action and self.status.is_terminal:
+            return f"{action} ended as {self.status} and has started no workflow."
         if self.id == action:
             return (
                 f"{action} has started no workflow that is known yet; its workflow is tracked as "

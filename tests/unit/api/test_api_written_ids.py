@@ -127,6 +127,14 @@ def test_an_action_that_has_started_nothing_is_tracked_itself(client, coordinato
     assert tracked(store) == {number(3)}
 
 
+def test_of_an_action_that_ended_without_a_workflow_this_is_told(client, coordinator):
+    coordinator.has(details(number(3), "TIMEDOUT"))
+
+    [answer] = post(client, number(3)).json
+
+    assert answer["message"] == f"{number(3)} ended as TIMEDOUT and has started no workflow."
+
+
 def test_many_actions_are_answered_one_by_one_in_their_order(client, coordinator, store):
     answer = post(client, f"{job(2)},{C}@1-3 {number(9)}")
 
