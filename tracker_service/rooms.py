@@ -37,7 +37,7 @@ def _tracking(service: Service) -> Iterable[APIBlueprint]:
     return (
         tasks.blueprint(callers, service.intake, service.lookup),
         jobs.blueprint(callers, service.lookup, service.causes, rights),
-        causes.blueprint(callers, service.causes, rights.admins),
+        causes.blueprint(callers, service.lookup, service.causes, rights.admins),
         logs.blueprint(callers, service.lookup, service.identities, service.removal),
     )
 

@@ -53,3 +53,21 @@ def test_a_coordinator_is_followed_to_its_end(real: RealStand, run: Run) -> None
     service.wait_for(coordinator, "KILLED")
     until(lambda: service.live_tasks(coordinator) == 0)
     assert service.get(f"job/{coordinator}").json()["name"] == "daily"
+
+
+def test_an_action_of_a_coordinator_is_the_workflow_that_it_starts(
+    real: RealStand, run: Run
+) -> None:
+    service = run(real)
+    coordinator = start_coordinator(real)
+    action = f"{coordinator}@1"
+
+    # Oozie materialises the action a moment after it has taken the coordinator.
+    until(lambda: service.post([action]).status_code == 200)
+
+    until(lambda: service.get(f"job/{action}").json()["id"].endswith("-W"))
+    workflow = service.get(f"job/{action}").json()
+    assert (workflow["parent-id"], workflow["name"]) == (action, "sleep")
+    real.kill(coordinator)
+    service.wait_for(workflow["id"], "KILLED")
+    assert service.get(f"job/{coordinator}@99").status_code == 404

@@ -10,17 +10,20 @@ from flask_openapi3 import APIBlueprint
 
 from tracker_service.api import openapi
 from tracker_service.api.auth import Credentials, current_caller, visible_owner
+from tracker_service.api.named_jobs import named_job
 from tracker_service.api.schemas import queries
 from tracker_service.api.schemas.causes import CauseAnswer, FamilyAnswer, FamilyAnswers
 from tracker_service.client import cause_text
-from tracker_service.domain.jobs import JobId
 from tracker_service.store.failure_groups import FailureGroup
 from tracker_service.tracking.causes import Causes
+from tracker_service.tracking.lookup import Lookup
 
 _JSON, _TEXT = "application/json", "text/plain"
 
 
-def blueprint(credentials: Credentials, causes: Causes, admins: Collection[str]) -> APIBlueprint:
+def blueprint(
+    credentials: Credentials, lookup: Lookup, causes: Causes, admins: Collection[str]
+) -> APIBlueprint:
     """Return the calls that answer why jobs failed.
 
     Args:
@@ -35,7 +38,7 @@ def blueprint(credentials: Credentials, causes: Causes, admins: Collection[str])
         While its logs are being saved, the answer rests on what is known so far, and `complete` is
         false. Only jobs that you may see count among those with the same failure.
         """
-        card = causes.of_job(current_caller(), JobId(path.job_id), visible_owner(admins))
+        card = causes.of_job(current_caller(), named_job(path, lookup), visible_owner(admins))
         return _negotiated(CauseAnswer.of(card))
 
     @bp.get("/failures", responses=openapi.answers({200: FamilyAnswers}))

@@ -11,6 +11,7 @@ from flask_openapi3 import APIBlueprint
 
 from tracker_service.api import openapi
 from tracker_service.api.auth import Credentials, current_caller, visible_owner
+from tracker_service.api.named_jobs import named_job
 from tracker_service.api.schemas import queries
 from tracker_service.api.schemas.jobs import (
     JobAnswer,
@@ -19,7 +20,6 @@ from tracker_service.api.schemas.jobs import (
     TrackedAnswer,
     TrackedAnswers,
 )
-from tracker_service.domain.jobs import JobId
 from tracker_service.errors import NotAllowed
 from tracker_service.settings import RightsSettings
 from tracker_service.store.tracked_jobs import Outline
@@ -42,15 +42,16 @@ def blueprint(
     @bp.get("/job/<job_id>", responses=openapi.answers({200: JobAnswer}, 404))
     def job(path: queries.JobPath, query: queries.RefreshQuery) -> Response:
         """Show everything about one job."""
-        view = lookup.job(current_caller(), JobId(path.job_id), refresh=query.refresh)
+        view = lookup.job(current_caller(), named_job(path, lookup), refresh=query.refresh)
         card = causes.of_view(view, visible_owner(rights.admins))
         return jsonify(JobAnswer.of(view, card).model_dump())
 
     @bp.get("/job/<job_id>/status", responses=openapi.answers({200: StatusAnswer}, 404))
     def status(path: queries.JobPath, query: queries.RefreshQuery) -> Response:
         """Show the state of a job."""
-        state = lookup.status(current_caller(), JobId(path.job_id), refresh=query.refresh)
-        return jsonify(StatusAnswer(id=path.job_id, status=state).model_dump())
+        job_id = named_job(path, lookup)
+        state = lookup.status(current_caller(), job_id, refresh=query.refresh)
+        return jsonify(StatusAnswer(id=job_id, status=state).model_dump())
 
     @bp.get("/jobs/", responses=openapi.answers({200: OozieJobsAnswer}))
     def jobs(query: queries.OozieJobsQuery) -> Response:

@@ -11,6 +11,7 @@ from flask_openapi3 import APIBlueprint
 from tracker_service.api import log_answers, log_files, log_reading, openapi
 from tracker_service.api.auth import Credentials, current_caller
 from tracker_service.api.log_files import LogFilesAnswer
+from tracker_service.api.named_jobs import named_job
 from tracker_service.api.schemas import queries
 from tracker_service.api.schemas.copies import CopyStatusAnswer, RemovedAnswer
 from tracker_service.archive.reading.live import Chosen, live_log
@@ -21,7 +22,6 @@ from tracker_service.archive.verification import Verification, verify
 from tracker_service.audit import AuditedAction, audited
 from tracker_service.domain.applications import ApplicationId, short
 from tracker_service.domain.copies import Copy, one_per_application
-from tracker_service.domain.jobs import JobId
 from tracker_service.errors import BadInput, LogNotSaved
 from tracker_service.identities import Identities
 from tracker_service.tracking.lookup import JobCopies, Lookup
@@ -68,18 +68,18 @@ def blueprint(
 
     def opened(path: queries.ApplicationPath) -> SavedLog:
         caller = current_caller()
-        found = lookup.copies(caller, JobId(path.job_id))
+        found = lookup.copies(caller, named_job(path, lookup))
         [copy] = _chosen(found, [ApplicationId(path.application)])
-        with _reading(path.job_id, copy.application):
+        with _reading(found.id, copy.application):
             return open_log(identities.access(caller).hdfs, copy)
 
     @bp.get("/logs", responses=_LOGS)
     def logs(path: queries.JobPath, query: queries.LogsQuery) -> Response:
         """Read the saved logs of all applications of a job, or of some."""
         caller = current_caller()
-        found = lookup.copies(caller, JobId(path.job_id))
+        found = lookup.copies(caller, named_job(path, lookup))
         copies = _chosen(found, [ApplicationId(wanted) for wanted in query.id])
-        with _reading(path.job_id, *(copy.application for copy in copies)):
+        with _reading(found.id, *(copy.application for copy in copies)):
             return log_answers.several(open_logs(identities.access(caller).hdfs, copies))
 
     @bp.delete("/logs", responses=openapi.answers({200: RemovedAnswer}, 404, 409))
@@ -90,15 +90,16 @@ def blueprint(
         cluster has them. Repeating is harmless.
         """
         caller = current_caller()
-        copies = _chosen(lookup.copies(caller, JobId(path.job_id)), [])
-        with audited(AuditedAction.REMOVE_LOG, caller.name, job=path.job_id):
+        job_id = named_job(path, lookup)
+        copies = _chosen(lookup.copies(caller, job_id), [])
+        with audited(AuditedAction.REMOVE_LOG, caller.name, job=job_id):
             removed = removal.remove(identities.access(caller).hdfs, copies)
-        return jsonify(RemovedAnswer(id=path.job_id, removed=removed).model_dump())
+        return jsonify(RemovedAnswer(id=job_id, removed=removed).model_dump())
 
     @bp.get("/logs/status", responses=openapi.answers({200: CopyStatusAnswer}, 404))
     def status(path: queries.JobPath, query: queries.CopyStatusQuery) -> Response:
         """Show how far the copying is; with `verify`, also whether each saved log is intact."""
-        found = lookup.copies(current_caller(), JobId(path.job_id))
+        found = lookup.copies(current_caller(), named_job(path, lookup))
         verdicts = _verdicts(identities, found, query.id) if query.verify else {}
         return jsonify(CopyStatusAnswer.of(found, verdicts).model_dump())
 
@@ -121,9 +122,10 @@ def _live(
     lookup: Lookup, identities: Identities, path: queries.ApplicationPath, query: queries.LogQuery
 ) -> Response:
     caller = current_caller()
-    lookup.status(caller, JobId(path.job_id))  # raises if there is no such job
+    job_id = named_job(path, lookup)
+    lookup.status(caller, job_id)  # raises if there is no such job
     application, chosen = ApplicationId(path.application), Chosen(query.container, query.file)
-    with _reading(path.job_id, application):
+    with _reading(job_id, application):
         pieces = live_log(identities.access(caller), caller.name, application, chosen)
     if query.model_dump(exclude_defaults=True, exclude={"live", "container", "file"}):
         pieces.close()

@@ -18,7 +18,7 @@ from tracker_service.api.schemas.notifications import (
     TokenAnswers,
     TokenPath,
 )
-from tracker_service.domain.jobs import JobId
+from tracker_service.domain.jobs import JobId, coordinator_of
 from tracker_service.tracking.notifications import Notifications
 
 _TAG = Tag(name="notifications", description="Faster updates: Oozie notifies.")
@@ -67,6 +67,7 @@ def blueprint(notifications: Notifications, limit: RateLimit) -> APIBlueprint:
         limit.spend(owner)
         bind_contextvars(job=job_id)
         hinted = notifications.hint(owner, job_id)
+        job_id = coordinator_of(job_id)
         message = "It is looked at soon." if hinted else "Nothing is done: this job is not tracked."
         return jsonify(NotifyAnswer(id=job_id, hinted=hinted, message=message).model_dump())
 

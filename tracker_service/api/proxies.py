@@ -48,7 +48,7 @@ class NamingProxies:
         named = environ.pop(self._key, None)
         peer = environ.get("REMOTE_ADDR")
         if named and peer and _is_one_of(peer, self._networks):
-            environ[NAMED] = named
+            environ[NAMED] = _text(named)
         return self._app(environ, start_response)
 
 
@@ -78,6 +78,14 @@ class TrustedProxies:
         ):  # a Unix socket has the empty address: its file's permissions decide who may connect
             return peer == ""
         return _is_one_of(peer, self._networks)
+
+
+def _text(value: str) -> str:
+    """Return the text of a header, of which WSGI shows each byte as a character (PEP 3333)."""
+    try:
+        return value.encode("latin-1").decode()
+    except UnicodeError:
+        return value
 
 
 def _is_one_of(peer: str, networks: Sequence[Network]) -> bool:

@@ -35,7 +35,7 @@ def _begin() -> None:
     g.began = time.monotonic()
     clear_contextvars()  # of the request that this thread has answered before
     bind_contextvars(request_id=g.request_id)
-    job_id = (request.view_args or {}).get("job_id", "")
+    job_id = (request.view_args or {}).get("job_id", "").partition("@")[0]
     if is_job_id(job_id):
         bind_contextvars(job=job_id)
 

@@ -9,7 +9,7 @@ from tracker_service.api import openapi
 from tracker_service.api.auth import Credentials, current_caller
 from tracker_service.api.schemas import bodies, queries
 from tracker_service.api.schemas.copies import CopyLogsAnswer
-from tracker_service.api.schemas.jobs import PostedAnswer, PostedAnswers
+from tracker_service.api.schemas.jobs import PostedAnswers, posted_answer
 from tracker_service.domain.copies import CopyPolicy
 from tracker_service.domain.jobs import JobId, JobStatus
 from tracker_service.tracking.intake import Intake
@@ -31,7 +31,7 @@ def blueprint(credentials: Credentials, intake: Intake, lookup: Lookup) -> APIBl
         """Track the posted jobs; save the logs of jobs that fail, or of all."""
         policy = CopyPolicy.ALWAYS if query.copies else CopyPolicy.OF_FAILURES
         answers = intake.track(current_caller(), bodies.posted_ids(request), policy=policy)
-        return jsonify([PostedAnswer.of(answer).model_dump() for answer in answers])
+        return jsonify([posted_answer(answer).model_dump() for answer in answers])
 
     @bp.delete("/track/<job_id>", responses=openapi.answers({204: None}, 404))
     def untrack(path: queries.JobPath) -> Response:

@@ -9,6 +9,7 @@ from functools import partial
 import structlog
 import urllib3
 
+from tracker_service.domain.users import UserNames
 from tracker_service.identities import (
     ActingService,
     Callers,
@@ -55,6 +56,7 @@ def build_identities(
         clock,
         exchanges=gateway.background == "token",
         keys=TokenKeys(gateway.token_keys, gateway.ca_file) if gateway.token_keys else None,
+        names=UserNames(gateway.user_pattern, gateway.user_realms),
         is_on_behalf=gateway.is_direct,
     )
     kept = (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -11,14 +10,14 @@ import click
 
 from tracker_service.cli import tables
 from tracker_service.cli.options import NotDone, output_option, with_tracker
-from tracker_service.domain.jobs import is_job_id, unique
+from tracker_service.domain.jobs import JobId, unique
+from tracker_service.domain.written_ids import UnreadableIdsError, WrittenId, decoded, read_ids
 
 if TYPE_CHECKING:
     from tracker_service.cli.waiting import Seen
     from tracker_service.client import TrackerClient
 
 _INTERRUPTED = 130  #: what a shell says of a command that Ctrl-C has ended
-_WORD = re.compile(r"[0-9A-Za-z_.-]+")
 
 
 def _wait_options(function: Callable[..., None]) -> Callable[..., None]:
@@ -54,7 +53,8 @@ def track(
 ) -> None:
     """Track jobs, and save the logs of jobs that fail.
 
-    `-` takes every Oozie id from the text on standard input. With --wait the exit code is 0 if all
+    `-` takes every Oozie id from the text on standard input. ...-C@12 and ...-C@1-3 are actions of
+    a coordinator: the workflows that they start are tracked. With --wait the exit code is 0 if all
     jobs succeeded, 1 if one did not and its logs are saved, 2 if there is no answer.
 
     \b
@@ -64,7 +64,8 @@ def track(
       tracker track --wait 0000042-261122041514971-oozie-prod-W
     """
     _check_timeout(wait, timeout)
-    answered = tracker.track(_wanted(ids), copies_always=copies is not None)
+    wanted = unique(written.text for written in _wanted(ids))
+    answered = tracker.track(wanted, copies_always=copies is not None)
     missing = [answer.id for answer in answered if answer.status == "NOT_FOUND"]
     if wait:
         found = [answer.id for answer in answered if answer.id not in missing]
@@ -90,7 +91,7 @@ def untrack(tracker: TrackerClient, ids: Sequence[str]) -> None:
     Example:
       tracker untrack 0000042-261122041514971-oozie-prod-W
     """
-    for job_id in ids:
+    for job_id in unique(written.id for written in _wanted(ids)):
         tracker.untrack(job_id)
         click.echo(f"{job_id} is not tracked any more")
 
@@ -138,7 +139,7 @@ def copy_logs(
       tracker copy-logs --wait 0000042-261122041514971-oozie-prod-W
     """
     _check_timeout(wait, timeout)
-    wanted = _wanted(ids)
+    wanted = unique(written.id for written in _wanted(ids))
     progress = tracker.copy_logs(wanted, refresh=refresh)
     if wait:
         found = [job_id for job_id in wanted if job_id not in progress.not_found]
@@ -262,28 +263,38 @@ def _end_if_missing(ids: Sequence[str]) -> None:
         raise NotDone(f"Oozie does not know {', '.join(ids)}")
 
 
-def _wanted(ids: Sequence[str]) -> list[str]:
-    """Return the named ids without duplicates; `-` stands for the ids in standard input.
+def _wanted(ids: Sequence[str]) -> list[WrittenId]:
+    """Return the named ids; `-` stands for the ids in standard input.
 
     Raises:
-        click.UsageError: standard input has no id.
+        click.UsageError: standard input has no id, or something that resembles one.
     """
-    found: list[str] = []
-    for job_id in ids:
-        found += _piped() if job_id == "-" else [job_id]
-    return unique(found)
+    found: list[WrittenId] = []
+    for text in ids:
+        found += _piped() if text == "-" else _named(text)
+    return found
 
 
-def _piped() -> list[str]:
-    text = sys.stdin.buffer.read().decode(errors="replace")
-    words = (word.strip("._-") for word in _WORD.findall(text))
-    found = [word for word in words if is_job_id(word)]
+def _named(text: str) -> list[WrittenId]:
+    """Return the ids in an argument; the service refuses one that is no id."""
+    try:
+        return read_ids(text)
+    except UnreadableIdsError:
+        return [WrittenId(text, JobId(text))]
+
+
+def _piped() -> list[WrittenId]:
+    text = decoded(sys.stdin.buffer.read())
+    try:
+        found = read_ids(text, in_prose=True)
+    except UnreadableIdsError as error:
+        raise click.UsageError(f"in standard input: {tables.plain(error)}") from error
     if not found:
         sample = (
             f"; it begins with {tables.plain(text)[:100]!r}" if text.strip() else ": it is empty"
         )
         raise click.UsageError(f"no Oozie job id in standard input{sample}")
-    return found
+    return [WrittenId(written.id, written.id) for written in found]
 
 
 COMMANDS: tuple[click.Command, ...] = (track, untrack, status, copy_logs, list_jobs)

@@ -36,9 +36,11 @@ def plain(value: object) -> str:
 
 
 def answers(answered: Sequence[Answered]) -> str:
-    """Return the answers to posted ids."""
+    """Return the answers to posted ids, and what became of ids of actions."""
     rows = [(answer.id, answer.status, " ".join(answer.applications)) for answer in answered]
-    return table(("JOB", "STATUS", "APPLICATIONS"), rows)
+    notes = [plain(answer.note) for answer in answered if answer.note]
+    shown = table(("JOB", "STATUS", "APPLICATIONS"), rows)
+    return "\n".join([shown, "", *notes]) if notes else shown
 
 
 def job(shown: Job) -> str:

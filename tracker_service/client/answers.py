@@ -16,6 +16,7 @@ class Answered:
     id: str
     status: str  #: Oozie's word, UNKNOWN where Oozie could not be asked, or NOT_FOUND
     applications: tuple[str, ...] = ()
+    note: str | None = None  #: what the posted id means, if it is that of an action
     raw: JsonObject = field(repr=False, compare=False)
 
 
@@ -160,7 +161,13 @@ class OozieJobs:
 def answered(body: JsonObject) -> Answered:
     """Return the answer to one posted id."""
     ids = tuple(body.get("applications-ids") or ())
-    return Answered(id=body["id"], status=body["status"], applications=ids, raw=body)
+    return Answered(
+        id=body["id"],
+        status=body["status"],
+        applications=ids,
+        note=body.get("message"),
+        raw=body,
+    )
 
 
 def _copy(body: JsonObject) -> LogCopy:

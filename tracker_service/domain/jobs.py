@@ -7,21 +7,35 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import NewType
+from typing import NewType, TypeVar
 
-JobId = NewType("JobId", str)  #: as Oozie writes it: `0000042-261122041514971-oozie-prod-W`
+#: As Oozie writes it: `0000042-261122041514971-oozie-prod-W`; `…-C@12` is an action of a
+#: coordinator, which is followed like a job until it has started its workflow.
+JobId = NewType("JobId", str)
 
-# UUIDService of Oozie 3.3 to 5.2: sequence, boot time, system id, type.
-JOB_ID_PATTERN = r"[0-9]{7,10}-[0-9]{15}-[A-Za-z0-9_.-]{1,60}-[WCB]"
+# UUIDService of Oozie 3.3 to 5.2 makes ids of at most 40 characters: either a sequence and the boot
+# time, or as much of a random UUID as fits; then the system id and the type.
+_SYSTEM = "[A-Za-z0-9_.-]"
+_COUNTED = (
+    rf"(?:[0-9]{{7,8}}-[0-9]{{15}}-{_SYSTEM}{{1,13}}|[0-9]{{9,10}}-[0-9]{{15}}-{_SYSTEM}{{1,11}})"
+)
+_RANDOM_ENDS = "|".join(rf"[0-9a-f]{{{13 - n}}}-{_SYSTEM}{{{n}}}" for n in range(1, 11))
+_RANDOM = rf"[0-9a-f]{{8}}(?:-[0-9a-f]{{4}}){{3}}-(?:{_RANDOM_ENDS})"
+_ANY = rf"(?:{_COUNTED}|{_RANDOM})"
+
+JOB_ID_PATTERN = rf"{_ANY}-[WCB]"
+#: A job, an action of a workflow, or an action of a coordinator.
+REFERENCE_PATTERN = rf"{_ANY}-(?:[WCB]|W@:?[A-Za-z_][A-Za-z0-9_-]{{0,127}}:?|C@[1-9][0-9]{{0,8}})"
 _JOB_ID = re.compile(JOB_ID_PATTERN)
 
 
 class JobType(StrEnum):
-    """The three kinds of Oozie job, spelled as in the `jobtype` parameter of `GET /jobs`."""
+    """The kinds of Oozie job, spelled as in the `jobtype` parameter of `GET /jobs`."""
 
     WORKFLOW = "wf"  #: id ends with -W
     COORDINATOR = "coord"  #: id ends with -C
     BUNDLE = "bundle"  #: id ends with -B
+    COORDINATOR_ACTION = "coord-action"  #: id ends with -C@12; Oozie lists them nowhere
 
 
 class JobStatus(StrEnum):
@@ -42,6 +56,11 @@ class JobStatus(StrEnum):
     PAUSEDWITHERROR = "PAUSEDWITHERROR"
     DONEWITHERROR = "DONEWITHERROR"  #: coordinator or bundle: ended, and part of it failed
     IGNORED = "IGNORED"
+    WAITING = "WAITING"  #: action of a coordinator: its time or its input has not come
+    READY = "READY"  #: action of a coordinator: waits until fewer run at once
+    SUBMITTED = "SUBMITTED"  #: action of a coordinator: its workflow is being started
+    TIMEDOUT = "TIMEDOUT"  #: action of a coordinator: ended, because its input never came
+    SKIPPED = "SKIPPED"  #: action of a coordinator: ended, because a later one has taken its place
     UNKNOWN = "UNKNOWN"  #: the tracker's: not asked yet, or Oozie's word is not in this list
     NOT_FOUND = "NOT_FOUND"  #: the tracker's: Oozie says that there is no such job
 
@@ -66,6 +85,8 @@ _TERMINAL = frozenset(
         JobStatus.FAILED,
         JobStatus.DONEWITHERROR,
         JobStatus.IGNORED,
+        JobStatus.TIMEDOUT,
+        JobStatus.SKIPPED,
         JobStatus.NOT_FOUND,
     }
 )
@@ -73,12 +94,19 @@ _TERMINAL = frozenset(
 
 def is_job_id(text: str) -> bool:
     """Tell whether this is shaped like an id of an Oozie workflow, coordinator or bundle."""
-    return len(text) <= 100 and _JOB_ID.fullmatch(text) is not None
+    return _JOB_ID.fullmatch(text) is not None
 
 
 def type_of(job_id: JobId) -> JobType:
     """Return what kind of job an id names, by its last letter."""
+    if "@" in job_id:
+        return JobType.COORDINATOR_ACTION
     return {"W": JobType.WORKFLOW, "C": JobType.COORDINATOR, "B": JobType.BUNDLE}[job_id[-1]]
+
+
+def coordinator_of(action: JobId) -> JobId:
+    """Return the coordinator of one of its actions."""
+    return JobId(action.partition("@")[0])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +161,7 @@ class JobDetails:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Children:
-    """A coordinator with a page of its actions, or a bundle with its coordinators."""
+    """A coordinator with a page of its actions or one of them, or a bundle with coordinators."""
 
     observation: Observation
     started: tuple[JobId | None, ...] = ()  #: by each action; None where nothing was started yet
@@ -156,6 +184,9 @@ def supersedes(new: Observation, run: int, status: JobStatus) -> bool:
     return is_open and new.status != status
 
 
-def unique(ids: Iterable[str]) -> list[str]:
+Id = TypeVar("Id", bound=str)
+
+
+def unique(ids: Iterable[Id]) -> list[Id]:
     """Return each id once, in the order of its first appearance."""
     return list(dict.fromkeys(ids))

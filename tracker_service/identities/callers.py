@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+from tracker_service.domain.users import NoUserNameError, UserNames
 from tracker_service.engine.keyed_locks import KeyedLocks
 from tracker_service.errors import CredentialsRefused, NotAuthenticated
 from tracker_service.identities.encryption import decrypt_credential, encrypt_credential, parts_of
@@ -20,7 +21,6 @@ from tracker_service.sources.credentials import (
 )
 from tracker_service.sources.gateway import AccessPool
 from tracker_service.sources.tokens import TokenKeys, expiry_of
-from tracker_service.sources.webhdfs import USER
 from tracker_service.store import verified_callers
 from tracker_service.store.database import Store
 from tracker_service.store.verified_callers import VERIFIED_FOR
@@ -42,6 +42,7 @@ class Callers:
     Args:
         exchanges: exchange passwords for tokens of the gateway, and use these from then on.
         keys: verify tokens without asking the gateway.
+        names: the rule for names that proxies and tokens give.
         is_on_behalf: the service acts for its callers with its own Kerberos login.
     """
 
@@ -54,10 +55,12 @@ class Callers:
         *,
         exchanges: bool = False,
         keys: TokenKeys | None = None,
+        names: UserNames = UserNames(),  # noqa: B008  # it is frozen
         is_on_behalf: bool = False,
     ) -> None:
         self._store, self._key_ring, self._pool, self._clock = store, key_ring, pool, clock
         self._exchanges, self._keys, self._is_on_behalf = exchanges, keys, is_on_behalf
+        self._names = names
         self._failed_logins = FailedLogins(store, clock)
         self._locks = KeyedLocks()
 
@@ -84,14 +87,20 @@ class Callers:
         """Return the caller that a trusted proxy has verified.
 
         Raises:
-            NotAuthenticated: Hadoop allows no such user name.
+            NotAuthenticated: no user of this site can have the name.
         """
-        if not USER.fullmatch(user):
-            raise NotAuthenticated(f"{user[:64]!r} is no user name")
-        return Caller(name=user, credential=OnBehalf(user))
+        try:
+            name = self._names.of_proxy(user)
+        except NoUserNameError as error:
+            raise NotAuthenticated(f"The proxy names nobody: {error}.") from error
+        return Caller(name=name, credential=OnBehalf(name))
 
     def _caller(self, token: TokenCredential) -> Caller:
-        return self.named(token.user) if self._is_on_behalf else _caller(token)
+        try:
+            name = self._names.claimed(token.user)
+        except NoUserNameError as error:
+            raise NotAuthenticated(f"The token names nobody: {error}.") from error
+        return Caller(name=name, credential=OnBehalf(name) if self._is_on_behalf else token)
 
     def _refuse_expired(self, token: str) -> None:
         expires_at = expiry_of(token)
@@ -131,7 +140,7 @@ class Callers:
         try:
             access = self._pool.of(credential)
             if self._exchanges and isinstance(credential, BasicCredential):
-                return _caller(access.tokens.new())
+                return self._caller(access.tokens.new())
             return Caller(name=access.hdfs.user(), credential=credential)
         except CredentialsRefused as error:
             raise NotAuthenticated(str(error)) from error
@@ -147,11 +156,3 @@ class Callers:
             sealed=encrypt_credential(self._key_ring, caller.credential) if is_exchanged else None,
         )
         self._store.write(lambda c: verified_callers.keep(c, fingerprint, verified))
-
-
-def _caller(token: TokenCredential) -> Caller:
-    if not USER.fullmatch(token.user):
-        raise NotAuthenticated(
-            f"the gateway names a user that no Hadoop user can be: {token.user!r}"
-        )
-    return Caller(name=token.user, credential=token)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from uuid import uuid4
 
 from tracker_service.sandbox.aggregation import (
     COPY_SCRIPT,
@@ -38,7 +39,9 @@ from tracker_service.sandbox.workflows import NOTIFICATION_URL, usual_configurat
 
 USERS = ("guest", "sam", "tom", "admin")
 
-_JOB_ID = "{:07d}-261122041514971-oozie-sandbox-{}"
+_COUNTED_ID = "{:07d}-261122041514971-oozie-sandbox-{}"
+_SYSTEM_ID = "sandbox"  #: in ids of the random generator
+_ID_CHARS = 37  #: of a random id before its type
 
 
 class Cluster:
@@ -50,11 +53,13 @@ class Cluster:
         clock: Callable[[], float] = time.time,
         copy_runs_s: float = 1.0,
         shell_runs_s: float = 2.0,
+        random_ids: bool = False,
     ) -> None:
         timeline = Timeline(clock)
         self.now, self._at, self.settled = timeline.now, timeline.at, timeline.settled
         self._copy_runs_s = copy_runs_s
         self._shell_runs_s = shell_runs_s
+        self._random_ids = random_ids
         self._sequence = itertools.count(1)
         self._application_number = itertools.count(1)
         self.jobs: dict[str, SandboxJob] = {}
@@ -101,15 +106,23 @@ class Cluster:
         return job.job_id
 
     def start_coordinator(
-        self, schedule: str = "coordinator", user: str = "guest", *, runs_s: float | None = None
+        self,
+        schedule: str = "coordinator",
+        user: str = "guest",
+        *,
+        runs_s: float | None = None,
+        waits_s: float = 0.0,
     ) -> str:
-        """Start a coordinator that follows a schedule and return its id."""
+        """Start a coordinator that follows a schedule and return its id.
+
+        Its actions wait for their input before they start their workflows.
+        """
         course = schedules()[schedule]
         if runs_s is not None:
             course = course.lasting(runs_s)
         with self.settled():
             coordinator = self._add_coordinator(course, user)
-            self._begin_coordinator(coordinator)
+            self._begin_coordinator(coordinator, waits_s)
         return coordinator.job_id
 
     def submit(
@@ -207,6 +220,12 @@ class Cluster:
             self._begin_bundle(bundle)
         return bundle
 
+    def _new_id(self, sequence: int, letter: str) -> str:
+        """Return an id as Oozie's UUIDService makes it with one of its two generators."""
+        if not self._random_ids:
+            return _COUNTED_ID.format(sequence, letter)
+        return f"{str(uuid4())[: _ID_CHARS - len(_SYSTEM_ID)]}-{_SYSTEM_ID}-{letter}"
+
     def _add(
         self,
         scenario: Scenario,
@@ -220,7 +239,7 @@ class Cluster:
         sequence = next(self._sequence)
         job = SandboxJob(
             sequence=sequence,
-            job_id=_JOB_ID.format(sequence, "W"),
+            job_id=self._new_id(sequence, "W"),
             user=user,
             definition=definition or Definition(name=scenario.name),
             scenario=scenario,
@@ -239,7 +258,7 @@ class Cluster:
         path = "oozie.coord.application.path"
         coordinator = Coordinator(
             sequence=sequence,
-            job_id=_JOB_ID.format(sequence, "C"),
+            job_id=self._new_id(sequence, "C"),
             user=user,
             schedule=schedule,
             configuration=usual_configuration(user, schedule.name, path),
@@ -249,10 +268,19 @@ class Cluster:
         self.coordinators[coordinator.job_id] = coordinator
         return coordinator
 
-    def _begin_coordinator(self, coordinator: Coordinator) -> None:
+    def _begin_coordinator(self, coordinator: Coordinator, waits_s: float = 0.0) -> None:
         if coordinator.started_at is not None or coordinator.killed_at is not None:
             return
         coordinator.started_at = self.now()
+        if waits_s:
+            self._at(coordinator.started_at + waits_s, partial(self._start_actions, coordinator))
+        else:
+            self._start_actions(coordinator)
+
+    def _start_actions(self, coordinator: Coordinator) -> None:
+        """Start the workflows of a coordinator, unless it was killed while its actions waited."""
+        if coordinator.killed_at is not None:
+            return
         for number, course in enumerate(coordinator.schedule.workflows, 1):
             parent_id = f"{coordinator.job_id}@{number}"
             job = self._add(course, coordinator.user, parent_id=parent_id)
@@ -264,7 +292,7 @@ class Cluster:
         path = "oozie.bundle.application.path"
         bundle = Bundle(
             sequence=sequence,
-            job_id=_JOB_ID.format(sequence, "B"),
+            job_id=self._new_id(sequence, "B"),
             user=user,
             collection=collection,
             configuration=usual_configuration(user, collection.name, path),

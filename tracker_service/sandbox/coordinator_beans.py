@@ -45,38 +45,45 @@ def coordinator_bean(coordinator: Coordinator, now: float) -> Bean:
 
 def full_bean(coordinator: Coordinator, now: float, offset: int, length: int) -> Bean:
     """Describe a coordinator with some of its actions."""
-    page = range(len(coordinator.workflows))[offset - 1 : offset - 1 + length]
+    page = range(coordinator.actions)[offset - 1 : offset - 1 + length]
     return coordinator_bean(coordinator, now) | {
         "mat_throttling": 12,
         "conf": write_configuration(coordinator.configuration),
-        "total": len(coordinator.workflows),
+        "total": coordinator.actions,
         "actions": [action_bean(coordinator, number + 1, now) for number in page],
     }
 
 
 def action_bean(coordinator: Coordinator, number: int, now: float) -> Bean:
-    """Describe one action, which is the workflow of one day."""
-    job: SandboxJob = coordinator.workflows[number - 1]
+    """Describe one action: the workflow of one day, or that it waits for its input."""
+    job = coordinator.workflows[number - 1] if coordinator.workflows else None
     day = list(coordinator.days())[number - 1]
-    action_id, status = f"{coordinator.job_id}@{number}", job.status(now)
+    action_id, status = f"{coordinator.job_id}@{number}", _status(coordinator, job, now)
+    changed_at = job.ends_at if job and job.has_ended(now) else coordinator.started_at
     return {
         "nominalTime": date(day.timestamp()),
         "trackerUri": None,
-        "lastModifiedTime": date(job.ends_at if job.has_ended(now) else job.created_at),
+        "lastModifiedTime": date(changed_at),
         "coordJobId": coordinator.job_id,
         "missingDependencies": "",
         "createdConf": None,
         "errorMessage": None,
-        "externalId": job.job_id,
+        "externalId": job.job_id if job else None,
         "errorCode": None,
         "type": None,
         "pushMissingDependencies": "",
         "consoleUrl": None,
         "runConf": None,
         "actionNumber": number,
-        "createdTime": date(job.created_at),
+        "createdTime": date(coordinator.started_at),
         "toString": f"CoordinatorAction name[{action_id}] status[{status}]",
         "id": action_id,
         "externalStatus": None,
         "status": status,
     }
+
+
+def _status(coordinator: Coordinator, job: SandboxJob | None, now: float) -> str:
+    if job:
+        return job.status(now)
+    return "WAITING" if coordinator.killed_at is None else "KILLED"

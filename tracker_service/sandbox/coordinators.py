@@ -31,6 +31,11 @@ class Coordinator:
     workflows: list[SandboxJob] = field(default_factory=list)
 
     @property
+    def actions(self) -> int:
+        """How many actions there are; while they wait they have no workflow."""
+        return 0 if self.started_at is None else len(self.schedule.workflows)
+
+    @property
     def ends_at(self) -> float:
         """The time at which nothing more happens."""
         if self.killed_at is not None:

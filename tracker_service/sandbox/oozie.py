@@ -99,7 +99,7 @@ class SandboxOozie:
         """Answer about an action of a workflow or of a coordinator."""
         job_id, _, name = action_id.partition("@")
         if coordinator := self._cluster.look_up_coordinator(job_id):
-            if name.isdigit() and 0 < int(name) <= len(coordinator.workflows):
+            if name.isdigit() and 0 < int(name) <= coordinator.actions:
                 bean = action_bean(coordinator, int(name), now)
                 return _shown(show, {"info": bean, "status": {"status": bean["status"]}})
         elif job := self._cluster.look_up(job_id):

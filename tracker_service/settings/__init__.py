@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -30,6 +31,7 @@ from pydantic_settings import (
 
 from tracker_service import regex
 from tracker_service.domain.copies import Strategy
+from tracker_service.domain.users import HADOOP_USER_PATTERN
 from tracker_service.errors import ConfigError
 from tracker_service.settings.kerberos import KerberosSettings
 
@@ -62,6 +64,15 @@ def _redact_pattern(pattern: str) -> str:
     return pattern
 
 
+def _expression(pattern: str) -> str:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"{pattern}: no regular expression: {error}") from error
+    return pattern
+
+
+UserPattern = Annotated[str, AfterValidator(_expression)]
 RedactPattern = Annotated[str, AfterValidator(_redact_pattern)]
 LogDirectory = Annotated[str, AfterValidator(_log_directory)]
 Seconds = Annotated[float, Field(gt=0)]
@@ -93,6 +104,11 @@ class GatewaySettings(KerberosSettings):
     token_url: HttpUrl | None = None  #: of the topology that takes tokens; default: `url`
     #: keys that verify tokens without the gateway: URL or file of a key set, or a PEM file
     token_keys: str | None = None
+    #: expression for the names that proxies and tokens give users; as a cluster's
+    #: `dfs.webhdfs.user.provider.user.pattern`
+    user_pattern: UserPattern = HADOOP_USER_PATTERN
+    #: what is taken off from the names of `serve.user_header`: `alice@EXAMPLE.COM`, `EXAMPLE\alice`
+    user_realms: tuple[str, ...] = ()
 
     @field_validator("ca_file", "polling_password_file")
     @classmethod

@@ -52,11 +52,13 @@ _SPELLING = {
     JobType.WORKFLOW: _Spelling("workflows", "id", "appName", "parentId"),
     JobType.COORDINATOR: _Spelling("coordinatorjobs", "coordJobId", "coordJobName", "bundleId"),
     JobType.BUNDLE: _Spelling("bundlejobs", "bundleJobId", "bundleJobName", ""),
+    JobType.COORDINATOR_ACTION: _Spelling("", "id", "", "coordJobId"),
 }
 
 #: Where a job names what it has started, under which key, and with which last letter.
 _CHILDREN = {
     JobType.COORDINATOR: ("actions", "externalId", "W"),
+    JobType.COORDINATOR_ACTION: (None, "externalId", "W"),
     JobType.BUNDLE: ("bundleCoordJobs", "coordJobId", "C"),
 }
 #: The states in which an action of a coordinator has ended, also if it never had a workflow.
@@ -100,11 +102,14 @@ class Oozie:
         """Yield the ids in the groups that one request each can ask about."""
         for job_type in JobType:
             same = [job_id for job_id in ids if type_of(job_id) == job_type]
-            yield from chunks(same, self._ids_per_request)
+            is_listed = job_type != JobType.COORDINATOR_ACTION
+            yield from chunks(same, self._ids_per_request if is_listed else 1)
 
     def chunk(self, ids: Sequence[JobId]) -> dict[JobId, Observation]:
         """Ask about one group of `requests_for` with one request."""
         spelling = _SPELLING[job_type := type_of(ids[0])]
+        if job_type == JobType.COORDINATOR_ACTION:
+            return self._action_of_coordinator(ids[0])
         found = self._list(
             {
                 "jobtype": job_type,
@@ -171,6 +176,7 @@ class Oozie:
         """Ask what a coordinator or a bundle has started: a page of its actions, the oldest first.
 
         Args:
+            job_id: also one action of a coordinator, which starts one workflow.
             page: the pages count from 0, with `ACTIONS_PER_PAGE` actions each; a bundle has one.
 
         Raises:
@@ -182,7 +188,7 @@ class Oozie:
         body = _checked(self._session.ask("GET", path, params=params), job_id)
         key, id_key, letter = _CHILDREN[kind]
         with _trusting_nothing(path):
-            children = body[key] or ()
+            children = (body[key] or ()) if key else [body]
             return Children(
                 observation=_observation(body, _SPELLING[kind], datetime.now(UTC)),
                 started=tuple(_child(child.get(id_key), letter) for child in children),
@@ -192,8 +198,14 @@ class Oozie:
                     if _child(child.get(id_key), letter) is None
                     and child.get("status") in _ENDED_BADLY
                 ),
-                is_last=kind == JobType.BUNDLE or len(children) < ACTIONS_PER_PAGE,
+                is_last=kind != JobType.COORDINATOR or len(children) < ACTIONS_PER_PAGE,
             )
+
+    def _action_of_coordinator(self, action: JobId) -> dict[JobId, Observation]:
+        try:
+            return {action: self.details(action).observation}
+        except JobNotFound:
+            return {}
 
     def earlier_tries(self, action: Action) -> list[Action]:
         """Ask for the tries of an action before its last one, which Oozie 5.0 and later tell.

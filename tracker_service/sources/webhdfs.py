@@ -5,7 +5,6 @@ Follows https://hadoop.apache.org/docs/r3.3.6/hadoop-project-dist/hadoop-hdfs/We
 
 from __future__ import annotations
 
-import re
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import requests
 from hdfs import Client, HdfsError
 from urllib3.exceptions import HTTPError
 
+from tracker_service.domain.users import NoUserNameError, safe_user
 from tracker_service.errors import (
     AccessDenied,
     CredentialsRefused,
@@ -27,7 +27,6 @@ from tracker_service.sources.gateway import GatewaySession
 
 #: What is held of a file in memory. Smaller pieces cost more calls, larger ones are no faster.
 _PIECE_BYTES = 256 * 1024
-USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
 _MEANINGS: dict[str, type[GatewayError]] = {
     "FileNotFoundException": PathNotFound,
     "AccessControlException": AccessDenied,
@@ -84,11 +83,10 @@ class WebHdfs:
         if not isinstance(path, str):
             raise GatewayUnavailable("GETHOMEDIRECTORY: the answer has no Path")
         name = path.rstrip("/").rpartition("/")[2]
-        if not USER.fullmatch(name):
-            raise CredentialsRefused(
-                f"the gateway names a user that no Hadoop user can be: {name!r}"
-            )
-        return name
+        try:
+            return safe_user(name)
+        except NoUserNameError as error:
+            raise CredentialsRefused(f"HDFS names a user: {error}") from error
 
     def status(self, path: str) -> FileStatus:
         """Return the status of a file or directory.

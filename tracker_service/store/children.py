@@ -9,7 +9,7 @@ from sqlalchemy import and_, or_, select
 
 from tracker_service.domain.chunks import chunks
 from tracker_service.domain.copies import CopyPolicy
-from tracker_service.domain.jobs import JobId, JobStatus
+from tracker_service.domain.jobs import JobId, JobStatus, JobType, type_of
 from tracker_service.domain.tasks import TrackTask
 from tracker_service.store import jobsets, track_tasks
 from tracker_service.store.database import Connection
@@ -59,14 +59,18 @@ def follow(
 def statuses(connection: Connection, owner: str, parent_id: JobId) -> dict[JobId, JobStatus]:
     """Return the states of the tracked jobs that a job has started, the newest job first.
 
-    The parent of a workflow is `<coordinator>@<number>`, the parent of a coordinator its bundle. At
-    most `MAX_LISTED` jobs are returned.
+    The parent of a workflow is `<coordinator>@<number>`, which may be asked for as well; the parent
+    of a coordinator is its bundle. At most `MAX_LISTED` jobs are returned.
     """
-    of_an_action = and_(jobs.c.parent_id >= f"{parent_id}@", jobs.c.parent_id < f"{parent_id}A")
+    is_child = jobs.c.parent_id == parent_id
+    if type_of(parent_id) != JobType.COORDINATOR_ACTION:
+        first, end = f"{parent_id}@", f"{parent_id}A"
+        of_an_action = and_(jobs.c.parent_id >= first, jobs.c.parent_id < end)
+        is_child = or_(is_child, of_an_action)
     rows = connection.execute(
         select(jobs.c.external_id, jobs.c.status)
         .join(table, table.c.job_id == jobs.c.id)
-        .where(jobs.c.kind == OOZIE, or_(jobs.c.parent_id == parent_id, of_an_action))
+        .where(jobs.c.kind == OOZIE, is_child)
         .where(table.c.owner == owner, table.c.stopped_at.is_(None))
         .order_by(jobs.c.id.desc())
         .limit(MAX_LISTED)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -10,12 +10,21 @@ import structlog
 
 from tracker_service.domain.applications import ApplicationId, applications_of
 from tracker_service.domain.copies import CopyPolicy, is_copy_job_name
-from tracker_service.domain.jobs import JobDetails, JobId, JobStatus, Observation, unique
+from tracker_service.domain.jobs import (
+    JobDetails,
+    JobId,
+    JobStatus,
+    JobType,
+    Observation,
+    type_of,
+    unique,
+)
+from tracker_service.domain.written_ids import WrittenId
 from tracker_service.errors import GatewayUnavailable, JobNotFound, NotTracked
 from tracker_service.identities import Caller, Identities
 from tracker_service.sources.access import ClusterAccess
 from tracker_service.sources.oozie import Oozie
-from tracker_service.store import copies, credentials, jobs, track_tasks, tracked_jobs
+from tracker_service.store import children, copies, credentials, jobs, track_tasks, tracked_jobs
 from tracker_service.store.database import Connection, Store
 from tracker_service.store.grouped import GroupedWrites
 from tracker_service.store.jobs import KeptJob
@@ -27,15 +36,35 @@ log = structlog.get_logger()
 class TrackResult:
     """The answer to one posted id."""
 
-    id: JobId
+    posted: WrittenId
+    id: JobId  #: the job that is tracked for it
     status: JobStatus
     applications: tuple[ApplicationId, ...] = ()
+
+    @property
+    def note(self) -> str | None:
+        """Return what became of an id that names an action; None for one that names a job."""
+        action = self.posted.text
+        if "@" not in action or self.status == JobStatus.NOT_FOUND:
+            return None
+        if self.id == action and self.status.is_terminal:
+            return f"{action} ended as {self.status} and has started no workflow."
+        if self.id == action:
+            return (
+                f"{action} has started no workflow that is known yet; its workflow is tracked as "
+                "soon as it has."
+            )
+        if type_of(self.posted.id) == JobType.COORDINATOR_ACTION:
+            return f"{action} has started the workflow {self.id}, which is tracked."
+        return f"{action} is an action of the workflow {self.id}, which is tracked."
 
 
 @dataclass(slots=True)
 class _OozieAnswers:
     """The answers of Oozie about the posted ids."""
 
+    #: by the action of a coordinator: the workflow that it has started
+    started: dict[JobId, JobId] = field(default_factory=dict)
     seen: dict[JobId, Observation] = field(default_factory=dict)
     unknown: set[JobId] = field(default_factory=set)
     details: JobDetails | None = None  #: only if a single id was posted
@@ -56,16 +85,17 @@ class Intake:
     def track(
         self,
         caller: Caller,
-        posted: Sequence[JobId],
+        posted: Sequence[WrittenId],
         *,
         policy: CopyPolicy = CopyPolicy.OF_FAILURES,
     ) -> list[TrackResult]:
         """Track jobs for the caller; jobs that the caller tracks already stay as they are.
 
         The tracker's own copy workflows get an answer but are not tracked: to save the log of one,
-        the tracker would start another.
+        the tracker would start another. An action of a coordinator becomes the workflow that it has
+        started; one that has started none is tracked itself until it has.
 
-        1. Ask Oozie about all jobs, about 100 with one request.
+        1. Ask Oozie about each action of a coordinator, and about all jobs, 100 with one request.
         2. Keep jobs, tasks and the encrypted credential in one transaction, which is durable when
            this returns.
 
@@ -73,18 +103,19 @@ class Intake:
             policy: which jobs' logs are saved.
 
         Returns:
-            one result for each id, in the order posted. A job that Oozie does not know is NOT_FOUND
-            and not tracked. If Oozie does not answer, the job is tracked in its last known state,
-            or as UNKNOWN.
+            one result for each posted id, in the order posted; ids that are posted twice count
+            once. A job that Oozie does not know is NOT_FOUND and not tracked. If Oozie does not
+            answer, the job is tracked in its last known state, or as UNKNOWN.
 
         Raises:
             JobNotFound: Oozie knows none of the jobs.
             CredentialsRefused: the gateway no longer accepts the caller's credential.
         """
-        ids = [JobId(job_id) for job_id in unique(posted)]
-        if len(ids) == 1:
-            structlog.contextvars.bind_contextvars(job=ids[0])
-        look = _look(self._identities.access(caller), ids)
+        if len(posted) == 1:
+            structlog.contextvars.bind_contextvars(job=posted[0].id)
+        look = _look(self._identities.access(caller), unique(each.id for each in posted))
+        meant = {each: look.started.get(each.id, each.id) for each in posted}
+        ids = unique(meant.values())
         if look.unknown.issuperset(ids):
             raise JobNotFound(f"Oozie knows none of these jobs: {', '.join(ids[:10])}")
         now = self._clock()
@@ -94,8 +125,8 @@ class Intake:
             for job_id in ids
             if job_id not in look.unknown
         ]
-        answers, tracked = self._writes.write(
-            lambda connection: self._keep(connection, caller, ids, wanted, look.details, policy)
+        results, tracked = self._writes.write(
+            lambda connection: self._keep(connection, caller, meant, wanted, look.details, policy)
         )
         log.info(
             "tracked",
@@ -104,13 +135,13 @@ class Intake:
             not_found=len(ids) - len(wanted),
             copies=str(policy),
         )
-        return answers
+        return results
 
     def _keep(
         self,
         connection: Connection,
         caller: Caller,
-        ids: Sequence[JobId],
+        meant: Mapping[WrittenId, JobId],
         wanted: Sequence[Observation],
         details: JobDetails | None,
         policy: CopyPolicy,
@@ -128,13 +159,16 @@ class Intake:
         statuses = {seen.id: seen.status for seen in wanted if seen.id in ours}
         answers = [
             TrackResult(
+                posted=posted,
                 id=job_id,
                 status=kept[job_id].status,
                 applications=tuple(applications[kept[job_id].key]),
             )
             if job_id in kept
-            else TrackResult(id=job_id, status=statuses.get(job_id, JobStatus.NOT_FOUND))
-            for job_id in ids
+            else TrackResult(
+                posted=posted, id=job_id, status=statuses.get(job_id, JobStatus.NOT_FOUND)
+            )
+            for posted, job_id in meant.items()
         ]
         return answers, len(kept)
 
@@ -153,6 +187,9 @@ class Intake:
     def stop(self, caller: Caller, job_id: JobId) -> None:
         """Stop tracking a job for the caller. Saved logs stay; running copies are finished.
 
+        Args:
+            job_id: of an action of a coordinator, its workflow is not tracked any more either.
+
         Raises:
             NotTracked: the caller does not track the job.
         """
@@ -160,7 +197,10 @@ class Intake:
         log.info("untracked", user=caller.name, job=job_id)
 
     def _stop(self, connection: Connection, caller: Caller, job_id: JobId) -> None:
-        if not track_tasks.stop(connection, caller.name, job_id, self._clock()):
+        ids = [job_id, *children.statuses(connection, caller.name, job_id)]
+        meant = ids if type_of(job_id) == JobType.COORDINATOR_ACTION else [job_id]
+        now = self._clock()
+        if not any([track_tasks.stop(connection, caller.name, each, now) for each in meant]):
             raise NotTracked(
                 f"You do not track the job {job_id}: GET /api/jobs/tracking lists those that "
                 "you do."
@@ -171,29 +211,49 @@ class Intake:
 
 def _look(access: ClusterAccess, ids: Sequence[JobId]) -> _OozieAnswers:
     """Ask Oozie about jobs; stop at the first request that fails."""
-    if len(ids) == 1:
-        return _look_at_one(access.oozie, ids[0])
     look = _OozieAnswers()
+    actions = [job_id for job_id in ids if type_of(job_id) == JobType.COORDINATOR_ACTION]
     try:
-        for chunk in access.oozie.requests_for(ids):
-            look.seen |= access.oozie.chunk(chunk)
-            missing = [job_id for job_id in chunk if job_id not in look.seen]
-            if missing:  # ask twice before a job counts as unknown
-                look.seen |= access.oozie.chunk(missing)
-                look.unknown.update(job_id for job_id in missing if job_id not in look.seen)
+        for action in actions:
+            _look_at_action(access.oozie, action, look)
+        jobs = unique([look.started.get(job_id, job_id) for job_id in ids])
+        left = [job_id for job_id in jobs if job_id not in look.seen.keys() | look.unknown]
+        if len(jobs) == len(left) == 1:
+            _look_at_one(access.oozie, left[0], look)
+        else:
+            _look_at_many(access.oozie, left, look)
     except GatewayUnavailable as error:
         # The caller waits for one time-out at most; a worker asks about the other jobs later.
         log.warning("oozie_not_asked", reason=str(error), jobs=len(ids) - len(look.seen))
     return look
 
 
-def _look_at_one(oozie: Oozie, job_id: JobId) -> _OozieAnswers:
+def _look_at_action(oozie: Oozie, action: JobId, look: _OozieAnswers) -> None:
+    """Ask Oozie which workflow an action of a coordinator has started."""
+    try:
+        answer = oozie.children(action)
+    except JobNotFound:
+        look.unknown.add(action)
+        return
+    look.seen[action] = answer.observation
+    if workflow := answer.started[0]:
+        look.started[action] = workflow
+
+
+def _look_at_one(oozie: Oozie, job_id: JobId, look: _OozieAnswers) -> None:
     """Ask Oozie about one job, with its actions in the same answer."""
     try:
-        details = oozie.details(job_id)
+        look.details = oozie.details(job_id)
     except JobNotFound:
-        return _OozieAnswers(unknown={job_id})
-    except GatewayUnavailable as error:
-        log.warning("oozie_not_asked", reason=str(error), jobs=1)
-        return _OozieAnswers()
-    return _OozieAnswers(seen={job_id: details.observation}, details=details)
+        look.unknown.add(job_id)
+    else:
+        look.seen[job_id] = look.details.observation
+
+
+def _look_at_many(oozie: Oozie, ids: Sequence[JobId], look: _OozieAnswers) -> None:
+    for chunk in oozie.requests_for(ids):
+        look.seen |= oozie.chunk(chunk)
+        missing = [job_id for job_id in chunk if job_id not in look.seen]
+        if missing:  # ask twice before a job counts as unknown
+            look.seen |= oozie.chunk(missing)
+            look.unknown.update(job_id for job_id in missing if job_id not in look.seen)

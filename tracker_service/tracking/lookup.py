@@ -12,7 +12,7 @@ import structlog
 from tracker_service.domain.applications import ApplicationId, applications_of
 from tracker_service.domain.chunks import chunks
 from tracker_service.domain.copies import Copy
-from tracker_service.domain.jobs import Action, JobDetails, JobId, JobStatus
+from tracker_service.domain.jobs import Action, JobDetails, JobId, JobStatus, JobType, type_of
 from tracker_service.domain.tasks import TaskState
 from tracker_service.errors import GatewayError, JobNotFound
 from tracker_service.identities import Caller, Identities
@@ -110,6 +110,26 @@ class Lookup:
     ) -> None:
         self._store, self._identities = store, identities
         self._listed_for, self._retention, self._clock = listed_for, retention, clock
+
+    def meant(self, caller: Caller, job_id: JobId) -> JobId:
+        """Return the job that an id means to the caller.
+
+        An action of a coordinator means the workflow that it has started; while there is none, it
+        stands for itself. Any other id means the job that it names.
+
+        Raises:
+            JobNotFound: Oozie does not know the action.
+            GatewayUnavailable: the caller does not track the action, and Oozie does not answer.
+        """
+        if type_of(job_id) != JobType.COORDINATOR_ACTION:
+            return job_id
+        with self._store.read() as connection:
+            started = list(children.statuses(connection, caller.name, job_id))
+            is_tracked = bool(tracked_jobs.of_job(connection, caller.name, job_id))
+        if not started and not is_tracked:
+            answer = self._identities.access(caller).oozie.children(job_id)
+            started = [workflow for workflow in answer.started if workflow]
+        return started[0] if started else job_id
 
     def status(self, caller: Caller, job_id: JobId, *, refresh: bool = False) -> JobStatus:
         """Return a job's state: from the store if the caller tracks it, otherwise from Oozie.

@@ -13,10 +13,10 @@ from datetime import datetime
 
 import structlog
 
-from tracker_service.domain.jobs import JobId
+from tracker_service.domain.jobs import JobId, JobType, coordinator_of, type_of
 from tracker_service.errors import NoSuchToken, NotAllowed
 from tracker_service.identities.keys import KeyRing
-from tracker_service.store import hints, notify_tokens
+from tracker_service.store import children, hints, notify_tokens
 from tracker_service.store.database import Store
 from tracker_service.store.notify_tokens import KeptNotifyToken
 
@@ -94,11 +94,19 @@ class Notifications:
     def hint(self, owner: str, job_id: JobId) -> bool:
         """Have a job checked soon, if this user tracks it.
 
+        Args:
+            job_id: of an action of a coordinator, its coordinator and its workflow are checked too.
+
         Returns:
             whether the user tracks the job.
         """
         with self._store.read() as connection:
-            hinted = hints.tasks_to_hint(connection, owner, job_id)
+            ids = [job_id]
+            if type_of(job_id) == JobType.COORDINATOR_ACTION:
+                ids += [coordinator_of(job_id), *children.statuses(connection, owner, job_id)]
+            hinted = dict[int, bool]()
+            for each in ids:
+                hinted |= hints.tasks_to_hint(connection, owner, each)
         # A task that has a hint needs no other: its job will be checked.
         new = [task_id for task_id, is_hinted in hinted.items() if not is_hinted]
         if new:

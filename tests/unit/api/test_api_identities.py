@@ -5,11 +5,13 @@ from __future__ import annotations
 from ipaddress import ip_network
 
 import pytest
+from werkzeug.test import create_environ, run_wsgi_app
+from werkzeug.wrappers import Request, Response
 
 from tests.unit.calls import ADMIN, GUEST, SAM, assert_problem, get, post, save_copies
 from tests.unit.fakes import APP_1, job
 from tests.unit.logged import logged
-from tracker_service.api.proxies import NamingProxies
+from tracker_service.api.proxies import NAMED, NamingProxies
 from tracker_service.app import create_app
 from tracker_service.domain.copies import CopyStatus
 from tracker_service.errors import CredentialsRefused
@@ -98,6 +100,34 @@ def test_nobody_else_names_a_user(named, peer):
 @pytest.mark.parametrize("user", ["../guest", "guest/..", "a b", "x" * 65, "-x"])
 def test_a_name_that_no_user_has_is_refused(named, user):
     assert_problem(seen_from(named, "10.1.2.3", user), 401)
+
+
+def test_a_refused_name_is_told_with_what_to_set(named):
+    told = assert_problem(seen_from(named, "10.1.2.3", "alice@EXAMPLE.COM"), 401)
+
+    assert "gateway.user_pattern" in told
+    assert "gateway.user_realms" in told
+
+
+def test_the_bytes_of_a_header_are_read_as_utf_8():
+    seen = list[str]()
+
+    @Request.application
+    def app(request: Request) -> Response:
+        seen.append(request.environ[NAMED])
+        return Response()
+
+    naming = NamingProxies(app, "X-User", [ip_network("10.0.0.0/8")])
+    for name in ("álvaro".encode(), "álvaro".encode("latin-1")):
+        environ = create_environ(
+            environ_overrides={
+                "HTTP_X_USER": name.decode("latin-1"),
+                "REMOTE_ADDR": "10.1.2.3",
+            }
+        )
+        run_wsgi_app(naming, environ)
+
+    assert seen == ["álvaro"] * 2
 
 
 # A fresh credential

@@ -428,3 +428,63 @@ def test_columns_are_aligned_and_nothing_is_a_dash():
     shown = tables.table(("A", "LONG"), [("longer", None), ("x", 3), (None, "")])
 
     assert shown == "A       LONG\nlonger  -\nx       3\n-       -"
+
+
+OTHER_W = "0000002-261122041514971-oozie-test-W"
+RANDOM = "cb3383ec-4003-471d-9e4e-2e0-oozie-test-W"
+
+
+@pytest.mark.parametrize(
+    ("text", "ids"),
+    [
+        (f"\ufeffjob: {JOB}\r\n".encode("utf-16-le"), [JOB]),
+        (f"{JOB}\n{OTHER_W}\n".encode("utf-8-sig"), [JOB, OTHER_W]),
+        (f"{JOB}\u200b, {RANDOM}", [JOB, RANDOM]),
+        (f"{OTHER}@12", [f"{OTHER}@12"]),
+        (f"the actions {OTHER}@1-3", [f"{OTHER}@1", f"{OTHER}@2", f"{OTHER}@3"]),
+        (f"{JOB}@load failed", [JOB]),
+        (f"# {OTHER_W}\n{JOB}", [JOB]),
+    ],
+)
+def test_a_pipe_is_read_as_the_service_reads_a_body(tracker, loopback, text, ids):
+    loopback.says(says([]))
+
+    told = tracker("track", "-", input=text)
+
+    assert told.exit_code == 0, told.output
+    assert json.loads(loopback.asked[0].body) == ids
+
+
+@pytest.mark.parametrize("text", [JOB + OTHER_W, f"{JOB}\n{OTHER_W[:-1]}w", f"{JOB[1:]}"])
+def test_a_pipe_with_a_broken_id_is_refused_and_nothing_is_asked(tracker, loopback, text):
+    told = tracker("track", "-", input=text)
+
+    assert told.exit_code == 2
+    assert "in standard input" in told.stderr
+    assert loopback.asked == []
+
+
+def test_arguments_are_read_like_a_body_and_what_an_action_means_is_told(tracker, loopback):
+    note = f"{OTHER}@1 has started the workflow {OTHER_W}, which is tracked."
+    loopback.says(
+        says(
+            [
+                {"id": JOB, "status": "RUNNING"},
+                {"id": OTHER_W, "status": "RUNNING", "posted": f"{OTHER}@1", "message": note},
+            ]
+        )
+    )
+
+    told = tracker("track", f"{JOB},", f"{OTHER}@1-2")
+
+    assert told.exit_code == 0, told.output
+    assert json.loads(loopback.asked[0].body) == [JOB, f"{OTHER}@1", f"{OTHER}@2"]
+    assert told.stdout.endswith(f"\n\n{note}\n")
+
+
+def test_an_argument_that_is_no_id_is_for_the_service_to_refuse(tracker, loopback):
+    loopback.says(says([]))
+
+    tracker("track", "first; drop")
+
+    assert json.loads(loopback.asked[0].body) == ["first; drop"]

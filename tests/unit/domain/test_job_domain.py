@@ -25,7 +25,9 @@ GOOD = "0000042-261122041514971-oozie-prod-W"
         GOOD[:-1] + "B",
         "1234567890-261122041514971-oozie-prod-W",
         "0000042-261122041514971-oozie_1.eu-W",
-        "0000042-261122041514971-" + "x" * 60 + "-W",
+        "cb3383ec-4003-471d-9e4e-2e0-oozie-test-W",
+        "cb3383ec-4003-471d-9e4e-2e0-oozie-test-C",
+        "cb3383ec-4003-471d-9e4e-2e04f3d5a1bc-u-B",
     ],
 )
 def test_what_oozie_calls_its_jobs_is_a_job_id(text):
@@ -57,7 +59,12 @@ def test_what_oozie_calls_its_jobs_is_a_job_id(text):
         "0000042-261122041514971-oozie\r\nHost: x-W",
         "0000042-261122041514971-oozie\0-W",
         "0000042-261122041514971-özie-W",
-        "0000042-261122041514971-" + "x" * 61 + "-W",
+        "0000042-261122041514971-" + "x" * 14 + "-W",
+        GOOD + GOOD,
+        "cb3383ec-4003-471d-9e4e-2e0-oozie-test-W" * 2,
+        "cb3383ec-4003-471d-9e4e-2e-oozie-test-W",
+        "cb3383ec-4003-471d-9e4e-2e04-oozie-test-W",
+        "CB3383EC-4003-471D-9E4E-2E0-oozie-test-W",
         "0000042-261122041514971-" + "x" * 5000 + "-W",
     ],
 )
@@ -96,6 +103,8 @@ def test_only_states_that_a_job_cannot_leave_by_itself_are_terminal():
         JobStatus.FAILED,
         JobStatus.DONEWITHERROR,
         JobStatus.IGNORED,
+        JobStatus.TIMEDOUT,
+        JobStatus.SKIPPED,
         JobStatus.NOT_FOUND,
     }
 

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.unit.fakes import NOW, FakeAccess, job, seen
 from tests.unit.loopback_server import Reply
+from tracker_service.domain.users import UserNames
 from tracker_service.errors import (
     ConfigError,
     CredentialsRefused,
@@ -189,6 +190,19 @@ def test_a_signed_token_is_believed_without_the_gateway(
 
     assert callers.verify(TokenCredential("sam", token)).name == "sam"
     assert fake_cluster.verified == []
+
+
+def test_a_name_that_only_a_token_gives_must_fit_the_pattern(
+    store, key_ring, opened, now, key_file, fake_cluster
+):
+    keys, names = TokenKeys(str(key_file), None), UserNames(r"^[a-z]+@[a-z.]+$")
+    token = jwt.encode(claims(sub="sam@example.com"), fake_cluster.tokens.key, "ES256")
+    credential = TokenCredential("sam@example.com", token)
+
+    with pytest.raises(NotAuthenticated, match=r"gateway\.user_pattern"):
+        Callers(store, key_ring, opened, now, keys=keys).verify(credential)
+    wide = Callers(store, key_ring, opened, now, keys=keys, names=names)
+    assert wide.verify(credential).name == "sam@example.com"
 
 
 @pytest.fixture

@@ -339,3 +339,18 @@ def test_what_a_gateway_would_do_has_to_be_set(file, kerberos, line, reason):
 
     with pytest.raises(ConfigError, match=reason):
         cluster_route(settings)
+
+
+def test_names_of_users_follow_hadoops_pattern_unless_another_one_is_set(file):
+    assert load().gateway.user_pattern == "^[A-Za-z_][A-Za-z0-9._-]*[$]?$"
+    file.write_text("gateway: {user_pattern: '^[a-z@.]+$', user_realms: [EXAMPLE.COM]}")
+
+    loaded = load(file).gateway
+
+    assert (loaded.user_pattern, loaded.user_realms) == ("^[a-z@.]+$", ("EXAMPLE.COM",))
+
+
+def test_a_pattern_that_is_none_is_refused(file):
+    file.write_text("gateway: {user_pattern: '^[a-z'}")
+
+    assert "no regular expression" in refusal(file)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from functools import partial
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
@@ -148,12 +149,24 @@ def test_the_user_is_whom_the_gateway_names(loopback, hdfs):
     assert loopback.asked[0].query == {"op": "GETHOMEDIRECTORY"}
 
 
-@pytest.mark.parametrize("path", ["/user/..", "/user/a b", "/user/-rf", "/", "/user/" + "x" * 65])
+@pytest.mark.parametrize("path", ["/user/..", "/user/a\0b", "/user/-rf", "/", "/user/" + "x" * 65])
 def test_a_name_that_no_user_has_lets_nobody_in(loopback, hdfs, path):
     loopback.says(told({"Path": path}))
 
     with pytest.raises(CredentialsRefused):
         hdfs.user()
+
+
+@pytest.mark.parametrize(
+    "name", ["svc_etl$", "alice@example.com", "a+b", "EXAMPLE\\alice", "alice smith", "álvaro"]
+)
+def test_whom_hdfs_takes_for_a_user_is_one_and_keeps_the_name_in_paths(loopback, hdfs, name):
+    loopback.says(told({"Path": f"/user/{name}"}), told({"FileStatus": file_status(89)}))
+
+    assert hdfs.user() == name
+    hdfs.status(f"/user/{name}/WORK/logs/x.log")
+
+    assert unquote(loopback.asked[1].path).endswith(f"/webhdfs/v1/user/{name}/WORK/logs/x.log")
 
 
 @pytest.mark.parametrize("body", [{}, {"Path": None}, {"Path": 7}])

@@ -24,15 +24,28 @@ class PostedAnswer(Schema):
     status: JobStatus
     applications_ids: list[str] = Field(description="known so far, without `application_`")
 
-    @classmethod
-    def of(cls, answer: TrackResult) -> Self:
-        """Return the answer to one posted id."""
-        ids = [short(application) for application in answer.applications]
-        return cls(id=answer.id, status=answer.status, applications_ids=ids)
+
+class PostedActionAnswer(PostedAnswer):
+    """What is known about one posted id of an action; `id` is the job that it means."""
+
+    posted: str = Field(description="the id of the action")
+    message: str = Field(description="what the id means")
 
 
-class PostedAnswers(RootModel[list[PostedAnswer]]):
+class PostedAnswers(RootModel[list[PostedAnswer | PostedActionAnswer]]):
     """One answer for each id, in the order posted."""
+
+
+def posted_answer(answer: TrackResult) -> PostedAnswer:
+    """Return the answer to one posted id."""
+    known = PostedAnswer(
+        id=answer.id,
+        status=answer.status,
+        applications_ids=[short(application) for application in answer.applications],
+    )
+    if answer.note is None:
+        return known
+    return PostedActionAnswer(**dict(known), posted=answer.posted.text, message=answer.note)
 
 
 class StatusAnswer(Schema):

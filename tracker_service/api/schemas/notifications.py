@@ -2,46 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Self
 from urllib.parse import quote
 
-from pydantic import AfterValidator, BaseModel, Field, RootModel, WithJsonSchema
+from pydantic import BaseModel, Field, RootModel
 
 from tracker_service.api.schemas.base import Instant, Schema
-from tracker_service.api.schemas.queries import JOB_EXAMPLE
-from tracker_service.domain.jobs import JOB_ID_PATTERN, JobId, is_job_id
+from tracker_service.api.schemas.queries import PathJobId
 from tracker_service.store.notify_tokens import ID_LENGTH, KeptNotifyToken
 from tracker_service.tracking.notifications import NewToken
-
-_ACTION_NUMBER = r"@[0-9]{1,10}"
 
 #: Each property of a job that Oozie knows, with what it puts in the place of the job's id.
 _PROPERTIES = {
     "oozie.wf.workflow.notification.url": "$jobId",
     "oozie.coord.action.notification.url": "$actionId",
 }
-
-
-def _notified_id(text: str) -> JobId:
-    """Return the job that an id names; an action of a coordinator stands for the coordinator."""
-    job_id, _, number = text.partition("@")
-    is_action = job_id.endswith("C") and number.isdecimal()
-    if not is_job_id(job_id) or ("@" in text and not is_action):
-        raise ValueError(f"{text[:100]!r} is not shaped like an Oozie job id ({JOB_EXAMPLE})")
-    return JobId(job_id)
-
-
-NotifiedId = Annotated[
-    str,
-    AfterValidator(_notified_id),
-    WithJsonSchema(
-        {
-            "type": "string",
-            "pattern": f"^{JOB_ID_PATTERN[:-5]}([WB]|C({_ACTION_NUMBER})?)$",
-            "example": JOB_EXAMPLE,
-        }
-    ),
-]
 
 
 class NotifyPath(BaseModel):
@@ -53,7 +28,7 @@ class NotifyPath(BaseModel):
 class NotifyQuery(BaseModel):
     """What Oozie sends; other parameters are ignored."""
 
-    id: NotifiedId = Field(description="`$jobId`, or the `$actionId` of a coordinator")
+    id: PathJobId = Field(description="`$jobId`, or the `$actionId` of a coordinator")
     status: str = Field("", description="`$status`; it is not believed")
 
 

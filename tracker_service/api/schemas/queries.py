@@ -19,8 +19,10 @@ from pydantic import (
 
 from tracker_service.domain.applications import SHORT_ID_PATTERN, ApplicationId, from_short
 from tracker_service.domain.causes import Category
-from tracker_service.domain.jobs import JOB_ID_PATTERN, JobId, JobStatus, is_job_id
+from tracker_service.domain.jobs import REFERENCE_PATTERN, JobId, JobStatus
 from tracker_service.domain.log_levels import LevelName
+from tracker_service.domain.users import MAX_USER_CHARS
+from tracker_service.domain.written_ids import EXAMPLE, read_ids
 from tracker_service.store.failure_groups import PageCursor
 
 MAX_BODY_BYTES = 1024 * 1024
@@ -28,14 +30,16 @@ MAX_IDS = 10_000
 MAX_PAGE = 10_000
 MAX_FAMILIES = 500  #: on one page
 
-JOB_EXAMPLE = "0000042-261122041514971-oozie-prod-W"
 _APPLICATION_EXAMPLE = "1529519049029_420001"
 
 
 def _job_id(text: str) -> JobId:
-    if not is_job_id(text):
-        raise ValueError(f"{text[:100]!r} is not shaped like an Oozie job id ({JOB_EXAMPLE})")
-    return JobId(text)
+    ids = read_ids(text)
+    if len(ids) != 1:
+        raise ValueError(
+            f"{text[:100]!r} is not shaped like an Oozie job id: it names {len(ids) or 'no'} jobs"
+        )
+    return ids[0].id
 
 
 def _application_id(text: str) -> ApplicationId:
@@ -51,7 +55,7 @@ def _true_or_false(text: object) -> object:
     return text == "true"
 
 
-JOB_ID_SCHEMA = {"type": "string", "pattern": f"^{JOB_ID_PATTERN}$", "example": JOB_EXAMPLE}
+JOB_ID_SCHEMA = {"type": "string", "pattern": f"^{REFERENCE_PATTERN}$", "example": EXAMPLE}
 
 PathJobId = Annotated[str, AfterValidator(_job_id), WithJsonSchema(JOB_ID_SCHEMA)]
 NamedApplication = Annotated[
@@ -257,7 +261,7 @@ class TrackingQuery(_Query):
 
     status: list[JobStatus] = Field([], description="only jobs in one of these states")
     user: str | None = Field(
-        None, max_length=64, description="admins only: whose jobs; `*` for everybody's"
+        None, max_length=MAX_USER_CHARS, description="admins only: whose jobs; `*` for everybody's"
     )
     limit: int = Field(MAX_PAGE, ge=1, le=MAX_PAGE, description="jobs in one answer")
     cursor: int = Field(

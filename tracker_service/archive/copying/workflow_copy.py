@@ -135,7 +135,8 @@ def workflow(copy: Copy, log_owner: str, options: WorkflowOptions) -> bytes:
     if properties := {**queue, **options.properties}:  # Oozie refuses an empty one
         shell.append(_configuration(properties))
     _child(shell, "exec", _SCRIPT)
-    for argument in (copy.application, log_owner, part_path(copy), _reason_path(copy)):
+    targets = (_as_pattern(part_path(copy)), _as_pattern(_reason_path(copy)))
+    for argument in (copy.application, log_owner, *targets):
         _child(shell, "argument", argument)
     _child(shell, "file", _SCRIPT)
     ET.SubElement(action, "ok", to="end")
@@ -157,6 +158,11 @@ def _configuration(properties: Mapping[str, str]) -> ET.Element:
         _child(element, "name", name)
         _child(element, "value", value)
     return root
+
+
+def _as_pattern(path: str) -> str:
+    """Return a path as `hdfs dfs` takes it, which reads each path as a pattern."""
+    return path.replace("\\", "\\\\")
 
 
 def _child(parent: ET.Element, tag: str, text: str) -> None:
