@@ -7,16 +7,15 @@ import ssl
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 from tracker_service.doctor.results import CheckResult, fail, ok, warn
+from tracker_service.domain.urls import is_loopback, origin_of
 from tracker_service.sources.gateway import Gateway
 
 URL = "TRACKER_GATEWAY__URL"
 CA_FILE = "TRACKER_GATEWAY__CA_FILE"
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 _SOON_DAYS = 14
 # What OpenSSL says about a certificate: X509_V_ERR_ of x509_vfy.h.
@@ -39,14 +38,14 @@ class _Place:
 
 def findings(gateway: Gateway) -> Iterator[CheckResult]:
     """Yield the results on the way; after a failure, the rest makes no sense."""
-    parts = urlsplit(gateway.url)
-    host, is_secure = parts.hostname or "", parts.scheme == "https"
-    place = _Place(host, parts.port or (443 if is_secure else 80), gateway.connect_timeout_s)
+    scheme, host, port = origin_of(gateway.url)
+    is_secure = scheme == "https"
+    place = _Place(host, port or 0, gateway.connect_timeout_s)
     yield _name(place)
     yield _port(place)
     if is_secure:
         yield _certificate(place, gateway)
-    elif host in LOOPBACK:
+    elif is_loopback(host):
         yield ok("tls", f"{place} is this machine and needs no TLS")
     else:
         yield warn("tls", f"passwords travel to {place} unencrypted; begin {URL} with https://")

@@ -30,6 +30,7 @@ from pydantic_settings import (
 
 from tracker_service import regex
 from tracker_service.domain.copies import Strategy
+from tracker_service.domain.urls import leads_to_this_machine
 from tracker_service.errors import ConfigError
 from tracker_service.settings.kerberos import KerberosSettings
 
@@ -120,9 +121,8 @@ class GatewaySettings(KerberosSettings):
     @property
     def is_plain_http_over_a_network(self) -> bool:
         """Tell whether passwords travel unencrypted to another machine; Kerberos sends none."""
-        parts = urlsplit(self.base)
-        is_here = parts.hostname in ("localhost", "127.0.0.1", "::1")
-        return parts.scheme == "http" and not is_here and not self.is_direct
+        is_plain = urlsplit(self.base).scheme == "http"
+        return is_plain and not leads_to_this_machine(self.base) and not self.is_direct
 
 
 class StoreSettings(_SettingsSection):

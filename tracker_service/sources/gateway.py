@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
 from typing import Any, Generic, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import requests
 
+from tracker_service.domain.urls import is_same_origin, place_of, spelled_like
 from tracker_service.errors import (
     AccessDenied,
     ConfigError,
@@ -101,8 +102,14 @@ class GatewaySession(requests.Session):
 
     def prepare_request(self, request: requests.Request) -> requests.PreparedRequest:
         """Prepare a request while no other thread of this identity stores a cookie."""
+        request.url = self._own_spelling(request.url)
         with self.cookies._cookies_lock:  # type: ignore[attr-defined]
             return super().prepare_request(request)
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        """Return where an answer sends to, spelled like the gateway's own URL if it is there."""
+        target = super().get_redirect_target(resp)
+        return self._own_spelling(urljoin(resp.url, target)) if target else None
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:  # noqa: ANN401
         """Send one request to the gateway, and raise errors by their meaning.
@@ -165,12 +172,15 @@ class GatewaySession(requests.Session):
             return CredentialsRefused(f"the gateway refuses the credentials of {self.user}")
         return None
 
+    def _own_spelling(self, url: str) -> str:
+        """Return a URL of the gateway spelled as in the settings, so that cookies fit it too."""
+        return spelled_like(urljoin(f"{self.url}/", url), self.url)
+
     def _refuse_foreign(self, url: str) -> None:
-        own, foreign = urlsplit(self.url), urlsplit(url)
-        if (own.scheme, own.netloc) != (foreign.scheme, foreign.netloc):
+        if not is_same_origin(url, self.url):
             raise GatewayUnavailable(
-                f"the gateway sends us to {foreign.scheme}://{foreign.netloc}, which is not the "
-                "gateway itself; correct gateway.frontend.url there"
+                f"the gateway sends us to {place_of(url)}, which is not the gateway itself "
+                f"({place_of(self.url)}); correct gateway.frontend.url there"
             )
 
     def _place(self, request: requests.PreparedRequest) -> str:
