@@ -18,6 +18,7 @@ from tracker_service.errors import (
     GatewayError,
     GatewayUnavailable,
     PathNotFound,
+    RequestRefused,
 )
 from tracker_service.sources.direct import DirectSession
 from tracker_service.sources.gateway import Answer, GatewaySession
@@ -189,6 +190,8 @@ def _written(hdfs: WebHdfs, user: str) -> Iterator[CheckResult]:
         yield fail(
             "hdfs-write", f"{user} may not write in HDFS: {error}; have the rights corrected"
         )
+    except RequestRefused as error:
+        yield fail("hdfs-write", f"HDFS refuses to take a file ({error}); have that corrected")
     except GatewayError as error:
         yield fail(
             "hdfs-write",

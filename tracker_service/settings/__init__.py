@@ -65,6 +65,7 @@ def _redact_pattern(pattern: str) -> str:
 
 RedactPattern = Annotated[str, AfterValidator(_redact_pattern)]
 LogDirectory = Annotated[str, AfterValidator(_log_directory)]
+HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")]  # RFC 9110 §5.6.2
 Seconds = Annotated[float, Field(gt=0)]
 Rate = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(gt=0)]
@@ -82,6 +83,8 @@ class GatewaySettings(KerberosSettings):
     verify: bool = True  #: verify its certificate; if not, anybody in between can read passwords
     connect_timeout_s: Seconds = 3.05
     read_timeout_s: Seconds = 25  #: Knox itself gives up after 20 s
+    #: header that goes with each request, for filters against forged requests (CSRF)
+    csrf_header: HeaderName = "X-XSRF-HEADER"
     #: requests of one process at once; Knox opens at most 32 connections to each service
     max_concurrent: Count = 24
     requests_per_s: Rate = 50  #: requests of all workers together to poll jobs

@@ -19,6 +19,7 @@ from requests.hooks import default_hooks
 
 from tracker_service.domain.urls import below, place_of
 from tracker_service.errors import AccessDenied, GatewayError, GatewayUnavailable, RequestRefused
+from tracker_service.sources.bodies import remote_error
 from tracker_service.sources.credentials import Credential
 from tracker_service.sources.gateway import ClusterRoute, GatewaySession
 from tracker_service.sources.protection import Attempt, Health
@@ -106,6 +107,8 @@ class DirectSession(GatewaySession):
     def __init__(self, direct: DirectRoute, credential: Credential) -> None:
         super().__init__(direct, credential)
         self.auth = _Both(credential.auth(), direct.login)
+        name = direct.csrf_header
+        self._csrf_header = {name: self.headers[name]}  #: DataNodes want it too
         self._next = local()  #: the node to which the next request of a thread may go
 
     def prepare_request(self, request: requests.Request) -> requests.PreparedRequest:
@@ -115,6 +118,7 @@ class DirectSession(GatewaySession):
         """
         path = request.url.removeprefix(f"{_BASE}/")
         if path == request.url:
+            request.headers = {**self._csrf_header, **(request.headers or {})}
             return request.prepare()
         request.params = dict(request.params)
         request.url = self.gateway.address(path, request.params)
@@ -170,7 +174,7 @@ class DirectSession(GatewaySession):
             )
         if status == 401 and code == "E1400":
             name = f"oozie.service.ProxyUserService.proxyuser.{direct.short_name}"
-        elif status == 403 and _exception(response) == "AuthorizationException":
+        elif status == 403 and _is_no_proxy_user(response):
             name = f"hadoop.proxyuser.{direct.short_name}"
         else:
             return None
@@ -212,9 +216,7 @@ class _Transport(Transport):
             attempt.gateway, attempt.service = Health.NONE, Health.DEAD
 
 
-def _exception(response: requests.Response) -> str | None:
-    """Return the name of the Java exception in a body of Hadoop."""
-    try:
-        return str(response.json()["RemoteException"]["exception"])
-    except (ValueError, KeyError, TypeError):
-        return None
+def _is_no_proxy_user(response: requests.Response) -> bool:
+    """Tell whether Hadoop refuses that the service acts for a user."""
+    error = remote_error(response.content)
+    return error is not None and error.exception == "AuthorizationException"

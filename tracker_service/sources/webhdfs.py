@@ -9,7 +9,7 @@ import re
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import requests
 from hdfs import Client, HdfsError
@@ -23,7 +23,15 @@ from tracker_service.errors import (
     PathNotFound,
     RequestRefused,
 )
-from tracker_service.sources.gateway import GatewaySession
+from tracker_service.sources.bodies import (
+    error_body,
+    items,
+    json_object,
+    refusal,
+    remote_error,
+    words_of,
+)
+from tracker_service.sources.gateway import CANNOT_ANSWER_NOW, GatewaySession
 
 #: What is held of a file in memory. Smaller pieces cost more calls, larger ones are no faster.
 _PIECE_BYTES = 256 * 1024
@@ -33,9 +41,7 @@ _MEANINGS: dict[str, type[GatewayError]] = {
     "AccessControlException": AccessDenied,
     "SecurityException": AccessDenied,
     "AuthorizationException": AccessDenied,
-    "StandbyException": GatewayUnavailable,
-    "RetriableException": GatewayUnavailable,
-    "SafeModeException": GatewayUnavailable,
+    **dict.fromkeys(CANNOT_ANSWER_NOW, GatewayUnavailable),
 }
 
 
@@ -63,6 +69,20 @@ class OpenFile:
         return self.pieces
 
 
+class _Client(Client):  # type: ignore[misc]  # it has no types
+    """The package's client; an error has the words of the server, whatever its body is."""
+
+    def _request(self, method: str, url: str, **named: Any) -> requests.Response:  # noqa: ANN401
+        response = cast(requests.Response, super()._request(method, url, **named))
+        if response.status_code < requests.codes.bad_request:
+            return response
+        body = error_body(response)
+        error = remote_error(body)
+        words = words_of(response.headers, body, response.reason)
+        text = refusal(method, response.status_code, words)
+        raise HdfsError(text, exception=error.exception if error else None)
+
+
 class WebHdfs:
     """HDFS behind the gateway, as one identity."""
 
@@ -70,7 +90,7 @@ class WebHdfs:
         self._session = session
         gateway = session.gateway
         timeout = (gateway.connect_timeout_s, gateway.read_timeout_s)
-        self._client = Client(session.url, session=session, timeout=timeout)
+        self._client = _Client(session.url, session=session, timeout=timeout)
 
     def user(self) -> str:
         """Return the user of this session as the gateway sees it, with one cheap call.
@@ -102,9 +122,13 @@ class WebHdfs:
     def list(self, path: str) -> list[FileStatus]:
         """Return the entries of a directory."""
         with _meanings(path):
-            return [
-                _file_status(name, status) for name, status in self._client.list(path, status=True)
-            ]
+            answer = json_object(self._client._list_status(path).content) or {}
+            statuses = answer["FileStatuses"]
+            found = items(statuses.get("FileStatus") if isinstance(statuses, dict) else statuses)
+            files = [_file_status(str(status["pathSuffix"]), status) for status in found]
+        if len(files) == 1 and not files[0].name:
+            raise RequestRefused(f"{path} is a file, and no directory")
+        return files
 
     def make_directory(self, path: str, permission: str = "700") -> None:
         """Make a directory and its missing parents, all with this permission."""

@@ -623,3 +623,19 @@ def test_keys_that_did_not_sign_the_tokens_are_told(look, tokens, loopback, tmp_
 
     assert wrong(found) == {"token-keys": "FAIL"}
     assert "TRACKER_GATEWAY__TOKEN_KEYS" in found["token-keys"].message
+
+
+def test_a_filter_against_forged_requests_is_named_with_its_setting(look, gateway):
+    gateway.instead["MKDIRS"] = Reply(400)
+
+    found = look()
+
+    assert wrong(found) == {"hdfs-write": "FAIL"}
+    assert "gateway.csrf_header" in found["hdfs-write"].message
+    assert "DataNodes" not in found["hdfs-write"].message
+
+
+def test_a_quota_that_is_exceeded_is_named(look, gateway):
+    gateway.instead["CREATE"] = Reply(507, b"The DiskSpace quota of /user/guest is exceeded")
+
+    assert "The DiskSpace quota" in look()["hdfs-write"].message
