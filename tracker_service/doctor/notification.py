@@ -30,6 +30,7 @@ def finding(
             f"{url}/healthz",
             timeout=_TIMEOUT_S,
             allow_redirects=False,
+            proxies={"no_proxy": "*"} if leads_to_this_machine(url) else None,
             verify=str(ca_file) if ca_file else None,
         )
         is_alive = answer.ok and answer.json().get("status") == "alive"

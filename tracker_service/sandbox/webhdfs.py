@@ -54,6 +54,8 @@ class SandboxWebHdfs:
     def __init__(self, cluster: Cluster, topology_path: str) -> None:
         self._cluster = cluster
         self._topology_path = topology_path
+        #: Answer as HttpFS, which knows no ``renameoptions``.
+        self.plays_httpfs = False
         self._key = secrets.token_bytes(32)
         self._operations: dict[tuple[str, str], Callable[[_Call], Response]] = {
             ("GET", "GETHOMEDIRECTORY"): self._home_directory,
@@ -99,7 +101,7 @@ class SandboxWebHdfs:
         return self._operations[method, name]
 
     def _home_directory(self, call: _Call) -> Response:
-        return json_answer({"Path": f"/user/{call.user}"})
+        return json_answer({"Path": f"{self._cluster.homes}/{call.user}"})
 
     def _file_status(self, call: _Call) -> Response:
         node = self._cluster.hdfs.status(call.path, call.user)
@@ -150,7 +152,7 @@ class SandboxWebHdfs:
                 "destination",
                 f'Invalid parameter value: destination = "{destination}" is not an absolute path.',
             )
-        options = call.parameter("renameoptions").upper()
+        options = "" if self.plays_httpfs else call.parameter("renameoptions").upper()
         if not options:
             renamed = self._cluster.hdfs.rename(call.path, destination, call.user)
             return json_answer({"boolean": renamed})

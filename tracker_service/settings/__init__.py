@@ -29,7 +29,7 @@ from pydantic_settings import (
 )
 
 from tracker_service import regex
-from tracker_service.domain.copies import Strategy
+from tracker_service.domain.copies import LOGS, Strategy
 from tracker_service.domain.urls import leads_to_this_machine
 from tracker_service.errors import ConfigError
 from tracker_service.settings.kerberos import KerberosSettings
@@ -63,6 +63,19 @@ def _redact_pattern(pattern: str) -> str:
     return pattern
 
 
+def _saved_logs(pattern: str) -> str:
+    try:
+        one, other = (pattern.format(home=f"/home/{user}", user=user) for user in "uv")
+    except (KeyError, IndexError, ValueError) as error:
+        raise ValueError(f"{pattern}: only {{home}} and {{user}}") from error
+    if one == other:
+        raise ValueError(f"{pattern}: name {{home}} or {{user}}, so that each has a directory")
+    if not one.startswith("/") or one.endswith("/") or {"", ".", ".."} & set(one[1:].split("/")):
+        raise ValueError(f"{pattern}: begin with {{home}} or /, end without /, and write no ..")
+    return pattern
+
+
+SavedLogs = Annotated[str, AfterValidator(_saved_logs)]
 RedactPattern = Annotated[str, AfterValidator(_redact_pattern)]
 LogDirectory = Annotated[str, AfterValidator(_log_directory)]
 HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")]  # RFC 9110 §5.6.2
@@ -199,6 +212,8 @@ class CopySettings(_SettingsSection):
             "logs-ifile",
         )
     )
+    #: where logs are saved: `{home}` is the home directory that HDFS names, `{user}` its user
+    directory: SavedLogs = LOGS
     retention_h: Seconds = 7 * 24  #: `yarn.log-aggregation.retain-seconds`: then logs are deleted
     redact: bool = True  #: hide passwords, keys and tokens in logs that are copied directly
     #: further secrets to hide: RE2 expressions, each under a name of your own. The first group of

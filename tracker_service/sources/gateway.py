@@ -35,7 +35,7 @@ from tracker_service.sources.bodies import (
 )
 from tracker_service.sources.credentials import Credential, TokenCredential
 from tracker_service.sources.protection import Protection
-from tracker_service.sources.transport import Transport, cause
+from tracker_service.sources.transport import Transport, cause, proxies_for
 
 _KEPT_SESSIONS = 1000
 _NO_SPACE = 507  #: of newer WebHDFS for an exceeded quota; the same request fails again
@@ -100,7 +100,7 @@ class GatewaySession(requests.Session):
     def __init__(self, gateway: ClusterRoute, credential: Credential) -> None:
         super().__init__()
         self.gateway = gateway
-        self.trust_env = False  # no .netrc, no proxies, no other CA by accident
+        self.trust_env = False  # no .netrc and no other CA by accident
         self.user = credential.user
         self.url = gateway.url_for(credential)  #: of the topology
         self.auth = credential.auth()
@@ -135,6 +135,7 @@ class GatewaySession(requests.Session):
         self._refuse_foreign(request.url or "")
         if kwargs.get("timeout") is None:
             kwargs["timeout"] = (self.gateway.connect_timeout_s, self.gateway.read_timeout_s)
+        kwargs["proxies"] = proxies_for(request.url or "")
         try:
             response = super().send(request, **kwargs)
         except (requests.RequestException, ssl.SSLError) as error:

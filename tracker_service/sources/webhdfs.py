@@ -10,11 +10,13 @@ from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 import requests
 from hdfs import Client, HdfsError
 from urllib3.exceptions import HTTPError
 
+from tracker_service.domain.copies import aside_path
 from tracker_service.errors import (
     AccessDenied,
     CredentialsRefused,
@@ -91,6 +93,7 @@ class WebHdfs:
         gateway = session.gateway
         timeout = (gateway.connect_timeout_s, gateway.read_timeout_s)
         self._client = _Client(session.url, session=session, timeout=timeout)
+        self._home: str | None = None
 
     def user(self) -> str:
         """Return the user of this session as the gateway sees it, with one cheap call.
@@ -99,16 +102,29 @@ class WebHdfs:
             CredentialsRefused: not a user of the gateway, or a name that is no user name.
             GatewayUnavailable: the gateway cannot say.
         """
-        answer = self._session.ask("GET", "webhdfs/v1/", params={"op": "GETHOMEDIRECTORY"}).json()
-        path = answer.get("Path")
-        if not isinstance(path, str):
-            raise GatewayUnavailable("GETHOMEDIRECTORY: the answer has no Path")
-        name = path.rstrip("/").rpartition("/")[2]
+        self._home = self._ask_home()
+        name = self._home.rpartition("/")[2]
         if not USER.fullmatch(name):
             raise CredentialsRefused(
                 f"the gateway names a user that no Hadoop user can be: {name!r}"
             )
         return name
+
+    def home(self) -> str:
+        """Return the home directory of the user of this session; HDFS is asked once.
+
+        Raises:
+            GatewayUnavailable, CredentialsRefused, AccessDenied: HDFS does not tell.
+        """
+        self._home = self._home or self._ask_home()
+        return self._home
+
+    def _ask_home(self) -> str:
+        answer = self._session.ask("GET", "webhdfs/v1/", params={"op": "GETHOMEDIRECTORY"}).json()
+        path = answer.get("Path")
+        if not isinstance(path, str):
+            raise GatewayUnavailable("GETHOMEDIRECTORY: the answer has no Path")
+        return urlsplit(path).path.rstrip("/") if "://" in path else path.rstrip("/")
 
     def status(self, path: str) -> FileStatus:
         """Return the status of a file or directory.
@@ -191,13 +207,47 @@ class WebHdfs:
             raise
 
     def rename(self, source: str, target: str) -> None:
-        """Rename a file in one step, and replace a file that has the new name.
+        """Rename a file, and replace a file that has the new name: in one step, or in three.
 
         The NameNode answers 200 with an empty body, so only the status can be judged: look at the
-        target afterwards.
+        target afterwards. HttpFS and old NameNodes do not know the option `OVERWRITE`, and say
+        whether they have renamed. Then the old file is moved to `aside_path`, the new one takes
+        its name, and the old one is removed. After a crash in between, call this again.
+
+        Raises:
+            PathNotFound: there is no such file.
+            RequestRefused: it cannot be renamed; what was there is there again.
         """
         with _meanings(source):
-            self._client._rename(source, destination=target, renameoptions="OVERWRITE")
+            answer = self._client._rename(
+                source, destination=target, renameoptions="OVERWRITE"
+            ).content
+        is_renamed = (json_object(answer) or {}).get("boolean")
+        if is_renamed is False:
+            self._replace_in_steps(source, target)
+        elif is_renamed:  # a crash may have come after the old file was moved
+            self.delete(aside_path(target))
+
+    def _replace_in_steps(self, source: str, target: str) -> None:
+        aside = aside_path(target)
+        self.status(source)
+        try:
+            self.status(target)
+        except PathNotFound:  # moved aside before a crash, or never there
+            has_old = False
+        else:
+            self.delete(aside)
+            has_old = self._rename_plainly(target, aside)
+        if not self._rename_plainly(source, target):
+            if has_old:
+                self._rename_plainly(aside, target)
+            raise RequestRefused(f"HttpFS, or an old NameNode, did not rename {source} to {target}")
+        self.delete(aside)
+
+    def _rename_plainly(self, source: str, target: str) -> bool:
+        with _meanings(source):
+            answer = self._client._rename(source, destination=target).content
+        return (json_object(answer) or {}).get("boolean") is True
 
     def delete(self, path: str) -> bool:
         """Remove a file, or a directory with its contents; return False if there was none."""

@@ -77,7 +77,7 @@ class Knox:
                 return Reply(307, headers={"Location": location})
             case "RENAME":
                 self.files[asked.query["destination"]] = self.files.pop(name)
-                return says({"boolean": True})
+                return Reply()
             case "OPEN":
                 return Reply(body=self.files[name])
         self.files[name] = asked.body

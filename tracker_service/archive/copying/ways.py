@@ -116,14 +116,15 @@ class Ways:
         if isinstance(log_state, Ready):
             self._begin(access, copy, lease, log_state)
         elif log_state.is_final:
-            self._tries.give_up(access, copy, lease, log_state.reason)
+            placed = replace(copy, path=self._earlier_runs.path_for(access.hdfs, copy))
+            self._tries.give_up(access, placed, lease, log_state.reason)
         else:
             waited = self._clock() - copy.created_at
             pause = max(LOOK_AGAIN_AFTER, min(waited / 4, _LONGEST_PAUSE))
             self._progress.postpone([copy], lease, pause, log_state.reason)
 
     def _begin(self, access: ClusterAccess, copy: Copy, lease: Lease, ready: Ready) -> None:
-        path = self._earlier_runs.path_for(copy)
+        path = self._earlier_runs.path_for(access.hdfs, copy)
         log_at = ready.finished_at or copy.log_at
         copy = replace(copy, log_at=log_at, gap=ready.gap, path=path)
         choice = self._chooser.choose(access.hdfs, copy, ready)

@@ -233,6 +233,26 @@ def test_a_workflow_that_never_arrived_is_submitted_again_and_no_try_is_used_up(
     assert copying.copy().job in oozie.known
 
 
+def test_a_workflow_that_never_arrives_is_submitted_less_and_less_often(copying, oozie):
+    oozie.refusal = GatewayUnavailable("HDFS is full")
+    copying.start()
+    submitted = []
+    for _ in range(6):
+        before = len(oozie.submitted)
+        for _ in range(60):
+            copying.advance(10)
+        submitted.append(len(oozie.submitted) - before)
+
+    assert submitted[0] > 3
+    assert submitted[-1] <= 1
+    assert "HDFS is full" in (copying.copy().reason or "")
+    assert (copying.copy().failures, copying.copy().status.is_finished) == (0, False)
+    oozie.refusal = None
+    for _ in range(70):
+        copying.advance(10)
+    assert copying.copy().job in oozie.known
+
+
 def test_after_a_crash_in_the_middle_of_a_submission_it_is_looked_into(copying, oozie):
     copying.want(APP_1)
     copying.progress.start_workflow(copying.copy(), *copying.leases().values(), "told so")
