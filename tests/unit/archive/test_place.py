@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.unit.fakes import APP_1, NOW, FakeHdfs, a_copy, job
+from tests.unit.tree_hdfs import TreeHdfs
 from tracker_service.archive.place import LogPlace
 from tracker_service.archive.reading.opening import open_log, open_logs
 from tracker_service.archive.removal import _remove_files
@@ -60,11 +61,11 @@ def test_all_directories_of_a_copy_are_below_one_place():
 
 
 def test_the_logs_of_a_job_are_removed_from_each_of_its_directories():
-    hdfs = FakeHdfs(homes="/home")
+    hdfs = TreeHdfs(homes="/home")
     old = a_copy(saved_at=NOW, attempt=1)
     new = replace(old, id="0123456789abcdef", path=f"/home/guest/WORK/logs/{job(1)}/{APP_1}.log")
-    hdfs.files |= {old.path: b"x", new.path: b"y", aside_path(new.path): b"z"}
-    hdfs.delete_if_empty = lambda path: False
+    for path in (old.path, new.path, aside_path(new.path)):
+        hdfs.put(path)
 
     assert set(_remove_files(hdfs, [old, new])) == {old.path, new.path, aside_path(new.path)}
     assert hdfs.files == {}

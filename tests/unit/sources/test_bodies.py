@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -32,7 +33,7 @@ FILE = {
     "permission": "640",
     "modificationTime": 0,
 }
-NOTHING = [None, {}, "", []]
+NOTHING: list[Any] = [None, {}, "", []]
 PAGE = b"<html><head><title>Error 500 no way</title></head><body>x</body></html>"
 
 

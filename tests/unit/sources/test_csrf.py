@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pydantic import HttpUrl
 from requests.auth import AuthBase
 
 from tests.unit.loopback_server import Asked, Reply
 from tracker_service.domain.jobs import JobId
 from tracker_service.errors import GatewayError
-from tracker_service.settings import Settings
+from tracker_service.settings import GatewaySettings, Settings
 from tracker_service.sources.access import ClusterAccess
 from tracker_service.sources.credentials import BasicCredential, OnBehalf
 from tracker_service.sources.direct import DirectRoute
@@ -20,6 +22,10 @@ from tracker_service.sources.route import cluster_route
 GUEST = BasicCredential("guest", "guest-password")
 JOB = JobId("0000001-261122041514971-oozie-prod-W")
 HADOOP = b"<html><title>Error 400 Missing Required Header for CSRF Vulnerability Protection</title>"
+
+
+def reached_at(url: str, **more: Any) -> GatewaySettings:
+    return GatewaySettings(url=HttpUrl(url), **more)
 
 
 def has_header(asked: Asked, name: str = "X-XSRF-HEADER") -> bool:
@@ -53,7 +59,7 @@ def test_the_header_goes_with_every_request(loopback, gateway):
 
 
 def test_its_name_is_a_setting(loopback, gateway):
-    settings = Settings(gateway={"url": gateway.url, "csrf_header": "X-Requested-By"})
+    settings = Settings(gateway=reached_at(gateway.url, csrf_header="X-Requested-By"))
 
     use_all(ClusterAccess(cluster_route(settings), GUEST, 100))
 
@@ -63,7 +69,7 @@ def test_its_name_is_a_setting(loopback, gateway):
 @pytest.mark.parametrize("name", ["", "a b", "a:b", "a\nb", "ä"])
 def test_a_name_that_no_header_can_have_is_refused(name):
     with pytest.raises(ValueError, match="csrf_header"):
-        Settings(gateway={"csrf_header": name})
+        reached_at("http://knox/gateway/x", csrf_header=name)
 
 
 def test_the_header_goes_to_services_and_data_nodes_without_a_gateway(loopback, other_server):

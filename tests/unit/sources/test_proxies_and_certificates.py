@@ -106,8 +106,9 @@ def test_what_a_certificate_lacks_is_named_and_no_other_authority_asked_for():
 def test_a_certificate_of_an_unknown_authority_asks_for_the_authority():
     error = refused(20, "unable to get local issuer certificate")
 
-    assert certificate_error(error) is not None
-    assert form_trouble(certificate_error(error)) is None
+    found = certificate_error(error)
+    assert found is not None
+    assert form_trouble(found) is None
     assert cause(error) == (
         "TLS failed: unable to get local issuer certificate; is TRACKER_GATEWAY__CA_FILE the "
         "gateway's authority?"
