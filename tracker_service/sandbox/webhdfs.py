@@ -71,7 +71,7 @@ class SandboxWebHdfs:
 
     def answer(self, request: Request, path: str, user: str) -> Response:
         """Answer a request for ``webhdfs/v1`` + *path*."""
-        call = _Call(request=request, path=_expanded(path, user), user=user)
+        call = _Call(request=request, path=_expanded(path, user, self._cluster.homes), user=user)
         try:
             operation = self._operation_of(call)
             with self._cluster.settled():
@@ -146,7 +146,7 @@ class SandboxWebHdfs:
         return json_answer({"boolean": True})
 
     def _rename(self, call: _Call) -> Response:
-        destination = _expanded(call.required("destination"), call.user)
+        destination = _expanded(call.required("destination"), call.user, self._cluster.homes)
         if not destination.startswith("/"):
             raise _invalid(
                 "destination",
@@ -283,9 +283,9 @@ def _invalid(parameter: str, problem: str) -> IllegalArgumentError:
     return IllegalArgumentError(f'Invalid value for webhdfs parameter "{parameter}": {problem}')
 
 
-def _expanded(path: str, user: str) -> str:
+def _expanded(path: str, user: str, homes: str) -> str:
     if path == "/~" or path.startswith("/~/"):
-        path = f"/user/{user}{path[2:]}"
+        path = f"{homes}/{user}{path[2:]}"
     return path.rstrip("/") or "/"
 
 
