@@ -102,6 +102,10 @@ class Progress:
         with self._store.read() as connection:
             return self._limits.limit_reached(copies.running_workflows(connection), owner)
 
+    def note_path(self, copy: Copy, lease: Lease, path: str) -> None:
+        """Note where the log of a copy will be."""
+        self._change(copy, lease, path=path)
+
     def start_workflow(self, copy: Copy, lease: Lease, why: str) -> Copy | None:
         """Note a new try by a workflow, if the limits leave room for it.
 
@@ -271,7 +275,6 @@ class Progress:
             copy,
             lease,
             status=status,
-            path=copy.path,
             reason=reason,
             diagnostics=copy.diagnostics,
             ended_at=self._clock(),

@@ -147,6 +147,17 @@ def test_a_log_that_is_not_complete_is_waited_for(copying, oozie, fake_cluster):
     assert oozie.submitted == []
 
 
+@pytest.mark.parametrize("state", ["RUNNING", "DISABLED", "SUCCEEDED"])
+def test_a_copy_names_the_path_in_the_home_that_hdfs_names(copying, fake_cluster, state):
+    copying.home.homes = "/home"
+    copying.want(APP_1)
+    fake_cluster.yarn.has(APP_1, state)
+
+    copying.advance()
+
+    assert copying.copy().path == f"/home/guest/WORK/logs/{job(1)}/{APP_1}.log"
+
+
 def test_a_log_that_there_will_never_be_fails_at_once(copying, oozie, fake_cluster):
     copying.want(APP_1)
     fake_cluster.yarn.has(APP_1, "DISABLED", diagnostics="exit code 143")
