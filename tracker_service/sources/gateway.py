@@ -35,10 +35,9 @@ from tracker_service.sources.bodies import (
 )
 from tracker_service.sources.credentials import Credential, TokenCredential
 from tracker_service.sources.protection import Protection
-from tracker_service.sources.transport import Transport, cause, proxies_for
+from tracker_service.sources.transport import NO_SPACE, Transport, cause, proxies_for
 
 _KEPT_SESSIONS = 1000
-_NO_SPACE = 507  #: of newer WebHDFS for an exceeded quota; the same request fails again
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,9 +139,9 @@ class GatewaySession(requests.Session):
             response = super().send(request, **kwargs)
         except (requests.RequestException, ssl.SSLError) as error:
             raise GatewayUnavailable(f"{self._place(request)}: {cause(error)}") from error
-        if refusal := self._refusal(response):
+        if refused := self._refusal(response):
             response.close()
-            raise refusal
+            raise refused
         # Knox has no 502 to 504 of its own: "the service is away" is a 500 with an HTML page or
         # with nothing. What Oozie, YARN or HDFS say with a 500 is nothing to act upon either,
         # unless a repeat cannot help.
@@ -192,7 +191,7 @@ class GatewaySession(requests.Session):
         words = words_of(response.headers, body, response.reason)
         text = f"{self._place(request)}: answered {status}" + (f": {words}" if words else "")
         error = remote_error(body)
-        is_full = status == _NO_SPACE or (error and "Quota" in error.exception)
+        is_full = status == NO_SPACE or (error and "Quota" in error.exception)
         return RequestRefused(text) if is_full else GatewayUnavailable(text)
 
     def _refusal(self, response: requests.Response) -> GatewayError | None:

@@ -29,6 +29,7 @@ from tracker_service.sources.protection import Attempt, Health, Protection
 MAX_ANSWER_BYTES = 64 * 1024 * 1024  #: a listing of 100,000 files has 25 MB
 ANSWER_DEADLINE_S = 60.0  #: for a whole answer that is not streamed, however slowly it drips
 SLOWEST_BYTES_PER_S = 1024  #: of what is waited for; less is no answer
+NO_SPACE = 507  #: of newer WebHDFS for an exceeded quota: the same request fails again
 _CHUNK_BYTES = 16 * 1024
 
 
@@ -220,7 +221,8 @@ def _judge_answer(attempt: Attempt, response: requests.Response) -> None:
     """
     attempt.gateway = Health.ALIVE
     status, headers = response.status_code, response.headers
-    explains = "oozie-error-code" in headers or "json" in headers.get("Content-Type", "")
+    says_why = "oozie-error-code" in headers or "json" in headers.get("Content-Type", "")
+    explains = says_why or status == NO_SPACE
     if status in (502, 503, 504) or (status >= 500 and not explains):
         attempt.service, attempt.reason = Health.DEAD, f"answered {status}"
     elif status != 401 or explains:  # a 401 is the gateway's own

@@ -294,6 +294,15 @@ def test_a_quota_is_named_and_is_no_outage(loopback, hdfs, reply):
         hdfs.write("/f", b"x")
 
 
+def test_the_quota_of_one_user_keeps_nobody_else_from_hdfs(loopback, hdfs):
+    loopback.says(*[Reply(507, QUOTA.encode())] * 10, told({"FileStatuses": {"FileStatus": []}}))
+    for _ in range(10):
+        with pytest.raises(RequestRefused):
+            hdfs.write("/f", b"x")
+
+    assert hdfs.list("/d") == []
+
+
 def test_another_5xx_is_an_outage_with_its_words(loopback, hdfs, session):
     loopback.says(remote(500, "NullPointerException", "java.lang.NullPointerException"))
 
