@@ -19,6 +19,7 @@ from tracker_service.archive.copying.tries import Tries
 from tracker_service.archive.copying.ways import Chooser, Ways
 from tracker_service.archive.copying.workflow_copy import WorkflowOptions
 from tracker_service.archive.copying.workflow_way import WorkflowWay
+from tracker_service.archive.place import LogPlace
 from tracker_service.causes.rules import load_rules
 from tracker_service.domain.copies import Strategy
 from tracker_service.identities import Identities
@@ -55,7 +56,11 @@ def build(
 ) -> Parts:
     """Put a copier together whose threads run at once."""
     finder = LogFileFinder(PATTERNS)
-    progress, earlier_runs, rules = Progress(store, LIMITS, clock), EarlierRuns(store), RULES
+    progress, earlier_runs, rules = (
+        Progress(store, LIMITS, clock),
+        EarlierRuns(store, LogPlace()),
+        RULES,
+    )
     publisher = Publisher(earlier_runs, progress)
     tries = Tries(progress, may_use_workflow=strategy == Strategy.AUTO)
     streams = Streams(AtOnce(), 2, identities, tries, progress)

@@ -345,6 +345,7 @@ class FakeHdfs(WebHdfs):
     """Files by their path, and what is raised for some paths."""
 
     name: str = "guest"
+    homes: str = "/user"
     files: dict[str, bytes] = field(default_factory=dict)
     directories: dict[str, list[FileStatus]] = field(default_factory=dict)
     troubles: dict[str, Exception] = field(default_factory=dict)
@@ -357,6 +358,9 @@ class FakeHdfs(WebHdfs):
 
     def user(self) -> str:
         return self.name
+
+    def home(self) -> str:
+        return f"{self.homes}/{self.name}"
 
     def read(self, path: str) -> OpenFile:
         if path in self.troubles:

@@ -11,7 +11,7 @@ import structlog
 
 from tracker_service.archive.manifest import MANIFEST
 from tracker_service.archive.removal import entries, own_manifest
-from tracker_service.domain.copies import Copy, log_directory
+from tracker_service.domain.copies import Copy, aside_path
 from tracker_service.domain.timing import OPERATION, Timing
 from tracker_service.errors import AccessDenied, GatewayError, RequestRefused, StoreUnavailable
 from tracker_service.identities import Identities
@@ -119,8 +119,9 @@ class Expiry:
             return
         names = {entry.name for entry in entries(hdfs, directory) if not entry.is_directory}
         for copy in ours:
-            if copy.file_name in names:
-                hdfs.delete(copy.path)
+            for path in (copy.path, aside_path(copy.path)):
+                if path.rpartition("/")[2] in names:
+                    hdfs.delete(path)
         with self._store.begin() as connection:
             saved_logs.forget_saved(connection, ours, saved_logs.EXPIRED)
         log.info("copies_expired", job=old[0].job_id, user=old[0].owner, copies=len(ours))
@@ -149,4 +150,4 @@ def _tidy(hdfs: WebHdfs, directory: str, copy: Copy) -> None:
     if [entry.name for entry in entries(hdfs, directory)] == [MANIFEST]:
         hdfs.delete(f"{directory}/{MANIFEST}")
         hdfs.delete_if_empty(directory)
-        hdfs.delete_if_empty(log_directory(copy.owner, copy.job_id))
+        hdfs.delete_if_empty(copy.job_directory)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from tracker_service.domain.applications import short
 from tracker_service.domain.causes import Cause
-from tracker_service.domain.copies import Completeness, Contents, Copy, log_directory
+from tracker_service.domain.copies import Completeness, Contents, Copy
 from tracker_service.domain.jobs import JobStatus
 from tracker_service.sources.webhdfs import WebHdfs
 
@@ -28,8 +28,8 @@ def write_manifest(
         finished: the copies of its logs, at least one; all have ended.
         cause: why the job failed; None if it did not fail, or the cause is unknown.
     """
-    without_logs = log_directory(finished[0].owner, finished[0].job_id)
-    directory = next((copy.directory for copy in finished if copy.saved_at), without_logs)
+    saved = (copy.directory for copy in finished if copy.saved_at)
+    directory = next(saved, finished[0].job_directory)
     part = f"{directory}/.{MANIFEST}.part"
     hdfs.make_directory(directory)
     content = json.dumps(manifest(status, finished, cause, now), indent=2)

@@ -13,7 +13,7 @@ import structlog
 
 from tracker_service.archive.manifest import MANIFEST
 from tracker_service.domain.applications import short
-from tracker_service.domain.copies import Copy, CopyStatus, is_part, log_directory, run_directory
+from tracker_service.domain.copies import Copy, CopyStatus, aside_path, is_part
 from tracker_service.errors import LogInUse, LogNotSaved, PathNotFound
 from tracker_service.sources.webhdfs import FileStatus, WebHdfs
 from tracker_service.store import copies, saved_logs, track_tasks
@@ -82,13 +82,23 @@ class Removal:
 
 
 def _remove_files(hdfs: WebHdfs, found: Sequence[Copy]) -> list[str]:
-    """Remove our files in the directory of a job and in the directories of its earlier runs."""
-    first = found[0]
-    directory, removed = log_directory(first.owner, first.job_id), list[str]()
-    for run in sorted({copy.run for copy in found}):
-        of_run = [copy for copy in found if copy.run == run]
-        removed += _remove_in(hdfs, run_directory(first.owner, first.job_id, run), of_run)
-    return removed + _remove_in(hdfs, directory, found)
+    """Remove our files in the directory of a job and in the directories of its earlier runs.
+
+    A job has more than one directory if the home of its user, or the setting, has changed.
+    """
+    removed = list[str]()
+    for directory in _directories(found):
+        for run in sorted({copy.run for copy in found}):
+            of_run = [copy for copy in found if copy.run == run]
+            removed += _remove_in(hdfs, f"{directory}/run-{run}", of_run)
+        removed += _remove_in(hdfs, directory, found)
+    return removed
+
+
+def _directories(found: Sequence[Copy]) -> list[str]:
+    """Return the directories of a job's logs; the path of a copy without a try may be a guess."""
+    certain = [copy for copy in found if copy.attempt or copy.saved_at]
+    return sorted({copy.job_directory for copy in certain or found})
 
 
 def _remove_in(hdfs: WebHdfs, directory: str, found: Sequence[Copy]) -> list[str]:
@@ -105,11 +115,15 @@ def _remove_in(hdfs: WebHdfs, directory: str, found: Sequence[Copy]) -> list[str
 def _is_ours(hdfs: WebHdfs, directory: str, entry: FileStatus, found: Sequence[Copy]) -> bool:
     if entry.is_directory:
         return False
-    if entry.name == MANIFEST:
+    if entry.name in (MANIFEST, aside_path(MANIFEST)):
         return own_manifest(hdfs, directory, found[0]) is not None
     if entry.name == f".{MANIFEST}.part":
         return True
-    return any(entry.name == copy.file_name or is_part(entry.name, copy) for copy in found)
+    return any(_belongs_to(entry.name, copy) for copy in found)
+
+
+def _belongs_to(name: str, copy: Copy) -> bool:
+    return name in (copy.file_name, aside_path(copy.file_name)) or is_part(name, copy)
 
 
 def entries(hdfs: WebHdfs, directory: str) -> list[FileStatus]:

@@ -6,6 +6,7 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from tracker_service.archive.checksum import Checksum
+from tracker_service.archive.reading.opening import open_file
 from tracker_service.domain.copies import Copy
 from tracker_service.errors import AccessDenied, PathNotFound, RequestRefused
 from tracker_service.sources.webhdfs import WebHdfs
@@ -45,7 +46,7 @@ def verify(hdfs: WebHdfs, copy: Copy) -> Verification:
 
 
 def _compared(hdfs: WebHdfs, copy: Copy, length: int, sha256: str) -> Verification:
-    file = hdfs.read(copy.path)
+    file = open_file(hdfs, copy)
     with closing(file.pieces):
         if file.length != length:
             return Verification(False, f"{copy.path} has {file.length} bytes, not {length}")

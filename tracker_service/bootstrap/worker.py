@@ -23,6 +23,7 @@ from tracker_service.archive.copying.workflow_copy import WorkflowOptions
 from tracker_service.archive.copying.workflow_way import WorkflowWay
 from tracker_service.archive.expiry import Expiry
 from tracker_service.archive.manifest import write_manifest
+from tracker_service.archive.place import LogPlace
 from tracker_service.bootstrap.foundation import Foundation, build_foundation
 from tracker_service.causes.rules import Rules, load_rules
 from tracker_service.causes.verdict import cause_of
@@ -159,7 +160,7 @@ def _build_copier(base: Foundation, threads: _Threads, rules: Rules, timing: Tim
     finder = LogFileFinder(copying.log_directories)
     progress, earlier_runs = (
         Progress(store, _limits(copying), base.clock, timing),
-        EarlierRuns(store),
+        EarlierRuns(store, LogPlace(copying.directory)),
     )
     publisher = Publisher(earlier_runs, progress)
     tries = Tries(progress, may_use_workflow=copying.strategy == Strategy.AUTO)

@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 
 import click
 
+from tracker_service.domain.urls import normal_host
+
 PASSWORD_VARIABLE = "TRACKER_PASSWORD"  # noqa: S105
 
 
@@ -48,6 +50,20 @@ def _from_file(file: Path) -> str:
     return password
 
 
+def _authenticators(known: netrc.netrc, host: str) -> tuple[str, str, str] | None:
+    """Return the entry of a host, however its name is written there."""
+    wanted = _normal(host)
+    name = next((name for name in known.hosts if _normal(name) == wanted), host)
+    return known.authenticators(name)
+
+
+def _normal(host: str) -> str:
+    try:
+        return normal_host(host)
+    except ValueError:
+        return host
+
+
 def _from_netrc(url: str, user: str | None) -> Login | None:
     """Return the login of `.netrc` for the host of a URL, unless it is of another user."""
     named = os.environ.get("NETRC")
@@ -56,7 +72,7 @@ def _from_netrc(url: str, user: str | None) -> Login | None:
         return None
     try:
         # Without a name, the module reads ~/.netrc and checks that nobody else can read it.
-        found = netrc.netrc(named).authenticators(urlsplit(url).hostname or "")
+        found = _authenticators(netrc.netrc(named), urlsplit(url).hostname or "")
     except (netrc.NetrcParseError, OSError, UnicodeDecodeError) as error:
         raise click.UsageError(f"{file} cannot be used: {error}") from error
     if not found or not found[2] or (user and found[0] != user):

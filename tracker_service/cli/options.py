@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import click
 
 from tracker_service.cli.login import login
+from tracker_service.domain.urls import leads_to_this_machine
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 
@@ -100,8 +102,5 @@ def errors_in_one_line() -> Iterator[None]:
 
 
 def _warn_of_plain_http(url: str) -> None:
-    from urllib.parse import urlsplit  # noqa: PLC0415
-
-    parts = urlsplit(url)
-    if parts.scheme == "http" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
+    if urlsplit(url).scheme == "http" and not leads_to_this_machine(url):
         click.echo(f"Warning: {url} is not encrypted; your password can be read", err=True)

@@ -14,6 +14,8 @@ from typing import Any
 import requests
 from requests.auth import HTTPBasicAuth
 
+from tracker_service.domain.certificates import certificate_error, form_trouble
+from tracker_service.domain.urls import leads_to_this_machine
 from tracker_service.errors import TrackerError
 
 _TRIES = 3  #: of a call that the service asks to repeat later
@@ -69,6 +71,8 @@ class Connection:
             "verify": str(ca_file) if ca_file else None,
             "allow_redirects": False,
         }
+        if leads_to_this_machine(self.url):  # a proxy would read the password
+            self._how["proxies"] = {"no_proxy": "*"}
         self._sleep = sleep
 
     def close(self) -> None:
@@ -160,10 +164,14 @@ class Connection:
         """Tell in one sentence why there was no answer."""
         try:
             yield
-        except requests.exceptions.SSLError as error:
+        except requests.exceptions.ProxyError as error:
             raise TrackerClientError(
-                f"TLS with {self.url} failed: {_tls_reason(error)}; is the CA file right?"
+                f"{self.url} cannot be reached through the proxy that HTTPS_PROXY or HTTP_PROXY "
+                "names; name the host in NO_PROXY if it needs none",
+                is_temporary=True,
             ) from error
+        except requests.exceptions.SSLError as error:
+            raise TrackerClientError(f"TLS with {self.url} failed: {_tls_reason(error)}") from error
         except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema) as error:
             raise TrackerClientError(f"{self.url} is no URL of a service: {error}") from error
         except requests.exceptions.MissingSchema as error:
@@ -206,7 +214,10 @@ def _seconds(retry_after: str | None) -> float | None:
 
 
 def _tls_reason(error: Exception) -> str:
-    """Return the innermost words of an error of requests, urllib3 and ssl."""
+    """Return the innermost words of an error of requests, urllib3 and ssl, and what to do."""
+    if (refused := certificate_error(error)) and (trouble := form_trouble(refused)):
+        return trouble
     inner = getattr(error.args[0] if error.args else None, "reason", None) or error
     cause = inner.args[0] if getattr(inner, "args", None) else inner
-    return str(getattr(cause, "verify_message", None) or getattr(cause, "reason", None) or cause)
+    words = getattr(cause, "verify_message", None) or getattr(cause, "reason", None) or cause
+    return f"{words}; is the CA file right?"

@@ -32,7 +32,7 @@ def examine(
 ) -> Iterator[CheckResult]:
     """Yield the result of one check after the other; stop where further checks make no sense.
 
-    The only change is one directory below `WORK/logs/.tracker` in the user's HDFS home, which is
+    The only change is one directory in `.tracker` below the user's directory of logs, which is
     removed again.
 
     Args:
@@ -54,7 +54,7 @@ def examine(
     if (yield from _is_reached(route)):
         session = route.session(credential)
         try:
-            is_known = yield from _behind(session)
+            is_known = yield from _behind(session, settings.copying.directory)
             if is_known and isinstance(route, Gateway) and kind == "token":
                 yield from tokens.findings(settings.gateway, route, session)
         finally:
@@ -73,10 +73,10 @@ def _is_reached(route: ClusterRoute) -> Generator[CheckResult, None, bool]:
     return True
 
 
-def _behind(session: GatewaySession) -> Generator[CheckResult, None, bool]:
+def _behind(session: GatewaySession, logs: str) -> Generator[CheckResult, None, bool]:
     """Yield the results behind the gateway; return whether it lets the user in."""
     is_known = False
-    for finding in routes.findings(session):
+    for finding in routes.findings(session, logs):
         yield finding
         is_known |= finding == routes.known(session.user)
     return is_known

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import requests
 
-from tracker_service.doctor.reach import LOOPBACK
 from tracker_service.doctor.results import CheckResult, ok, warn
+from tracker_service.domain.urls import leads_to_this_machine
 from tracker_service.settings import Settings
 
 _CHECK = "notification"
@@ -31,6 +30,7 @@ def finding(
             f"{url}/healthz",
             timeout=_TIMEOUT_S,
             allow_redirects=False,
+            proxies={"no_proxy": "*"} if leads_to_this_machine(url) else None,
             verify=str(ca_file) if ca_file else None,
         )
         is_alive = answer.ok and answer.json().get("status") == "alive"
@@ -48,8 +48,7 @@ def finding(
             f"no tracker answers at {url}, so Oozie cannot tell it of changes; start it, or set "
             "TRACKER_URL to where it is",
         )
-    is_far = urlsplit(settings.gateway.base).hostname not in LOOPBACK
-    if urlsplit(url).hostname in LOOPBACK and is_far:
+    if leads_to_this_machine(url) and not leads_to_this_machine(settings.gateway.base):
         return warn(
             _CHECK,
             f"the tracker answers at {url}, which Oozie on another machine cannot reach, so "

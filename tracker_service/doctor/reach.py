@@ -7,16 +7,17 @@ import ssl
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 from tracker_service.doctor.results import CheckResult, fail, ok, warn
+from tracker_service.domain.certificates import form_trouble
+from tracker_service.domain.urls import is_loopback, origin_of, place_of
 from tracker_service.sources.gateway import Gateway
+from tracker_service.sources.transport import proxies_for
 
 URL = "TRACKER_GATEWAY__URL"
 CA_FILE = "TRACKER_GATEWAY__CA_FILE"
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 _SOON_DAYS = 14
 # What OpenSSL says about a certificate: X509_V_ERR_ of x509_vfy.h.
@@ -39,14 +40,22 @@ class _Place:
 
 def findings(gateway: Gateway) -> Iterator[CheckResult]:
     """Yield the results on the way; after a failure, the rest makes no sense."""
-    parts = urlsplit(gateway.url)
-    host, is_secure = parts.hostname or "", parts.scheme == "https"
-    place = _Place(host, parts.port or (443 if is_secure else 80), gateway.connect_timeout_s)
+    scheme, host, port = origin_of(gateway.url)
+    if proxies := proxies_for(gateway.url):
+        names = sorted({place_of(proxy) for proxy in proxies.values()})
+        yield ok(
+            "proxy",
+            f"requests to {host} go through the proxy {' or '.join(names)} of HTTPS_PROXY or "
+            "HTTP_PROXY; name the host in NO_PROXY if it needs none",
+        )
+        return
+    is_secure = scheme == "https"
+    place = _Place(host, port or 0, gateway.connect_timeout_s)
     yield _name(place)
     yield _port(place)
     if is_secure:
         yield _certificate(place, gateway)
-    elif host in LOOPBACK:
+    elif is_loopback(host):
         yield ok("tls", f"{place} is this machine and needs no TLS")
     else:
         yield warn("tls", f"passwords travel to {place} unencrypted; begin {URL} with https://")
@@ -120,6 +129,8 @@ def _why_not_trusted(place: _Place, error: ssl.SSLCertVerificationError, trusted
             f"the certificate of {place} is not for the name {place.host}; write the name that it "
             f"is for in {URL}, or have one issued for this name"
         )
+    if trouble := form_trouble(error):
+        return f"the certificate of {place} is refused ({trouble})"
     return (
         f"the certificate of {place} is not signed by an authority in {trusted} "
         f"({error.verify_message}); set {CA_FILE} to a PEM with the one that signed it"

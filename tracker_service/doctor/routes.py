@@ -11,13 +11,14 @@ from typing import Any
 
 from tracker_service.doctor.reach import URL
 from tracker_service.doctor.results import CheckResult, Severity, fail, ok, warn
-from tracker_service.domain.copies import working_directory
+from tracker_service.domain.copies import LOGS, working_directory
 from tracker_service.errors import (
     AccessDenied,
     CredentialsRefused,
     GatewayError,
     GatewayUnavailable,
     PathNotFound,
+    RequestRefused,
 )
 from tracker_service.sources.direct import DirectSession
 from tracker_service.sources.gateway import Answer, GatewaySession
@@ -74,14 +75,18 @@ _HISTORY = _Route(
 )
 
 
-def findings(session: GatewaySession) -> Iterator[CheckResult]:
-    """Yield the results of the services; without a login only that of the login."""
+def findings(session: GatewaySession, logs: str = LOGS) -> Iterator[CheckResult]:
+    """Yield the results of the services; without a login only that of the login.
+
+    Args:
+        logs: the setting `copying.directory`.
+    """
     way = _without_gateway if isinstance(session, DirectSession) else _through_gateway
     is_in, home = yield from way(session)
     if not is_in:
         return
     yield _checked(session, _OOZIE)
-    yield from _hdfs(session, home)
+    yield from _hdfs(session, home, logs)
     yield _checked(session, _YARN)
     yield _checked(session, _HISTORY)
     if home:
@@ -157,38 +162,40 @@ def _away(name: str, error: GatewayError) -> str:
     return f"{name} cannot be reached ({error}); is it running, and its URL in the topology right?"
 
 
-def _hdfs(session: GatewaySession, home: Answer | None) -> Iterator[CheckResult]:
+def _hdfs(session: GatewaySession, home: Answer | None, logs: str) -> Iterator[CheckResult]:
     hdfs = WebHdfs(session)
     if home and home.status == 404:
         yield fail("hdfs-read", _missing("HDFS", "WEBHDFS"))
         return
     try:
         user = hdfs.user()
-        hdfs.status(f"/user/{user}")
+        at = hdfs.home()
+        hdfs.status(at)
     except PathNotFound:
         yield fail(
             "hdfs-read",
-            f"HDFS has no home directory /user/{user}; have an administrator make it, and "
-            f"{user} its owner",
+            f"HDFS has no home directory {at}; have an administrator make it, and {user} its owner",
         )
     except AccessDenied as error:
         yield fail("hdfs-read", f"HDFS lets {session.user} read nothing: {error}")
     except GatewayError as error:
         yield fail("hdfs-read", _away("HDFS", error))
     else:
-        yield ok("hdfs-read", f"HDFS has the home directory /user/{user}")
-        yield from _written(hdfs, user)
+        yield ok("hdfs-read", f"HDFS has the home directory {at}")
+        yield from _written(hdfs, user, logs.format(home=at, user=user))
 
 
-def _written(hdfs: WebHdfs, user: str) -> Iterator[CheckResult]:
+def _written(hdfs: WebHdfs, user: str, logs: str) -> Iterator[CheckResult]:
     """Write, replace, read and remove a file as the copier does."""
-    directory = working_directory(user, f"doctor-{secrets.token_hex(8)}")
+    directory = working_directory(logs, f"doctor-{secrets.token_hex(8)}")
     try:
         yield _replaced(hdfs, directory)
     except AccessDenied as error:
         yield fail(
             "hdfs-write", f"{user} may not write in HDFS: {error}; have the rights corrected"
         )
+    except RequestRefused as error:
+        yield fail("hdfs-write", f"HDFS refuses to take a file ({error}); have that corrected")
     except GatewayError as error:
         yield fail(
             "hdfs-write",

@@ -132,6 +132,21 @@ class Copy:
         return self.path.rpartition("/")[0]
 
     @property
+    def job_directory(self) -> str:
+        """Return the directory of the logs of its job; those of earlier runs are below it."""
+        return f"{self.path.partition(f'/{self.job_id}/')[0]}/{self.job_id}"
+
+    @property
+    def run_directory(self) -> str:
+        """Return the directory of the logs of its run, once a later run has saved logs."""
+        return f"{self.job_directory}/run-{self.run}"
+
+    @property
+    def working_directory(self) -> str:
+        """Return the directory of the copy while it is in progress."""
+        return working_directory(self.job_directory.rpartition("/")[0], self.id)
+
+    @property
     def file_name(self) -> str:
         """Return the name of the log in its directory."""
         return self.path.rpartition("/")[2]
@@ -157,19 +172,16 @@ def one_per_application(copies: Sequence[Copy]) -> list[Copy]:
     return [copy for copy in copies if chosen[copy.application] == copy.id]
 
 
-def log_directory(owner: str, job_id: str) -> str:
-    """Return the HDFS directory of a job's logs for the user who tracks it."""
-    return f"/user/{owner}/WORK/logs/{job_id}"
-
-
-def run_directory(owner: str, job_id: str, run: int) -> str:
-    """Return the HDFS directory of the logs of an earlier run of a job."""
-    return f"{log_directory(owner, job_id)}/run-{run}"
+#: Where logs are saved, unless a site sets another place.
+LOGS = "{home}/WORK/logs"
 
 
 def log_path(owner: str, job_id: str, application: str) -> str:
-    """Return the HDFS path of the log of one application."""
-    return f"{log_directory(owner, job_id)}/{application}.log"
+    """Return the usual HDFS path of the log of one application.
+
+    It holds until a worker has asked HDFS where the home of the owner is.
+    """
+    return f"{LOGS.format(home=f'/user/{owner}')}/{job_id}/{application}.log"
 
 
 def part_path(copy: Copy) -> str:
@@ -177,14 +189,19 @@ def part_path(copy: Copy) -> str:
     return f"{copy.path}.part-{copy.id}-{copy.attempt}"
 
 
+def aside_path(path: str) -> str:
+    """Return where a file is while another takes its name, on a server that cannot replace it."""
+    return f"{path}.replaced"
+
+
 def is_part(name: str, copy: Copy) -> bool:
     """Tell whether some try of a copy wrote the file of this name."""
     return name.startswith(f"{copy.file_name}.part-{copy.id}-")
 
 
-def working_directory(owner: str, copy_id: str) -> str:
-    """Return the HDFS directory of a copy in progress."""
-    return f"/user/{owner}/WORK/logs/.tracker/{copy_id}"
+def working_directory(logs: str, name: str) -> str:
+    """Return an HDFS directory for work in progress below a user's directory of logs."""
+    return f"{logs}/.tracker/{name}"
 
 
 #: How the tracker says that it has killed the workflow of a copy.

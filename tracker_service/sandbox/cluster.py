@@ -54,7 +54,13 @@ class Cluster:
         copy_runs_s: float = 1.0,
         shell_runs_s: float = 2.0,
         random_ids: bool = False,
+        homes: str = "/user",
     ) -> None:
+        """Start the cluster.
+
+        Args:
+            homes: directory of the users' homes (`dfs.user.home.dir.prefix`).
+        """
         timeline = Timeline(clock)
         self.now, self._at, self.settled = timeline.now, timeline.at, timeline.settled
         self._copy_runs_s = copy_runs_s
@@ -67,7 +73,8 @@ class Cluster:
         self.bundles: dict[str, Bundle] = {}
         self.applications: dict[str, SandboxApplication] = {}
         self.notifying: set[str] = set()  #: workflows that run and want a URL to be called
-        self.hdfs = Hdfs.with_homes(self.now, USERS)
+        self.homes = homes
+        self.hdfs = Hdfs.with_homes(self.now, USERS, homes)
         self.ready_made = tuple(self._add(scenario) for scenario in scenarios().values())
         self.ready_made_coordinators = tuple(map(self._add_coordinator, schedules().values()))
         self.ready_made_bundles = tuple(map(self._add_bundle, collections().values()))

@@ -74,7 +74,9 @@ class SandboxGateway:
         self.requests: deque[SeenRequest] = deque(maxlen=_MAX_REMEMBERED)
         self._sessions: OrderedDict[str, str] = OrderedDict()
         self._sessions_lock = Lock()
-        webhdfs = SandboxWebHdfs(cluster, TOPOLOGY_PATH)
+        #: Header without which the gateway refuses what changes something (WebAppSec, CSRF).
+        self.csrf_header: str | None = None
+        self.webhdfs = webhdfs = SandboxWebHdfs(cluster, TOPOLOGY_PATH)
         self._services: dict[str, Service] = {
             "/webhdfs/data/v1/webhdfs/v1": webhdfs.answer_data,
             "/webhdfs/v1": webhdfs.answer,
@@ -119,6 +121,9 @@ class SandboxGateway:
             return error_page(404, request.path, "Not Found")
         if user is None:
             return unauthorized()
+        is_read = request.method in ("GET", "HEAD", "OPTIONS")
+        if self.csrf_header and not is_read and self.csrf_header not in request.headers:
+            return empty_answer(400)
         return self._served(request, prefix, path, user)
 
     def _served(self, request: Request, prefix: str, path: str, user: str) -> Response:

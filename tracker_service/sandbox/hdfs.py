@@ -37,14 +37,17 @@ class Hdfs:
         self._root = self._node(SUPERUSER, "supergroup", 0o755)
 
     @classmethod
-    def with_homes(cls, clock: Callable[[], float], users: tuple[str, ...]) -> Self:
+    def with_homes(
+        cls, clock: Callable[[], float], users: tuple[str, ...], homes: str = "/user"
+    ) -> Self:
         """Make the directories that a fresh cluster has, and a home for each user."""
         hdfs = cls(clock)
         for path, owner, group, permission in (
             ("/tmp", SUPERUSER, "hadoop", 0o1777),  # noqa: S108 - a path in HDFS
             ("/app-logs", "yarn", "hadoop", 0o1777),
             ("/user", SUPERUSER, "hadoop", 0o755),
-            *((f"/user/{user}", user, USERS_GROUP, 0o755) for user in users),
+            *(((homes, SUPERUSER, "hadoop", 0o755),) if homes != "/user" else ()),
+            *((f"{homes}/{user}", user, USERS_GROUP, 0o755) for user in users),
         ):
             hdfs.place_directory(path, owner=owner, group=group, permission=permission)
         return hdfs

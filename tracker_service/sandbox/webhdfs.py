@@ -54,6 +54,8 @@ class SandboxWebHdfs:
     def __init__(self, cluster: Cluster, topology_path: str) -> None:
         self._cluster = cluster
         self._topology_path = topology_path
+        #: Answer as HttpFS, which knows no ``renameoptions``.
+        self.plays_httpfs = False
         self._key = secrets.token_bytes(32)
         self._operations: dict[tuple[str, str], Callable[[_Call], Response]] = {
             ("GET", "GETHOMEDIRECTORY"): self._home_directory,
@@ -69,7 +71,7 @@ class SandboxWebHdfs:
 
     def answer(self, request: Request, path: str, user: str) -> Response:
         """Answer a request for ``webhdfs/v1`` + *path*."""
-        call = _Call(request=request, path=_expanded(path, user), user=user)
+        call = _Call(request=request, path=_expanded(path, user, self._cluster.homes), user=user)
         try:
             operation = self._operation_of(call)
             with self._cluster.settled():
@@ -99,7 +101,7 @@ class SandboxWebHdfs:
         return self._operations[method, name]
 
     def _home_directory(self, call: _Call) -> Response:
-        return json_answer({"Path": f"/user/{call.user}"})
+        return json_answer({"Path": f"{self._cluster.homes}/{call.user}"})
 
     def _file_status(self, call: _Call) -> Response:
         node = self._cluster.hdfs.status(call.path, call.user)
@@ -144,13 +146,13 @@ class SandboxWebHdfs:
         return json_answer({"boolean": True})
 
     def _rename(self, call: _Call) -> Response:
-        destination = _expanded(call.required("destination"), call.user)
+        destination = _expanded(call.required("destination"), call.user, self._cluster.homes)
         if not destination.startswith("/"):
             raise _invalid(
                 "destination",
                 f'Invalid parameter value: destination = "{destination}" is not an absolute path.',
             )
-        options = call.parameter("renameoptions").upper()
+        options = "" if self.plays_httpfs else call.parameter("renameoptions").upper()
         if not options:
             renamed = self._cluster.hdfs.rename(call.path, destination, call.user)
             return json_answer({"boolean": renamed})
@@ -281,9 +283,9 @@ def _invalid(parameter: str, problem: str) -> IllegalArgumentError:
     return IllegalArgumentError(f'Invalid value for webhdfs parameter "{parameter}": {problem}')
 
 
-def _expanded(path: str, user: str) -> str:
+def _expanded(path: str, user: str, homes: str) -> str:
     if path == "/~" or path.startswith("/~/"):
-        path = f"/user/{user}{path[2:]}"
+        path = f"{homes}/{user}{path[2:]}"
     return path.rstrip("/") or "/"
 
 

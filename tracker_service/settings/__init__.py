@@ -30,7 +30,8 @@ from pydantic_settings import (
 )
 
 from tracker_service import regex
-from tracker_service.domain.copies import Strategy
+from tracker_service.domain.copies import LOGS, Strategy
+from tracker_service.domain.urls import leads_to_this_machine
 from tracker_service.domain.users import HADOOP_USER_PATTERN
 from tracker_service.errors import ConfigError
 from tracker_service.settings.kerberos import KerberosSettings
@@ -72,9 +73,23 @@ def _expression(pattern: str) -> str:
     return pattern
 
 
+def _saved_logs(pattern: str) -> str:
+    try:
+        one, other = (pattern.format(home=f"/home/{user}", user=user) for user in "uv")
+    except (KeyError, IndexError, ValueError) as error:
+        raise ValueError(f"{pattern}: only {{home}} and {{user}}") from error
+    if one == other:
+        raise ValueError(f"{pattern}: name {{home}} or {{user}}, so that each has a directory")
+    if not one.startswith("/") or one.endswith("/") or {"", ".", ".."} & set(one[1:].split("/")):
+        raise ValueError(f"{pattern}: begin with {{home}} or /, end without /, and write no ..")
+    return pattern
+
+
 UserPattern = Annotated[str, AfterValidator(_expression)]
+SavedLogs = Annotated[str, AfterValidator(_saved_logs)]
 RedactPattern = Annotated[str, AfterValidator(_redact_pattern)]
 LogDirectory = Annotated[str, AfterValidator(_log_directory)]
+HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")]  # RFC 9110 §5.6.2
 Seconds = Annotated[float, Field(gt=0)]
 Rate = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(gt=0)]
@@ -92,6 +107,8 @@ class GatewaySettings(KerberosSettings):
     verify: bool = True  #: verify its certificate; if not, anybody in between can read passwords
     connect_timeout_s: Seconds = 3.05
     read_timeout_s: Seconds = 25  #: Knox itself gives up after 20 s
+    #: header that goes with each request, for filters against forged requests (CSRF)
+    csrf_header: HeaderName = "X-XSRF-HEADER"
     #: requests of one process at once; Knox opens at most 32 connections to each service
     max_concurrent: Count = 24
     requests_per_s: Rate = 50  #: requests of all workers together to poll jobs
@@ -141,9 +158,8 @@ class GatewaySettings(KerberosSettings):
     @property
     def is_plain_http_over_a_network(self) -> bool:
         """Tell whether passwords travel unencrypted to another machine; Kerberos sends none."""
-        parts = urlsplit(self.base)
-        is_here = parts.hostname in ("localhost", "127.0.0.1", "::1")
-        return parts.scheme == "http" and not is_here and not self.is_direct
+        is_plain = urlsplit(self.base).scheme == "http"
+        return is_plain and not leads_to_this_machine(self.base) and not self.is_direct
 
 
 class StoreSettings(_SettingsSection):
@@ -219,6 +235,8 @@ class CopySettings(_SettingsSection):
             "logs-ifile",
         )
     )
+    #: where logs are saved: `{home}` is the home directory that HDFS names, `{user}` its user
+    directory: SavedLogs = LOGS
     retention_h: Seconds = 7 * 24  #: `yarn.log-aggregation.retain-seconds`: then logs are deleted
     redact: bool = True  #: hide passwords, keys and tokens in logs that are copied directly
     #: further secrets to hide: RE2 expressions, each under a name of your own. The first group of

@@ -17,7 +17,9 @@ import requests
 from requests.auth import AuthBase
 from requests.hooks import default_hooks
 
+from tracker_service.domain.urls import below, place_of
 from tracker_service.errors import AccessDenied, GatewayError, GatewayUnavailable, RequestRefused
+from tracker_service.sources.bodies import remote_error
 from tracker_service.sources.credentials import Credential
 from tracker_service.sources.gateway import ClusterRoute, GatewaySession
 from tracker_service.sources.protection import Attempt, Health
@@ -90,11 +92,10 @@ class DirectRoute(ClusterRoute):
 
     def path_of(self, url: str) -> str:
         """Return a path as it would be below a topology; of a node, with its own name first."""
-        parts = urlsplit(url)
-        plain = f"{parts.scheme}://{parts.netloc}{parts.path}"
         for name, base in self.services.items():
-            if plain.startswith(f"{base}/"):
-                return name + plain.removeprefix(base)
+            if (path := below(url, base)) is not None:
+                return f"{name}/{path}"
+        parts = urlsplit(url)
         return parts.netloc + parts.path
 
 
@@ -106,6 +107,8 @@ class DirectSession(GatewaySession):
     def __init__(self, direct: DirectRoute, credential: Credential) -> None:
         super().__init__(direct, credential)
         self.auth = _Both(credential.auth(), direct.login)
+        name = direct.csrf_header
+        self._csrf_header = {name: self.headers[name]}  #: DataNodes want it too
         self._next = local()  #: the node to which the next request of a thread may go
 
     def prepare_request(self, request: requests.Request) -> requests.PreparedRequest:
@@ -115,11 +118,12 @@ class DirectSession(GatewaySession):
         """
         path = request.url.removeprefix(f"{_BASE}/")
         if path == request.url:
+            request.headers = {**self._csrf_header, **(request.headers or {})}
             return request.prepare()
         request.params = dict(request.params)
         request.url = self.gateway.address(path, request.params)
         if path.startswith(f"{_NODE}/"):
-            self._next.origin = _origin(request.url)
+            self._next.origin = place_of(request.url)
         return super().prepare_request(request)
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:  # noqa: ANN401
@@ -151,26 +155,26 @@ class DirectSession(GatewaySession):
         target = urljoin(response.url, response.headers["Location"])
         is_told = self.gateway.path_of(response.url).startswith("webhdfs/")
         if is_told and urlsplit(target).path.startswith(_FILES):
-            self._next.origin = _origin(target)
+            self._next.origin = place_of(target)
 
     def _refuse_foreign(self, url: str) -> None:
         allowed, self._next.origin = getattr(self._next, "origin", ""), ""
         is_ours = self.gateway.path_of(url).partition("/")[0] in self.gateway.services
-        if not is_ours and _origin(url) != allowed:
+        if not is_ours and place_of(url) != allowed:
             raise GatewayUnavailable(
-                f"a service sends us to {_origin(url)}, which is none of those in the settings"
+                f"a service sends us to {place_of(url)}, which is none of those in the settings"
             )
 
     def _refusal(self, response: requests.Response) -> GatewayError | None:
         status, code = response.status_code, response.headers.get("oozie-error-code")
-        direct, place = self.gateway, _origin(response.url)
+        direct, place = self.gateway, place_of(response.url)
         if status == 401 and code is None:
             return GatewayUnavailable(
                 f"{place} does not take the login of {direct.principal}: {LOGIN_REMEDY}"
             )
         if status == 401 and code == "E1400":
             name = f"oozie.service.ProxyUserService.proxyuser.{direct.short_name}"
-        elif status == 403 and _exception(response) == "AuthorizationException":
+        elif status == 403 and _is_no_proxy_user(response):
             name = f"hadoop.proxyuser.{direct.short_name}"
         else:
             return None
@@ -181,7 +185,7 @@ class DirectSession(GatewaySession):
 
     def _place(self, request: requests.PreparedRequest) -> str:
         url = request.url or ""
-        return f"{request.method} {urlsplit(url).path} at {_origin(url)}"
+        return f"{request.method} {urlsplit(url).path} at {place_of(url)}"
 
 
 class _Both(AuthBase):
@@ -212,14 +216,7 @@ class _Transport(Transport):
             attempt.gateway, attempt.service = Health.NONE, Health.DEAD
 
 
-def _origin(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}"
-
-
-def _exception(response: requests.Response) -> str | None:
-    """Return the name of the Java exception in a body of Hadoop."""
-    try:
-        return str(response.json()["RemoteException"]["exception"])
-    except (ValueError, KeyError, TypeError):
-        return None
+def _is_no_proxy_user(response: requests.Response) -> bool:
+    """Tell whether Hadoop refuses that the service acts for a user."""
+    error = remote_error(response.content)
+    return error is not None and error.exception == "AuthorizationException"

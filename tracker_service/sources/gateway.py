@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import ssl
 from abc import ABC, abstractmethod
 from collections import OrderedDict
@@ -14,10 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
 from typing import Any, Generic, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import requests
 
+from tracker_service.domain.urls import is_same_origin, place_of, spelled_like
 from tracker_service.errors import (
     AccessDenied,
     ConfigError,
@@ -26,9 +26,16 @@ from tracker_service.errors import (
     GatewayUnavailable,
     RequestRefused,
 )
+from tracker_service.sources.bodies import (
+    error_body,
+    json_object,
+    refusal,
+    remote_error,
+    words_of,
+)
 from tracker_service.sources.credentials import Credential, TokenCredential
 from tracker_service.sources.protection import Protection
-from tracker_service.sources.transport import Transport, cause
+from tracker_service.sources.transport import NO_SPACE, Transport, cause, proxies_for
 
 _KEPT_SESSIONS = 1000
 
@@ -41,6 +48,8 @@ class ClusterRoute(ABC):
     verify: bool = True  #: check the certificate
     connect_timeout_s: float = 3.05
     read_timeout_s: float = 25.0
+    #: header that goes with each request: filters against forged requests (CSRF) want it
+    csrf_header: str = "X-XSRF-HEADER"
     connections: int = 32  #: Knox itself opens at most 32 to each service behind it
     #: called after each request with its path below the topology, its outcome, its seconds
     on_request: Callable[[str, str, float], None] = lambda *_: None
@@ -90,10 +99,11 @@ class GatewaySession(requests.Session):
     def __init__(self, gateway: ClusterRoute, credential: Credential) -> None:
         super().__init__()
         self.gateway = gateway
-        self.trust_env = False  # no .netrc, no proxies, no other CA by accident
+        self.trust_env = False  # no .netrc and no other CA by accident
         self.user = credential.user
         self.url = gateway.url_for(credential)  #: of the topology
         self.auth = credential.auth()
+        self.headers[gateway.csrf_header] = "tracker"  # its value does not matter
         self.verify = gateway.verify and (str(gateway.ca_file) if gateway.ca_file else True)
         adapter = gateway.transport(self.url)
         self.mount("https://", adapter)
@@ -101,8 +111,14 @@ class GatewaySession(requests.Session):
 
     def prepare_request(self, request: requests.Request) -> requests.PreparedRequest:
         """Prepare a request while no other thread of this identity stores a cookie."""
+        request.url = self._own_spelling(request.url)
         with self.cookies._cookies_lock:  # type: ignore[attr-defined]
             return super().prepare_request(request)
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        """Return where an answer sends to, spelled like the gateway's own URL if it is there."""
+        target = super().get_redirect_target(resp)
+        return self._own_spelling(urljoin(resp.url, target)) if target else None
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:  # noqa: ANN401
         """Send one request to the gateway, and raise errors by their meaning.
@@ -118,18 +134,19 @@ class GatewaySession(requests.Session):
         self._refuse_foreign(request.url or "")
         if kwargs.get("timeout") is None:
             kwargs["timeout"] = (self.gateway.connect_timeout_s, self.gateway.read_timeout_s)
+        kwargs["proxies"] = proxies_for(request.url or "")
         try:
             response = super().send(request, **kwargs)
         except (requests.RequestException, ssl.SSLError) as error:
             raise GatewayUnavailable(f"{self._place(request)}: {cause(error)}") from error
-        if refusal := self._refusal(response):
+        if refused := self._refusal(response):
             response.close()
-            raise refusal
+            raise refused
         # Knox has no 502 to 504 of its own: "the service is away" is a 500 with an HTML page or
-        # with nothing. What Oozie, YARN or HDFS say with a 500 is nothing to act upon either.
+        # with nothing. What Oozie, YARN or HDFS say with a 500 is nothing to act upon either,
+        # unless a repeat cannot help.
         if response.status_code >= 500:
-            response.close()
-            raise GatewayUnavailable(f"{self._place(request)}: answered {response.status_code}")
+            raise self._broken(request, response)
         return response
 
     def ask(
@@ -157,7 +174,25 @@ class GatewaySession(requests.Session):
             headers=headers,
             allow_redirects=False,
         )
-        return Answer(path, response.status_code, response.headers, response.content)
+        return Answer(
+            path,
+            response.status_code,
+            response.headers,
+            response.content,
+            method=method,
+            reason=response.reason,
+        )
+
+    def _broken(
+        self, request: requests.PreparedRequest, response: requests.Response
+    ) -> GatewayError:
+        """Return the error of a 5xx, with the words of the service if it has any."""
+        status, body = response.status_code, error_body(response)
+        words = words_of(response.headers, body, response.reason)
+        text = f"{self._place(request)}: answered {status}" + (f": {words}" if words else "")
+        error = remote_error(body)
+        is_full = status == NO_SPACE or (error and "Quota" in error.exception)
+        return RequestRefused(text) if is_full else GatewayUnavailable(text)
 
     def _refusal(self, response: requests.Response) -> GatewayError | None:
         """Return the error of an answer that refuses the identity, None for other answers."""
@@ -165,12 +200,15 @@ class GatewaySession(requests.Session):
             return CredentialsRefused(f"the gateway refuses the credentials of {self.user}")
         return None
 
+    def _own_spelling(self, url: str) -> str:
+        """Return a URL of the gateway spelled as in the settings, so that cookies fit it too."""
+        return spelled_like(urljoin(f"{self.url}/", url), self.url)
+
     def _refuse_foreign(self, url: str) -> None:
-        own, foreign = urlsplit(self.url), urlsplit(url)
-        if (own.scheme, own.netloc) != (foreign.scheme, foreign.netloc):
+        if not is_same_origin(url, self.url):
             raise GatewayUnavailable(
-                f"the gateway sends us to {foreign.scheme}://{foreign.netloc}, which is not the "
-                "gateway itself; correct gateway.frontend.url there"
+                f"the gateway sends us to {place_of(url)}, which is not the gateway itself "
+                f"({place_of(self.url)}); correct gateway.frontend.url there"
             )
 
     def _place(self, request: requests.PreparedRequest) -> str:
@@ -187,45 +225,49 @@ class Answer:
     status: int
     headers: Mapping[str, str]
     body: bytes
+    method: str = "GET"
+    reason: str | None = None  #: the words after the status
 
     def json(self) -> dict[str, Any]:
         """Return the JSON object in the body.
 
         Raises:
             GatewayUnavailable: there is none. Knox cuts bodies silently and answers 200 with
-                nothing in place of what it cannot parse, so this is never data.
+                nothing in place of what it cannot parse, so this is never data. Or a NameNode
+                says that it cannot answer now (standby, safe mode).
             AccessDenied: status 403, or a 401 of Oozie (E0508).
             RequestRefused: another status from 400 on.
         """
+        error = remote_error(self.body) if self.status >= 400 else None
+        if error and error.exception in CANNOT_ANSWER_NOW:
+            raise GatewayUnavailable(f"{self.path}: {error.exception}: {error.message}")
         if self.status in (401, 403):
             raise AccessDenied(self.explanation())
         if self.status >= 400:
             raise RequestRefused(self.explanation())
-        try:
-            value = json.loads(self.body)
-        except ValueError:
-            value = None
-        if not isinstance(value, dict):
-            raise GatewayUnavailable(
-                f"{self.path}: the gateway sent {len(self.body)} bytes, no JSON"
-            )
+        value = json_object(self.body)
+        if value is None:
+            raise GatewayUnavailable(self._without_json())
         return value
 
     def explanation(self) -> str:
         """Return what the service says about an error, in one line."""
-        message = self.headers.get("oozie-error-message") or remote_message(self.body)
-        return message or f"{self.path}: answered {self.status}"
+        words = words_of(self.headers, self.body, self.reason)
+        text = refusal(self.method, self.status, words)
+        return text if text == words else f"{self.path}: {text}"
+
+    def _without_json(self) -> str:
+        """Say what came in place of JSON; a standby resource manager names the active one."""
+        text = f"{self.path}: the gateway sent {len(self.body)} bytes, no JSON"
+        if place := self.headers.get("Location"):
+            text += f": it answered {self.status} and sends to {place_of(place)}"
+        words = words_of({}, self.body) if self.body[:1] != b"{" else None
+        return text + (f" ({words})" if words else "")
 
 
-def remote_message(body: bytes) -> str | None:
-    """Return the first line of Hadoop's `RemoteException`: the rest is a Java stack trace."""
-    try:
-        message = json.loads(body)["RemoteException"]["message"]
-    except (ValueError, KeyError, TypeError):
-        return None
-    return str(message).strip().splitlines()[0] if message else None
-
-
+#: What a NameNode says that cannot answer just now: it is the standby, it starts, or no block may
+#: be changed. The same request may succeed later.
+CANNOT_ANSWER_NOW = frozenset({"StandbyException", "RetriableException", "SafeModeException"})
 Checked = TypeVar("Checked", bound=ClusterRoute)
 
 

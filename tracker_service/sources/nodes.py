@@ -56,7 +56,8 @@ def running_container(container_id: str, node: str, log_url: str) -> RunningCont
     """
     url = urlsplit(log_url)
     given = {name: values[0] for name, values in parse_qs(url.query).items()}
-    host, port = given.get("host", url.hostname), given.get("port", url.port)
+    usual = 443 if url.scheme == "https" else 80
+    host, port = given.get("host", url.hostname), given.get("port", url.port or usual)
     if not host or not port:
         raise RouteClosed(f"The gateway does not tell which NodeManager runs {container_id}.")
     scheme = given.get("scheme", url.scheme)

@@ -6,10 +6,8 @@ Follows the Oozie Web Services API, https://oozie.apache.org/docs/5.2.1/WebServi
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -29,6 +27,8 @@ from tracker_service.domain.jobs import (
     type_of,
 )
 from tracker_service.errors import BadInput, GatewayUnavailable, JobNotFound
+from tracker_service.sources.bodies import items, trusting_nothing
+from tracker_service.sources.dates import instant_of
 from tracker_service.sources.gateway import Answer, GatewaySession
 
 log = structlog.get_logger()
@@ -122,7 +122,7 @@ class Oozie:
         seen = {}
         for job in found:
             try:
-                with _trusting_nothing("oozie/v2/jobs"):
+                with trusting_nothing("oozie/v2/jobs"):
                     observation = _observation(job, spelling, now)
                 seen[observation.id] = observation
             except GatewayUnavailable as error:  # one bad job must not hide the others
@@ -164,11 +164,14 @@ class Oozie:
         answer = self._session.ask("GET", f"oozie/v2/job/{job_id}", params={"show": "info"})
         body = _checked(answer, job_id)
         job_type = type_of(job_id)
-        actions = body.get("actions") if job_type == JobType.WORKFLOW else None
-        with _trusting_nothing(f"oozie/v2/job/{job_id}"):
+        actions = items(body.get("actions")) if job_type == JobType.WORKFLOW else []
+        with trusting_nothing(f"oozie/v2/job/{job_id}"):
+            observation = _observation(body, _SPELLING[job_type], datetime.now(UTC))
+            if observation.id != job_id:
+                raise ValueError(f"it is about {observation.id}")
             return JobDetails(
-                observation=_observation(body, _SPELLING[job_type], datetime.now(UTC)),
-                actions=tuple(_action(action, self._hide) for action in actions or ()),
+                observation=observation,
+                actions=tuple(_action(action, self._hide) for action in actions),
                 are_actions_told=job_type == JobType.WORKFLOW,
             )
 
@@ -187,8 +190,8 @@ class Oozie:
         params = {"offset": str(page * ACTIONS_PER_PAGE + 1), "len": str(ACTIONS_PER_PAGE)}
         body = _checked(self._session.ask("GET", path, params=params), job_id)
         key, id_key, letter = _CHILDREN[kind]
-        with _trusting_nothing(path):
-            children = (body[key] or ()) if key else [body]
+        with trusting_nothing(path):
+            children = items(body[key]) if key else [body]
             return Children(
                 observation=_observation(body, _SPELLING[kind], datetime.now(UTC)),
                 started=tuple(_child(child.get(id_key), letter) for child in children),
@@ -223,8 +226,8 @@ class Oozie:
             log.info("earlier_tries_not_told", action=action.id)
             return []
         body = _checked(answer, action.id)
-        with _trusting_nothing(path):
-            return [_earlier(action, attempt) for attempt in body["retries"] or ()]
+        with trusting_nothing(path):
+            return [_earlier(action, attempt) for attempt in items(body["retries"])]
 
     def submit(self, configuration: bytes) -> JobId:
         """Submit and start a workflow.
@@ -264,19 +267,12 @@ class Oozie:
         answer = self._session.ask("GET", "oozie/v2/jobs", params=params)
         if answer.status == 400:  # trouble of Oozie's database, for one
             raise GatewayUnavailable(f"oozie/v2/jobs: {answer.explanation()}")
-        found = answer.json().get(key)
-        if not isinstance(found, list):
+        body = answer.json()
+        found = body.get(key)
+        if found in (None, "", {}) and body.get("total") not in (0, "0"):
             raise GatewayUnavailable(f"oozie/v2/jobs: the answer has no {key}")
-        return found
-
-
-@contextmanager
-def _trusting_nothing(path: str) -> Iterator[None]:
-    """Turn what is wrong in a body into "ask again": the gateway may have cut or mixed it."""
-    try:
-        yield
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise GatewayUnavailable(f"{path}: an answer that makes no sense ({error!r})") from error
+        with trusting_nothing("oozie/v2/jobs"):
+            return items(found)
 
 
 def _refuse_trouble(answer: Answer) -> None:
@@ -305,12 +301,12 @@ def _observation(job: dict[str, Any], spelling: _Spelling, now: datetime) -> Obs
         id=job_id,
         status=status,
         run=int(job.get("run") or 0),
-        name=job.get(spelling.name),
-        user=job.get("user"),
-        parent_id=job.get(spelling.parent) or None,
-        created_at=_time(job.get("createdTime")),
-        started_at=_time(job.get("startTime")),
-        ended_at=_time(job.get("endTime")),
+        name=_text(job.get(spelling.name)),
+        user=_text(job.get("user")),
+        parent_id=_text(job.get(spelling.parent)) or None,
+        created_at=instant_of(job.get("createdTime")),
+        started_at=instant_of(job.get("startTime")),
+        ended_at=instant_of(job.get("endTime")),
         observed_at=now,
     )
 
@@ -338,20 +334,20 @@ def _never_started(action: dict[str, Any], hide: Callable[[str], str]) -> Action
 
 
 def _action(action: dict[str, Any], hide: Callable[[str], str]) -> Action:
-    message = action.get("errorMessage")
+    message = _text(action.get("errorMessage"))
     return Action(
         id=str(action["id"]),
         name=str(action["name"]),
         type=str(action.get("type") or ""),
         status=str(action.get("status") or ""),
-        external_id=action.get("externalId"),
-        child_ids=action.get("externalChildIDs"),
-        external_status=action.get("externalStatus"),
-        error_code=action.get("errorCode"),
-        error_message=hide(str(message)) if message else message,
-        started_at=_time(action.get("startTime")),
-        ended_at=_time(action.get("endTime")),
-        retry_count=int(action.get("userRetryCount") or 0),
+        external_id=_text(action.get("externalId")),
+        child_ids=_text(action.get("externalChildIDs")),
+        external_status=_text(action.get("externalStatus")),
+        error_code=_text(action.get("errorCode")),
+        error_message=hide(message) if message else message,
+        started_at=instant_of(action.get("startTime")),
+        ended_at=instant_of(action.get("endTime")),
+        retry_count=_count(action.get("userRetryCount")),
     )
 
 
@@ -365,6 +361,12 @@ def _earlier(action: Action, attempt: dict[str, Any]) -> Action:
     )
 
 
-def _time(text: str | None) -> datetime | None:
-    """Return the instant of `Sun, 22 Nov 2026 04:12:45 GMT`, the one form that Oozie sends."""
-    return parsedate_to_datetime(text).astimezone(UTC) if text else None
+def _text(value: object) -> str | None:
+    """Return an optional text; some releases write a number in its place."""
+    return None if value is None else str(value)
+
+
+def _count(value: object) -> int:
+    """Return an optional count; what is none counts as 0."""
+    text = str(value)
+    return int(text) if text.isdecimal() else 0

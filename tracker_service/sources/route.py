@@ -43,6 +43,7 @@ def cluster_route(
             verify=gateway.verify,
             connect_timeout_s=gateway.connect_timeout_s,
             read_timeout_s=gateway.read_timeout_s,
+            csrf_header=gateway.csrf_header,
             on_request=on_request,
             protection=protection,
         )
@@ -64,6 +65,7 @@ def _direct(gateway: GatewaySettings, on_request: OnRequest, protection: Protect
         verify=gateway.verify,
         connect_timeout_s=gateway.connect_timeout_s,
         read_timeout_s=gateway.read_timeout_s,
+        csrf_header=gateway.csrf_header,
         on_request=on_request,
         protection=protection,
     )

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
+from requests.utils import get_environ_proxies
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import ConnectionPool
@@ -21,11 +22,14 @@ from urllib3.exceptions import MaxRetryError, NewConnectionError, ReadTimeoutErr
 from urllib3.response import BaseHTTPResponse
 from urllib3.util.retry import Retry
 
+from tracker_service.domain.certificates import certificate_error, form_trouble
+from tracker_service.domain.urls import leads_to_this_machine
 from tracker_service.sources.protection import Attempt, Health, Protection
 
 MAX_ANSWER_BYTES = 64 * 1024 * 1024  #: a listing of 100,000 files has 25 MB
 ANSWER_DEADLINE_S = 60.0  #: for a whole answer that is not streamed, however slowly it drips
 SLOWEST_BYTES_PER_S = 1024  #: of what is waited for; less is no answer
+NO_SPACE = 507  #: of newer WebHDFS for an exceeded quota: the same request fails again
 _CHUNK_BYTES = 16 * 1024
 
 
@@ -89,6 +93,9 @@ class _TlsPool(HTTPSConnectionPool):
     ConnectionCls = _TlsConnection
 
 
+_POOLS = {"http": _Pool, "https": _TlsPool}
+
+
 class _Retry(Retry):
     """Repeats a request that failed, but not one that was ended by a time-out."""
 
@@ -140,7 +147,13 @@ class Transport(HTTPAdapter):
     def init_poolmanager(self, *args: Any, **named: Any) -> None:  # noqa: ANN401
         """Make all connections end an answer that only drips."""
         super().init_poolmanager(*args, **named)
-        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
+        self.poolmanager.pool_classes_by_scheme = _POOLS
+
+    def proxy_manager_for(self, proxy: str, **named: Any) -> Any:  # noqa: ANN401
+        """Return the connections through a proxy; they end an answer that only drips, too."""
+        manager = super().proxy_manager_for(proxy, **named)
+        manager.pool_classes_by_scheme = _POOLS
+        return manager
 
     def send(  # type: ignore[override]
         self,
@@ -208,7 +221,8 @@ def _judge_answer(attempt: Attempt, response: requests.Response) -> None:
     """
     attempt.gateway = Health.ALIVE
     status, headers = response.status_code, response.headers
-    explains = "oozie-error-code" in headers or "json" in headers.get("Content-Type", "")
+    says_why = "oozie-error-code" in headers or "json" in headers.get("Content-Type", "")
+    explains = says_why or status == NO_SPACE
     if status in (502, 503, 504) or (status >= 500 and not explains):
         attempt.service, attempt.reason = Health.DEAD, f"answered {status}"
     elif status != 401 or explains:  # a 401 is the gateway's own
@@ -217,27 +231,54 @@ def _judge_answer(attempt: Attempt, response: requests.Response) -> None:
 
 def is_without_connection(error: Exception) -> bool:
     """Tell whether the gateway itself could not be reached."""
-    if isinstance(error, (requests.ConnectTimeout, requests.exceptions.SSLError)):
+    there_is_no_way = (
+        requests.ConnectTimeout,
+        requests.exceptions.SSLError,
+        requests.exceptions.ProxyError,
+    )
+    if isinstance(error, there_is_no_way):
         return True
     inner = error.args[0] if error.args else None
     return isinstance(inner, MaxRetryError) and isinstance(inner.reason, NewConnectionError)
 
 
+#: Why there was no answer, by the error that says so; the first that fits counts.
+_CAUSES: dict[type[Exception], str] = {
+    requests.exceptions.ProxyError: "no connection through the proxy that HTTPS_PROXY or "
+    "HTTP_PROXY names",
+    requests.ConnectTimeout: "no connection in time",
+    requests.Timeout: "no answer in time",
+    requests.exceptions.ChunkedEncodingError: "the answer broke off",
+    AnswerTooLong: "the answer is too long",
+}
+
+
 def cause(error: Exception) -> str:
     """Return in a few words why there was no answer."""
-    inner = error.args[0] if error.args else None
     if isinstance(error, requests.exceptions.SSLError):
-        reason = getattr(inner, "reason", error)
-        return f"TLS failed: {reason}; is TRACKER_GATEWAY__CA_FILE the gateway's authority?"
-    if isinstance(error, requests.ConnectTimeout):
-        return "no connection in time"
-    if isinstance(error, requests.Timeout) or isinstance(inner, ReadTimeoutError):
-        return "no answer in time"
-    if isinstance(error, requests.exceptions.ChunkedEncodingError):
-        return "the answer broke off"
-    if isinstance(error, AnswerTooLong):
-        return "the answer is too long"
-    return "no connection"
+        return f"TLS failed: {_tls_trouble(error)}"
+    if error.args and isinstance(error.args[0], ReadTimeoutError):
+        return _CAUSES[requests.Timeout]
+    return next(
+        (text for kind, text in _CAUSES.items() if isinstance(error, kind)), "no connection"
+    )
+
+
+def _tls_trouble(error: Exception) -> str:
+    refused = certificate_error(error)
+    if refused and (trouble := form_trouble(refused)):
+        return trouble
+    inner = error.args[0] if error.args else None
+    reason = refused.verify_message if refused else getattr(inner, "reason", error)
+    return f"{reason}; is TRACKER_GATEWAY__CA_FILE the gateway's authority?"
+
+
+def proxies_for(url: str) -> dict[str, str]:
+    """Return the proxies of the environment for a URL: none for an address of this machine.
+
+    `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` mean what they mean to curl.
+    """
+    return {} if leads_to_this_machine(url) else get_environ_proxies(url, no_proxy=None)
 
 
 def _outcome(status: int) -> str:

@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
+from urllib.parse import urlsplit
 
 import requests
 from hdfs import Client, HdfsError
 from urllib3.exceptions import HTTPError
 
+from tracker_service.domain.copies import aside_path
 from tracker_service.domain.users import NoUserNameError, safe_user
 from tracker_service.errors import (
     AccessDenied,
@@ -23,7 +25,15 @@ from tracker_service.errors import (
     PathNotFound,
     RequestRefused,
 )
-from tracker_service.sources.gateway import GatewaySession
+from tracker_service.sources.bodies import (
+    error_body,
+    items,
+    json_object,
+    refusal,
+    remote_error,
+    words_of,
+)
+from tracker_service.sources.gateway import CANNOT_ANSWER_NOW, GatewaySession
 
 #: What is held of a file in memory. Smaller pieces cost more calls, larger ones are no faster.
 _PIECE_BYTES = 256 * 1024
@@ -32,9 +42,7 @@ _MEANINGS: dict[str, type[GatewayError]] = {
     "AccessControlException": AccessDenied,
     "SecurityException": AccessDenied,
     "AuthorizationException": AccessDenied,
-    "StandbyException": GatewayUnavailable,
-    "RetriableException": GatewayUnavailable,
-    "SafeModeException": GatewayUnavailable,
+    **dict.fromkeys(CANNOT_ANSWER_NOW, GatewayUnavailable),
 }
 
 
@@ -62,6 +70,20 @@ class OpenFile:
         return self.pieces
 
 
+class _Client(Client):  # type: ignore[misc]  # it has no types
+    """The package's client; an error has the words of the server, whatever its body is."""
+
+    def _request(self, method: str, url: str, **named: Any) -> requests.Response:  # noqa: ANN401
+        response = cast(requests.Response, super()._request(method, url, **named))
+        if response.status_code < requests.codes.bad_request:
+            return response
+        body = error_body(response)
+        error = remote_error(body)
+        words = words_of(response.headers, body, response.reason)
+        text = refusal(method, response.status_code, words)
+        raise HdfsError(text, exception=error.exception if error else None)
+
+
 class WebHdfs:
     """HDFS behind the gateway, as one identity."""
 
@@ -69,7 +91,8 @@ class WebHdfs:
         self._session = session
         gateway = session.gateway
         timeout = (gateway.connect_timeout_s, gateway.read_timeout_s)
-        self._client = Client(session.url, session=session, timeout=timeout)
+        self._client = _Client(session.url, session=session, timeout=timeout)
+        self._home: str | None = None
 
     def user(self) -> str:
         """Return the user of this session as the gateway sees it, with one cheap call.
@@ -78,15 +101,27 @@ class WebHdfs:
             CredentialsRefused: not a user of the gateway, or a name that is no user name.
             GatewayUnavailable: the gateway cannot say.
         """
+        self._home = self._ask_home()
+        try:
+            return safe_user(self._home.rpartition("/")[2])
+        except NoUserNameError as error:
+            raise CredentialsRefused(f"HDFS names a user: {error}") from error
+
+    def home(self) -> str:
+        """Return the home directory of the user of this session; HDFS is asked once.
+
+        Raises:
+            GatewayUnavailable, CredentialsRefused, AccessDenied: HDFS does not tell.
+        """
+        self._home = self._home or self._ask_home()
+        return self._home
+
+    def _ask_home(self) -> str:
         answer = self._session.ask("GET", "webhdfs/v1/", params={"op": "GETHOMEDIRECTORY"}).json()
         path = answer.get("Path")
         if not isinstance(path, str):
             raise GatewayUnavailable("GETHOMEDIRECTORY: the answer has no Path")
-        name = path.rstrip("/").rpartition("/")[2]
-        try:
-            return safe_user(name)
-        except NoUserNameError as error:
-            raise CredentialsRefused(f"HDFS names a user: {error}") from error
+        return urlsplit(path).path.rstrip("/") if "://" in path else path.rstrip("/")
 
     def status(self, path: str) -> FileStatus:
         """Return the status of a file or directory.
@@ -100,9 +135,13 @@ class WebHdfs:
     def list(self, path: str) -> list[FileStatus]:
         """Return the entries of a directory."""
         with _meanings(path):
-            return [
-                _file_status(name, status) for name, status in self._client.list(path, status=True)
-            ]
+            answer = json_object(self._client._list_status(path).content) or {}
+            statuses = answer["FileStatuses"]
+            found = items(statuses.get("FileStatus") if isinstance(statuses, dict) else statuses)
+            files = [_file_status(str(status["pathSuffix"]), status) for status in found]
+        if len(files) == 1 and not files[0].name:
+            raise RequestRefused(f"{path} is a file, and no directory")
+        return files
 
     def make_directory(self, path: str, permission: str = "700") -> None:
         """Make a directory and its missing parents, all with this permission."""
@@ -165,13 +204,47 @@ class WebHdfs:
             raise
 
     def rename(self, source: str, target: str) -> None:
-        """Rename a file in one step, and replace a file that has the new name.
+        """Rename a file, and replace a file that has the new name: in one step, or in three.
 
         The NameNode answers 200 with an empty body, so only the status can be judged: look at the
-        target afterwards.
+        target afterwards. HttpFS and old NameNodes do not know the option `OVERWRITE`, and say
+        whether they have renamed. Then the old file is moved to `aside_path`, the new one takes
+        its name, and the old one is removed. After a crash in between, call this again.
+
+        Raises:
+            PathNotFound: there is no such file.
+            RequestRefused: it cannot be renamed; what was there is there again.
         """
         with _meanings(source):
-            self._client._rename(source, destination=target, renameoptions="OVERWRITE")
+            answer = self._client._rename(
+                source, destination=target, renameoptions="OVERWRITE"
+            ).content
+        is_renamed = (json_object(answer) or {}).get("boolean")
+        if is_renamed is False:
+            self._replace_in_steps(source, target)
+        elif is_renamed:  # a crash may have come after the old file was moved
+            self.delete(aside_path(target))
+
+    def _replace_in_steps(self, source: str, target: str) -> None:
+        aside = aside_path(target)
+        self.status(source)
+        try:
+            self.status(target)
+        except PathNotFound:  # moved aside before a crash, or never there
+            has_old = False
+        else:
+            self.delete(aside)
+            has_old = self._rename_plainly(target, aside)
+        if not self._rename_plainly(source, target):
+            if has_old:
+                self._rename_plainly(aside, target)
+            raise RequestRefused(f"HttpFS, or an old NameNode, did not rename {source} to {target}")
+        self.delete(aside)
+
+    def _rename_plainly(self, source: str, target: str) -> bool:
+        with _meanings(source):
+            answer = self._client._rename(source, destination=target).content
+        return (json_object(answer) or {}).get("boolean") is True
 
     def delete(self, path: str) -> bool:
         """Remove a file, or a directory with its contents; return False if there was none."""

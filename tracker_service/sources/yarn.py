@@ -5,7 +5,7 @@ Follows https://hadoop.apache.org/docs/r3.3.6/hadoop-yarn/hadoop-yarn-site/Resou
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -14,6 +14,7 @@ from typing import Any
 from tracker_service.domain.applications import ApplicationId, application_id
 from tracker_service.domain.chunks import chunks
 from tracker_service.errors import ApplicationNotFound
+from tracker_service.sources.bodies import items, nested_items, trusting_nothing
 from tracker_service.sources.gateway import GatewaySession
 from tracker_service.sources.nodes import RunningContainer, running_container
 
@@ -77,7 +78,10 @@ class Yarn:
         answer = self._session.ask("GET", f"resourcemanager/v1/cluster/apps/{application}")
         if answer.status == 404:
             raise ApplicationNotFound(f"the resource manager does not know {application}")
-        app = answer.json().get("app") or {}
+        with trusting_nothing(answer.path):
+            return self._report(application, (items(answer.json().get("app")) or [{}])[0])
+
+    def _report(self, application: ApplicationId, app: Mapping[str, Any]) -> ApplicationReport:
         return ApplicationReport(
             id=application,
             user=str(app.get("user") or ""),
@@ -108,16 +112,12 @@ class Yarn:
                     )
 
     def _listed(self, path: str, outer: str, inner: str) -> list[dict[str, Any]]:
-        """Ask for a list; YARN writes one of a single item as that item, and leaves out empty ones.
-
-        In some releases the outer name is left out too.
-        """
+        """Ask for a list, which is empty for what YARN does not know."""
         answer = self._session.ask("GET", path)
         if answer.status == 404:
             return []
-        body = answer.json()
-        found = (body.get(outer) or body).get(inner) or []
-        return [found] if isinstance(found, dict) else list(found)
+        with trusting_nothing(path):
+            return [dict(item) for item in nested_items(answer.json(), outer, inner)]
 
     def tagged(self, tags: Collection[str]) -> list[tuple[ApplicationId, str]]:
         """Return the applications that carry any of these tags, with the tag, oldest first."""
@@ -128,19 +128,22 @@ class Yarn:
         return sorted(found, key=lambda found: [int(number) for number in found[0].split("_")[1:]])
 
     def _tagged(self, tags: Sequence[str]) -> Iterator[tuple[ApplicationId, str]]:
-        params = {"applicationTags": ",".join(tags)}
-        listed = self._session.ask("GET", "resourcemanager/v1/cluster/apps", params=params).json()
-        for app in (listed.get("apps") or {}).get("app") or []:
-            named = application_id(str(app.get("id")))
-            carried = set(str(app.get("applicationTags")).split(",")).intersection(tags)
-            if named and carried:
-                yield named, min(carried)
+        params, path = {"applicationTags": ",".join(tags)}, "resourcemanager/v1/cluster/apps"
+        listed = self._session.ask("GET", path, params=params).json()
+        with trusting_nothing(path):
+            for app in nested_items(listed, "apps", "app"):
+                named = application_id(str(app.get("id")))
+                carried = set(str(app.get("applicationTags")).split(",")).intersection(tags)
+                if named and carried:
+                    yield named, min(carried)
 
 
 def _instant(milliseconds: object) -> datetime | None:
-    if not isinstance(milliseconds, int) or milliseconds <= 0:
+    try:
+        instant = datetime.fromtimestamp(int(str(milliseconds)) / 1000, UTC)
+    except (ValueError, OverflowError, OSError):
         return None
-    return datetime.fromtimestamp(milliseconds / 1000, UTC)
+    return instant if instant.timestamp() > 0 else None
 
 
 def _diagnostics(words: str) -> str | None:

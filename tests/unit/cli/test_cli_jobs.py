@@ -340,6 +340,18 @@ def test_user_and_password_may_stand_in_netrc(tracker, environment, loopback, tm
     assert credentials(loopback) == "sam:of-netrc"
 
 
+def test_the_case_of_a_host_does_not_matter_in_netrc(tracker, environment, loopback, tmp_path):
+    loopback.says(says([]))
+    write_netrc(tmp_path, "machine LocalHost login sam password of-netrc\n")
+    environment.delenv("TRACKER_PASSWORD")
+    environment.delenv("TRACKER_USER")
+    environment.setenv("TRACKER_URL", loopback.origin.replace("127.0.0.1", "localhost"))
+
+    assert tracker("jobs").exit_code == 0
+
+    assert credentials(loopback) == "sam:of-netrc"
+
+
 def test_the_password_of_another_user_is_not_taken_from_netrc(
     tracker, environment, loopback, tmp_path
 ):

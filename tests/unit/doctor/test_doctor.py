@@ -77,7 +77,7 @@ class Knox:
                 return Reply(307, headers={"Location": location})
             case "RENAME":
                 self.files[asked.query["destination"]] = self.files.pop(name)
-                return says({"boolean": True})
+                return Reply()
             case "OPEN":
                 return Reply(body=self.files[name])
         self.files[name] = asked.body
@@ -401,7 +401,7 @@ def test_a_certificate_of_the_future_is_told(look, tmp_path):
 
 
 def test_passwords_that_travel_unencrypted_are_warned_of(look, gateway, monkeypatch):
-    monkeypatch.setattr(reach, "LOOPBACK", ())
+    monkeypatch.setattr(reach, "is_loopback", lambda host: False)
 
     found = look()
 
@@ -623,3 +623,19 @@ def test_keys_that_did_not_sign_the_tokens_are_told(look, tokens, loopback, tmp_
 
     assert wrong(found) == {"token-keys": "FAIL"}
     assert "TRACKER_GATEWAY__TOKEN_KEYS" in found["token-keys"].message
+
+
+def test_a_filter_against_forged_requests_is_named_with_its_setting(look, gateway):
+    gateway.instead["MKDIRS"] = Reply(400)
+
+    found = look()
+
+    assert wrong(found) == {"hdfs-write": "FAIL"}
+    assert "gateway.csrf_header" in found["hdfs-write"].message
+    assert "DataNodes" not in found["hdfs-write"].message
+
+
+def test_a_quota_that_is_exceeded_is_named(look, gateway):
+    gateway.instead["CREATE"] = Reply(507, b"The DiskSpace quota of /user/guest is exceeded")
+
+    assert "The DiskSpace quota" in look()["hdfs-write"].message

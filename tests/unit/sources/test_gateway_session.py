@@ -190,7 +190,7 @@ def test_nobody_there_is_an_outage():
         session.ask("POST", "oozie/v2/jobs")
 
 
-def test_netrc_and_proxies_of_the_environment_are_ignored(
+def test_netrc_is_ignored_and_no_proxy_is_asked_for_this_machine(
     loopback, other_server, session, tmp_path, monkeypatch
 ):
     netrc = tmp_path / "netrc"

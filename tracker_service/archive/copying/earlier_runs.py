@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tracker_service.archive.manifest import MANIFEST
-from tracker_service.domain.copies import Copy, log_directory, run_directory
+from tracker_service.archive.place import LogPlace
+from tracker_service.domain.copies import Copy
 from tracker_service.domain.leases import Lease
 from tracker_service.engine.keyed_locks import KeyedLocks
 from tracker_service.errors import PathNotFound
@@ -15,16 +18,20 @@ from tracker_service.store.database import Store
 class EarlierRuns:
     """The saved logs of the runs before the newest."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, store: Store, place: LogPlace) -> None:
+        self._store, self._place = store, place
         self._locks = KeyedLocks()  # several threads of one worker copy the logs of one job
 
-    def path_for(self, copy: Copy) -> str:
-        """Return the path of a copy's log: in `run-<n>/` once a later run has saved logs."""
-        aside = run_directory(copy.owner, copy.job_id, copy.run)
+    def path_for(self, hdfs: WebHdfs, copy: Copy) -> str:
+        """Return the path of a copy's log: in `run-<n>/` once a later run has saved logs.
+
+        Raises:
+            GatewayError: HDFS does not tell the home of the owner.
+        """
+        placed = replace(copy, path=self._place.path_for(hdfs, copy))
         with self._store.read() as connection:
             is_late = saved_logs.has_later_run(connection, copy)
-        return f"{aside}/{copy.file_name}" if is_late else copy.path
+        return f"{placed.run_directory}/{copy.file_name}" if is_late else placed.path
 
     def move_aside(self, hdfs: WebHdfs, copy: Copy, lease: Lease) -> None:
         """Move the logs of the runs before a copy's run to `run-<n>/`, with their manifest.
@@ -41,13 +48,12 @@ class EarlierRuns:
         with self._locks.held((copy.owner, copy.job_id)):
             with self._store.read() as connection:
                 earlier = saved_logs.of_earlier_runs(connection, copy)
-            directory = log_directory(copy.owner, copy.job_id)
+            directory = copy.job_directory
             in_the_way = [old for old in earlier if old.directory == directory]
             if in_the_way:
-                newest = run_directory(copy.owner, copy.job_id, in_the_way[0].run)
-                _move(hdfs, directory, newest, MANIFEST)
+                _move(hdfs, directory, in_the_way[0].run_directory, MANIFEST)
             for old in in_the_way:
-                target = run_directory(copy.owner, copy.job_id, old.run)
+                target = old.run_directory
                 _move(hdfs, directory, target, old.file_name)
                 with self._store.begin() as connection:
                     jobsets.guard(connection, lease)

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
+from tracker_service.domain.backoff import Backoff
 from tracker_service.domain.copies import Copy, CopyReason, CopyStatus, Strategy, WrittenLog
 from tracker_service.domain.leases import Lease
 from tracker_service.domain.reasons import Reason
@@ -20,6 +21,7 @@ log = structlog.get_logger()
 
 LOOK_AGAIN_AFTER = timedelta(seconds=1)  #: a copy that runs, or that waits for a slot
 IS_COPIED = "is being copied"
+_LONGEST_PAUSE_S = 600.0  #: between two submissions that do not reach Oozie
 _SUBMISSION = timedelta(seconds=5)  #: until a try without a known workflow is looked into
 
 
@@ -71,6 +73,8 @@ class Progress:
         timing: Timing = OPERATION,
     ) -> None:
         self._store, self._limits, self._clock = store, limits, clock
+        first_s = timing.outage_pause.total_seconds()
+        self._submission_pauses = Backoff(first_s, longest_s=max(first_s, _LONGEST_PAUSE_S))
         self.outage_pause = timing.outage_pause  #: before the next look, if no answer came
 
     def postpone(self, due: Sequence[Copy], lease: Lease, pause: timedelta, reason: str) -> None:
@@ -97,6 +101,10 @@ class Progress:
         """Say which limit leaves no room for one more workflow of a user; None if there is room."""
         with self._store.read() as connection:
             return self._limits.limit_reached(copies.running_workflows(connection), owner)
+
+    def note_path(self, copy: Copy, lease: Lease, path: str) -> None:
+        """Note where the log of a copy will be."""
+        self._change(copy, lease, path=path)
 
     def start_workflow(self, copy: Copy, lease: Lease, why: str) -> Copy | None:
         """Note a new try by a workflow, if the limits leave room for it.
@@ -179,10 +187,16 @@ class Progress:
         )
 
     def not_submitted(self, copy: Copy, lease: Lease) -> None:
-        """Note that the workflow of a try never reached Oozie; this is no failed try."""
-        reason = "the copy workflow did not reach Oozie; it is submitted again"
-        now = self._clock()
-        self._change(copy, lease, status=CopyStatus.WAITING, reason=reason, due_at=now)
+        """Note that the workflow of a try never reached Oozie; this is no failed try.
+
+        It is submitted again at once, and then after longer and longer pauses.
+        """
+        why = f" ({copy.reason})" if copy.reason and copy.reason != IS_COPIED else ""
+        reason = f"the copy workflow did not reach Oozie{why}; it is submitted again"
+        earlier = copy.attempt - copy.failures - 1
+        pause = timedelta(seconds=self._submission_pauses.after(earlier) if earlier > 0 else 0)
+        due_at = self._clock() + pause
+        self._change(copy, lease, status=CopyStatus.WAITING, reason=reason, due_at=due_at)
 
     def note_kill(self, copy: Copy, lease: Lease, reason: str) -> None:
         """Note that the tracker is about to kill the workflow of a try."""

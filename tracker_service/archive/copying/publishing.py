@@ -12,7 +12,6 @@ from tracker_service.domain.copies import (
     WrittenLog,
     is_part,
     part_path,
-    working_directory,
 )
 from tracker_service.domain.leases import Lease
 from tracker_service.errors import CredentialsRefused, GatewayError, PathNotFound, RequestRefused
@@ -80,7 +79,7 @@ def remove_leftovers(hdfs: WebHdfs, copy: Copy) -> None:
     """
     try:
         if copy.strategy == Strategy.WORKFLOW:
-            hdfs.delete(working_directory(copy.owner, copy.id))
+            hdfs.delete(copy.working_directory)
         _remove_parts(hdfs, copy)
     except CredentialsRefused:
         raise

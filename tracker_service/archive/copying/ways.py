@@ -111,6 +111,7 @@ class Ways:
         way = self._way(copy)
         if limit := way.limit_reached(copy.owner):
             raise LimitReached(way.strategy, limit)
+        copy = self._placed(access, copy, lease)
         log_state = self._aggregation.look(access, copy)
         copy = replace(copy, diagnostics=log_state.diagnostics or copy.diagnostics)
         if isinstance(log_state, Ready):
@@ -122,10 +123,15 @@ class Ways:
             pause = max(LOOK_AGAIN_AFTER, min(waited / 4, _LONGEST_PAUSE))
             self._progress.postpone([copy], lease, pause, log_state.reason)
 
+    def _placed(self, access: ClusterAccess, copy: Copy, lease: Lease) -> Copy:
+        """Return a copy with the path that its log will have; the store learns it too."""
+        path = self._earlier_runs.path_for(access.hdfs, copy)
+        if path != copy.path:
+            self._progress.note_path(copy, lease, path)
+        return replace(copy, path=path)
+
     def _begin(self, access: ClusterAccess, copy: Copy, lease: Lease, ready: Ready) -> None:
-        path = self._earlier_runs.path_for(copy)
-        log_at = ready.finished_at or copy.log_at
-        copy = replace(copy, log_at=log_at, gap=ready.gap, path=path)
+        copy = replace(copy, log_at=ready.finished_at or copy.log_at, gap=ready.gap)
         choice = self._chooser.choose(access.hdfs, copy, ready)
         if isinstance(choice, Lost):
             self._tries.give_up(access, copy, lease, choice.reason)

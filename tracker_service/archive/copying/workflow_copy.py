@@ -19,7 +19,6 @@ from tracker_service.domain.copies import (
     WrittenLog,
     copy_job_name,
     part_path,
-    working_directory,
 )
 from tracker_service.domain.jobs import JobId
 from tracker_service.errors import GatewayUnavailable, PathNotFound, RequestRefused, WorkerStops
@@ -171,7 +170,7 @@ def _child(parent: ET.Element, tag: str, text: str) -> None:
 
 def _directory(copy: Copy) -> str:
     """Return the working directory of this try; the workflow of an earlier try may still run."""
-    return f"{working_directory(copy.owner, copy.id)}/{copy.attempt}"
+    return f"{copy.working_directory}/{copy.attempt}"
 
 
 def _reason_path(copy: Copy) -> str:

@@ -10,7 +10,7 @@ from itertools import chain
 
 from tracker_service.archive.reading.saved_log import SavedLog
 from tracker_service.domain.applications import short
-from tracker_service.domain.copies import Copy
+from tracker_service.domain.copies import Copy, aside_path
 from tracker_service.errors import (
     AccessDenied,
     GatewayError,
@@ -19,7 +19,7 @@ from tracker_service.errors import (
     PathNotFound,
     RequestRefused,
 )
-from tracker_service.sources.webhdfs import OpenFile, WebHdfs
+from tracker_service.sources.webhdfs import FileStatus, OpenFile, WebHdfs
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +72,37 @@ def open_log(hdfs: WebHdfs, copy: Copy) -> SavedLog:
     if not copy.saved_at:
         raise LogNotSaved(f"{_missing(copy)}{_not_saved(copy)}")
     try:
-        status = hdfs.status(copy.path)
+        path, status = saved_file(hdfs, copy)
     except PathNotFound:
         raise LogNotSaved(f"{_missing(copy)}{_gone(copy)}") from None
     written = copy.sha256 or f"{copy.saved_at.timestamp():.3f}"
     version = f"{written[:32]}-{status.modified_ms:x}-{status.length:x}"
-    return SavedLog(hdfs, copy.path, status.length, version)
+    return SavedLog(hdfs, path, status.length, version)
+
+
+def saved_file(hdfs: WebHdfs, copy: Copy) -> tuple[str, FileStatus]:
+    """Return where a saved log is now, and its status; a newer one may be taking its name.
+
+    Raises:
+        PathNotFound: it is not there.
+    """
+    try:
+        return copy.path, hdfs.status(copy.path)
+    except PathNotFound:
+        aside = aside_path(copy.path)
+        return aside, hdfs.status(aside)
+
+
+def open_file(hdfs: WebHdfs, copy: Copy) -> OpenFile:
+    """Open a saved log, also while a newer one takes its name.
+
+    Raises:
+        PathNotFound, AccessDenied: before the first piece.
+    """
+    try:
+        return hdfs.read(copy.path)
+    except PathNotFound:
+        return hdfs.read(aside_path(copy.path))
 
 
 def _missing(copy: Copy) -> str:
@@ -121,7 +146,7 @@ def _open(hdfs: WebHdfs, copy: Copy) -> _Opened:
     denied = None
     try:
         if copy.saved_at:  # also while a fresh copy is being made
-            return _Opened(hdfs.read(copy.path))
+            return _Opened(open_file(hdfs, copy))
         reason = _not_saved(copy)
     except PathNotFound:
         reason = _gone(copy)

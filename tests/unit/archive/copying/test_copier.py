@@ -147,6 +147,17 @@ def test_a_log_that_is_not_complete_is_waited_for(copying, oozie, fake_cluster):
     assert oozie.submitted == []
 
 
+@pytest.mark.parametrize("state", ["RUNNING", "DISABLED", "SUCCEEDED"])
+def test_a_copy_names_the_path_in_the_home_that_hdfs_names(copying, fake_cluster, state):
+    copying.home.homes = "/home"
+    copying.want(APP_1)
+    fake_cluster.yarn.has(APP_1, state)
+
+    copying.advance()
+
+    assert copying.copy().path == f"/home/guest/WORK/logs/{job(1)}/{APP_1}.log"
+
+
 def test_a_log_that_there_will_never_be_fails_at_once(copying, oozie, fake_cluster):
     copying.want(APP_1)
     fake_cluster.yarn.has(APP_1, "DISABLED", diagnostics="exit code 143")
@@ -230,6 +241,26 @@ def test_a_workflow_that_never_arrived_is_submitted_again_and_no_try_is_used_up(
 
     assert len(oozie.submitted) == 2
     assert (copying.copy().status, copying.copy().failures) == ("RUNNING", 0)
+    assert copying.copy().job in oozie.known
+
+
+def test_a_workflow_that_never_arrives_is_submitted_less_and_less_often(copying, oozie):
+    oozie.refusal = GatewayUnavailable("HDFS is full")
+    copying.start()
+    submitted = []
+    for _ in range(6):
+        before = len(oozie.submitted)
+        for _ in range(60):
+            copying.advance(10)
+        submitted.append(len(oozie.submitted) - before)
+
+    assert submitted[0] > 3
+    assert submitted[-1] <= 1
+    assert "HDFS is full" in (copying.copy().reason or "")
+    assert (copying.copy().failures, copying.copy().status.is_finished) == (0, False)
+    oozie.refusal = None
+    for _ in range(70):
+        copying.advance(10)
     assert copying.copy().job in oozie.known
 
 
