@@ -23,6 +23,7 @@ CLUSTERS := $(IN_MEMORY) $(BIN)/python -m tests.on_cluster $(BIN)/pytest tests/c
 	tests/acceptance -n $$(( 2 * $(CORES) )) --dist loadscope --no-loadscope-reorder --durations 15
 FAST := tests/unit tests/store tests/causes
 NO_SERVER := -k "not postgresql and not mariadb"
+ON_SERVERS := -k "postgresql or mariadb"
 TIMES := .times
 
 # $(call part,NAME,COMMAND): run a part of the tests, and write down how long it took and whether it
@@ -82,7 +83,8 @@ test-all: install system-packages ## Before a release: the same with many more e
 
 parts-of-test:
 	$(call part,style,$(MAKE) --no-print-directory -k -j3 --output-sync kerberos lint types)
-	$(call part,unit,$(call covered,$(FAST)))
+	$(call part,unit,$(call covered,$(FAST) $(NO_SERVER)))
+	$(call part,servers,$(PYTEST) $(FAST) $(ON_SERVERS))
 	$(call part,clusters,$(CLUSTERS))
 
 unit: install ## Run the fast tests alone, those of the store on each database that is there
