@@ -161,7 +161,7 @@ def test_a_task_whose_logs_are_not_saved_does_not_end_even_then(completing, oozi
     completing.go_on(10)
     oozie.troubles[job(1)] = KeyError("nobody thought of this")
 
-    completing.go_on(100 * HOURS, step=60)
+    completing.go_on(9 * HOURS, step=60)
 
     assert completing.is_live(1)
     assert completing.copied(1) == [APP_1]

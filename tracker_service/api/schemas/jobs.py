@@ -57,7 +57,7 @@ class StatusAnswer(Schema):
 
 
 class ActionAnswer(Schema):
-    """An action of a workflow, with the words of Oozie."""
+    """An action of a workflow, or one of a coordinator that never became a workflow."""
 
     name: str
     type: str
