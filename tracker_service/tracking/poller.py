@@ -326,7 +326,9 @@ class Poller:
             entry.task = self._store.write(partial(self._end, task=entry.task, reason=reason))
             self._leave_if_not_watched(entry)
 
-    def _end(self, connection: Connection, task: TrackTask, reason: Reason) -> TrackTask:
+    def _end(
+        self, connection: Connection, task: TrackTask, reason: Reason[TaskReason]
+    ) -> TrackTask:
         jobsets.guard(connection, task.lease)
         task = track_tasks.current(connection, task)
         if task.state != TaskState.WATCHING:
