@@ -18,6 +18,7 @@ from tests.unit.fakes import (
 from tracker_service.domain.copies import CopyStatus
 from tracker_service.domain.reasons import Reason
 from tracker_service.domain.tasks import TaskReason
+from tracker_service.domain.written_ids import WrittenId
 from tracker_service.errors import GatewayUnavailable, JobNotFound
 from tracker_service.identities import Caller, Identities
 from tracker_service.sources.credentials import BasicCredential
@@ -51,7 +52,8 @@ def post(store, identities, now, guest, oozie):
 
     def posted(known) -> None:
         oozie.has(known)
-        Intake(store, identities, now).track(guest, [known.observation.id])
+        job_id = known.observation.id
+        Intake(store, identities, now).track(guest, [WrittenId(job_id, job_id)])
 
     return posted
 
