@@ -117,4 +117,5 @@ def test_a_worker_that_is_killed_behind_a_step_leaves_the_old_log_or_the_whole_n
     crashing.service.start()
     until(lambda: crashing.has_saved(with_manifest="manifest" in step))
     assert crashing.saved() == crashing.text
-    assert crashing.files() == {crashing.path.rpartition("/")[2], "manifest.json"}
+    there = {crashing.path.rpartition("/")[2], "manifest.json"}
+    until(crashing.files, lambda files: files == there)  # a manifest may be on its way
