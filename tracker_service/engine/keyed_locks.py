@@ -1,4 +1,4 @@
-"""Let one thread at a time work on a thing, while others work on other things."""
+"""Locks by key: one thread at a time works on a thing, others work on other things meanwhile."""
 
 from __future__ import annotations
 

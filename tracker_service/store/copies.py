@@ -119,7 +119,7 @@ def due(
 
 
 def lock_workflows(connection: Connection) -> None:
-    """Let no other worker start a copy workflow until this transaction ends."""
+    """Keep other workers from starting a copy workflow until this transaction ends."""
     locks.take(connection, "copy-workflows")
 
 

@@ -24,7 +24,7 @@ def file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def hold(store) -> Callable[[str], None]:
-    """Let a worker hold a jobset and say that it lives."""
+    """Claim a jobset for a worker, and record that it lives."""
 
     def held(worker: str) -> None:
         with store.begin() as connection:

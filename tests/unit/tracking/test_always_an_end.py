@@ -234,7 +234,7 @@ def test_a_database_that_is_away_for_hours_ends_nothing(following, oozie, monkey
 def break_recording(
     monkeypatch: pytest.MonkeyPatch, number: int, error: Exception | None = None
 ) -> None:
-    """Let what Oozie says of one job break the database."""
+    """Make the database refuse what Oozie says of one job."""
     record = jobs.record
 
     def breaking(connection, seen):

@@ -24,7 +24,7 @@ def oozie(fake_cluster) -> FakeOozie:
 
 
 def starts(oozie: FakeOozie, status: str = "RUNNING") -> None:
-    """Let the action start its workflow."""
+    """Start the workflow of the action."""
     oozie.has(details(ACTION, status), details(job(11), "RUNNING", parent_id=ACTION))
     oozie.started[ACTION] = [job(11)]
 
