@@ -22,32 +22,29 @@ def service(run: Run, sandbox: SandboxStand) -> RunningService:
     return run(sandbox, TRACKER_WORKER__LEASE_S=HOUR_S)
 
 
+def work(service: RunningService, sandbox: SandboxStand) -> None:
+    """Have the worker hold a jobset with a job that has not ended."""
+    failed = sandbox.start("fail")
+    service.track(failed, sandbox.start("sleep"))
+    service.wait_saved(failed)
+
+
 def test_after_all_processes_were_killed_the_next_start_takes_over_at_once(
     service: RunningService, sandbox: SandboxStand
 ) -> None:
-    job = sandbox.start("fail")
-    endless = sandbox.start("sleep")
-    service.track(job, endless)
-    service.wait_for(endless, "RUNNING")
+    work(service, sandbox)
 
     service.kill_all()
     service.start()
 
-    later = sandbox.start("fail")
-    service.track(later)
-    service.wait_saved(job)
-    service.wait_saved(later)
+    work(service, sandbox)
 
 
 def test_after_its_worker_was_killed_the_service_goes_on_at_once(
     service: RunningService, sandbox: SandboxStand
 ) -> None:
-    endless = sandbox.start("sleep")
-    service.track(endless)
-    service.wait_for(endless, "RUNNING")
+    work(service, sandbox)
 
     os.kill(until(lambda: service.child("worker") or 0, bool), signal.SIGKILL)
 
-    job = sandbox.start("fail")
-    service.track(job)
-    service.wait_saved(job)
+    work(service, sandbox)
