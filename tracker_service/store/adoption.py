@@ -27,7 +27,7 @@ from tracker_service.store.tasks import live_or_ended_since
 
 _Row = Row[*tuple[Any, ...]]
 
-_LATELY_S = 2 * 86_400  #: longer than a task stays in the list of tracked jobs
+_LATELY_S = 2 * 86_400  #: an ended task is listed for half as long by default
 _WAITS = "waiting-for-credentials"
 _TASK_CODE = case(
     (tasks.c.reason.is_(None), null()),
