@@ -19,7 +19,7 @@ from sqlalchemy import ColumnElement, Row, and_, bindparam, case, null, or_, sel
 
 from tracker_service.domain.chunks import chunks
 from tracker_service.domain.copies import CopyReason, CopyStatus
-from tracker_service.domain.tasks import TRACK, TaskReason
+from tracker_service.domain.tasks import TaskReason
 from tracker_service.store import jobsets
 from tracker_service.store.database import Connection, Store, after, insert_new
 from tracker_service.store.tables import copies, jobs, tasks, track_tasks
@@ -87,7 +87,7 @@ _BEHIND = (
     .add_columns(track_tasks.c.task_id, jobs.c.external_id)
     .join(jobs, jobs.c.id == tasks.c.job_id)
     .outerjoin(track_tasks, track_tasks.c.task_id == tasks.c.id)
-    .where(tasks.c.kind == TRACK, _DIFFERS)
+    .where(_DIFFERS)  # only tasks of the kind `track` name a job
 )
 _BEHIND_AMONG = _BEHIND.where(tasks.c.id.in_(bindparam("ids", expanding=True)))
 _COPIES_BEHIND_AMONG = select(copies.c.id).where(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import and_, or_, select
+from sqlalchemy import ColumnElement, and_, or_, select
 
 from tracker_service.domain.chunks import chunks
 from tracker_service.domain.copies import CopyPolicy
@@ -13,7 +13,7 @@ from tracker_service.domain.jobs import JobId, JobStatus, JobType, type_of
 from tracker_service.domain.tasks import TrackTask
 from tracker_service.store import jobsets, track_tasks
 from tracker_service.store.database import Connection
-from tracker_service.store.jobs import OOZIE, KeptJob
+from tracker_service.store.jobs import KeptJob, keys_of
 from tracker_service.store.tables import jobs
 from tracker_service.store.tables import track_tasks as table
 
@@ -22,16 +22,21 @@ MAX_LISTED = 1000  #: the most children of one job in an answer, the newest firs
 
 def without_task(connection: Connection, owner: str, ids: Sequence[JobId]) -> list[JobId]:
     """Return the jobs that a user does not track and has never tracked."""
-    there: set[str] = set()
-    for chunk in chunks(ids):
-        there.update(
-            connection.scalars(
-                select(jobs.c.external_id)
-                .join(table, table.c.job_id == jobs.c.id)
-                .where(jobs.c.kind == OOZIE, jobs.c.external_id.in_(chunk), table.c.owner == owner)
-            )
-        )
+    keys = keys_of(connection, ids)
+    there = {keys[key] for key in _tracked(connection, owner, list(keys))}
     return [job_id for job_id in ids if job_id not in there]
+
+
+def _tracked(
+    connection: Connection, owner: str, job_keys: Sequence[int], *conditions: ColumnElement[bool]
+) -> set[int]:
+    """Return the keys of the jobs that a user has a task for, or one that meets conditions."""
+    of_owner = select(table.c.job_id).where(table.c.owner == owner, *conditions)
+    return {
+        key
+        for chunk in chunks(job_keys)
+        for key in connection.scalars(of_owner.where(table.c.job_id.in_(chunk)))
+    }
 
 
 def follow(
@@ -68,14 +73,18 @@ def statuses(connection: Connection, owner: str, parent_id: JobId) -> dict[JobId
         of_an_action = and_(jobs.c.parent_id >= first, jobs.c.parent_id < end)
         is_child = or_(is_child, of_an_action)
     rows = connection.execute(
-        select(jobs.c.external_id, jobs.c.status)
-        .join(table, table.c.job_id == jobs.c.id)
-        .where(jobs.c.kind == OOZIE, is_child)
-        .where(table.c.owner == owner, table.c.stopped_at.is_(None))
+        select(jobs.c.id, jobs.c.external_id, jobs.c.status)
+        .where(is_child)
         .order_by(jobs.c.id.desc())
-        .limit(MAX_LISTED)
-    )
+    ).all()
     found: dict[JobId, JobStatus] = {}
-    for row in rows:  # a later run of a job stands before the earlier
-        found.setdefault(JobId(row.external_id), JobStatus(row.status))
+    for chunk in chunks(rows):
+        tracked = _tracked(
+            connection, owner, [row.id for row in chunk], table.c.stopped_at.is_(None)
+        )
+        for row in chunk:  # a later run of a job stands before the earlier
+            if row.id in tracked and len(found) < MAX_LISTED:
+                found.setdefault(JobId(row.external_id), JobStatus(row.status))
+        if len(found) == MAX_LISTED:
+            break
     return found

@@ -15,7 +15,7 @@ from tracker_service.domain.chunks import chunks
 from tracker_service.domain.jobs import JobId
 from tracker_service.domain.tasks import TaskState
 from tracker_service.store.database import Connection, insert_new
-from tracker_service.store.jobs import OOZIE
+from tracker_service.store.jobs import keys_of
 from tracker_service.store.tables import hints, jobs, jobsets, tasks, track_tasks
 
 
@@ -38,13 +38,14 @@ def tasks_to_hint(connection: Connection, owner: str, job_id: JobId) -> dict[int
     Returns:
         by the id of the task, whether it has a hint; empty if the user does not track the job.
     """
+    keys = keys_of(connection, [job_id])
     rows = connection.execute(
         select(tasks.c.id, tasks.c.state, hints.c.hinted_at)
         .join(track_tasks, track_tasks.c.task_id == tasks.c.id)
         .join(jobs, jobs.c.id == track_tasks.c.job_id)
         .outerjoin(hints, hints.c.task_id == tasks.c.id)
-        .where(jobs.c.kind == OOZIE, jobs.c.external_id == job_id)
-        .where(track_tasks.c.owner == owner, track_tasks.c.stopped_at.is_(None))
+        .where(track_tasks.c.owner == owner, track_tasks.c.job_id.in_(list(keys)))
+        .where(track_tasks.c.stopped_at.is_(None))
         .order_by(jobs.c.run.desc())
     ).all()
     meant = [row for row in rows if row.state == TaskState.WATCHING] or rows[:1]

@@ -32,6 +32,9 @@ _RUNS = (  # no join with max(run): PostgreSQL takes seconds for it as long as i
     .where(jobs.c.kind == OOZIE, jobs.c.external_id.in_(bindparam("ids", expanding=True)))
     .order_by(jobs.c.run)  # the newest run of a job comes last
 )
+_KEYS = select(jobs.c.id, jobs.c.external_id).where(
+    jobs.c.kind == OOZIE, jobs.c.external_id.in_(bindparam("ids", expanding=True))
+)
 _WITH_HISTORY = (
     select(job_state_changes.c.job_id)
     .where(job_state_changes.c.job_id.in_(bindparam("keys", expanding=True)))
@@ -287,6 +290,19 @@ def applications_of(
         for row in rows:
             found[row.job_id].append(ApplicationId(row.application_id))
     return found
+
+
+def keys_of(connection: Connection, ids: Sequence[JobId]) -> dict[int, JobId]:
+    """Return the keys of all runs of jobs, with the ids of the jobs.
+
+    What is then read by these keys reads nothing else: a statement that joins jobs with the tasks
+    of a user may begin with all tasks that the user ever had.
+    """
+    return {
+        row.id: JobId(row.external_id)
+        for chunk in chunks(ids)
+        for row in connection.execute(_KEYS, {"ids": chunk})
+    }
 
 
 def runs_of(connection: Connection, job_id: JobId) -> dict[int, KeptJob]:

@@ -13,7 +13,7 @@ from tracker_service.domain.leases import Lease
 from tracker_service.domain.tasks import TRACK, TaskState
 from tracker_service.store.database import Connection
 from tracker_service.store.jobs import OOZIE
-from tracker_service.store.tables import jobs, tasks, track_tasks
+from tracker_service.store.tables import jobs, jobsets, tasks, track_tasks
 from tracker_service.store.tasks import IS_LIVE
 
 _ENDS = [status for status in JobStatus if status.is_terminal and status != JobStatus.NOT_FOUND]
@@ -40,8 +40,9 @@ def owners_to_ask_for(
     """
     held = {lease.jobset_id: lease for lease in leases}
     first = (
-        select(tasks.c.owner, func.min(tasks.c.jobset_id).label("jobset_id"))
-        .where(tasks.c.kind == TRACK, IS_LIVE)
+        select(tasks.c.owner, func.min(jobsets.c.id).label("jobset_id"))
+        .join(jobsets, jobsets.c.id == tasks.c.jobset_id)
+        .where(jobsets.c.kind == TRACK, IS_LIVE)
         .group_by(tasks.c.owner)
     )
     if owners is not None:

@@ -14,12 +14,14 @@ from tracker_service.domain.chunks import chunks
 from tracker_service.domain.jobs import JobId, JobStatus
 from tracker_service.domain.tasks import TaskState
 from tracker_service.store.database import Connection
-from tracker_service.store.jobs import OOZIE, KeptJob, kept_job
+from tracker_service.store.jobs import KeptJob, kept_job, keys_of
 from tracker_service.store.tables import applications, copies, jobs, tasks, track_tasks
 from tracker_service.store.tables import jobsets as jobset_table
 from tracker_service.store.tasks import live_or_ended_since
 
 _UNLISTED_COLUMNS = ("part", "reason_code")  #: columns of a copy that no answer has
+# No condition says that the jobs are those of Oozie: only these have rows in `track_tasks`, and
+# SQLite would read all of them first.
 _EVERY_TRACKED_JOB = (
     select(
         tasks.c.id.label("task_id"),
@@ -35,7 +37,6 @@ _EVERY_TRACKED_JOB = (
     .join(track_tasks, track_tasks.c.task_id == tasks.c.id)
     .join(jobs, jobs.c.id == track_tasks.c.job_id)
     .outerjoin(jobset_table, jobset_table.c.id == tasks.c.jobset_id)
-    .where(jobs.c.kind == OOZIE)
 )
 # What a tag depends on. Instants stay numbers: that saves making thousands of objects.
 _OUTLINED = (
@@ -44,7 +45,6 @@ _OUTLINED = (
     .add_columns(jobs.c.status, jobs.c.run, jobs.c.name, track_tasks.c.job_id)
     .join(track_tasks, track_tasks.c.task_id == tasks.c.id)
     .join(jobs, jobs.c.id == track_tasks.c.job_id)
-    .where(jobs.c.kind == OOZIE)
 )
 _KNOWN = select(func.count(), func.max(applications.c.id)).where(
     applications.c.job_id.in_(bindparam("keys", expanding=True))
@@ -164,9 +164,7 @@ def _page(
 
 def of_job(connection: Connection, owner: str, job_id: JobId) -> list[TrackedJob]:
     """Return a user's tasks for the runs of a job, the newest run first."""
-    of_owner = _EVERY_TRACKED_JOB.where(track_tasks.c.owner == owner)
-    rows = connection.execute(of_owner.where(jobs.c.external_id == job_id))
-    found = [_tracked_job(row) for row in rows]
+    found = of_jobs(connection, owner, list(keys_of(connection, [job_id])))
     return sorted(found, key=lambda tracked: -tracked.job.run)
 
 

@@ -33,9 +33,7 @@ def test_ids_that_oozie_does_not_know_are_told_apart_without_comparing_each_with
     monkeypatch.setattr(service.intake, "track", lambda *_, **__: answers)
     monkeypatch.setattr(service.lookup, "copies_of", lambda *_: [])
 
-    answer = client.post(
-        "/api/task/copy-logs/", data=job(1), content_type="text/plain", auth=GUEST
-    )
+    answer = client.post("/api/task/copy-logs/", data=job(1), content_type="text/plain", auth=GUEST)
 
     assert answer.status_code == 200
     assert CountedId.comparisons < 2 * IDS
