@@ -10,8 +10,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Row, and_, case, func, select
+from sqlalchemy import BindParameter, Row, and_, bindparam, case, func, select
 
+from tracker_service.domain.chunks import chunks
 from tracker_service.domain.copies import CopyStatus
 from tracker_service.domain.jobs import JobStatus
 from tracker_service.domain.tasks import TaskState
@@ -44,18 +45,25 @@ class Figures:
 
 def figures(connection: Connection, since: datetime) -> Figures:
     """Count jobs, tasks and copies that are live or have ended since an instant."""
-    counted = _copies(connection, since)
-    statuses, logs = Counter[str](), Counter[str]()
-    for row in counted:
-        statuses[row.status] += row.number
-        logs[_log_state(row)] += row.number
+    counted = list(connection.scalars(live_or_ended_since(since)))
+    jobs_of, states = dict[int, str](), Counter[str]()
+    statuses, logs, saved_bytes = Counter[str](), Counter[str](), 0
+    # By their keys: joined with a table, PostgreSQL may expect so many that it reads all copies.
+    for ids in chunks(counted):
+        jobs_of |= {row.id: row.status for row in connection.execute(_JOBS, {"ids": ids})}
+        for row in connection.execute(_TASKS, {"ids": ids}):
+            states[row.state] += row.number
+        for row in connection.execute(_COPIES, {"ids": ids}):
+            statuses[row.status] += row.number
+            logs[_log_state(row)] += row.number
+            saved_bytes += int(row.bytes or 0) if row.is_saved else 0
     return Figures(
-        jobs=_with_all(JobStatus, _jobs(connection, since)),
-        tasks=_with_all(TaskState, _tasks(connection, since)),
+        jobs=_with_all(JobStatus, Counter(jobs_of.values())),
+        tasks=_with_all(TaskState, states),
         copies=_with_all(CopyStatus, statuses),
         logs={state: logs[state] for state in ("saved", "at_risk", "lost")},
         oldest_at_risk=connection.scalar(select(func.min(copies.c.log_at)).where(_AT_RISK)),
-        saved_bytes=sum(int(row.bytes or 0) for row in counted if row.is_saved),
+        saved_bytes=saved_bytes,
         due_copies=connection.scalar(select(func.count()).where(_IS_DUE)) or 0,
     )
 
@@ -112,40 +120,21 @@ _IS_UNFINISHED = copies.c.status.in_(UNFINISHED)
 _IS_SAVED = copies.c.saved_at.is_not(None)
 _AT_RISK = and_(~_IS_SAVED, _IS_UNFINISHED)
 _IS_DUE = and_(_IS_UNFINISHED, copies.c.due_at <= database_now())
-
-
-def _jobs(connection: Connection, since: datetime) -> Mapping[str, int]:
-    counted = live_or_ended_since(since).subquery()
-    rows = connection.execute(
-        select(jobs.c.status, func.count(jobs.c.id.distinct()))
-        .join(track_tasks, track_tasks.c.job_id == jobs.c.id)
-        .join(counted, counted.c.id == track_tasks.c.task_id)
-        .group_by(jobs.c.status)
-    )
-    return {status: number for status, number in rows}
-
-
-def _tasks(connection: Connection, since: datetime) -> Mapping[str, int]:
-    counted = live_or_ended_since(since).subquery()
-    rows = connection.execute(
-        select(tasks.c.state, func.count())
-        .join(counted, counted.c.id == tasks.c.id)
-        .group_by(tasks.c.state)
-    )
-    return {state: number for state, number in rows}
-
-
-def _copies(connection: Connection, since: datetime) -> Sequence[Row[Any]]:
-    """Count the copies of these tasks by their status, and by whether a log is saved."""
-    counted = live_or_ended_since(since).subquery()
-    is_saved = case((_IS_SAVED, True), else_=False).label("is_saved")
-    return connection.execute(
-        select(copies.c.status, is_saved)
-        .add_columns(func.count().label("number"), func.sum(copies.c.bytes).label("bytes"))
-        .join(counted, counted.c.id == copies.c.task_id)
-        # In this order no index on the status tempts a database to read all copies.
-        .group_by(is_saved, copies.c.status)
-    ).all()
+_is_saved = case((_IS_SAVED, True), else_=False).label("is_saved")
+_number = func.count().label("number")
+_ids: BindParameter[Any] = bindparam("ids", expanding=True)
+_JOBS = (
+    select(jobs.c.id, jobs.c.status)
+    .join(track_tasks, track_tasks.c.job_id == jobs.c.id)
+    .where(track_tasks.c.task_id.in_(_ids))
+)
+_TASKS = select(tasks.c.state, _number).where(tasks.c.id.in_(_ids)).group_by(tasks.c.state)
+_COPIES = (
+    select(copies.c.status, _is_saved, _number, func.sum(copies.c.bytes).label("bytes"))
+    .where(copies.c.task_id.in_(_ids))
+    # In this order no index on the status tempts a database to read all copies.
+    .group_by(_is_saved, copies.c.status)
+)
 
 
 def _log_state(row: Row[Any]) -> str:
