@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.unit.calls import GUEST
 from tests.unit.fakes import job
 from tracker_service.domain.jobs import JobId, JobStatus
+from tracker_service.domain.written_ids import WrittenId
 from tracker_service.tracking.intake import TrackResult
 
 IDS = 10_000
@@ -29,7 +30,10 @@ def test_ids_that_oozie_does_not_know_are_told_apart_without_comparing_each_with
 ):
     ids = [JobId(CountedId(job(number))) for number in range(IDS)]
     states = (JobStatus.NOT_FOUND, JobStatus.RUNNING)
-    answers = [TrackResult(id=id_, status=states[n % 2]) for n, id_ in enumerate(ids)]
+    answers = [
+        TrackResult(posted=WrittenId(text=id_, id=id_), id=id_, status=states[n % 2])
+        for n, id_ in enumerate(ids)
+    ]
     monkeypatch.setattr(service.intake, "track", lambda *_, **__: answers)
     monkeypatch.setattr(service.lookup, "copies_of", lambda *_: [])
 
