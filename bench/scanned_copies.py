@@ -14,7 +14,7 @@ from tests.stands import access, real_stand
 from tests.unit.fakes import a_copy
 from tests.unit.log_files import tfile
 from tracker_service.archive.copying.direct_copy import DirectCopy
-from tracker_service.archive.copying.log_files import FoundLogFiles
+from tracker_service.archive.copying.log_files import FoundLogFiles, LogFile
 from tracker_service.causes.findings import Findings
 from tracker_service.causes.rules import load_rules
 from tracker_service.causes.scan.scanner import Scanner
@@ -50,7 +50,8 @@ def seconds(hdfs: WebHdfs, found: FoundLogFiles, scanner: Any) -> float:  # noqa
 def row(hdfs: WebHdfs, name: str, data: bytes) -> str:
     """Return the row for one kind of log; copies with and without the scan take turns."""
     hdfs.write(f"{HOME}/logs/node_1", data)
-    found = FoundLogFiles(directory=f"{HOME}/logs", files=tuple(hdfs.list(f"{HOME}/logs")))
+    files = (LogFile(f"{HOME}/logs/{file.name}", file) for file in hdfs.list(f"{HOME}/logs"))
+    found = FoundLogFiles(directories=(f"{HOME}/logs",), files=tuple(files))
     rules = load_rules()
     times: dict[bool, list[float]] = {False: [], True: []}
     for number in range(2 * ROUNDS):

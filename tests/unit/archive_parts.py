@@ -64,7 +64,9 @@ def build(
     publisher = Publisher(earlier_runs, progress)
     tries = Tries(progress, may_use_workflow=strategy == Strategy.AUTO)
     streams = Streams(AtOnce(), 2, identities, tries, progress)
-    options = DirectOptions(limit=limit, secrets=secrets, rules=rules)
+    options = DirectOptions(
+        limit=limit, secrets=secrets, rules=rules, may_use_workflow=strategy == Strategy.AUTO
+    )
     ways = Ways(
         aggregation=Aggregation(finder, 3600, clock),
         chooser=Chooser(finder, strategy, limit, timedelta(days=7), clock),

@@ -390,10 +390,19 @@ class FakeHdfs(WebHdfs):
             raise self.troubles[path]
         if path in self.directories:
             return self.directories[path]
-        inside = [file for file in self.files if file.rpartition("/")[0] == path]
-        if not inside:
-            raise PathNotFound
-        return [self.status(file) for file in inside]
+        below = [p.removeprefix(f"{path}/") for p in self._paths() if p.startswith(f"{path}/")]
+        if not below:
+            raise PathNotFound(f"{path}: there is no such directory")
+        files = [name for name in below if "/" not in name]
+        directories = dict.fromkeys(name.partition("/")[0] for name in below if "/" in name)
+        return [
+            *(self.status(f"{path}/{name}") for name in files),
+            *(_directory_status(name) for name in directories),
+        ]
+
+    def _paths(self) -> Sequence[str]:
+        """Return the paths of all files, and of what a test puts into directories."""
+        return [*self.files, *(f"{path}/" for path in (*self.directories, *self.troubles))]
 
     def status(self, path: str) -> FileStatus:
         self._trouble_of(path)
@@ -440,6 +449,12 @@ class FakeHdfs(WebHdfs):
     def _trouble_of(self, path: str) -> None:
         if path in self.troubles:
             raise self.troubles[path]
+
+
+def _directory_status(name: str) -> FileStatus:
+    return FileStatus(
+        name=name, is_directory=True, length=0, owner="guest", permission="700", modified_ms=1
+    )
 
 
 @dataclass

@@ -193,8 +193,13 @@ def _build_chooser(base: Foundation, finder: LogFileFinder) -> Chooser:
 
 
 def _direct_options(base: Foundation, rules: Rules) -> DirectOptions:
-    limit = base.settings.copying.direct_limit
-    return DirectOptions(limit=limit, secrets=base.secrets, rules=rules)
+    copying = base.settings.copying
+    return DirectOptions(
+        limit=copying.direct_limit,
+        secrets=base.secrets,
+        rules=rules,
+        may_use_workflow=copying.strategy == Strategy.AUTO,
+    )
 
 
 def _build_expiry(base: Foundation, timing: Timing) -> Expiry:

@@ -232,6 +232,7 @@ class CopySettings(_SettingsSection):
             "bucket-logs-tfile/{bucket}",
             "bucket-logs-ifile/{bucket}",
             "logs",
+            "logs-tfile",
             "logs-ifile",
         )
     )

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.unit.fakes import FakeHdfs, a_copy
 from tests.unit.log_files import ALL_SAMPLES, NODE, Sample, container, tfile
 from tracker_service.archive.copying.direct_copy import DirectCopy
-from tracker_service.archive.copying.log_files import FoundLogFiles
+from tracker_service.archive.copying.log_files import FoundLogFiles, LogFile
 from tracker_service.causes.rules import load_rules
 from tracker_service.causes.scan.scanner import Scanner
 from tracker_service.domain.copies import WrittenLog, part_path
@@ -189,7 +189,8 @@ def copied(redaction: Redaction | None, **logs: bytes) -> tuple[bytes, WrittenLo
     """What a direct copy of some logs writes, and what it tells of it."""
     hdfs, copy = FakeHdfs(), a_copy()
     hdfs.files[f"/app-logs/{NODE}"] = tfile([container(1, **logs)])
-    found = FoundLogFiles(directory="/app-logs", files=tuple(hdfs.list("/app-logs")))
+    files = (LogFile(f"/app-logs/{file.name}", file) for file in hdfs.list("/app-logs"))
+    found = FoundLogFiles(directories=("/app-logs",), files=tuple(files))
     scanner = Scanner(load_rules())
     whole = DirectCopy(hdfs, copy, found, 10_000, Event(), scanner, redaction).write()
     return hdfs.files[part_path(copy)], whole

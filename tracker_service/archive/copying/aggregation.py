@@ -38,7 +38,7 @@ class NotReady:
     diagnostics: str | None = None  #: YARN's message about the application
 
 
-FileFacts = frozenset[tuple[str, int, int]]  #: names, lengths and times of change
+FileFacts = frozenset[tuple[str, int, int]]  #: paths, lengths and times of change
 
 
 class Aggregation:
@@ -117,6 +117,6 @@ def _gap(aggregation: LogAggregation) -> str:
 def _facts(found: FoundLogFiles) -> Iterator[tuple[str, int, int]]:
     """Yield facts that stay the same from look to look once all files are uploaded."""
     for file in found.files:
-        yield file.name, file.length, file.modified_ms
-    if found.is_uploading:
+        yield file.path, file.status.length, file.status.modified_ms
+    if found.uploading:
         yield "is uploaded", 0, time.monotonic_ns()

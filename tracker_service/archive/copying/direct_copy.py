@@ -10,21 +10,35 @@ from datetime import UTC, datetime
 from threading import Event
 
 from tracker_service.archive.checksum import Checksum
-from tracker_service.archive.copying.log_files import FoundLogFiles
+from tracker_service.archive.copying.log_files import FoundLogFiles, LogFile
 from tracker_service.archive.formats.ifile import CHECKSUM_BYTES, valid_end
 from tracker_service.archive.formats.node_file import Log, NodeFile
 from tracker_service.archive.formats.node_logs import logs_of
+from tracker_service.archive.formats.pieces import UnknownCompression
 from tracker_service.archive.formats.yarn_text import as_text
 from tracker_service.causes.scan.scanner import Scanner
 from tracker_service.domain.copies import Contents, Copy, WrittenLog, part_path
-from tracker_service.errors import GatewayUnavailable, LogFileBroken, RequestRefused, WorkerStops
+from tracker_service.errors import (
+    AccessDenied,
+    GatewayUnavailable,
+    LogFileBroken,
+    NotFound,
+    RequestRefused,
+    TrackerError,
+    WorkerStops,
+)
 from tracker_service.redaction.masking import Redaction
-from tracker_service.sources.webhdfs import FileStatus, WebHdfs
+from tracker_service.sources.webhdfs import WebHdfs
 
 _LONGEST_S = 3600.0  #: for one try
 _MOST_CONTAINERS = 100_000  #: that are counted: a job has 10,000 at most
 _MOST_GAPS = 100  #: shortened logs that are named
 _MOST_TEXT = 20  #: times the limit for the files: a log that unpacks to more is taken for a trap
+_UNREADABLE = (LogFileBroken, AccessDenied, NotFound, RequestRefused)  #: another file may be whole
+
+
+class _TooMuch(LogFileBroken):
+    """This log costs more than one may cost, whichever file comes next."""
 
 
 @dataclass(slots=True)
@@ -38,19 +52,24 @@ class DirectCopy:
     stopping: Event  #: set when the copy has to break off
     scanner: Scanner  #: looks for the cause, after the secrets are hidden
     redaction: Redaction | None  #: hides secrets; None: they stay
+    leaves_unknown: bool = False  #: fail where only a workflow can unpack a file
     checksum: Checksum = field(default_factory=Checksum)
     _received: int = 0  #: bytes of the aggregated files
     _containers: set[str] = field(default_factory=set)
     _logs: int = 0
-    _shortened: list[str] = field(default_factory=list)
+    _gaps: list[str] = field(default_factory=list)
+    _broken: list[TrackerError] = field(default_factory=list)  #: why files were not read to the end
     _deadline: float = field(default_factory=lambda: time.monotonic() + _LONGEST_S)
 
     def write(self) -> WrittenLog:
         """Write the text of all files to `part_path`, as `yarn logs` prints it.
 
+        What cannot be read of a file is left out, and noted as a gap.
+
         Raises:
-            LogFileBroken: a file is damaged, or of a kind that cannot be read here.
-            GatewayError: a file could not be read, or the part could not be written.
+            LogFileBroken: nothing can be read, or too much: the files are damaged, or of a kind
+                that is unknown here.
+            GatewayError: no file could be read, or the part could not be written.
             WorkerStops: this process ends.
         """
         self.hdfs.make_directory(self.copy.directory)
@@ -65,29 +84,50 @@ class DirectCopy:
             reason = f"it broke off after {self._received} bytes of the files: {error}"
             raise RequestRefused(reason) from error
         if not self.checksum.length:
-            raise LogFileBroken(f"{self.found.directory} holds no log")
+            nothing = LogFileBroken(f"{', '.join(self.found.directories)}: there is no log in it")
+            raise next(iter(self._broken), nothing)
         return WrittenLog(self.checksum.length, self.checksum.sha256, self._contents())
 
     def _text(self) -> Iterator[bytes]:
         for file in self.found.files:
-            for piece in as_text(file.name, self._counted(self._logs_of(file))):
+            for piece in self._readable_text(file):
                 if self.checksum.length > _MOST_TEXT * self.limit:
                     raise LogFileBroken(
-                        f"{file.name}: its text has more than {_MOST_TEXT * self.limit} bytes"
+                        f"{file.path}: its text has more than {_MOST_TEXT * self.limit} bytes"
                     )
                 yield piece
 
-    def _logs_of(self, file: FileStatus) -> Iterator[Log]:
-        path = f"{self.found.directory}/{file.name}"
+    def _readable_text(self, file: LogFile) -> Iterator[bytes]:
+        """Yield the text of a file as far as it can be read, and note what is wrong with the file.
+
+        Raises:
+            GatewayUnavailable, CredentialsRefused, WorkerStops: no other file can be read either.
+        """
+        try:
+            yield from as_text(file.name, self._counted(self._logs_of(file)))
+        except _TooMuch:
+            raise
+        except _UNREADABLE as error:
+            if isinstance(error, UnknownCompression) and self.leaves_unknown:
+                raise
+            self._broken.append(error)
+            has_path = not isinstance(error, LogFileBroken)  # HDFS names the path itself
+            self._note_gap(f"{error}" if has_path else f"{file.directory}/{error}")
+
+    def _note_gap(self, gap: str) -> None:
+        if len(self._gaps) < _MOST_GAPS:
+            self._gaps.append(gap)
+
+    def _logs_of(self, file: LogFile) -> Iterator[Log]:
         node_file = NodeFile(
             name=file.name,
             application=self.copy.application,
-            length=file.length,
-            modified_at=datetime.fromtimestamp(file.modified_ms / 1000, UTC),
-            read=lambda offset, length: self._read(path, offset, length),
+            length=file.status.length,
+            modified_at=datetime.fromtimestamp(file.status.modified_ms / 1000, UTC),
+            read=lambda offset, length: self._read(file.path, offset, length),
         )
-        if file.name in self.found.checksums:
-            checksum_file = self.hdfs.head(f"{path}-checksum", CHECKSUM_BYTES)
+        if file.has_checksum:
+            checksum_file = self.hdfs.head(f"{file.path}-checksum", CHECKSUM_BYTES)
             return logs_of(node_file, valid_end(checksum_file, file.name))
         return logs_of(node_file)
 
@@ -101,7 +141,7 @@ class DirectCopy:
                 if self.stopping.is_set():
                     raise WorkerStops("this worker stops")
                 if time.monotonic() > self._deadline:
-                    raise LogFileBroken(f"{path}: it takes longer than {_LONGEST_S:.0f} s")
+                    raise _TooMuch(f"{path}: it takes longer than {_LONGEST_S:.0f} s")
                 self._received += len(piece)
                 yield piece
 
@@ -120,22 +160,28 @@ class DirectCopy:
         return content
 
     def _measured(self, log: Log) -> Iterator[bytes]:
-        """Yield a log's content, and note a gap if it is shorter than announced."""
-        length = 0
-        for piece in log.content:
-            length += len(piece)
-            yield piece
-        is_short = log.length is None or length < log.length
-        if is_short and len(self._shortened) < _MOST_GAPS:
+        """Yield a log's content as far as it can be read; note a gap if that is not all of it."""
+        length, broken = 0, None
+        try:
+            for piece in log.content:
+                length += len(piece)
+                yield piece
+        except _TooMuch:
+            raise
+        except LogFileBroken as error:  # the next log may be whole
+            self._broken.append(error)
+            broken = error
+        if broken or log.length is None or length < log.length:
             announced = "some" if log.length is None else log.length
-            self._shortened.append(f"{log.container} {log.name}: {length} bytes of {announced}")
+            why = f" ({broken})" if broken else ""
+            self._note_gap(f"{log.container} {log.name}: {length} bytes of {announced}{why}")
 
     def _contents(self) -> Contents:
         return Contents(
             containers=len(self._containers),
             logs=self._logs,
-            sources=tuple(f"{self.found.directory}/{file.name}" for file in self.found.files),
+            sources=tuple(file.path for file in self.found.files),
             redacted=dict(self.redaction.counts) if self.redaction else None,
-            gaps=(*([self.copy.gap] if self.copy.gap else []), *self._shortened),
+            gaps=(*([self.copy.gap] if self.copy.gap else []), *self._gaps),
             findings=self.scanner.findings.as_json(),
         )

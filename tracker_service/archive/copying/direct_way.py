@@ -31,6 +31,7 @@ class DirectOptions:
     limit: int  #: bytes of aggregated files that are unpacked
     secrets: Secrets | None  #: hidden in the saved log; None: nothing is hidden
     rules: Rules  #: find the lines that may tell why the job failed
+    may_use_workflow: bool  #: a workflow may copy what cannot be unpacked here
 
 
 class DirectWay:
@@ -65,10 +66,16 @@ class DirectWay:
         self, access: ClusterAccess, copy: Copy, lease: Lease, log_files: FoundLogFiles
     ) -> None:
         """Write the text of the log to the part, and publish it."""
-        limit, secrets = self._options.limit, self._options.secrets
-        redaction, scanner = Redaction(secrets) if secrets else None, Scanner(self._options.rules)
+        secrets = self._options.secrets
         direct_copy = DirectCopy(
-            access.hdfs, copy, log_files, limit, self._streams.stopping, scanner, redaction
+            access.hdfs,
+            copy,
+            log_files,
+            self._options.limit,
+            self._streams.stopping,
+            scanner=Scanner(self._options.rules),
+            redaction=Redaction(secrets) if secrets else None,
+            leaves_unknown=self._options.may_use_workflow,
         )
         self._publisher.publish(access.hdfs, copy, lease, direct_copy.write())
 

@@ -29,7 +29,8 @@ class Choice:
     strategy: Strategy  #: DIRECT or WORKFLOW
     why: str
     log_owner: str  #: the user who ran the application
-    log_files: FoundLogFiles  #: none where a workflow copies the log
+    log_files: FoundLogFiles
+    gaps: tuple[str, ...]  #: what this way will miss
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,14 +132,15 @@ class Ways:
         return replace(copy, path=path)
 
     def _begin(self, access: ClusterAccess, copy: Copy, lease: Lease, ready: Ready) -> None:
-        copy = replace(copy, log_at=ready.finished_at or copy.log_at, gap=ready.gap)
+        copy = replace(copy, log_at=ready.finished_at or copy.log_at)
         choice = self._chooser.choose(access.hdfs, copy, ready)
         if isinstance(choice, Lost):
             self._tries.give_up(access, copy, lease, choice.reason)
-        elif choice.strategy == Strategy.DIRECT:
-            self._direct.begin(access, copy, lease, choice)
-        else:
-            self._workflow.begin(access, copy, lease, choice)
+            return
+        gaps = (*([ready.gap] if ready.gap else []), *choice.gaps)
+        copy = replace(copy, gap="; ".join(gaps) or None)
+        way = self._direct if choice.strategy == Strategy.DIRECT else self._workflow
+        way.begin(access, copy, lease, choice)
 
 
 class Chooser:
@@ -167,27 +169,36 @@ class Chooser:
         Raises:
             GatewayUnavailable, CredentialsRefused: the aggregated files could not be listed.
         """
-        if copy.strategy == Strategy.WORKFLOW:  # decided before
-            return _by_workflow(copy.strategy_reason or "", ready)
-        if self._strategy == Strategy.WORKFLOW:
-            return _by_workflow("the setting copying.strategy", ready)
         found = self._finder.find(hdfs, copy.application, ready.owner)
+        if why := self._why_by_workflow(copy):
+            return _by_workflow(why, ready, found)
         if not found.files and (why_lost := self._why_lost(copy, found, ready)):
             return Lost(why_lost)
         if obstacle := self._obstacle(found):
-            return _by_workflow(obstacle, ready)
-        why = f"{found.length} bytes in {len(found.files)} files can be read directly"
-        return Choice(strategy=Strategy.DIRECT, why=why, log_owner=ready.owner, log_files=found)
+            return _by_workflow(obstacle, ready, found)
+        return Choice(
+            strategy=Strategy.DIRECT,
+            why=f"{found.length} bytes in {len(found.files)} files can be read directly",
+            log_owner=ready.owner,
+            log_files=found,
+            gaps=tuple(found.unread()),
+        )
+
+    def _why_by_workflow(self, copy: Copy) -> str | None:
+        """Say why a workflow has to copy a log, whatever files there are; None if that is open."""
+        if copy.strategy == Strategy.WORKFLOW:  # decided before
+            return copy.strategy_reason or ""
+        return "the setting copying.strategy" if self._strategy == Strategy.WORKFLOW else None
 
     def _why_lost(self, copy: Copy, found: FoundLogFiles, ready: Ready) -> str | None:
         """Say why there is no log; None if a workflow may still find one."""
-        if self._clock() - copy.log_at > self._retention:
+        if self._clock() - copy.log_at > self._retention and not found.archives:
             return f"the cluster has deleted the log: it is from {copy.log_at:%Y-%m-%d %H:%M} UTC"
-        if self._strategy == Strategy.DIRECT and found.denied:
-            return found.denied
+        if self._strategy == Strategy.DIRECT and (unread := tuple(found.unread())):
+            return "; ".join(unread)
         if self._strategy == Strategy.DIRECT:
             return "no aggregated file was found in copying.log_directories"
-        is_nowhere = self._finder.knows_the_place and not found.denied
+        is_nowhere = self._finder.knows_the_place and not any(found.unread())
         is_known_to_be_over = ready.finished_at is not None
         if (found.is_empty and is_known_to_be_over) or (ready.may_be_nowhere and is_nowhere):
             return "YARN has kept no log of this application: it may never have had a container"
@@ -197,13 +208,24 @@ class Chooser:
         """Say why a log is not copied directly; None if it is."""
         if self._strategy == Strategy.DIRECT:
             return None
+        if found.archives:
+            return f"{found.archives[0]}: only `yarn logs` reads archives"
         if not found.files:
-            return found.denied or "no aggregated file was found in copying.log_directories"
+            nowhere = "no aggregated file was found in copying.log_directories"
+            return next(iter(found.denied), nowhere)
         if found.length > self._limit:
             return f"{found.length} bytes are more than copying.direct_limit allows"
         return None
 
 
-def _by_workflow(why: str, ready: Ready) -> Choice:
-    none = FoundLogFiles(directory=None)
-    return Choice(strategy=Strategy.WORKFLOW, why=why, log_owner=ready.owner, log_files=none)
+def _by_workflow(why: str, ready: Ready, found: FoundLogFiles) -> Choice:
+    """Return the choice of the workflow, which sees what `yarn logs` sees."""
+    unread = replace(found, archives=()).unread() if found.files else ()
+    formats = "`yarn logs` prints the files of one format only, and there are two"
+    return Choice(
+        strategy=Strategy.WORKFLOW,
+        why=why,
+        log_owner=ready.owner,
+        log_files=found,
+        gaps=(*unread, *([formats] if found.formats_differ else [])),
+    )

@@ -25,8 +25,8 @@ def logs_of(file: NodeFile, end: int | None = None) -> Generator[Log, None, None
         end: how many bytes of the file are valid, where the `-checksum` file beside it says so.
 
     Raises:
-        LogFileBroken: the file is damaged, not complete, or none that can be read; the logs before
-            the damage came already. Also while a log's content is read.
+        LogFileBroken: the file is damaged, not complete, or none that can be read; all logs that
+            can be read came already. Also while a log's content is read; ask for the next log then.
         GatewayUnavailable: the same, where the file's `read` raises it.
     """
     with closing(_named(file, _logs(file, end))) as logs:
@@ -70,4 +70,4 @@ def _named(file: NodeFile, items: Iterator[_Item]) -> Generator[_Item, None, Non
     try:
         yield from items
     except LogFileBroken as error:
-        raise LogFileBroken(f"{file.name}: {error}") from error
+        raise type(error)(f"{file.name}: {error}") from error

@@ -19,6 +19,10 @@ class Misread(LogFileBroken):
     """These bytes are not what was expected here."""
 
 
+class UnknownCompression(LogFileBroken):
+    """This file is whole, but cannot be unpacked here."""
+
+
 class ByteSource:
     """Hands out the bytes of some pieces in order."""
 
@@ -115,13 +119,16 @@ def decoded(algorithm: str, pieces: Iterator[bytes]) -> Iterator[bytes]:
     header of gzip.
 
     Raises:
-        LogFileBroken: the algorithm is not known here; or, while it is read, the data is damaged.
+        UnknownCompression: the algorithm is not known here.
+        LogFileBroken: while it is read, the data is damaged.
     """
     if algorithm == "none":
         return pieces
     if algorithm == "gz":
         return _inflated(pieces)
-    raise LogFileBroken(f"it is compressed with {algorithm[:40]!r}; only none and gz can be read")
+    raise UnknownCompression(
+        f"it is compressed with {algorithm[:40]!r}; only none and gz can be read"
+    )
 
 
 def _inflated(pieces: Iterator[bytes]) -> Generator[bytes, None, None]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Generator, Iterator
 from contextlib import closing
-from itertools import chain
 from typing import NamedTuple
 
 from tracker_service.archive.formats.node_file import Log, NodeFile
@@ -55,17 +54,29 @@ def logs_in(file: NodeFile) -> Generator[Log, None, None]:
 
     One read gives the end of the file, one all data; about a piece is held in memory. What a node
     manager wrote differently from what it announced is given as `yarn logs` gives it: each
-    container's logs end where its record ends.
+    container's logs end where its record ends. After a block that is damaged, the next one is read.
 
     Raises:
-        LogFileBroken, GatewayUnavailable: also while a log's content is read.
+        LogFileBroken: after all logs that can be read. Also while a log's content is read.
+        GatewayUnavailable: likewise, but at once.
     """
     limit, index = _index_block(file)
     algorithm, blocks = _data_blocks(file, index, limit)
+    broken: LogFileBroken | None = None
     with closing(_opened(file, algorithm, blocks)) as opened:
-        for container, value in chain.from_iterable(map(_records, opened)):
-            if container not in _NOT_CONTAINERS:
-                yield from _logs(file, container, value)
+        for block in opened:
+            try:
+                yield from _logs_of_block(file, block)
+            except LogFileBroken as error:
+                broken = broken or error
+    if broken:
+        raise broken
+
+
+def _logs_of_block(file: NodeFile, block: ByteSource) -> Iterator[Log]:
+    for container, value in _records(block):
+        if container not in _NOT_CONTAINERS:
+            yield from _logs(file, container, value)
 
 
 def vint(source: ByteSource) -> int:

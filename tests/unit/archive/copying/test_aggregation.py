@@ -119,13 +119,16 @@ def test_files_of_older_releases_are_found_too(aggregation, access, now):
 def test_files_are_looked_for_under_the_owner_of_the_job(aggregation, access):
     aggregation.look(access, a_copy(job_user="hive"))
 
-    assert all("/hive/" in path for path in access.hdfs.listed)
+    assert access.hdfs.listed == ["/app-logs/hive", "/tmp/logs/hive"]
 
 
 def test_the_bucket_of_an_application_is_its_number_modulo_10000(aggregation, access):
+    bucket = "/app-logs/guest/bucket-logs-tfile/0007/application_1_1230007"
+    access.hdfs.files[f"{bucket}/node_1"] = b"x"
+
     aggregation.look(access, a_copy(application="application_1_1230007"))
 
-    assert access.hdfs.listed[0].endswith("/0007/application_1_1230007")
+    assert access.hdfs.listed[-1] == bucket
 
 
 def test_without_any_files_the_command_will_say_why(aggregation, access, now):

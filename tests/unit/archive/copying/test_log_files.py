@@ -39,6 +39,7 @@ def entry(name: str, length: int = 10, *, is_directory: bool = False) -> FileSta
         BUCKET,
         f"/app-logs/guest/bucket-logs-ifile/0002/{APP_1}",
         f"/app-logs/guest/logs/{APP_1}",
+        f"/app-logs/guest/logs-tfile/{APP_1}",
         f"/app-logs/guest/logs-ifile/{APP_1}",
         f"/tmp/logs/guest/bucket-logs-tfile/0002/{APP_1}",
         f"/tmp/logs/guest/bucket-logs-ifile/0002/{APP_1}",
@@ -51,8 +52,11 @@ def test_logs_are_found_where_each_release_of_hadoop_puts_them(finder, hdfs, dir
 
     found = finder.find(hdfs, APP_1, "guest")
 
-    assert (found.directory, found.length) == (directory, 12)
-    assert [file.name for file in found.files] == ["node-1_8041", "node-2_8041"]
+    assert (found.directories, found.length) == ((directory,), 12)
+    assert [file.path for file in found.files] == [
+        f"{directory}/node-1_8041",
+        f"{directory}/node-2_8041",
+    ]
 
 
 def test_a_bucket_is_named_by_the_last_four_digits(finder, hdfs):
@@ -62,17 +66,14 @@ def test_a_bucket_is_named_by_the_last_four_digits(finder, hdfs):
     assert finder.find(hdfs, late, "guest").files
 
 
-def test_the_place_that_had_a_log_is_looked_into_first_from_then_on(finder, hdfs):
-    last = f"/tmp/logs/guest/logs-ifile/{APP_1}"
-    hdfs.directories[last] = [entry("node_1")]
+def test_the_directory_of_the_user_shows_which_layouts_need_a_look(finder, hdfs):
+    hdfs.directories[BUCKET] = [entry("node_1")]
     assert not finder.knows_the_place
+
     finder.find(hdfs, APP_1, "guest")
+
     assert finder.knows_the_place
-    hdfs.listed.clear()
-
-    finder.find(hdfs, APP_1, "guest")
-
-    assert hdfs.listed == [last]
+    assert hdfs.listed == ["/app-logs/guest", "/tmp/logs/guest", BUCKET]
 
 
 def test_what_is_no_whole_file_of_a_node_is_left_out(finder, hdfs):
@@ -86,9 +87,12 @@ def test_what_is_no_whole_file_of_a_node_is_left_out(finder, hdfs):
 
     found = finder.find(hdfs, APP_1, "guest")
 
-    assert [file.name for file in found.files] == ["node_1_1795323169753", "node_1_1795323175236"]
-    assert found.checksums == {"node_1_1795323175236"}
-    assert found.is_uploading
+    assert [(file.name, file.has_checksum) for file in found.files] == [
+        ("node_1_1795323169753", False),
+        ("node_1_1795323175236", True),
+    ]
+    assert found.uploading == (f"{BUCKET}/node_2.tmp",)
+    assert found.archives == (f"{BUCKET}/{APP_1}.har",)
 
 
 def test_a_log_that_may_not_be_read_is_not_taken_for_missing(finder, hdfs):
@@ -98,7 +102,8 @@ def test_a_log_that_may_not_be_read_is_not_taken_for_missing(finder, hdfs):
 
     found = finder.find(hdfs, APP_1, "hive")
 
-    assert (found.directory, found.denied) == (None, "Permission denied: user=guest")
+    assert found.directories == ()
+    assert set(found.denied) == {"Permission denied: user=guest"}
 
 
 def test_while_hdfs_does_not_answer_nothing_is_said(finder, hdfs):
