@@ -90,7 +90,7 @@ QUICK = Timing(
     search_pauses=Backoff(first_s=1.0, longest_s=5.0),
     files_stable=timedelta(seconds=2),
     files_missing=timedelta(seconds=4),
-    outage_pause=timedelta(seconds=2),
+    outage_pauses=Backoff(first_s=2.0, longest_s=2.0),
     expiry=timedelta(seconds=1),
     expiry_of_user=timedelta(seconds=2),
 )

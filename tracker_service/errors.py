@@ -11,6 +11,7 @@ TrackerError
 │   ├── CredentialsRefused    the gateway does not accept these credentials: send others
 │   ├── AccessDenied          known, but not allowed: ask the owner
 │   ├── RequestRefused        the cluster refuses this request: do not repeat it unchanged
+│   │   └── TargetRefused     HDFS does not take a log: have a quota or a permission corrected
 │   └── NotFound
 │       ├── JobNotFound       Oozie has no such job
 │       ├── ApplicationNotFound   the resource manager does not know it (any more)
@@ -90,6 +91,10 @@ class AccessDenied(GatewayError):
 
 class RequestRefused(GatewayError):
     """The cluster refuses this request; repeating it will not help."""
+
+
+class TargetRefused(RequestRefused):
+    """HDFS does not take the log; have the quota or the permission corrected."""
 
 
 class NotFound(GatewayError):

@@ -21,7 +21,7 @@ class Timing:
     #: Log files of which YARN tells nothing, and that are not there after this time, never come.
     files_missing: timedelta = timedelta(seconds=60)
     #: Before the next look at a copy, where the cluster did not answer.
-    outage_pause: timedelta = timedelta(seconds=10)
+    outage_pauses: Backoff = field(default_factory=lambda: Backoff(first_s=10.0, longest_s=60.0))
     #: Between two looks for users whose saved logs may be too old.
     expiry: timedelta = timedelta(minutes=1)
     #: Between two looks at the saved logs of one user.

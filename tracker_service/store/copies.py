@@ -216,6 +216,8 @@ def restart(
 ) -> None:
     """Start the copies again that did not succeed; with `refresh`, also the successful ones.
 
+    Copies that wait, for example for a quota to be raised, become due now.
+
     A saved log stays readable until the new one replaces it.
     """
     ended = (*_AGAIN, CopyStatus.SUCCEEDED) if refresh else _AGAIN
@@ -236,6 +238,11 @@ def restart(
                 created_at=now,
                 ended_at=None,
             )
+        )
+        connection.execute(
+            update(copies)
+            .where(copies.c.task_id.in_(chunk), copies.c.status == CopyStatus.WAITING)
+            .values(due_at=now)
         )
 
 

@@ -97,7 +97,7 @@ class Copier:
                 self._advance_all(access, left)
         except GatewayError as error:
             log.warning("copies_not_seen", user=owner, reason=str(error))
-            self._progress.postpone_all(left, self._progress.outage_pause, str(error))
+            self._progress.await_cluster(left, str(error))
         except StoreUnavailable as error:  # the next look finds the same copies due
             log.warning("store_unavailable", user=owner, reason=str(error))
         except Exception as error:
@@ -126,9 +126,7 @@ class Copier:
             del left[0]
             outages = 0 if was_answered else outages + 1
         if left and not self._streams.stopping.is_set():
-            self._progress.postpone_all(
-                left, self._progress.outage_pause, "the cluster does not answer"
-            )
+            self._progress.await_cluster(left, "the cluster does not answer")
 
     def _workflow_statuses(self, access: ClusterAccess, left: list[Due]) -> Mapping[str, JobStatus]:
         """Ask Oozie for the statuses of copy workflows, about 100 with one request.
@@ -143,7 +141,7 @@ class Copier:
             return {seen.id: seen.status for seen in access.oozie.jobs(running).values()}
         except GatewayUnavailable as error:
             with_workflow = [pair for pair in left if pair[0].has_workflow]
-            self._progress.postpone_all(with_workflow, self._progress.outage_pause, str(error))
+            self._progress.await_cluster(with_workflow, str(error))
             _remove(left, with_workflow)
             return {}
         except (CredentialsRefused, StoreUnavailable):

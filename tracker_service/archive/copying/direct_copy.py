@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from threading import Event
 
 from tracker_service.archive.checksum import Checksum
+from tracker_service.archive.copying import target
 from tracker_service.archive.copying.log_files import FoundLogFiles, LogFile
 from tracker_service.archive.formats.ifile import CHECKSUM_BYTES, valid_end
 from tracker_service.archive.formats.node_file import Log, NodeFile
@@ -69,14 +70,15 @@ class DirectCopy:
         Raises:
             LogFileBroken: nothing can be read, or too much: the files are damaged, or of a kind
                 that is unknown here.
+            TargetRefused: HDFS does not take the part.
             GatewayError: no file could be read, or the part could not be written.
             WorkerStops: this process ends.
         """
-        self.hdfs.make_directory(self.copy.directory)
+        pieces = self.checksum.of(self.scanner.of(self._text()))
         try:
-            self.hdfs.write_pieces(
-                part_path(self.copy), self.checksum.of(self.scanner.of(self._text()))
-            )
+            with target.writing():
+                self.hdfs.make_directory(self.copy.directory)
+                self.hdfs.write_pieces(part_path(self.copy), pieces)
         except GatewayUnavailable as error:
             if not self._received:
                 raise

@@ -21,6 +21,8 @@ log = structlog.get_logger()
 
 LOOK_AGAIN_AFTER = timedelta(seconds=1)  #: a copy that runs, or that waits for a slot
 IS_COPIED = "is being copied"
+_LONGEST_PAUSE = timedelta(hours=1)  #: between two tries
+_MOST_OUTAGES = 100_000  #: copies whose outages are counted
 _LONGEST_PAUSE_S = 600.0  #: between two submissions that do not reach Oozie
 _SUBMISSION = timedelta(seconds=5)  #: until a try without a known workflow is looked into
 
@@ -35,8 +37,8 @@ class CopyLimits:
     retry_after: timedelta
 
     def pause_after(self, failures: int) -> timedelta:
-        """Return how long to wait after a failed try: each pause is three times the last."""
-        return self.retry_after * int(3 ** (failures - 1))
+        """Return how long to wait after a failed try: three times the last pause, up to 1 h."""
+        return min(self.retry_after * int(3 ** min(failures - 1, 10)), _LONGEST_PAUSE)
 
     def limit_reached(self, running: Mapping[str, int], owner: str) -> Reason[CopyReason] | None:
         """Say which limit leaves no room for one more workflow of a user; None if there is room."""
@@ -73,9 +75,10 @@ class Progress:
         timing: Timing = OPERATION,
     ) -> None:
         self._store, self._limits, self._clock = store, limits, clock
-        first_s = timing.outage_pause.total_seconds()
+        self._outage_pauses = timing.outage_pauses
+        first_s = timing.outage_pauses.first_s
         self._submission_pauses = Backoff(first_s, longest_s=max(first_s, _LONGEST_PAUSE_S))
-        self.outage_pause = timing.outage_pause  #: before the next look, if no answer came
+        self._outages: dict[str, int] = {}  # in a row, by copy
 
     def postpone(self, due: Sequence[Copy], lease: Lease, pause: timedelta, reason: str) -> None:
         """Make copies of one jobset due again after a pause, and note the reason."""
@@ -96,6 +99,21 @@ class Progress:
                 self.postpone(leased, lease, pause, reason)
             except LeaseLost as error:
                 log.warning("lease_lost", jobset=lease.jobset_id, reason=str(error))
+
+    def await_cluster(self, due: Sequence[tuple[Copy, Lease]], reason: str) -> None:
+        """Make copies due again that the cluster did not answer for.
+
+        The pause of a copy grows with each outage in a row.
+        """
+        if len(self._outages) > _MOST_OUTAGES:
+            self._outages.clear()
+        by_pause: dict[float, list[tuple[Copy, Lease]]] = {}
+        for copy, lease in due:
+            self._outages[copy.id] = self._outages.get(copy.id, 0) + 1
+            pause_s = self._outage_pauses.after(self._outages[copy.id])
+            by_pause.setdefault(pause_s, []).append((copy, lease))
+        for pause_s, alike in by_pause.items():
+            self.postpone_all(alike, timedelta(seconds=pause_s), reason)
 
     def limit_reached(self, owner: str) -> Reason[CopyReason] | None:
         """Say which limit leaves no room for one more workflow of a user; None if there is room."""
@@ -205,7 +223,7 @@ class Progress:
             lease,
             reason=reason,
             reason_code=CopyReason.STOPPED_BY_TRACKER,
-            due_at=self._clock() + self.outage_pause,
+            due_at=self._clock() + timedelta(seconds=self._outage_pauses.after(1)),
         )
 
     def interrupted(self, copy: Copy, lease: Lease, reason: str) -> None:
@@ -268,6 +286,22 @@ class Progress:
             "copy_try_failed", job=copy.job_id, copy=copy.id, failures=failures, reason=reason
         )
 
+    def refused(self, copy: Copy, lease: Lease, reason: str) -> None:
+        """Note that HDFS does not take the log: that can be mended, so it uses up no try.
+
+        The longer the copy is refused, the longer are the pauses. It ends when the cluster has
+        deleted the log.
+        """
+        now = self._clock()
+        waited = (now - copy.created_at) / 2
+        due_at = now + max(self._limits.retry_after, min(waited, _LONGEST_PAUSE))
+        text = (
+            f"HDFS does not take it, have that corrected: {reason} (try {copy.attempt}; the next "
+            f"is at {due_at:%Y-%m-%d %H:%M:%S} UTC, for as long as the cluster keeps the log)"
+        )
+        self._change(copy, lease, status=CopyStatus.WAITING, reason=text, due_at=due_at)
+        log.warning("copy_refused", job=copy.job_id, copy=copy.id, reason=reason)
+
     def gave_up(
         self, copy: Copy, lease: Lease, reason: str, status: CopyStatus = CopyStatus.FAILED
     ) -> None:
@@ -293,6 +327,8 @@ class Progress:
             jobsets.guard(connection, lease)
             if not copies.change(connection, copy, **values):
                 raise _changed(copy)
+        if values.get("status") != CopyStatus.WAITING:
+            self._outages.pop(copy.id, None)
 
 
 def _changed(copy: Copy) -> CopyChanged:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import structlog
 
+from tracker_service.archive.copying import target
 from tracker_service.archive.copying.earlier_runs import EarlierRuns
 from tracker_service.archive.copying.progress import Progress
 from tracker_service.domain.copies import (
@@ -33,11 +34,13 @@ class Publisher:
         then what was noted of the part, if anything was.
 
         Raises:
+            TargetRefused: HDFS does not let the log have its name.
             RequestRefused: the part or the log has another length than was written.
             PathNotFound: there is neither a part nor a log.
             LeaseLost, CopyChanged: the copy is somebody else's work.
         """
-        self._earlier_runs.move_aside(hdfs, copy, lease)
+        with target.writing():
+            self._earlier_runs.move_aside(hdfs, copy, lease)
         self._rename(hdfs, copy, lease, written)
         if copy.strategy == Strategy.WORKFLOW or copy.attempt > 1:
             remove_leftovers(hdfs, copy)
@@ -62,7 +65,8 @@ class Publisher:
         else:
             _compare(part, length, written)
             self._progress.measured(copy, lease, written)
-            hdfs.rename(part, copy.path)
+            with target.writing():
+                hdfs.rename(part, copy.path)
         _compare(copy.path, hdfs.status(copy.path).length, written)
 
 

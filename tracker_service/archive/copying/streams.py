@@ -76,7 +76,7 @@ class Streams:
             with self._identities.acting_for(copy.owner) as access:
                 self._tries.run(access, copy, lease, work)
         except GatewayError as error:
-            self._progress.postpone_all([(copy, lease)], self._progress.outage_pause, str(error))
+            self._progress.await_cluster([(copy, lease)], str(error))
         except StoreUnavailable as error:  # the next look finds it interrupted
             log.warning("store_unavailable", job=copy.job_id, copy=copy.id, reason=str(error))
         except Exception as error:

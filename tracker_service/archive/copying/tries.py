@@ -18,6 +18,7 @@ from tracker_service.errors import (
     LeaseLost,
     LogFileBroken,
     StoreUnavailable,
+    TargetRefused,
     TrackerError,
     WorkerStops,
     unexpected,
@@ -52,7 +53,7 @@ class Tries:
             with self.noting_failure(access, copy, lease):
                 work(access, copy, lease)
         except GatewayUnavailable as error:
-            self._progress.postpone_all([(copy, lease)], self._progress.outage_pause, str(error))
+            self._progress.await_cluster([(copy, lease)], str(error))
             return False
         return True
 
@@ -105,7 +106,9 @@ class Tries:
         if not isinstance(error, TrackerError):
             log.error("copy_step_broke", job=copy.job_id, copy=copy.id, exc_info=error)
             reason = unexpected(error)
-        if self._is_left_to_workflow(copy, error):
+        if isinstance(error, TargetRefused):
+            self._progress.refused(copy, lease, reason)
+        elif self._is_left_to_workflow(copy, error):
             self._progress.leave_to_workflow(copy, lease, reason)
         else:
             self._progress.failed(copy, lease, _with_owner_hint(copy, reason))

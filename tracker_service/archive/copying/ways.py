@@ -135,7 +135,8 @@ class Ways:
         copy = replace(copy, log_at=ready.finished_at or copy.log_at)
         choice = self._chooser.choose(access.hdfs, copy, ready)
         if isinstance(choice, Lost):
-            self._tries.give_up(access, copy, lease, choice.reason)
+            before = f" (before that: {copy.reason})" if copy.attempt and copy.reason else ""
+            self._tries.give_up(access, copy, lease, choice.reason + before)
             return
         gaps = (*([ready.gap] if ready.gap else []), *choice.gaps)
         copy = replace(copy, gap="; ".join(gaps) or None)
@@ -170,7 +171,8 @@ class Chooser:
             GatewayUnavailable, CredentialsRefused: the aggregated files could not be listed.
         """
         found = self._finder.find(hdfs, copy.application, ready.owner)
-        if why := self._why_by_workflow(copy):
+        is_tried_in_vain = bool(copy.attempt) and not found.files and self._is_deleted(copy, found)
+        if (why := self._why_by_workflow(copy)) and not is_tried_in_vain:
             return _by_workflow(why, ready, found)
         if not found.files and (why_lost := self._why_lost(copy, found, ready)):
             return Lost(why_lost)
@@ -192,8 +194,10 @@ class Chooser:
 
     def _why_lost(self, copy: Copy, found: FoundLogFiles, ready: Ready) -> str | None:
         """Say why there is no log; None if a workflow may still find one."""
-        if self._clock() - copy.log_at > self._retention and not found.archives:
+        if self._is_deleted(copy, found):
             return f"the cluster has deleted the log: it is from {copy.log_at:%Y-%m-%d %H:%M} UTC"
+        if copy.attempt and copy.strategy == Strategy.DIRECT and not any(found.unread()):
+            return "the cluster has deleted the log, or its owner has, since the last try"
         if self._strategy == Strategy.DIRECT and (unread := tuple(found.unread())):
             return "; ".join(unread)
         if self._strategy == Strategy.DIRECT:
@@ -203,6 +207,10 @@ class Chooser:
         if (found.is_empty and is_known_to_be_over) or (ready.may_be_nowhere and is_nowhere):
             return "YARN has kept no log of this application: it may never have had a container"
         return None
+
+    def _is_deleted(self, copy: Copy, found: FoundLogFiles) -> bool:
+        """Tell whether a log that was not found is older than logs are kept."""
+        return self._clock() - copy.log_at > self._retention and not found.archives
 
     def _obstacle(self, found: FoundLogFiles) -> str | None:
         """Say why a log is not copied directly; None if it is."""

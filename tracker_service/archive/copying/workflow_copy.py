@@ -12,6 +12,7 @@ from xml.etree import ElementTree as ET
 import structlog
 
 from tracker_service.archive.checksum import Checksum
+from tracker_service.archive.copying import target
 from tracker_service.causes.scan.scanner import Scanner
 from tracker_service.domain.copies import (
     Contents,
@@ -49,14 +50,16 @@ def submit(access: ClusterAccess, copy: Copy, log_owner: str, options: WorkflowO
     """Start the workflow that writes the log to `part_path`.
 
     Raises:
+        TargetRefused: HDFS takes nothing in the user's directory.
         GatewayUnavailable: nobody knows whether the workflow was started; `find` tells later.
         GatewayError: the workflow was not started.
     """
     directory = _directory(copy)
-    access.hdfs.make_directory(directory)
-    access.hdfs.make_directory(copy.directory)
-    access.hdfs.write(f"{directory}/{_SCRIPT}", script())
-    access.hdfs.write(f"{directory}/workflow.xml", workflow(copy, log_owner, options))
+    with target.writing():
+        access.hdfs.make_directory(directory)
+        access.hdfs.make_directory(copy.directory)
+        access.hdfs.write(f"{directory}/{_SCRIPT}", script())
+        access.hdfs.write(f"{directory}/workflow.xml", workflow(copy, log_owner, options))
     return access.oozie.submit(
         configuration(
             {

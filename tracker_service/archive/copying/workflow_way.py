@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from tracker_service.archive.copying import workflow_copy
+from tracker_service.archive.copying import target, workflow_copy
 from tracker_service.archive.copying.progress import (
     IS_COPIED,
     LOOK_AGAIN_AFTER,
@@ -150,6 +150,7 @@ class WorkflowWay:
             return
         errors = [a.error_message for a in details.actions if a.error_message]
         reported = workflow_copy.reported_reason(access, copy)
+        target.check(access.hdfs, copy)
         raise RequestRefused(reported or next(iter(errors), "no message"))
 
     def _stop(
