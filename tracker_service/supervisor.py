@@ -11,12 +11,10 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from http.client import HTTPConnection, HTTPException
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import FrameType
 from typing import IO
-from urllib.parse import urlsplit
 
 import structlog
 
@@ -51,8 +49,14 @@ def lock_directory(state_dir: Path) -> IO[str]:
     Raises:
         ConfigError: another `tracker run` uses the directory.
     """
-    state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    lock = (state_dir / "lock").open("a+")
+    try:
+        state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = (state_dir / "lock").open("a+")
+    except OSError as error:
+        raise ConfigError(
+            f"state_dir: {state_dir} cannot be written: {error.strerror or error}; have that "
+            "corrected, or set TRACKER_STATE_DIR to another directory"
+        ) from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
@@ -83,22 +87,10 @@ class _Child:
 
 @dataclass(frozen=True, slots=True)
 class Greeting:
-    """A text that is printed once a URL answers with 200."""
+    """A text that is printed once the service is ready."""
 
-    url: str
+    is_due: Callable[[], bool]  #: asks once whether the service is ready
     text: str
-
-    def is_due(self) -> bool:
-        """Request the URL once; tell whether the answer is 200."""
-        parts = urlsplit(self.url)
-        connection = HTTPConnection(parts.netloc, timeout=1)
-        try:
-            connection.request("GET", parts.path)
-            return connection.getresponse().status == 200
-        except (OSError, HTTPException):
-            return False
-        finally:
-            connection.close()
 
 
 def run_to_end(run: Run, arguments: Sequence[str]) -> None:

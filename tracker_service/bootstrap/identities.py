@@ -55,7 +55,7 @@ def build_identities(
         pool,
         clock,
         exchanges=gateway.background == "token",
-        keys=TokenKeys(gateway.token_keys, gateway.ca_file) if gateway.token_keys else None,
+        keys=_token_keys(gateway),
         names=UserNames(gateway.user_pattern, gateway.user_realms),
         is_on_behalf=gateway.is_direct,
     )
@@ -65,6 +65,17 @@ def build_identities(
     polling = _polling_credential(gateway)
     service = ServiceIdentity(pool, polling, clock) if polling else None
     return Identities(callers, kept, pool, gateway.base, service)
+
+
+def _token_keys(gateway: GatewaySettings) -> TokenKeys | None:
+    if not gateway.token_keys:
+        return None
+    return TokenKeys(
+        gateway.token_keys,
+        gateway.ca_file,
+        issuer=gateway.token_issuer,
+        audience=gateway.token_audience,
+    )
 
 
 def _warn_of_insecure_gateway(gateway: GatewaySettings) -> None:

@@ -10,13 +10,15 @@ import socket
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import click
 
-from tracker_service import logging, settings, supervisor
-from tracker_service.errors import TrackerError
+from tracker_service import listening, logging, settings, supervisor
+from tracker_service.errors import ConfigError, TrackerError
+from tracker_service.settings.binds import binds
 
 _STOP_S = 10.0  #: for a child to end once the gateway has answered it
 
@@ -43,6 +45,7 @@ def run_all(chosen: settings.Settings, with_sandbox: bool) -> None:
     from tracker_service import metrics  # noqa: PLC0415
 
     lock = supervisor.lock_directory(chosen.state_dir)
+    listening.check_addresses(chosen.serve.bind)
     _import_for_children(with_sandbox)
     commands = [["worker", "--only"], ["serve"]]
     if with_sandbox:
@@ -78,6 +81,7 @@ def serve(chosen: settings.Settings) -> None:
     from tracker_service import serve as gunicorn_server  # noqa: PLC0415
     from tracker_service.bootstrap import build_service  # noqa: PLC0415
 
+    listening.check_addresses(chosen.serve.bind)
     build_service(chosen).store.close()  # reports a wrong setting here, and once
     gunicorn_server.serve(chosen)
 
@@ -97,6 +101,11 @@ def run_sandbox(bind: str) -> None:
     """Serve a sandbox on `<host>:<port>` until it is stopped."""
     from tracker_service.sandbox import server  # noqa: PLC0415
 
+    try:
+        binds(bind)
+    except ValueError as error:
+        raise ConfigError(f"--bind: {error}") from error
+    listening.check_addresses(bind)
     server.serve(bind)
 
 
@@ -149,7 +158,8 @@ def _free_port(wanted: int) -> int:
 
 def _greeting(chosen: settings.Settings, with_sandbox: bool) -> supervisor.Greeting:
     """Return the text to print once the service answers."""
-    url = f"http://{chosen.serve.bind}"
+    address = binds(chosen.serve.bind)[0]
+    url = f"http://{address.text}" if address.port else address.text
     lines = [f"Tracker: {url}"]
     if not with_sandbox:
         lines.append(f"Gateway: {chosen.gateway.base}")
@@ -170,4 +180,5 @@ def _greeting(chosen: settings.Settings, with_sandbox: bool) -> supervisor.Greet
             f"  {sys.argv[0]} why {job}",
             f"All calls: {url}/docs",
         ]
-    return supervisor.Greeting(f"{url}/readyz", "\n".join(lines))
+    is_ready = partial(listening.answers, address, "/readyz")
+    return supervisor.Greeting(is_ready, "\n".join(lines))

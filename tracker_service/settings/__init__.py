@@ -34,6 +34,7 @@ from tracker_service.domain.copies import LOGS, Strategy
 from tracker_service.domain.urls import leads_to_this_machine
 from tracker_service.domain.users import HADOOP_USER_PATTERN
 from tracker_service.errors import ConfigError
+from tracker_service.settings.binds import binds
 from tracker_service.settings.kerberos import KerberosSettings
 
 PREFIX = "TRACKER_"
@@ -90,9 +91,11 @@ SavedLogs = Annotated[str, AfterValidator(_saved_logs)]
 RedactPattern = Annotated[str, AfterValidator(_redact_pattern)]
 LogDirectory = Annotated[str, AfterValidator(_log_directory)]
 HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")]  # RFC 9110 §5.6.2
-Seconds = Annotated[float, Field(gt=0)]
-Rate = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)]
+Hours = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
+Rate = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
+Count = Annotated[int, Field(gt=0, le=1_000_000)]
+ThreadCount = Annotated[int, Field(gt=0, le=1000)]
 
 
 class _SettingsSection(BaseModel):
@@ -121,6 +124,10 @@ class GatewaySettings(KerberosSettings):
     token_url: HttpUrl | None = None  #: of the topology that takes tokens; default: `url`
     #: keys that verify tokens without the gateway: URL or file of a key set, or a PEM file
     token_keys: str | None = None
+    #: who signs the tokens that `token_keys` verify (`iss`); required where that is a URL
+    token_issuer: str | None = None
+    #: for whom tokens must be (`aud`); required where `token_keys` is a URL
+    token_audience: str | None = None
     #: expression for the names that proxies and tokens give users; as a cluster's
     #: `dfs.webhdfs.user.provider.user.pattern`
     user_pattern: UserPattern = HADOOP_USER_PATTERN
@@ -134,10 +141,31 @@ class GatewaySettings(KerberosSettings):
             raise ValueError(f"cannot read {path}")
         return path
 
+    @field_validator("token_keys")
+    @classmethod
+    def _has_keys(cls, place: str | None) -> str | None:
+        if place is None or place.startswith(("http://", "https://")):
+            return place
+        if "://" in place:
+            raise ValueError(f"{place}: write http:// or https://, or the path of a file")
+        if not os.access(place, os.R_OK):
+            raise ValueError(f"cannot read {place}")
+        return place
+
     @model_validator(mode="after")
     def _has_both(self) -> Self:
         if (self.polling_user is None) != (self.polling_password_file is None):
             raise ValueError("set polling_user and polling_password_file, or neither")
+        return self
+
+    @model_validator(mode="after")
+    def _knows_its_tokens(self) -> Self:
+        is_url = (self.token_keys or "").startswith(("http://", "https://"))
+        if is_url and not (self.token_issuer and self.token_audience):
+            raise ValueError(
+                f"{self.token_keys} signs tokens for others too: set token_issuer and "
+                "token_audience, as `iss` and `aud` of the tokens for this service say"
+            )
         return self
 
     @property
@@ -167,24 +195,30 @@ class StoreSettings(_SettingsSection):
 
     url: str = ""  #: SQLAlchemy URL; default: SQLite in the state directory
     #: how long ended jobs are kept in the database; their logs and manifests stay in HDFS
-    keep_jobs_h: Seconds = 365 * 24
+    keep_jobs_h: Hours = 365 * 24
 
 
 class ServeSettings(_SettingsSection):
     """The API."""
 
     bind: str = "127.0.0.1:8080"
-    processes: Count = 1  #: each with its own threads; with SQLite keep them few
-    threads: Count = 32  #: of each process; a client that reads a log holds one
+    processes: ThreadCount = 1  #: each with its own threads; with SQLite keep them few
+    threads: ThreadCount = 32  #: of each process; a client that reads a log holds one
     #: peers whose X-Forwarded-* headers are believed: addresses or networks
     trusted_proxies: tuple[IPvAnyNetwork, ...] = (
         ip_network("127.0.0.1"),
         ip_network("::1"),
     )
     #: header with the user that a proxy has verified; only these peers are believed
-    user_header: str | None = None
+    user_header: HeaderName | None = None
     user_header_from: tuple[IPvAnyNetwork, ...] = ()
     requests_per_minute: Count = 600  #: of one user; further requests are answered with 429
+
+    @field_validator("bind", mode="before")
+    @classmethod
+    def _can_listen(cls, text: object) -> str:
+        binds(str(text))
+        return str(text)
 
 
 class PollingSettings(_SettingsSection):
@@ -194,16 +228,16 @@ class PollingSettings(_SettingsSection):
     max_interval_s: Seconds = 60  #: at most between two checks of an old job
     #: job ids; 140 fill the request line of 8 KB that Knox accepts
     ids_per_request: Annotated[int, Field(gt=0, le=140)] = 100
-    listed_h: Seconds = 24  #: how long an ended job stays in the list of tracked jobs
+    listed_h: Hours = 24  #: how long an ended job stays in the list of tracked jobs
     rerun_look_s: Seconds = 3600  #: between two checks whether an ended job runs again
-    rerun_watch_h: Seconds = 24  #: how long after its end a job is checked for reruns
+    rerun_watch_h: Hours = 24  #: how long after its end a job is checked for reruns
 
 
 class WorkerSettings(_SettingsSection):
     """The background process."""
 
     lease_s: Seconds = 30  #: a worker that is silent for this time loses its jobsets to others
-    threads: Count = 8  #: for requests to the gateway
+    threads: ThreadCount = 8  #: for requests to the gateway
 
 
 class CopySettings(_SettingsSection):
@@ -215,7 +249,7 @@ class CopySettings(_SettingsSection):
     direct_limit: ByteSize = ByteSize(
         1024**3
     )  #: bytes of aggregated files; `auto` copies larger logs by a workflow
-    streams: Count = 4  #: logs that one worker copies directly at once
+    streams: ThreadCount = 4  #: logs that one worker copies directly at once
     per_user: Count = 4  #: copy workflows of one user at once
     per_gateway: Count = 20  #: copy workflows of all users at once
     tries: Count = 3  #: of one copy, before it has failed
@@ -238,14 +272,14 @@ class CopySettings(_SettingsSection):
     )
     #: where logs are saved: `{home}` is the home directory that HDFS names, `{user}` its user
     directory: SavedLogs = LOGS
-    retention_h: Seconds = 7 * 24  #: `yarn.log-aggregation.retain-seconds`: then logs are deleted
+    retention_h: Hours = 7 * 24  #: `yarn.log-aggregation.retain-seconds`: then logs are deleted
     redact: bool = True  #: hide passwords, keys and tokens in logs that are copied directly
     #: further secrets to hide: RE2 expressions, each under a name of your own. The first group of
     #: a match is hidden; without a group, the whole match
     redact_patterns: dict[str, RedactPattern] = {}
     #: more files of rules for causes, in the form of the package's `causes/rules.yml`
     cause_rules: tuple[Path, ...] = ()
-    keep_copies_h: Seconds | None = None  #: age at which saved logs are removed; None: never
+    keep_copies_h: Hours | None = None  #: age at which saved logs are removed; None: never
     queue: str | None = None  #: YARN queue of the copy workflows
     name_node: str = "hdfs://namenode"  #: Knox replaces it with the real one
     resource_manager: str = "resourcemanager"  #: likewise

@@ -96,12 +96,22 @@ class TokenKeys:
         place: URL of a key set (RFC 7517), or path of a file with one, or of a PEM with the
             gateway's certificate or public key.
         ca_file: PEM with the authority of the certificate at the URL.
+        issuer: who must have made a token (`iss`), audience: for whom it must be (`aud`); None for
+            whoever it is. See RFC 7519, sections 4.1.1 and 4.1.3.
 
     Raises:
         ConfigError: the file holds no key.
     """
 
-    def __init__(self, place: str, ca_file: Path | None) -> None:
+    def __init__(
+        self,
+        place: str,
+        ca_file: Path | None,
+        *,
+        issuer: str | None = None,
+        audience: str | None = None,
+    ) -> None:
+        self._issuer, self._audience = issuer, audience
         if urlsplit(place).scheme in ("http", "https"):
             context = ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
             self._key_of = _fetched(jwt.PyJWKClient(place, ssl_context=context, timeout=10))
@@ -109,10 +119,10 @@ class TokenKeys:
             self._key_of = _read(Path(place))
 
     def checked(self, token: str) -> TokenCredential:
-        """Return the credential of a token that the gateway has signed and that has not expired.
+        """Return the credential of a token that is signed, meant for this service and not expired.
 
         Raises:
-            NotAuthenticated: it has not, or it has.
+            NotAuthenticated: it is not; says what is wrong.
             GatewayUnavailable: the keys cannot be fetched.
         """
         try:
@@ -120,7 +130,9 @@ class TokenKeys:
                 token,
                 self._key_of(token),
                 algorithms=_ALGORITHMS,
-                options={"require": ["exp", "sub"], "verify_aud": False},
+                issuer=self._issuer,
+                audience=self._audience,
+                options={"require": ["exp", "sub"], "verify_aud": self._audience is not None},
             )
         except jwt.PyJWKClientConnectionError as error:
             raise GatewayUnavailable(f"the keys of tokens cannot be fetched: {error}") from error

@@ -5,16 +5,18 @@ import re
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner, Result
 
-from tracker_service import cli, logging, supervisor
+from tracker_service import cli, listening, logging, supervisor
 from tracker_service.cli import service
 from tracker_service.errors import ConfigError
 from tracker_service.settings import SANDBOX_BIND
+from tracker_service.settings.binds import binds
 from tracker_service.store.database import Store
 from tracker_service.supervisor import Greeting, Supervisor, lock_directory
 
@@ -222,7 +224,7 @@ def children(world) -> Supervisor:
     return Supervisor(
         print,
         [["worker"], ["serve"]],
-        Greeting("http://127.0.0.1:1/readyz", "hello"),
+        Greeting(lambda: False, "hello"),
         stop_s=20,
     )
 
@@ -303,4 +305,6 @@ supervisor.run_to_end(count, ["worker"])
 
 
 def test_nothing_is_greeted_before_it_answers():
-    assert not Greeting("http://127.0.0.1:1/readyz", "hello").is_due()
+    nobody = binds("127.0.0.1:1")[0]
+
+    assert not Greeting(partial(listening.answers, nobody, "/readyz"), "hello").is_due()

@@ -21,6 +21,7 @@ from tracker_service.errors import (
     RouteClosed,
 )
 from tracker_service.identities import Caller, Callers, Identities, KeptCredentials
+from tracker_service.settings import load
 from tracker_service.sources.credentials import BasicCredential, TokenCredential
 from tracker_service.sources.gateway import AccessPool
 from tracker_service.sources.tokens import TokenKeys
@@ -271,3 +272,44 @@ OTHER = ec.generate_private_key(ec.SECP256R1())
 def test_what_the_gateway_did_not_sign_for_now_is_refused(fake_cluster, key_file, forged):
     with pytest.raises(NotAuthenticated):
         TokenKeys(str(key_file), None).checked(forged(fake_cluster.tokens.key))
+
+
+@pytest.mark.parametrize(
+    ("named", "reason"),
+    [
+        ({"iss": "https://idp.example.com", "aud": "wiki"}, "udience"),
+        ({"iss": "https://idp.example.com", "aud": ["wiki", "mail"]}, "udience"),
+        ({"iss": "https://idp.example.com"}, "aud"),
+        ({"iss": "https://other.example.com", "aud": "tracker"}, "issuer"),
+        ({"aud": "tracker"}, "iss"),
+    ],
+)
+def test_a_token_for_another_service_or_of_another_issuer_is_refused(
+    fake_cluster, key_file, named, reason
+):
+    keys = TokenKeys(str(key_file), None, issuer="https://idp.example.com", audience="tracker")
+    token = {key: value for key, value in claims().items() if key not in ("iss", "aud")} | named
+
+    with pytest.raises(NotAuthenticated, match=reason):
+        keys.checked(jwt.encode(token, fake_cluster.tokens.key, "ES256"))
+
+
+@pytest.mark.parametrize("audience", ["tracker", ["wiki", "tracker"]])
+def test_a_token_for_this_service_is_accepted(fake_cluster, key_file, audience):
+    keys = TokenKeys(str(key_file), None, issuer="KNOXSSO", audience="tracker")
+    token = claims() | {"iss": "KNOXSSO", "aud": audience}
+
+    assert keys.checked(jwt.encode(token, fake_cluster.tokens.key, "ES256")).user == "sam"
+
+
+def test_keys_from_a_url_need_an_issuer_and_an_audience(monkeypatch):
+    monkeypatch.setenv("TRACKER_GATEWAY__TOKEN_KEYS", "https://idp.example.com/jwks.json")
+    with pytest.raises(ConfigError, match="set token_issuer and token_audience"):
+        load()
+    monkeypatch.setenv("TRACKER_GATEWAY__TOKEN_ISSUER", "https://idp.example.com")
+    with pytest.raises(ConfigError, match="set token_issuer and token_audience"):
+        load()
+
+    monkeypatch.setenv("TRACKER_GATEWAY__TOKEN_AUDIENCE", "tracker")
+
+    assert load().gateway.token_audience == "tracker"
