@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from prometheus_client import (
     CollectorRegistry,
@@ -22,9 +25,16 @@ from prometheus_client import (
     values,
 )
 from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
+from structlog import get_logger
 
+log = get_logger()
+
+_FILE_BYTES = 64 * 1024  #: of a new file of counts; it grows by doubling
+_ENTRY_BYTES = 64  #: of a count in a file, at most, without its key
+_TRIED_AGAIN_S = 10.0  #: after the disk had no room for a count
 _SHARED_DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 60)
@@ -40,13 +50,90 @@ def share(directory: Path) -> None:
     """Share the counts of this process and its children; call it before anything is counted.
 
     Args:
-        directory: its contents are removed, so that counts start at zero with the service.
+        directory: its contents are removed, so that counts start at zero with the service. Where
+            it cannot be made, nothing is shared.
     """
     shutil.rmtree(directory, ignore_errors=True)
-    directory.mkdir(parents=True)
+    try:
+        directory.mkdir(parents=True)
+    except OSError as error:
+        log.warning("metrics_not_shared", reason=str(error))
+        return
     os.environ[_SHARED_DIRECTORY] = str(directory)
-    # The module has chosen the class when it was imported.
-    values.ValueClass = values.get_value_class()  # type: ignore[no-untyped-call]
+    # The module has chosen both classes when it was imported.
+    values.MmapedDict = _ReservedFile  # type: ignore[attr-defined]
+    values.ValueClass = partial(_SparedValue, values.get_value_class())  # type: ignore[no-untyped-call]
+
+
+class _ReservedFile(MmapedDict):
+    """A file of counts that has its room on the disk before it is mapped into memory.
+
+    A process that touches a mapped page for which the disk has no room is killed by SIGBUS.
+    """
+
+    def __init__(self, filename: str, read_mode: bool = False) -> None:
+        if not read_mode:
+            _reserve(filename)
+        super().__init__(filename, read_mode)  # type: ignore[no-untyped-call]
+
+    def _init_value(self, key: str) -> None:
+        needed = self._used + len(key.encode()) + _ENTRY_BYTES
+        length = self._capacity
+        while length < needed:
+            length *= 2
+        if length > self._capacity:
+            os.posix_fallocate(self._f.fileno(), 0, length)
+        super()._init_value(key)  # type: ignore[no-untyped-call]
+
+
+def _reserve(filename: str) -> None:
+    """Make a file of counts, with its room on the disk; leave none behind if there is no room."""
+    with Path(filename).open("ab") as file:
+        try:
+            os.posix_fallocate(file.fileno(), 0, _FILE_BYTES)
+        except OSError:
+            Path(filename).unlink()
+            raise
+
+
+class _SparedValue:
+    """A count in a shared file; while the disk has no room for it, nothing is counted."""
+
+    def __init__(self, shared: Callable[..., Any], *facts: Any, **more: Any) -> None:  # noqa: ANN401
+        self._open = partial(shared, *facts, **more)
+        self._file_value: Any = None
+        self._next_try = 0.0
+        self._opened()
+
+    def _opened(self) -> Any:  # noqa: ANN401 (the package's class has no type)
+        if self._file_value is None and time.monotonic() >= self._next_try:
+            try:
+                self._file_value = self._open()
+            except OSError as error:
+                self._next_try = time.monotonic() + _TRIED_AGAIN_S
+                log.warning("metrics_not_counted", reason=str(error))
+        return self._file_value
+
+    def inc(self, amount: float) -> None:
+        """Add to the count."""
+        if value := self._opened():
+            value.inc(amount)
+
+    def set(self, height: float, timestamp: float | None = None) -> None:
+        """Set the level of a gauge."""
+        if value := self._opened():
+            value.set(height, timestamp)
+
+    def get(self) -> float:
+        """Return the count of this process."""
+        value = self._opened()
+        return float(value.get()) if value else 0.0
+
+    def set_exemplar(self, exemplar: object) -> None:
+        """Do nothing: files have no exemplars."""
+
+    def get_exemplar(self) -> None:
+        """Return None: files have no exemplars."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import gc
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterable, MutableMapping
 from datetime import timedelta
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryFile, gettempdir, mkdtemp
 from typing import TYPE_CHECKING, Any
 
 from gunicorn.app.base import BaseApplication
@@ -17,17 +18,27 @@ from gunicorn.config import Config
 from gunicorn.glogging import Logger
 from gunicorn.http.message import Request
 from gunicorn.http.wsgi import Response
+from structlog import get_logger
 
 from tracker_service import logging, metrics
 from tracker_service.api.schemas.queries import MAX_BODY_BYTES
 from tracker_service.app import create_app
 from tracker_service.bootstrap import build_service
+from tracker_service.domain.backoff import Backoff
+from tracker_service.errors import ConfigError
+from tracker_service.request_threads import HealthFirstWorker
 from tracker_service.rooms import ALL_ROOMS
 from tracker_service.settings import Settings, load
 from tracker_service.supervisor import die_with_parent
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
+
+log = get_logger()
+
+_MEMORY = "/dev/shm"  # noqa: S108 (gunicorn's heartbeat: there no disk can delay it)
+_PAUSES = Backoff(first_s=0.5, longest_s=10.0)  #: before a worker process that died is replaced
+_SHORT_LIFE_S = 30.0  #: processes that started within this time count for the next pause
 
 
 class _Server(BaseApplication):
@@ -71,20 +82,20 @@ def options(settings: Settings) -> dict[str, Any]:
     """Return gunicorn's settings; see https://docs.gunicorn.org/en/stable/settings.html"""
     return {
         "bind": settings.serve.bind,
-        "worker_class": "gthread",
+        "worker_class": HealthFirstWorker,
         "workers": settings.serve.processes,
         "threads": settings.serve.threads,
         "timeout": 120,
         "graceful_timeout": 10,
         "limit_request_line": 8190,  # bytes; Knox accepts no longer line either
         "keepalive": 75,  # longer than the 60 s for which nginx keeps a connection to an upstream
-        "worker_tmp_dir": "/dev/shm",  # noqa: S108 (a heartbeat that no disk can delay)
+        "worker_tmp_dir": _heartbeat_directory(settings),
         "control_socket_disable": True,
         "forwarded_allow_ips": "",  # api.proxies alone decides whom to believe
         "loglevel": "warning",
         "logger_class": _Logger,
         "on_starting": _share_counts,
-        "pre_fork": _freeze,
+        "pre_fork": _Forks(settings.serve.processes).prepare,
         "pre_request": _close_after_a_long_body,
         "post_fork": _after_fork,
     }
@@ -93,15 +104,57 @@ def options(settings: Settings) -> dict[str, Any]:
 def _share_counts(server: Arbiter) -> None:
     """Share metrics between the worker processes, unless `tracker run` already does."""
     if not metrics.are_shared():
-        directory = Path(mkdtemp(prefix="tracker-metrics-"))
+        directory = Path(mkdtemp(prefix="tracker-metrics-", dir=server.cfg.worker_tmp_dir))
         metrics.share(directory)
         server.cfg.set("on_exit", lambda _: shutil.rmtree(directory, ignore_errors=True))
 
 
-def _freeze(_server: object, _worker: object) -> None:
-    """Keep the child's garbage collector from writing to memory that it shares with its parent."""
-    gc.collect()
-    gc.freeze()
+def _heartbeat_directory(settings: Settings) -> str:
+    """Return the first directory in which the files of gunicorn's heartbeat can be written.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    candidates = (_MEMORY, _temporary_directory(), str(settings.state_dir))
+    for directory in candidates:
+        try:
+            TemporaryFile(dir=directory).close()
+        except OSError as error:
+            log.warning("heartbeat_directory_unusable", directory=directory, reason=str(error))
+        else:
+            return directory
+    raise ConfigError(f"one of these directories must be writable: {', '.join(candidates)}")
+
+
+def _temporary_directory() -> str:
+    try:
+        return gettempdir()
+    except FileNotFoundError:  # none can be written
+        return "/tmp"  # noqa: S108 (it is only named)
+
+
+class _Forks:
+    """Prepares the forks of worker processes, which wait when processes die again and again."""
+
+    def __init__(self, processes: int) -> None:
+        self._processes = processes
+        self._begun: list[float] = []  # of the last forks, on the monotonic clock
+
+    def prepare(self, _server: object, _worker: object) -> None:
+        """Wait if processes die young, then keep the child's memory shared with its parent.
+
+        The child's garbage collector would write to it.
+        """
+        now = time.monotonic()
+        self._begun = [begun for begun in self._begun if now - begun < _SHORT_LIFE_S]
+        deaths = len(self._begun) + 1 - self._processes
+        if deaths > 0:
+            pause_s = _PAUSES.after(deaths)
+            log.warning("api_process_died", deaths=deaths, next_start_in_s=pause_s)
+            time.sleep(pause_s)
+        self._begun.append(time.monotonic())
+        gc.collect()
+        gc.freeze()
 
 
 def _close_after_a_long_body(_worker: object, request: Request) -> None:

@@ -153,6 +153,7 @@ def test_gunicorn_takes_its_options_from_the_settings(monkeypatch: pytest.Monkey
         exec((CONFIG / "gunicorn.conf.py").read_text(), names)
 
     expected = serve.options(load())
+    assert callable(expected.pop("pre_fork"))  # of an object that remembers the last forks
     assert {name: names[name] for name in expected} == expected
     assert (names["workers"], names["bind"]) == (3, "127.0.0.1:9999")
     assert names["wsgi_app"] == "tracker_service.serve:app()"
