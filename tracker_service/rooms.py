@@ -21,6 +21,7 @@ from tracker_service.api import (
     workers,
 )
 from tracker_service.api.rate_limit import RateLimit
+from tracker_service.api.read_limits import ReadLimits
 from tracker_service.bootstrap import Service
 
 
@@ -38,7 +39,14 @@ def _tracking(service: Service) -> Iterable[APIBlueprint]:
         tasks.blueprint(callers, service.intake, service.lookup),
         jobs.blueprint(callers, service.lookup, service.causes, rights),
         causes.blueprint(callers, service.lookup, service.causes, rights.admins),
-        logs.blueprint(callers, service.lookup, service.identities, service.removal),
+        logs.blueprint(
+            callers,
+            service.lookup,
+            service.identities,
+            service.removal,
+            service.verifications,
+            limits=ReadLimits(service.settings.serve.threads),
+        ),
     )
 
 

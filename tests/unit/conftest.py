@@ -30,6 +30,7 @@ from tests.unit.loopback_server import Loopback
 from tracker_service.api.rate_limit import RateLimit
 from tracker_service.app import create_app
 from tracker_service.archive.removal import Removal
+from tracker_service.archive.verification import Verifications
 from tracker_service.bootstrap import Service
 from tracker_service.engine.slots import Slots
 from tracker_service.identities import Callers, Identities, KeptCredentials
@@ -173,6 +174,7 @@ def service(
         lookup=lookup,
         causes=Causes(store, lookup, engine, now),
         removal=Removal(store, now),
+        verifications=Verifications(AtOnce()),
         notifications=Notifications(store, key_ring, now),
         rate_limit=RateLimit(store, 600, now),
         metrics=Metrics(),

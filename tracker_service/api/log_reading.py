@@ -50,6 +50,8 @@ def answer(log: SavedLog, query: LogQuery) -> Response:
 
 
 def _check(query: LogQuery) -> None:
+    if query.seen:
+        raise BadInput("seen belongs to live=true; for the bytes of a saved log send Range.")
     if query.tail is not None and (query.first is not None or query.lines is not None):
         raise BadInput("tail counts from the end, from and lines from the beginning: send either.")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 
 from flask import Response, jsonify
 from flask_openapi3 import APIBlueprint
@@ -12,13 +13,14 @@ from tracker_service.api import log_answers, log_files, log_reading, openapi
 from tracker_service.api.auth import Credentials, current_caller
 from tracker_service.api.log_files import LogFilesAnswer
 from tracker_service.api.named_jobs import named_job
+from tracker_service.api.read_limits import ReadLimits
 from tracker_service.api.schemas import queries
 from tracker_service.api.schemas.copies import CopyStatusAnswer, RemovedAnswer
 from tracker_service.archive.reading.live import Chosen, live_log
 from tracker_service.archive.reading.opening import open_log, open_logs
 from tracker_service.archive.reading.saved_log import SavedLog
 from tracker_service.archive.removal import Removal
-from tracker_service.archive.verification import Verification, verify
+from tracker_service.archive.verification import Verification, Verifications
 from tracker_service.audit import AuditedAction, audited
 from tracker_service.domain.applications import ApplicationId, short
 from tracker_service.domain.copies import Copy, one_per_application
@@ -46,6 +48,7 @@ _LOG = openapi.answers(
     501,
 )
 
+_LIVE = {"live", "container", "file", "seen"}  #: what can be sent with `live`
 _READING = """\
 Without parameters you get the whole log, or the bytes that the header `Range` names. A request for
 several ranges is answered with the whole log.
@@ -54,24 +57,28 @@ several ranges is answered with the whole log.
 give both parameters. `from` and `lines`, or `tail`, choose lines of these files. `grep` and `level`
 search these lines; each line that they find comes with its whole stack trace.
 
-`live=true` reads what the containers of a running application have written until now. Only the user
-of the application may (403). 409: it does not run. 501: this site's gateway does not lead to the
-NodeManagers.
+`live=true` reads what the containers of a running application have written until now. To follow it,
+send with `seen` what you have, such as `seen=container_…_000001/stderr:4096`: these bytes are left
+out, and files without more. Only the user of the application may (403). 409: it does not run. 501:
+this site's gateway does not lead to the NodeManagers.
 """
 
 
 def blueprint(
-    credentials: Credentials, lookup: Lookup, identities: Identities, removal: Removal
+    credentials: Credentials,
+    lookup: Lookup,
+    identities: Identities,
+    removal: Removal,
+    verifications: Verifications,
+    *,
+    limits: ReadLimits,
 ) -> APIBlueprint:
-    """Return the calls that read and remove saved logs, with the caller's own rights in HDFS."""
-    bp = openapi.blueprint("logs", "Saved logs of jobs.", "/api/job/<job_id>", credentials)
+    """Return the calls that read and remove saved logs, with the caller's own rights in HDFS.
 
-    def opened(path: queries.ApplicationPath) -> SavedLog:
-        caller = current_caller()
-        found = lookup.copies(caller, named_job(path, lookup))
-        [copy] = _chosen(found, [ApplicationId(path.application)])
-        with _reading(found.id, copy.application):
-            return open_log(identities.access(caller).hdfs, copy)
+    Args:
+        limits: how many logs are sent at once.
+    """
+    bp = openapi.blueprint("logs", "Saved logs of jobs.", "/api/job/<job_id>", credentials)
 
     @bp.get("/logs", responses=_LOGS)
     def logs(path: queries.JobPath, query: queries.LogsQuery) -> Response:
@@ -79,8 +86,12 @@ def blueprint(
         caller = current_caller()
         found = lookup.copies(caller, named_job(path, lookup))
         copies = _chosen(found, [ApplicationId(wanted) for wanted in query.id])
-        with _reading(found.id, *(copy.application for copy in copies)):
-            return log_answers.several(open_logs(identities.access(caller).hdfs, copies))
+
+        def several() -> Response:
+            with _reading(found.id, *(copy.application for copy in copies)):
+                return log_answers.several(open_logs(identities.access(caller).hdfs, copies))
+
+        return limits.sent(caller.name, several)
 
     @bp.delete("/logs", responses=openapi.answers({200: RemovedAnswer}, 404, 409))
     def remove(path: queries.JobPath) -> Response:
@@ -98,24 +109,42 @@ def blueprint(
 
     @bp.get("/logs/status", responses=openapi.answers({200: CopyStatusAnswer}, 404))
     def status(path: queries.JobPath, query: queries.CopyStatusQuery) -> Response:
-        """Show how far the copying is; with `verify`, also whether each saved log is intact."""
+        """Show how far the copying is; with `verify`, also whether each saved log is intact.
+
+        A long log is read back in the background: while `verifying` is true, ask again.
+        """
         found = lookup.copies(current_caller(), named_job(path, lookup))
-        verdicts = _verdicts(identities, found, query.id) if query.verify else {}
+        verdicts = _verdicts(verifications, identities, found, query)
         return jsonify(CopyStatusAnswer.of(found, verdicts).model_dump())
 
     @bp.get("/logs/<application>", responses=_LOG, description=_READING)
     def log(path: queries.ApplicationPath, query: queries.LogQuery) -> Response:
         """Read the log of one application: all of it, a part, or what it writes now."""
-        if query.live:
-            return _live(lookup, identities, path, query)
-        return log_reading.answer(opened(path), query)
+        part = partial(_part, lookup, identities, path, query)
+        return limits.sent(current_caller().name, part)
 
     @bp.get("/logs/<application>/files", responses=openapi.answers({200: LogFilesAnswer}, 404))
     def files(path: queries.ApplicationPath) -> Response:
         """List the files of containers in the saved log of one application."""
-        return log_files.answer(opened(path))
+        return log_files.answer(_opened(lookup, identities, path))
 
     return bp
+
+
+def _opened(lookup: Lookup, identities: Identities, path: queries.ApplicationPath) -> SavedLog:
+    caller = current_caller()
+    found = lookup.copies(caller, named_job(path, lookup))
+    [copy] = _chosen(found, [ApplicationId(path.application)])
+    with _reading(found.id, copy.application):
+        return open_log(identities.access(caller).hdfs, copy)
+
+
+def _part(
+    lookup: Lookup, identities: Identities, path: queries.ApplicationPath, query: queries.LogQuery
+) -> Response:
+    if query.live:
+        return _live(lookup, identities, path, query)
+    return log_reading.answer(_opened(lookup, identities, path), query)
 
 
 def _live(
@@ -124,26 +153,35 @@ def _live(
     caller = current_caller()
     job_id = named_job(path, lookup)
     lookup.status(caller, job_id)  # raises if there is no such job
-    application, chosen = ApplicationId(path.application), Chosen(query.container, query.file)
+    application = ApplicationId(path.application)
+    chosen = Chosen(query.container, query.file, dict(map(_seen, query.seen)))
     with _reading(job_id, application):
         pieces = live_log(identities.access(caller), caller.name, application, chosen)
-    if query.model_dump(exclude_defaults=True, exclude={"live", "container", "file"}):
+    if query.model_dump(exclude_defaults=True, exclude=_LIVE):
         pieces.close()
         raise BadInput("With live=true only container and file can be chosen: leave out the rest.")
     return log_answers.streamed(pieces, log_answers.TEXT)
 
 
+def _seen(part: str) -> tuple[tuple[str, str], int]:
+    """Return container and file, and how many bytes of it the reader has."""
+    name, _, length = part.rpartition(":")
+    container, _, file = name.partition("/")
+    return (container, file), int(length)
+
+
 def _verdicts(
-    identities: Identities, found: JobCopies, wanted: Sequence[str]
+    verifications: Verifications,
+    identities: Identities,
+    found: JobCopies,
+    query: queries.CopyStatusQuery,
 ) -> Mapping[str, Verification]:
-    hdfs = identities.access(current_caller()).hdfs
-    chosen = (
-        _chosen(found, [ApplicationId(w) for w in wanted])
-        if wanted
-        else one_per_application(found.copies)
-    )
+    if not query.verify:
+        return {}
+    caller, wanted = current_caller(), [ApplicationId(each) for each in query.id]
+    chosen = _chosen(found, wanted) if wanted else one_per_application(found.copies)
     with _reading(found.id, *(copy.application for copy in chosen)):
-        return {copy.id: verify(hdfs, copy) for copy in chosen}
+        return verifications.verdicts(identities.access(caller).hdfs, caller.name, chosen)
 
 
 def _reading(job_id: str, *applications: ApplicationId) -> AbstractContextManager[None]:

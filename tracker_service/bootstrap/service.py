@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 
 from tracker_service.api.rate_limit import RateLimit
 from tracker_service.archive.removal import Removal
+from tracker_service.archive.verification import Verifications
 from tracker_service.bootstrap.foundation import Foundation, build_foundation
 from tracker_service.causes.rules import load_rules
 from tracker_service.causes.verdict import cause_of
@@ -22,6 +24,8 @@ from tracker_service.tracking.intake import Intake
 from tracker_service.tracking.lookup import Lookup
 from tracker_service.tracking.notifications import Notifications
 
+_VERIFYING = 4  #: users whose saved logs are read back at once
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
@@ -34,6 +38,7 @@ class Service:
     lookup: Lookup
     causes: Causes
     removal: Removal
+    verifications: Verifications
     notifications: Notifications
     rate_limit: RateLimit
     metrics: Metrics
@@ -56,6 +61,7 @@ def build_service(settings: Settings, clock: Clock = utc_now) -> Service:
         lookup=lookup,
         causes=_build_causes(base, lookup),
         removal=Removal(base.store, clock),
+        verifications=Verifications(ThreadPoolExecutor(_VERIFYING, thread_name_prefix="verify")),
         notifications=Notifications(base.store, KeyRing(settings.key_file), clock),
         rate_limit=RateLimit(base.store, settings.serve.requests_per_minute, clock),
         metrics=base.metrics,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 
 import click
 
-from tracker_service.cli.news import News
+from tracker_service.cli.news import File, News
 from tracker_service.cli.options import CannotTell, NotDone
 from tracker_service.cli.tables import plain
 from tracker_service.cli.waiting import has_ended
@@ -61,7 +61,7 @@ class Follower:
             if job and application:
                 copy = _copy_of(job, application)
                 if copy and copy.status == "SUCCEEDED":
-                    yield from self._news.new_in(self._opened(application, is_live=False))
+                    yield from self._news.new_in(self._opened(application))
                     return
                 if self._is_over(job, copy):
                     self._end_unsaved(job, copy, application)
@@ -112,12 +112,21 @@ class Follower:
     def _written(self, application: str) -> Iterator[bytes]:
         """Yield the new part of a running application's log; if it cannot be read, say why."""
         try:
-            yield from self._news.new_in(self._opened(application, is_live=True))
+            seen = self._news.have_all_of()
+            yield from self._news.new_in_live(self._opened(application, seen), seen)
         except TrackerClientError as error:
             self._say(f"{error.message} Waiting until the log is saved.")
 
-    def _opened(self, application: str, *, is_live: bool) -> Generator[bytes, None, None]:
-        reading = Reading(container=self._container, file=self._file, is_live=is_live)
+    def _opened(
+        self, application: str, seen: Mapping[File, int] | None = None
+    ) -> Generator[bytes, None, None]:
+        """Open the saved log; with `seen`, that of the running application after these bytes."""
+        reading = Reading(
+            container=self._container,
+            file=self._file,
+            is_live=seen is not None,
+            seen=tuple(f"{c}/{name}:{length}" for (c, name), length in (seen or {}).items()),
+        )
         return self._tracker.logs(self._job_id, application, reading)
 
     def _say(self, text: str) -> None:

@@ -1,13 +1,15 @@
-"""Find the new part of a log that grows and is read again and again from its beginning."""
+"""Find the new part of a log that grows and is read again and again."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 
 from tracker_service.yarn_log.stream import SectionPart, SectionStream
 
+_MOST_NAMED = 50  #: files of which is told how much was seen: the longest
 _LONGEST_LINE = 64 * 1024  #: bytes; a longer line is split
 
 File = tuple[str, str]  #: a container, and a file of it
@@ -30,6 +32,7 @@ class News:
         """
         self._only: File | None = (container, file) if container and file else None
         self._seen: dict[File, int] = {}  # bytes
+        self._whole: set[File] = set()  # of which as many bytes came as were announced
         self._last: File | None = None
 
     @property
@@ -39,8 +42,40 @@ class News:
 
     def new_in(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
         """Read a log from its beginning; yield its new parts, with a title before another file."""
-        lengths: dict[File, int] = {}
-        for file, text in _contents(pieces, self._only):
+        return self._new_in(_contents(pieces, self._only), {})
+
+    def new_in_live(self, pieces: Iterable[bytes], seen: Mapping[File, int]) -> Iterator[bytes]:
+        """Read what is written of a running application; yield its new parts.
+
+        Args:
+            seen: what `have_all_of` returned before; the pieces go on from there.
+        """
+        return self._new_in(self._live_parts(pieces, seen), seen)
+
+    def have_all_of(self) -> Mapping[File, int]:
+        """Return the bytes that were seen of files, for those of which the log goes on after them.
+
+        Files whose text has another length than the file are left out: they are read again.
+        """
+        longest = sorted(self._whole, key=lambda file: -self._seen[file])
+        return {file: self._seen[file] for file in longest[:_MOST_NAMED]}
+
+    def _live_parts(self, pieces: Iterable[bytes], seen: Mapping[File, int]) -> Iterator[Part]:
+        came: Counter[File] = Counter(seen)
+        announced: dict[File, int] = {}
+        for part in _section_parts(pieces):
+            file, text = _part(part)
+            came[file] += len(text)
+            if part.section.announced_end is not None:
+                length = part.section.announced_end - part.section.offset
+                announced[file] = seen.get(file, 0) + length
+            yield file, text
+        self._whole |= {file for file, length in announced.items() if came[file] == length > 0}
+        self._whole -= {file for file, length in announced.items() if came[file] != length}
+
+    def _new_in(self, parts: Iterable[Part], seen: Mapping[File, int]) -> Iterator[bytes]:
+        lengths = dict(seen)
+        for file, text in parts:
             start = lengths.get(file, 0)
             lengths[file] = start + len(text)
             new = text[max(0, self._seen.get(file, 0) - start) :]
@@ -76,10 +111,14 @@ def _contents(pieces: Iterable[bytes], only: File | None) -> Iterator[Part]:
 
 def _in_sections(pieces: Iterable[bytes]) -> Iterator[Part]:
     """Yield parts of the files in a log in the form of `yarn logs`."""
+    yield from map(_part, _section_parts(pieces))
+
+
+def _section_parts(pieces: Iterable[bytes]) -> Iterator[SectionPart]:
     stream = SectionStream()
     for piece in pieces:
-        yield from map(_part, stream.feed(piece))
-    yield from map(_part, stream.finish())
+        yield from stream.feed(piece)
+    yield from stream.finish()
 
 
 def _part(part: SectionPart) -> Part:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,8 @@ from tracker_service.cli.options import NotDone, output_option, with_tracker
 
 if TYPE_CHECKING:
     from tracker_service.client import LogCopy, TrackerClient
+
+_PAUSE_S = 1.0  #: before the next question for a verdict
 
 
 @click.command()
@@ -46,8 +49,17 @@ def _verified(tracker: TrackerClient, job_id: str) -> Iterator[LogCopy]:
     known = [copy.application for copy in tracker.logs_status(job_id).copies]
     for number, application in enumerate(known, 1):
         click.echo(f"reading {number} of {len(known)}: {application}", err=True)
+        yield from _read_back(tracker, job_id, application)
+
+
+def _read_back(tracker: TrackerClient, job_id: str, application: str) -> list[LogCopy]:
+    """Verify one application; ask again while its log is being read."""
+    while True:
         copies = tracker.verify(job_id, application).copies
-        yield from (copy for copy in copies if copy.application == application)
+        found = [copy for copy in copies if copy.application == application]
+        if not any(copy.verifying for copy in found):
+            return found
+        time.sleep(_PAUSE_S)
 
 
 @click.command("remove-logs")

@@ -215,7 +215,8 @@ class TrackerClient:
         """Read saved logs back and compare their checksums: all, or those of one application.
 
         Returns:
-            the copies; those that were read have a verdict.
+            the copies; those that were read have a verdict. While `verifying` is true for one, its
+            log is being read: ask again.
 
         Raises:
             TrackerClientError: 503 if the cluster does not answer.

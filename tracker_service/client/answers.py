@@ -34,6 +34,7 @@ class LogCopy:
     sha256: str | None = None  #: of the saved log
     verified: bool | None = None  #: None: not asked for, or no checksum is kept
     verdict: str | None = None  #: `intact`, what differs, or why nothing is verified
+    verifying: bool = False  #: it is being read back: ask again for the verdict
     deleted_at: str | None = None  #: when the cluster deletes its log, if that is not saved
 
     @property
@@ -181,6 +182,7 @@ def _copy(body: JsonObject) -> LogCopy:
         completeness=body.get("completeness"),
         sha256=body.get("sha256"),
         verified=body.get("verified"),
+        verifying=body.get("verifying", False),
         verdict=body.get("verdict"),
         deleted_at=body.get("deleted-at"),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -18,8 +19,10 @@ class Reading:
     level: str | None = None  #: lines logged at this level and above
     context: int | None = None  #: lines around each line that is found
     is_live: bool = False  #: of an application that runs, as far as it is written
+    #: with `is_live`: bytes of files that the reader has, as `container/file:bytes`
+    seen: tuple[str, ...] = ()
 
-    def params(self) -> dict[str, str | int]:
+    def params(self) -> dict[str, str | int | Sequence[str]]:
         """Return the parameters of the call."""
         given = {
             "container": self.container,
@@ -31,5 +34,6 @@ class Reading:
             "level": self.level,
             "context": self.context,
             "live": "true" if self.is_live else None,
+            "seen": self.seen or None,
         }
         return {name: value for name, value in given.items() if value is not None}

@@ -80,7 +80,7 @@ class Nodes:
             RouteClosed: the gateway lets nobody read such pages.
             GatewayUnavailable: the NodeManager does not answer.
         """
-        with closing(self._page(container, user, "")) as parts:
+        with closing(self._page(container, user, "", start="0")) as parts:
             page = ""
             for part in parts:
                 page += part
@@ -92,9 +92,9 @@ class Nodes:
         return found
 
     def read(
-        self, container: RunningContainer, user: str, log: RunningLog
+        self, container: RunningContainer, user: str, log: RunningLog, start: int = 0
     ) -> Generator[bytes, None, None]:
-        """Yield what a log had when it was listed, in pieces.
+        """Yield what a log had when it was listed, from a byte on, in pieces.
 
         It comes as a page does: what is no UTF-8 is replaced, some paths of Hadoop's own pages
         become addresses of the gateway, and a text in another script may have a little more.
@@ -102,7 +102,8 @@ class Nodes:
         Raises:
             RouteClosed, GatewayUnavailable: as `logs`; also for a page that does not come whole.
         """
-        with closing(self._page(container, user, log.name, end=str(log.length))) as parts:
+        part = {"start": str(start), "end": str(log.length)}
+        with closing(self._page(container, user, log.name, **part)) as parts:
             yield from (text.encode() for text in _unescaped(_inside(parts, container.id)) if text)
 
     def _page(
@@ -113,7 +114,7 @@ class Nodes:
         response = self._session.request(
             "GET",
             f"{self._session.url}/{_ROUTE}/{path}",
-            params={**address, "start": "0", **part},
+            params={**address, **part},
             allow_redirects=False,
             stream=True,
         )

@@ -25,6 +25,7 @@ class FakeNodes:
             SECOND: {"stdout": b"tock 2\n"},
         }
         self.trouble: Exception | None = None
+        self.read_from: dict[tuple[str, str], int] = {}
 
     def logs(self, container: RunningContainer, user: str) -> list[RunningLog]:
         if self.trouble:
@@ -33,9 +34,10 @@ class FakeNodes:
         return [RunningLog(name, len(data)) for name, data in written.items()]
 
     def read(
-        self, container: RunningContainer, user: str, log: RunningLog
+        self, container: RunningContainer, user: str, log: RunningLog, start: int = 0
     ) -> Generator[bytes, None, None]:
-        yield self.written[container.id][log.name]
+        self.read_from[container.id, log.name] = start
+        yield self.written[container.id][log.name][start:]
 
 
 @pytest.fixture
@@ -106,3 +108,22 @@ def test_lines_cannot_be_chosen_of_what_is_still_written(client, nodes, more):
     told = assert_problem(get(client, f"{LIVE}&{more}"), 400)
 
     assert "only container and file can be chosen" in told
+
+
+def test_who_says_what_they_have_gets_only_what_is_new(client, nodes):
+    seen = f"&seen={FIRST}/stderr:3&seen={FIRST}/stdout:5"
+
+    answer = get(client, LIVE + seen)
+
+    assert re.findall(r"oh|tick|1|tock \d", answer.text.replace(FIRST, "").replace(SECOND, "")) == [
+        "1",
+        "tock 2",
+    ]
+    assert nodes.read_from == {(FIRST, "stdout"): 5, (SECOND, "stdout"): 0}
+
+
+@pytest.mark.parametrize(
+    "wrong", ["&seen=stderr:3", f"&seen={FIRST}/stderr", f"&seen={FIRST}/stderr:-1", "&seen=x"]
+)
+def test_what_was_seen_has_a_form(client, nodes, wrong):
+    assert_problem(get(client, LIVE + wrong), 400)

@@ -328,3 +328,51 @@ def test_ctrl_c_ends_the_following(tracker, service, environment):
 
     assert told.exit_code == 130
     assert "not following any more" in told.stderr
+
+
+class Growing:
+    """A service with a running application whose log grows from look to look."""
+
+    def __init__(self, *texts: bytes) -> None:
+        self.texts, self.number = texts, 0
+        self.seen: list[int] = []
+
+    def __call__(self, asked: Asked) -> Reply:
+        if asked.path.endswith(f"/api/job/{JOB}"):
+            is_over = self.number == len(self.texts)
+            return says(look("KILLED", "SUCCEEDED") if is_over else look())
+        if "live" not in asked.query:
+            text = self.texts[-1]
+            return Reply(body=text if "file" in asked.query else log_of(("stderr", text)))
+        name, _, length = asked.query.get("seen", "container_1/stderr:0").rpartition(":")
+        assert name == "container_1/stderr"
+        self.seen.append(int(length))
+        self.number += 1
+        new = self.texts[self.number - 1][int(length) :]
+        return Reply(body=log_of(("stderr", new)) if new else b"")
+
+
+@pytest.mark.parametrize("chosen", [(), ("--container", "container_1", "--file", "stderr")])
+def test_each_look_at_a_running_log_asks_only_for_what_is_new(
+    tracker, loopback, environment, chosen
+):
+    environment.setattr(time, "sleep", lambda _: None)
+    lines = [b"line %d\n" % number for number in range(30)]
+    texts = [b"".join(lines[: n + 1]) for n in range(30)]
+    loopback.says(growing := Growing(*texts, texts[-1], texts[-1]))
+
+    told = tracker("logs", "--follow", *chosen, JOB)
+
+    title = "" if chosen else "==> container_1/stderr <==\n"
+    assert told.stdout == title + texts[-1].decode()
+    assert growing.seen == [0, *map(len, texts), len(texts[-1])]
+
+
+def test_a_file_whose_text_is_longer_than_it_is_read_again(tracker, loopback, environment):
+    news = News()
+    replaced = log_of(("stderr", "\ufffd\n".encode())).replace(b"LogLength:4", b"LogLength:2")
+
+    first = b"".join(news.new_in_live([replaced], news.have_all_of()))
+
+    assert "\ufffd" in first.decode()
+    assert news.have_all_of() == {}

@@ -96,13 +96,20 @@ class VerifiedCopyAnswer(CopyAnswer):
         default=None, description="null where it was not asked for or no checksum is kept"
     )
     verdict: str | None = Field(default=None, description="`intact`, what differs, or why null")
+    verifying: bool = Field(
+        default=False, description="the log is being read back: ask again for the verdict"
+    )
 
     def judged(self, verdict: Verification | None) -> Self:
         """Return the same with the verdict on it, if there is one."""
         if verdict is None:
             return self
         return self.model_copy(
-            update={"verified": verdict.is_intact, "verdict": verdict.explanation}
+            update={
+                "verified": verdict.is_intact,
+                "verdict": verdict.explanation,
+                "verifying": verdict.is_pending,
+            }
         )
 
 

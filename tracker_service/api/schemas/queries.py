@@ -114,6 +114,27 @@ SentCursor = Annotated[
     WithJsonSchema({"type": "string", "pattern": "^[0-9]{1,14}-[0-9A-Za-z_.:-]{1,64}$"}),
 ]
 
+_SEEN_PATTERN = r"container_[0-9A-Za-z_]{1,90}/[^/]{1,255}:[0-9]{1,18}"
+
+
+def _seen_part(text: str) -> str:
+    if not re.fullmatch(_SEEN_PATTERN, text):
+        raise ValueError(f"{text[:100]!r}: send container/file:bytes")
+    return text
+
+
+SeenPart = Annotated[
+    str,
+    AfterValidator(_seen_part),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": f"^{_SEEN_PATTERN}$",
+            "example": "container_1529519049029_0001_01_000001/stderr:4096",
+        }
+    ),
+]
+
 _FILTER = re.compile(r"([A-Za-z]+=[^;=]+(;[A-Za-z]+=[^;=]+)*;?)?")
 
 
@@ -228,6 +249,11 @@ class LogQuery(_Query):
     )
     format: Literal["text", "json"] = Field("text", description="`json`: one object a line")
     live: Flag = Field(False, description="what a running application has written until now")
+    seen: list[SeenPart] = Field(
+        [],
+        max_length=100,
+        description="with `live`: bytes of files that you have: they are left out",
+    )
 
 
 class LogsQuery(_Query):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
 
@@ -25,6 +25,8 @@ class Chosen:
 
     container: str | None = None
     file: str | None = None
+    #: bytes that the reader has of files, by container and name; a file begins after them
+    seen: Mapping[tuple[str, str], int] = field(default_factory=dict)
 
 
 def live_log(
@@ -67,7 +69,7 @@ def live_log(
             f"Application {short(application)} has {named} now (it is {report.state}): ask again "
             "in a moment."
         )
-    live = _Live(access.nodes, report.user, chosen.file)
+    live = _Live(access.nodes, report.user, chosen)
     first = live.logs_of(containers[0])
     pieces = live.text(containers, first)
     next(pieces)
@@ -80,7 +82,7 @@ class _Live:
 
     nodes: Nodes
     user: str
-    file: str | None
+    chosen: Chosen
 
     def text(
         self, containers: Sequence[RunningContainer], first: Sequence[RunningLog]
@@ -99,21 +101,25 @@ class _Live:
     def logs_of(self, container: RunningContainer) -> Sequence[RunningLog]:
         """Return the wanted logs of a container."""
         found = self.nodes.logs(container, self.user)
-        return [log for log in found if self.file in (None, log.name)]
+        return [log for log in found if self.chosen.file in (None, log.name)]
 
     def _opened(self, container: RunningContainer, logs: Iterable[RunningLog]) -> Iterator[Log]:
+        """Yield the logs; leave out those of which the reader has all."""
         for log in logs:
+            start = self.chosen.seen.get((container.id, log.name), 0)
+            if start and start >= log.length:
+                continue
             yield Log(
                 container=container.id,
                 name=log.name,
-                length=log.length,
+                length=log.length - start,
                 modified_at=_UNKNOWN,
-                content=self._content(container, log),
+                content=self._content(container, log, start),
             )
 
-    def _content(self, container: RunningContainer, log: RunningLog) -> Iterator[bytes]:
+    def _content(self, container: RunningContainer, log: RunningLog, start: int) -> Iterator[bytes]:
         try:
-            with closing(self.nodes.read(container, self.user, log)) as pieces:
+            with closing(self.nodes.read(container, self.user, log, start)) as pieces:
                 yield from pieces
         except TrackerError as error:
             yield f"\nNo more of this log: {error}".encode()

@@ -56,8 +56,8 @@ class Cluster:
                 for each, data in self.logs[name].items()
             )
             return html("\n".join(links))
-        end = int(asked.query["end"])
-        return html(f"<pre>{escape(self.logs[name][log][:end].decode())}</pre>")
+        start, end = int(asked.query["start"]), int(asked.query["end"])
+        return html(f"<pre>{escape(self.logs[name][log][start:end].decode())}</pre>")
 
 
 def container(number: int, **more) -> dict[str, str]:
@@ -282,3 +282,13 @@ def test_the_address_of_a_node_is_read_from_what_the_gateway_makes_of_it():
     found = running_container("c1", "node1:8041", f"{url}&host=node1&port=8044")
 
     assert (found.scheme, found.host, found.port) == ("https", "node1", "8044")
+
+
+def test_what_the_reader_has_is_not_asked_of_the_node_again(access, cluster, loopback):
+    cluster.logs["c1"]["stdout"] += b"more\n"
+
+    text = read(access, Chosen(seen={("c1", "stderr"): 3, ("c1", "stdout"): 8}))
+
+    assert "LogType:stderr" not in text
+    assert "LogType:stdout\nLogLastModifiedTime:N/A\nLogLength:5\nLogContents:\nmore\n" in text
+    assert [asked.query.get("start") for asked in loopback.asked if "end" in asked.query] == ["8"]
