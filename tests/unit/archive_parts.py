@@ -69,7 +69,7 @@ def build(
     )
     ways = Ways(
         aggregation=Aggregation(finder, 3600, clock),
-        chooser=Chooser(finder, strategy, limit, timedelta(days=7), clock),
+        chooser=Chooser(finder, strategy, limit, timedelta(days=7), clock, tries=LIMITS.tries),
         earlier_runs=earlier_runs,
         direct=DirectWay(progress, publisher, streams, options),
         workflow=WorkflowWay(

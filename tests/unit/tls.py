@@ -16,6 +16,19 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from tests.unit.loopback_server import Loopback
 
 DAY = timedelta(days=1)
+#: Since Python 3.13, an authority has to say what its key is for (RFC 5280, section 4.2.1.3), and
+#: certificates whose key has signed them (section 4.2.1.1).
+_SIGNS_CERTIFICATES = x509.KeyUsage(
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
 
 
 class Authority:
@@ -28,6 +41,10 @@ class Authority:
             _builder(name, name, datetime.now(UTC) + 30 * DAY, datetime.now(UTC) - 60 * DAY)
             .public_key(self._key.public_key())
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+            .add_extension(_SIGNS_CERTIFICATES, critical=True)
+            .add_extension(
+                x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False
+            )
             .sign(self._key, hashes.SHA256())
         )
         self.file = directory / f"{name}.pem"
@@ -45,6 +62,10 @@ class Authority:
             _builder(host, self._name, datetime.now(UTC) + lasts, datetime.now(UTC) + begins)
             .public_key(key.public_key())
             .add_extension(x509.SubjectAlternativeName([named]), critical=False)
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()),
+                critical=False,
+            )
             .sign(self._key, hashes.SHA256())
         )
         files = self._directory / f"{host}.crt", self._directory / f"{host}.key"

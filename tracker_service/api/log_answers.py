@@ -131,6 +131,8 @@ def _wants_gzip() -> bool:
 
 def _zipped(answer: Response, pieces: Iterable[bytes], *, flushes: bool = False) -> Response:
     answer.headers["Content-Encoding"] = "gzip"
+    if isinstance(pieces, Generator | Prefetched):
+        answer.call_on_close(pieces.close)
     answer.response = _deflated(pieces, flushes=flushes)
     return answer
 

@@ -28,6 +28,12 @@ def answer(log: SavedLog, query: LogQuery) -> Response:
         LogNotSaved: the log has no such file.
     """
     _check(query)
+    answered = _selected(log, query)
+    answered.call_on_close(log.close)
+    return answered
+
+
+def _selected(log: SavedLog, query: LogQuery) -> Response:
     if not query.model_dump(exclude_defaults=True):
         return log_answers.whole(log)
     search = _search(query)

@@ -189,7 +189,14 @@ def _build_copier(base: Foundation, threads: _Threads, rules: Rules, timing: Tim
 def _build_chooser(base: Foundation, finder: LogFileFinder) -> Chooser:
     copying = base.settings.copying
     retention = timedelta(hours=copying.retention_h)
-    return Chooser(finder, copying.strategy, copying.direct_limit, retention, base.clock)
+    return Chooser(
+        finder,
+        copying.strategy,
+        copying.direct_limit,
+        retention,
+        base.clock,
+        tries=copying.tries,
+    )
 
 
 def _direct_options(base: Foundation, rules: Rules) -> DirectOptions:

@@ -33,7 +33,7 @@ class SlowHdfs(FakeHdfs):
         self.opened.append(path)
         if path.startswith("/long"):
             self.go_on.wait(60)
-        return OpenFile(len(TEXT), iter([TEXT]))  # type: ignore[arg-type]
+        return OpenFile(len(TEXT), (piece for piece in [TEXT]))
 
 
 @pytest.fixture

@@ -34,7 +34,9 @@ from tracker_service.sources.webhdfs import WebHdfs
 _LONGEST_S = 3600.0  #: for one try
 _MOST_CONTAINERS = 100_000  #: that are counted: a job has 10,000 at most
 _MOST_GAPS = 100  #: shortened logs that are named
-_MOST_TEXT = 20  #: times the limit for the files: a log that unpacks to more is taken for a trap
+_MOST_TEXT = (
+    20  #: times the limit, or the files if longer: a log that unpacks to more is taken for a trap
+)
 _UNREADABLE = (LogFileBroken, AccessDenied, NotFound, RequestRefused)  #: another file may be whole
 
 
@@ -53,7 +55,8 @@ class DirectCopy:
     stopping: Event  #: set when the copy has to break off
     scanner: Scanner  #: looks for the cause, after the secrets are hidden
     redaction: Redaction | None  #: hides secrets; None: they stay
-    leaves_unknown: bool = False  #: fail where only a workflow can unpack a file
+    #: no other try can do better: leave out what breaks off, or cannot be unpacked here
+    is_last: bool = True
     checksum: Checksum = field(default_factory=Checksum)
     _received: int = 0  #: bytes of the aggregated files
     _containers: set[str] = field(default_factory=set)
@@ -91,30 +94,35 @@ class DirectCopy:
         return WrittenLog(self.checksum.length, self.checksum.sha256, self._contents())
 
     def _text(self) -> Iterator[bytes]:
+        most = _MOST_TEXT * max(self.limit, self.found.length)
         for file in self.found.files:
             for piece in self._readable_text(file):
-                if self.checksum.length > _MOST_TEXT * self.limit:
-                    raise LogFileBroken(
-                        f"{file.path}: its text has more than {_MOST_TEXT * self.limit} bytes"
-                    )
+                if self.checksum.length > most:
+                    raise LogFileBroken(f"{file.path}: its text has more than {most} bytes")
                 yield piece
 
     def _readable_text(self, file: LogFile) -> Iterator[bytes]:
         """Yield the text of a file as far as it can be read, and note what is wrong with the file.
 
         Raises:
-            GatewayUnavailable, CredentialsRefused, WorkerStops: no other file can be read either.
+            GatewayUnavailable: another try may read it.
+            CredentialsRefused, WorkerStops: no other file can be read either.
         """
         try:
             yield from as_text(file.name, self._counted(self._logs_of(file)))
         except _TooMuch:
             raise
         except _UNREADABLE as error:
-            if isinstance(error, UnknownCompression) and self.leaves_unknown:
+            if isinstance(error, UnknownCompression) and not self.is_last:
                 raise
             self._broken.append(error)
             has_path = not isinstance(error, LogFileBroken)  # HDFS names the path itself
             self._note_gap(f"{error}" if has_path else f"{file.directory}/{error}")
+        except GatewayUnavailable as error:
+            if not (self.is_last and self._received):
+                raise
+            self._broken.append(error)
+            self._note_gap(str(error))
 
     def _note_gap(self, gap: str) -> None:
         if len(self._gaps) < _MOST_GAPS:

@@ -75,9 +75,15 @@ class DirectWay:
             self._streams.stopping,
             scanner=Scanner(self._options.rules),
             redaction=Redaction(secrets) if secrets else None,
-            leaves_unknown=self._options.may_use_workflow,
+            is_last=self._is_last(copy),
         )
         self._publisher.publish(access.hdfs, copy, lease, direct_copy.write())
+
+    def _is_last(self, copy: Copy) -> bool:
+        """Tell whether neither another direct try nor a workflow follows if this try fails."""
+        if self._options.may_use_workflow:
+            return self._progress.is_after_workflow(copy)
+        return self._progress.is_last_try(copy)
 
     def is_progressing(self, copy: Copy, status: JobStatus | None) -> bool:
         """Tell whether a running copy needs nothing but time: one that is due has no thread."""

@@ -245,6 +245,19 @@ class Progress:
         )
         log.warning("copy_left_to_workflow", job=copy.job_id, copy=copy.id, reason=why)
 
+    def leave_to_last_try(self, copy: Copy, lease: Lease, why: str) -> None:
+        """Note that no workflow can copy a log: one direct try saves what can be read of it."""
+        self._change(
+            copy,
+            lease,
+            status=CopyStatus.WAITING,
+            strategy=Strategy.DIRECT,
+            strategy_reason=f"no workflow could copy it: {why}",
+            failures=self._limits.tries,
+            reason=why,
+            due_at=self._clock(),
+        )
+
     def measured(self, copy: Copy, lease: Lease, written: WrittenLog) -> None:
         """Note the length and checksum of a complete part, before it gets the log's name."""
         self._change(copy, lease, part=asdict(written))
@@ -321,6 +334,10 @@ class Progress:
     def is_last_try(self, copy: Copy) -> bool:
         """Tell whether the copy is given up if this try fails."""
         return copy.failures + 1 >= self._limits.tries
+
+    def is_after_workflow(self, copy: Copy) -> bool:
+        """Tell whether a direct try is the last one, after a workflow has failed."""
+        return copy.strategy == Strategy.DIRECT and copy.failures >= self._limits.tries
 
     def _change(self, copy: Copy, lease: Lease, **values: object) -> None:
         with self._store.begin() as connection:

@@ -110,6 +110,8 @@ class Tries:
             self._progress.refused(copy, lease, reason)
         elif self._is_left_to_workflow(copy, error):
             self._progress.leave_to_workflow(copy, lease, reason)
+        elif self._is_left_to_last_try(copy):
+            self._progress.leave_to_last_try(copy, lease, _with_owner_hint(copy, reason))
         else:
             self._progress.failed(copy, lease, _with_owner_hint(copy, reason))
         remove_leftovers(access.hdfs, copy)
@@ -117,7 +119,14 @@ class Tries:
     def _is_left_to_workflow(self, copy: Copy, error: Exception) -> bool:
         if copy.strategy != Strategy.DIRECT or not self._may_use_workflow:
             return False
+        if self._progress.is_after_workflow(copy):
+            return False
         return isinstance(error, LogFileBroken) or self._progress.is_last_try(copy)
+
+    def _is_left_to_last_try(self, copy: Copy) -> bool:
+        """Tell whether no workflow can copy a log, of which parts may be readable all the same."""
+        is_by_workflow = copy.strategy == Strategy.WORKFLOW and self._may_use_workflow
+        return is_by_workflow and self._progress.is_last_try(copy)
 
 
 @contextmanager

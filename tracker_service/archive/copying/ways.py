@@ -135,8 +135,7 @@ class Ways:
         copy = replace(copy, log_at=ready.finished_at or copy.log_at)
         choice = self._chooser.choose(access.hdfs, copy, ready)
         if isinstance(choice, Lost):
-            before = f" (before that: {copy.reason})" if copy.attempt and copy.reason else ""
-            self._tries.give_up(access, copy, lease, choice.reason + before)
+            self._tries.give_up(access, copy, lease, _why_lost(copy, choice))
             return
         gaps = (*([ready.gap] if ready.gap else []), *choice.gaps)
         copy = replace(copy, gap="; ".join(gaps) or None)
@@ -151,6 +150,7 @@ class Chooser:
         strategy: the setting `copying.strategy`.
         direct_limit: bytes of aggregated files; a longer log is copied by a workflow.
         retention: after which the cluster deletes aggregated logs.
+        tries: the setting `copying.tries`.
     """
 
     def __init__(
@@ -160,9 +160,11 @@ class Chooser:
         direct_limit: int,
         retention: timedelta,
         clock: Callable[[], datetime],
+        *,
+        tries: int,
     ) -> None:
         self._finder, self._strategy, self._limit = finder, strategy, direct_limit
-        self._retention, self._clock = retention, clock
+        self._retention, self._clock, self._tries = retention, clock, tries
 
     def choose(self, hdfs: WebHdfs, copy: Copy, ready: Ready) -> Choice | Lost:
         """Choose the way for a log that is complete.
@@ -174,13 +176,16 @@ class Chooser:
         is_tried_in_vain = bool(copy.attempt) and not found.files and self._is_deleted(copy, found)
         if (why := self._why_by_workflow(copy)) and not is_tried_in_vain:
             return _by_workflow(why, ready, found)
+        is_after_workflow = copy.strategy == Strategy.DIRECT and copy.failures >= self._tries
+        if is_after_workflow and not found.files:
+            return Lost(copy.reason or "no workflow could copy it")
         if not found.files and (why_lost := self._why_lost(copy, found, ready)):
             return Lost(why_lost)
-        if obstacle := self._obstacle(found):
+        if not is_after_workflow and (obstacle := self._obstacle(found)):
             return _by_workflow(obstacle, ready, found)
         return Choice(
             strategy=Strategy.DIRECT,
-            why=f"{found.length} bytes in {len(found.files)} files can be read directly",
+            why=(copy.strategy_reason if is_after_workflow else None) or _can_be_read(found),
             log_owner=ready.owner,
             log_files=found,
             gaps=tuple(found.unread()),
@@ -224,6 +229,17 @@ class Chooser:
         if found.length > self._limit:
             return f"{found.length} bytes are more than copying.direct_limit allows"
         return None
+
+
+def _why_lost(copy: Copy, lost: Lost) -> str:
+    """Return why there is no log, and why it was not saved while there was one."""
+    if not copy.attempt or not copy.reason or copy.reason == lost.reason:
+        return lost.reason
+    return f"{lost.reason} (before that: {copy.reason})"
+
+
+def _can_be_read(found: FoundLogFiles) -> str:
+    return f"{found.length} bytes in {len(found.files)} files can be read directly"
 
 
 def _by_workflow(why: str, ready: Ready, found: FoundLogFiles) -> Choice:

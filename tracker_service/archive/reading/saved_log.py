@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from weakref import WeakSet
 
 from tracker_service.sources.webhdfs import WebHdfs
 
@@ -17,6 +18,9 @@ class SavedLog:
     path: str
     length: int  #: in bytes
     version: str  #: another one for other bytes: short, printable ASCII
+    _open: WeakSet[Generator[bytes, None, None]] = field(
+        default_factory=WeakSet, compare=False, repr=False
+    )
 
     def read(self, offset: int, length: int) -> Generator[bytes, None, None]:
         """Yield the bytes from an offset on, in pieces.
@@ -25,7 +29,18 @@ class SavedLog:
             AccessDenied, PathNotFound: with the first piece.
             GatewayUnavailable: also at the end, if fewer bytes came than were asked for.
         """
-        return self.hdfs.read_range(self.path, offset, length)
+        pieces = self.hdfs.read_range(self.path, offset, length)
+        self._open.add(pieces)
+        return pieces
+
+    def close(self) -> None:
+        """Let go of all that is still open in HDFS.
+
+        Generators that read from others are no help: since Python 3.12, closing one does not close
+        the others at once.
+        """
+        for pieces in list(self._open):
+            pieces.close()
 
     def bytes_at(self, offset: int, length: int) -> bytes:
         """Return so many bytes from an offset on, fewer at the end of the log."""

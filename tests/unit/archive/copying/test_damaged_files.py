@@ -16,10 +16,16 @@ from tests.unit.archive.copying.test_direct_way import (
     copying,
     copying_with,
 )
-from tests.unit.fakes import NOW
+from tests.unit.fakes import NOW, FakeHdfs, action, details
 from tests.unit.log_files import bcfile, container, ifile, record, tfile, value
 from tracker_service.domain.copies import Strategy
-from tracker_service.errors import AccessDenied, PathNotFound, RequestRefused
+from tracker_service.domain.jobs import JobId
+from tracker_service.errors import (
+    AccessDenied,
+    GatewayUnavailable,
+    PathNotFound,
+    RequestRefused,
+)
 from tracker_service.store import copies
 
 __all__ = ["copying", "copying_with"]  # fixtures
@@ -176,3 +182,87 @@ def test_where_nothing_can_be_read_the_reason_is_that_of_the_first_file(copying_
 
     assert copying.copy().status == "WAITING"
     assert f"{NODE}: 0 of its 0 bytes are valid" in copying.copy().reason
+
+
+# After all else
+
+
+def lose_a_block(copying: Copying, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the file of another node break off whenever it is read: HDFS has lost a block of it."""
+    copying.home.files[BROKEN] = NODE_FILE
+    whole = FakeHdfs.read_range
+
+    def cut(home: FakeHdfs, path: str, offset: int, length: int):
+        yield from whole(home, path, offset, length // 2 if path == BROKEN else length)
+        if path == BROKEN:
+            raise GatewayUnavailable(f"{path}: the stream broke off")
+
+    monkeypatch.setattr(FakeHdfs, "read_range", cut)
+
+
+def fail_workflow(copying: Copying) -> None:
+    """Let the workflow of the copy fail as `yarn logs` does, as often as it is tried."""
+    for _ in range(20):
+        copying.advance(3600)
+        copy = copying.copy()
+        if copy.has_workflow and copy.job:
+            workflow = JobId(copy.job)
+            failed = action(workflow, "copy", status="ERROR", error_message="exit 255")
+            copying.cluster.oozie.has(details(workflow, "KILLED", failed))
+
+
+def test_what_neither_way_can_copy_whole_is_saved_in_part(copying, monkeypatch):
+    copying.want(APP)
+    copying.lies_there()
+    lose_a_block(copying, monkeypatch)
+
+    fail_workflow(copying)
+
+    copy = copying.copy()
+    assert (copy.status, copy.completeness, copy.strategy) == ("SUCCEEDED", "PARTIAL", "direct")
+    assert copying.home.files[copy.path].endswith(TEXT)
+    assert copy.contents.gaps == (f"{BROKEN}: the stream broke off",)
+    assert "exit 255" in copy.strategy_reason
+    assert len(copying.cluster.oozie.submitted) == 3
+
+
+def test_without_workflows_the_last_try_saves_what_can_be_read(copying_with, monkeypatch):
+    copying = copying_with(Strategy.DIRECT)
+    copying.want(APP)
+    copying.lies_there()
+    lose_a_block(copying, monkeypatch)
+
+    for _ in range(3):
+        copying.advance(3600)
+
+    assert (copying.copy().completeness, copying.copy().attempt) == ("PARTIAL", 3)
+
+
+def test_a_log_above_the_limit_that_no_workflow_can_copy_is_copied_directly(copying_with):
+    copying = copying_with(limit=1000)
+    copying.want(APP)
+    copying.lies_there(NODE_FILE)
+    copying.home.files[BROKEN] = b""
+
+    fail_workflow(copying)
+
+    assert (copying.copy().completeness, copying.copy().strategy) == ("PARTIAL", "direct")
+
+
+def test_where_nothing_is_left_to_be_read_the_reason_is_that_of_the_workflow(copying):
+    copying.want(APP)
+
+    fail_workflow(copying)
+
+    copy = copying.copy()
+    assert (copy.status, copy.completeness, copy.reason) == ("FAILED", "LOST", "exit 255")
+
+
+def test_what_breaks_after_the_workflow_too_is_lost_and_not_tried_for_ever(copying):
+    copying.want(APP)
+    copying.lies_there(b"")
+
+    fail_workflow(copying)
+
+    assert (copying.copy().status, copying.copy().completeness) == ("FAILED", "LOST")
+    assert len(copying.cluster.oozie.submitted) == 3
