@@ -48,6 +48,7 @@ _LOG = openapi.answers(
     501,
 )
 
+SEEN_LEFT_OUT = "X-Seen-Left-Out"  #: header: what the query names with `seen` is not repeated
 _LIVE = {"live", "container", "file", "seen"}  #: what can be sent with `live`
 _READING = """\
 Without parameters you get the whole log, or the bytes that the header `Range` names. A request for
@@ -59,8 +60,8 @@ search these lines; each line that they find comes with its whole stack trace.
 
 `live=true` reads what the containers of a running application have written until now. To follow it,
 send with `seen` what you have, such as `seen=container_…_000001/stderr:4096`: these bytes are left
-out, and files without more. Only the user of the application may (403). 409: it does not run. 501:
-this site's gateway does not lead to the NodeManagers.
+out, and files without more; the header `X-Seen-Left-Out` says so. Only the user of the application
+may (403). 409: it does not run. 501: this site's gateway does not lead to the NodeManagers.
 """
 
 
@@ -160,7 +161,10 @@ def _live(
     if query.model_dump(exclude_defaults=True, exclude=_LIVE):
         pieces.close()
         raise BadInput("With live=true only container and file can be chosen: leave out the rest.")
-    return log_answers.streamed(pieces, log_answers.TEXT)
+    answer = log_answers.streamed(pieces, log_answers.TEXT)
+    if query.seen:
+        answer.headers[SEEN_LEFT_OUT] = "true"
+    return answer
 
 
 def _seen(part: str) -> tuple[tuple[str, str], int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import click
 
@@ -61,7 +61,8 @@ class Follower:
             if job and application:
                 copy = _copy_of(job, application)
                 if copy and copy.status == "SUCCEEDED":
-                    yield from self._news.new_in(self._opened(application))
+                    saved = self._tracker.logs(self._job_id, application, self._reading())
+                    yield from self._news.new_in(saved)
                     return
                 if self._is_over(job, copy):
                     self._end_unsaved(job, copy, application)
@@ -113,21 +114,19 @@ class Follower:
         """Yield the new part of a running application's log; if it cannot be read, say why."""
         try:
             seen = self._news.have_all_of()
-            yield from self._news.new_in_live(self._opened(application, seen), seen)
+            log = self._tracker.live_log(self._job_id, application, self._reading(seen))
+            yield from self._news.new_in_live(log.pieces, seen if log.is_without_seen else {})
         except TrackerClientError as error:
             self._say(f"{error.message} Waiting until the log is saved.")
 
-    def _opened(
-        self, application: str, seen: Mapping[File, int] | None = None
-    ) -> Generator[bytes, None, None]:
-        """Open the saved log; with `seen`, that of the running application after these bytes."""
-        reading = Reading(
+    def _reading(self, seen: Mapping[File, int] | None = None) -> Reading:
+        """Choose what of the saved log is read; with `seen`, what of the running application."""
+        return Reading(
             container=self._container,
             file=self._file,
             is_live=seen is not None,
             seen=tuple(f"{c}/{name}:{length}" for (c, name), length in (seen or {}).items()),
         )
-        return self._tracker.logs(self._job_id, application, reading)
 
     def _say(self, text: str) -> None:
         """Print a notice on standard error, unless the last one was the same."""

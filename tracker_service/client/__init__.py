@@ -31,7 +31,7 @@ from tracker_service.client.answers import (
     OozieJobs,
 )
 from tracker_service.client.connection import Connection, Timeouts, TrackerClientError
-from tracker_service.client.reading import Reading
+from tracker_service.client.reading import LiveLog, Reading
 
 __all__ = [
     "Answered",
@@ -41,6 +41,7 @@ __all__ = [
     "Job",
     "JobAction",
     "JobCause",
+    "LiveLog",
     "LogCopy",
     "LoggedIn",
     "NewNotifyToken",
@@ -250,6 +251,21 @@ class TrackerClient:
             TrackerClientError: before the first piece if there is no log (404, with the reason);
                 at the end if the stream broke off.
         """
+        return self._opened(job_id, application, reading).pieces
+
+    def live_log(self, job_id: str, application: str, reading: Reading) -> LiveLog:
+        """Open what a running application has written, from where the reader has seen it.
+
+        Args:
+            reading: with `is_live`, and with what was `seen`.
+
+        Raises:
+            TrackerClientError: 403 if it is somebody else's, 409 if it does not run, 501 if the
+                service cannot read it.
+        """
+        return self._opened(job_id, application, reading)
+
+    def _opened(self, job_id: str, application: str | None, reading: Reading | None) -> LiveLog:
         path = f"job/{_segment(job_id)}/logs"
         if application is not None:
             path += f"/{_segment(application)}"
@@ -259,7 +275,7 @@ class TrackerClient:
         answer = self._connection.ask("GET", path, stream=True, params=params, headers=as_it_is)
         pieces = self._connection.pieces(answer)
         next(pieces)
-        return pieces
+        return LiveLog(pieces, is_without_seen="X-Seen-Left-Out" in answer.headers)
 
     def login(self) -> LoggedIn:
         """Give the service a fresh credential; the caller's jobs that wait for one go on."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
 
@@ -37,3 +37,11 @@ class Reading:
             "seen": self.seen or None,
         }
         return {name: value for name, value in given.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class LiveLog:
+    """What the containers of a running application have written."""
+
+    pieces: Generator[bytes, None, None]
+    is_without_seen: bool  #: the bytes that the reading names with `seen` are left out

@@ -115,6 +115,7 @@ def test_who_says_what_they_have_gets_only_what_is_new(client, nodes):
 
     answer = get(client, LIVE + seen)
 
+    assert answer.headers["X-Seen-Left-Out"] == "true"
     assert "LogType:stderr" not in answer.text
     assert "LogLength:2\nLogContents:\n1\n\nEnd" in answer.text
     assert "LogContents:\ntock 2\n" in answer.text

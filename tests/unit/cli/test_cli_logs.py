@@ -349,7 +349,8 @@ class Growing:
         self.seen.append(int(length))
         self.number += 1
         new = self.texts[self.number - 1][int(length) :]
-        return Reply(body=log_of(("stderr", new)) if new else b"")
+        headers = {"X-Seen-Left-Out": "true"} if int(length) else {}
+        return Reply(200, log_of(("stderr", new)) if new else b"", headers)
 
 
 @pytest.mark.parametrize("chosen", [(), ("--container", "container_1", "--file", "stderr")])

@@ -55,8 +55,8 @@ class DirectCopy:
     stopping: Event  #: set when the copy has to break off
     scanner: Scanner  #: looks for the cause, after the secrets are hidden
     redaction: Redaction | None  #: hides secrets; None: they stay
-    #: no other try can do better: leave out what breaks off, or cannot be unpacked here
-    is_last: bool = True
+    is_last: bool = True  #: no other try can do better: what breaks off is left out
+    leaves_unknown: bool = False  #: fail where only a workflow can unpack a file
     checksum: Checksum = field(default_factory=Checksum)
     _received: int = 0  #: bytes of the aggregated files
     _containers: set[str] = field(default_factory=set)
@@ -113,7 +113,7 @@ class DirectCopy:
         except _TooMuch:
             raise
         except _UNREADABLE as error:
-            if isinstance(error, UnknownCompression) and not self.is_last:
+            if isinstance(error, UnknownCompression) and self.leaves_unknown:
                 raise
             self._broken.append(error)
             has_path = not isinstance(error, LogFileBroken)  # HDFS names the path itself

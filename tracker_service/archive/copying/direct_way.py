@@ -75,7 +75,8 @@ class DirectWay:
             self._streams.stopping,
             scanner=Scanner(self._options.rules),
             redaction=Redaction(secrets) if secrets else None,
-            is_last=self._is_last(copy),
+            is_last=(is_last := self._is_last(copy)),
+            leaves_unknown=self._options.may_use_workflow and not is_last,
         )
         self._publisher.publish(access.hdfs, copy, lease, direct_copy.write())
 
