@@ -256,14 +256,15 @@ def started(*options: str, home: str | None = None) -> Iterator[dict[str, Any]]:
 
 
 def cluster(*arguments: str, home: str | None = None) -> subprocess.CompletedProcess[str]:
-    """Run the command of the cluster in its usual directory, or in another."""
+    """Run the command of the cluster in its usual directory, or in another with the same jars."""
+    usual = os.environ.get("CLUSTER_HOME") or ".cluster"
     return subprocess.run(
         [sys.executable, str(COMMAND), *arguments],
         capture_output=True,
         text=True,
         timeout=1200,
         check=False,
-        env=os.environ | ({"CLUSTER_HOME": home} if home else {}),
+        env=os.environ | {"CLUSTER_JARS": usual} | ({"CLUSTER_HOME": home} if home else {}),
     )
 
 

@@ -1,5 +1,6 @@
 """Fetches the jars with Maven and compiles the few Java sources, unless that is done already."""
 
+import fcntl
 import hashlib
 import os
 import pathlib
@@ -14,23 +15,46 @@ from .machine import Failure, attempt, run, say
 COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy"
 SERVICES = "META-INF/services/"
 SOURCES = (  # sources, directory of the classes, jars on the class path
-    (("Core", "Kdc"), "hadoop", "hadoop"),
+    (("Core", "Kdc", "Manager"), "hadoop", "hadoop"),
     (("Gateway", "Ldap"), "knox", "knox"),
     (("secure/SecureIOUtils",), "secure", "hadoop"),
 )
 
 
-def build(home: pathlib.Path, java: pathlib.Path) -> None:
-    """Makes `jars`, `classes` and Knox's service definitions below the cluster's directory."""
+def build(home: pathlib.Path, java: pathlib.Path, shared: pathlib.Path) -> None:
+    """Makes `jars`, `classes` and Knox's service definitions below the cluster's directory.
+
+    Jars and classes are made in a directory that several clusters may share, one at a time.
+    """
+    shared.mkdir(parents=True, exist_ok=True)
+    with (shared / "building").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        make(shared, java)
+    for name in ("jars", "classes"):
+        link(home / name, shared / name)
+    unpack_service_definitions(home)
+
+
+def make(place: pathlib.Path, java: pathlib.Path) -> None:
+    """Makes `jars` and `classes`."""
     for name in ("hadoop", "oozie", "knox"):
-        fetch(home, java, name)
-    merge(home / "jars/hadoop", home / HADOOP)
+        fetch(place, java, name)
+    merge(place / "jars/hadoop", place / HADOOP)
     for names, target, jars in SOURCES:
-        compile_sources(home, java, [HERE / f"src/{name}.java" for name in names], target, jars)
+        compile_sources(place, java, [HERE / f"src/{name}.java" for name in names], target, jars)
     # Hadoop's web servers need these resource directories, which only the jars of its tests have
     for name in ("hdfs", "datanode"):
-        (home / "classes/hadoop/webapps" / name).mkdir(parents=True, exist_ok=True)
-    unpack_service_definitions(home)
+        (place / "classes/hadoop/webapps" / name).mkdir(parents=True, exist_ok=True)
+
+
+def link(path: pathlib.Path, target: pathlib.Path) -> None:
+    """Makes a path lead to a directory, unless it is that directory."""
+    if path.resolve() == target:
+        return
+    if path.is_symlink():
+        path.unlink()
+    shutil.rmtree(path, ignore_errors=True)  # of a cluster that had its own
+    path.symlink_to(target)
 
 
 def digest(sources: Iterable[pathlib.Path]) -> str:
@@ -73,6 +97,7 @@ def merge(jars: pathlib.Path, target: pathlib.Path) -> None:
     if is_made_of(mark, made_of):
         return
     say(f"merging the jars of {jars.name}")
+    target.with_suffix(".jsa").unlink(missing_ok=True)  # the archive of the classes that were in it
     services: dict[str, list[bytes]] = {}
     with zipfile.ZipFile(target, "w") as merged:
         for path in sorted(jars.glob("*.jar")):

@@ -110,8 +110,9 @@ def run(home: pathlib.Path, options: argparse.Namespace) -> int:
     """Runs a verb; returns the exit status."""
     if options.verb == "up":
         at = layout_of(home, options)
+        shared = pathlib.Path(os.environ.get("CLUSTER_JARS") or home).resolve()
         with locked(home):
-            print(json.dumps(running.up(at)))
+            print(json.dumps(running.up(at, shared)))
         return 0
     if options.verb == "down":
         with locked(home):

@@ -4,7 +4,7 @@ import pathlib
 from typing import Any
 from xml.sax.saxutils import escape
 
-from .layout import HADOOP, Layout
+from .layout import Layout
 from .sites import node_manager, sites
 
 HADOOP_LOG = """\
@@ -50,7 +50,7 @@ esac
 # On a cluster whose containers run as the user whose job it is, Hadoop takes the name from the
 # system. Here all run as one, and YARN says the name in USER.
 [ -z "$CONTAINER_ID" ] || export HADOOP_USER_NAME="${{HADOOP_USER_NAME:-$USER}}"
-exec java -Xmx512m $HADOOP_CLIENT_OPTS -cp "{classpath}" "org.apache.hadoop.$main" "$@"
+exec java -Xmx512m {archive} $HADOOP_CLIENT_OPTS -cp "{classpath}" "org.apache.hadoop.$main" "$@"
 """
 
 
@@ -96,9 +96,12 @@ def write_oozie(at: Layout, properties: dict[str, Any]) -> None:
 
 def write_commands(at: Layout) -> None:
     """`hdfs` and `yarn`, as a Hadoop distribution has them on the PATH of its containers."""
-    shadow = f"{at.home}/classes/secure:" if at.kerberos else ""
-    classpath = f"{at.home}/conf:{shadow}{at.home}/{HADOOP}"
     for command, mains in COMMANDS.items():
         cases = "".join(f"  {verb}) main={main} ;;\n" for verb, main in mains.items())
-        text = COMMAND.format(cases=cases, command=command, classpath=classpath)
+        text = COMMAND.format(
+            cases=cases,
+            command=command,
+            classpath=at.hadoop_classpath(),
+            archive=" ".join(at.archive_options),
+        )
         put(at.home / "bin" / command, text, 0o755)

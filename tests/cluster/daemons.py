@@ -4,8 +4,8 @@ import pathlib
 from collections.abc import Sequence
 
 from . import gateway, kerberos, probes
-from .layout import HADOOP, USERS, Layout
-from .machine import Failure, clean_environment
+from .layout import SHORT_LIVED, USERS, Layout
+from .machine import Failure, clean_environment, run, say
 from .processes import STARTS, Processes
 
 YARN = "org.apache.hadoop.yarn.server"
@@ -19,13 +19,14 @@ class Daemons:
     def __init__(self, at: Layout, java: pathlib.Path) -> None:
         self.at, self.java = at, java
         self.processes = Processes(at.home)
-        self.hadoop = f"{at.home}/{HADOOP}"
+        self.lists = at.home / "run/classes"  #: what each daemon of Hadoop has loaded
 
     def start(self) -> None:
         """Starts all daemons and waits until they answer. The slow ones start in parallel."""
         if self.at.kerberos:
             self.kdc()
             self.resource_manager()
+        self.lists.mkdir()
         self.core()
         if self.at.knox:
             self.gateway()
@@ -41,6 +42,25 @@ class Daemons:
         if self.at.knox:
             for url in probes.through_gateway(self.at).values():
                 self.wait_answer(url, "knox")
+        self.archive()
+
+    def archive(self) -> None:
+        """Writes the archive of the classes that the daemons have loaded by now, if they say so."""
+        lists = list(self.lists.iterdir())
+        if not lists:
+            return
+        say("archiving the classes of Hadoop")
+        names, fresh = self.lists / "all", self.at.archive.with_suffix(".new")
+        found = {line for path in lists for line in path.read_text().splitlines()}
+        names.write_text("".join(f"{line}\n" for line in sorted(found)))
+        dump = [
+            "-Xshare:dump",
+            f"-XX:SharedClassListFile={names}",
+            f"-XX:SharedArchiveFile={fresh}",
+        ]
+        command = [self.java / "bin/java", *SHORT_LIVED, *dump, "-cp", self.at.hadoop]
+        run(command, "no archive of classes", self.at.home, {})
+        fresh.rename(self.at.archive)
 
     def spawn(
         self,
@@ -51,32 +71,44 @@ class Daemons:
         main: str,
         *arguments: object,
         properties: Sequence[str] = (),
+        options: str = "",
     ) -> None:
-        """Starts a Java program as a Hadoop user."""
+        """Starts a Java program as a Hadoop user, with the usual JDK_JAVA_OPTIONS or others."""
         java = [self.java / "bin/java", f"-Xmx{memory}m", *properties]
+        if classpath.startswith(f"{self.at.hadoop}:"):
+            java += self.archived(name)
         environment = clean_environment(
-            self.at.home, self.java, JDK_JAVA_OPTIONS=self.at.java_options, HADOOP_USER_NAME=user
+            self.at.home,
+            self.java,
+            JDK_JAVA_OPTIONS=options or self.at.java_options,
+            HADOOP_USER_NAME=user,
         )
         command = [*java, "-cp", classpath, main, *arguments]
         self.processes.spawn(name, command, environment)
 
+    def archived(self, name: str) -> list[str]:
+        """The option with which a daemon of Hadoop uses the archive, or lists what it loads."""
+        if self.at.archive.exists():
+            return self.at.archive_options
+        return [f"-XX:DumpLoadedClassList={self.lists}/{name}"]
+
     def kdc(self) -> None:
         """Starts the KDC; after a restart it has the same keys."""
         at = self.at
-        classpath = f"{at.home}/classes/hadoop:{at.conf()}:{self.hadoop}"
+        classpath = f"{at.hadoop_classpath()}:{at.home}/classes/hadoop"
         arguments = [at.home / "run/kdc", at.port("kdc"), *kerberos.principals()]
         self.spawn("kdc", "root", 128, classpath, "Kdc", *arguments)
         self.processes.wait_line("kdc", "KDC READY")
 
     def resource_manager(self) -> None:
         """ResourceManager with Kerberos: in one process with the NameNode both share one login."""
-        main = f"{YARN}.resourcemanager.ResourceManager"
-        self.spawn("rm", "yarn", 384, f"{self.at.conf()}:{self.hadoop}", main)
+        classpath = f"{self.at.hadoop_classpath()}:{self.at.home}/classes/hadoop"
+        self.spawn("rm", "yarn", 384, classpath, "Manager")
 
     def core(self) -> None:
         """NameNode, DataNode and, without Kerberos, ResourceManager."""
         at = self.at
-        classpath = f"{at.conf()}:{at.home}/classes/hadoop:{self.hadoop}"
+        classpath = f"{at.hadoop_classpath()}:{at.home}/classes/hadoop"
         share = [at.home / f"jars/oozie/{name}.jar" for name in SHARED]
         separate = ["-Dseparate.rm=true"] if at.kerberos else []
         people = ",".join(USERS)
@@ -84,15 +116,14 @@ class Daemons:
 
     def node_manager(self, node: int) -> None:
         """One NodeManager."""
-        shadow = f"{self.at.home}/classes/secure:" if self.at.kerberos else ""
-        classpath = f"{self.at.conf(node)}:{shadow}{self.hadoop}"
+        classpath, options = self.at.hadoop_classpath(node), self.at.container_options
         main = f"{YARN}.nodemanager.NodeManager"
-        self.spawn(f"nm{node + 1}", "yarn", 384, classpath, main)
+        self.spawn(f"nm{node + 1}", "yarn", 384, classpath, main, options=options)
 
     def history(self) -> None:
         """The JobHistoryServer, which also serves aggregated logs."""
         main = "org.apache.hadoop.mapreduce.v2.hs.JobHistoryServer"
-        self.spawn("jhs", "mapred", 256, f"{self.at.conf()}:{self.hadoop}", main)
+        self.spawn("jhs", "mapred", 256, self.at.hadoop_classpath(), main)
 
     def oozie(self) -> None:
         """Oozie in its own web server."""

@@ -6,7 +6,7 @@ from string import Template
 
 from . import kerberos
 from .config import put, site_text
-from .layout import HERE, Layout
+from .layout import HERE, SHORT_LIVED, Layout
 from .machine import Failure, clean_environment, run
 from .sites import given
 
@@ -100,7 +100,16 @@ def make_certificate(at: Layout, java: pathlib.Path) -> None:
 def directory(at: Layout, java: pathlib.Path) -> list[object]:
     """The command line of the LDAP server."""
     classpath = f"{at.home}/classes/knox:{at.home}/jars/knox/*"
-    return [java / "bin/java", "-Xmx64m", "-cp", classpath, "Ldap", users(at), at.port("ldap")]
+    return [
+        java / "bin/java",
+        "-Xmx64m",
+        *SHORT_LIVED,
+        "-cp",
+        classpath,
+        "Ldap",
+        users(at),
+        at.port("ldap"),
+    ]
 
 
 def command(at: Layout, java: pathlib.Path) -> list[object]:
@@ -121,5 +130,5 @@ def command(at: Layout, java: pathlib.Path) -> list[object]:
             "java.security.auth.login.config": home / "conf/jaas.conf",
         }
     classpath = f"{at.home}/classes/knox:{at.home}/jars/knox/*"
-    given_to_java = [f"-D{name}={value}" for name, value in properties.items()]
+    given_to_java = [*SHORT_LIVED, *(f"-D{name}={value}" for name, value in properties.items())]
     return [java / "bin/java", "-Xmx320m", *given_to_java, "-cp", classpath, "Gateway"]

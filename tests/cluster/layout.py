@@ -34,6 +34,8 @@ PORTS = {
 }
 NODE_PORTS = ("nm", "nm_localizer", "nm_http", "shuffle")
 NODE_STEP = 300  # a further NodeManager has its ports this much higher
+#: A collector without threads of its own, and no compiler that pays off only in the long run.
+SHORT_LIVED = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 OPENED = (  # packages of the JDK into which Hadoop and Oozie reach by reflection
     *("java.lang", "java.lang.reflect", "java.util", "java.util.concurrent", "java.io"),
     *("java.net", "java.nio", "java.text", "sun.nio.ch", "sun.net.dns", "sun.net.util"),
@@ -97,6 +99,16 @@ class Layout:
         return self.home / ("conf" if node == 0 else f"conf-node{node + 1}")
 
     @property
+    def hadoop(self) -> pathlib.Path:
+        """The jar with all classes of Hadoop; its real path, which its archive names, too."""
+        return (self.home / HADOOP).resolve()
+
+    @property
+    def archive(self) -> pathlib.Path:
+        """The classes of Hadoop that daemons load, as Java has them in memory."""
+        return self.hadoop.with_suffix(".jsa")
+
+    @property
     def namenode(self) -> str:
         """The file system, as Hadoop names it."""
         return f"hdfs://localhost:{self.port('namenode')}"
@@ -116,10 +128,26 @@ class Layout:
         """The configuration with which Kerberos clients find the KDC."""
         return self.home / "run/kdc/krb5.conf"
 
+    def hadoop_classpath(self, node: int = 0) -> str:
+        """The class path of Hadoop's programs; Java uses the archive only if the jar is first."""
+        shadow = f"{self.home}/classes/secure:" if self.kerberos else ""
+        return f"{shadow}{self.hadoop}:{self.conf(node)}"
+
+    @property
+    def archive_options(self) -> list[str]:
+        """The archive halves the start of a program of Hadoop; no class may be replaced."""
+        return [] if self.kerberos else [f"-XX:SharedArchiveFile={self.archive}"]
+
+    @property
+    def container_options(self) -> str:
+        """JDK_JAVA_OPTIONS of containers: the class path of YARN, but Hadoop's jar comes first."""
+        classpath = f"{self.hadoop_classpath()}:.:./*"
+        return " ".join([self.java_options, *self.archive_options, "-cp", classpath])
+
     @property
     def java_options(self) -> str:
-        """JDK_JAVA_OPTIONS of every daemon, command and container."""
-        options = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.net.preferIPv4Stack=true"]
+        """JDK_JAVA_OPTIONS of every daemon and command."""
+        options = [*SHORT_LIVED, "-Djava.net.preferIPv4Stack=true"]
         options += [f"--add-opens=java.base/{name}=ALL-UNNAMED" for name in OPENED]
         options.append("--add-opens=java.security.jgss/sun.security.krb5=ALL-UNNAMED")
         if self.kerberos:

@@ -21,8 +21,11 @@ MADE_ANEW = (  # by every `up`; the jars, the classes and Knox's service definit
 )
 
 
-def up(at: Layout) -> dict[str, Any]:
-    """Starts the cluster, unless it is up with the same options; returns its description."""
+def up(at: Layout, shared: pathlib.Path) -> dict[str, Any]:
+    """Starts the cluster, unless it is up with the same options; returns its description.
+
+    Its jars and classes are in a directory that it may share with other clusters.
+    """
     described = description(at.home)
     if described and lives(at.home, described):
         if described["options"] != at.options:
@@ -32,7 +35,7 @@ def up(at: Layout) -> dict[str, Any]:
     java = java_home()
     check_ports(at)
     began = time.monotonic()
-    build.build(at.home, java)
+    build.build(at.home, java, shared)
     prepare(at)
     try:
         Daemons(at, java).start()

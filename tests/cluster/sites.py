@@ -3,7 +3,7 @@
 from typing import Any
 
 from . import kerberos
-from .layout import HADOOP, TRACKER, USERS, Layout
+from .layout import TRACKER, USERS, Layout
 
 Properties = dict[str, Any]
 
@@ -49,8 +49,7 @@ def site_of(name: str) -> str:
 
 def classpath(at: Layout) -> str:
     """The class path of a container."""
-    shadow = f"{at.home}/classes/secure," if at.kerberos else ""
-    return f"{at.home}/conf,{shadow}{at.home}/{HADOOP}"
+    return at.hadoop_classpath().replace(":", ",")
 
 
 def core(at: Layout) -> Properties:
