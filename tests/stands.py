@@ -57,6 +57,12 @@ class Stand(Address, Protocol):
             properties: more properties of the job's configuration; only for workflows.
         """
 
+    def shared(self, workflow: str) -> str:
+        """Return the id of the one job of guest that all tests share which only look at it.
+
+        It may run or have ended; who changes a job, or looks at its course, starts one.
+        """
+
     def rerun(self, job: str, workflow: str) -> None:
         """Run an ended job again, from the action that failed."""
 
@@ -99,6 +105,7 @@ class SandboxStand:
     def __init__(self, server: SandboxServer) -> None:
         self.server = server
         self.url = server.url
+        self._shared: dict[str, str] = {}
 
     def start(self, workflow: str, user: str = "guest", **properties: str) -> str:
         cluster, runs_s = self.server.cluster, None if workflow == "sleep" else 2.0
@@ -107,6 +114,11 @@ class SandboxStand:
         if workflow == "bundle":
             return cluster.start_bundle(user=user, runs_s=runs_s)
         return cluster.start(SCENARIOS[workflow], user=user, runs_s=runs_s, properties=properties)
+
+    def shared(self, workflow: str) -> str:
+        if workflow not in self._shared:
+            self._shared[workflow] = self.start(workflow)
+        return self._shared[workflow]
 
     def rerun(self, job: str, workflow: str) -> None:
         self.server.cluster.rerun(job)
@@ -154,6 +166,17 @@ class RealStand:
                 self.upload(client, name)
                 self._uploaded.add((user, name))
         return submit(client, workflow, **properties)
+
+    def shared(self, workflow: str) -> str:
+        tests = os.environ.get("PYTEST_XDIST_TESTRUNUID", os.getpid())  # all processes of a run
+        path = Path(self.described["home"]) / "run" / f"shared-{tests}-{workflow}"
+        with path.open("a+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            file.seek(0)
+            if not (job := file.read()):
+                job = self.start(workflow)
+                file.write(job)
+        return job
 
     def upload(self, client: through.Gateway, name: str) -> None:
         """Upload a workflow only once, so that it does not change under another test process."""

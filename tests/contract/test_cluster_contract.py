@@ -87,7 +87,7 @@ def test_an_unknown_job_is_told_from_trouble(guest: ClusterAccess) -> None:
 def test_details_of_a_failed_job_name_the_error_and_the_application(
     stand: Stand, guest: ClusterAccess
 ) -> None:
-    job = JobId(stand.start("fail"))
+    job = JobId(stand.shared("fail"))
     assert ended(guest, job) == JobStatus.KILLED
 
     details = guest.oozie.details(job)
@@ -106,7 +106,7 @@ def test_details_of_a_failed_job_name_the_error_and_the_application(
 def test_yarn_says_when_the_log_of_an_ended_application_is_complete(
     stand: Stand, guest: ClusterAccess
 ) -> None:
-    job = JobId(stand.start("fail"))
+    job = JobId(stand.shared("fail"))
     ended(guest, job)
     [application] = applications_of(job, guest.oozie.details(job).actions)
 
@@ -256,7 +256,7 @@ def test_a_private_directory_hides_what_is_in_it(
 def test_nobody_may_list_the_aggregated_logs_of_another_user(
     stand: Stand, guest: ClusterAccess
 ) -> None:
-    job = JobId(stand.start("fail"))
+    job = JobId(stand.shared("fail"))
     ended(guest, job)
     until(lambda: [entry.name for entry in guest.hdfs.list("/app-logs")])
 

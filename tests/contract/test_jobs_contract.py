@@ -47,9 +47,8 @@ def info(stand: Stand, job: str, query: str = "show=info") -> Bean:
     return dict(answer.json())
 
 
-def run(stand: Stand, workflow: str) -> Bean:
-    """Run a workflow to its end, and return all that Oozie tells of it."""
-    job = stand.start(workflow)
+def at_its_end(stand: Stand, job: str) -> Bean:
+    """Wait for the end of a job, and return all that Oozie tells of it."""
     return until(lambda: info(stand, job), is_at_its_end)
 
 
@@ -97,7 +96,7 @@ def wait_for_state(guest: ClusterAccess, application: Application, state: str) -
 def test_a_job_that_fails_tells_why_at_its_action_and_at_its_kill_node(
     stand: Stand, workflow: str, name: str, kind: str, code: str | None, message: str | None
 ) -> None:
-    told = run(stand, workflow)
+    told = at_its_end(stand, stand.shared(workflow))
 
     assert (told["status"], told["run"], told["user"]) == ("KILLED", 0, "guest")
     failed = actions(told)[name]
@@ -112,7 +111,7 @@ def test_a_job_that_fails_tells_why_at_its_action_and_at_its_kill_node(
 
 @pytest.mark.parametrize("workflow", ["ok", "fork", "parent"])
 def test_a_job_and_its_actions_have_all_of_oozies_words(stand: Stand, workflow: str) -> None:
-    told = run(stand, workflow)
+    told = at_its_end(stand, stand.shared(workflow))
 
     assert set(told) == set(JOB_KEYS.split())
     assert told["actions"][0]["name"] == ":start:"
@@ -125,7 +124,7 @@ def test_a_job_and_its_actions_have_all_of_oozies_words(stand: Stand, workflow: 
 def test_a_branch_that_fails_ends_the_others_of_its_fork(
     stand: Stand, guest: ClusterAccess
 ) -> None:
-    told = run(stand, "fork")
+    told = at_its_end(stand, stand.shared("fork"))
 
     assert {n: a["status"] for n, a in actions(told).items()} == {
         "work": "OK",
@@ -143,7 +142,7 @@ def test_a_branch_that_fails_ends_the_others_of_its_fork(
 
 
 def test_a_sub_workflow_is_a_job_whose_parent_is_known(stand: Stand, guest: ClusterAccess) -> None:
-    told = run(stand, "parent")
+    told = at_its_end(stand, stand.shared("parent"))
 
     call = actions(told)["call"]
     child = info(stand, call["externalId"])
@@ -157,7 +156,9 @@ def test_a_sub_workflow_is_a_job_whose_parent_is_known(stand: Stand, guest: Clus
 def test_a_job_that_a_launcher_starts_is_named_at_the_end_and_found_by_its_tag(
     stand: Stand, guest: ClusterAccess
 ) -> None:
-    details = guest.oozie.details(JobId(run(stand, "denied")["id"]))
+    job = JobId(stand.shared("denied"))
+    at_its_end(stand, job)
+    details = guest.oozie.details(job)
 
     launcher, child = applications_of(details.observation.id, details.actions)
     assert (launcher.role, child.role) == ("launcher", "child")
@@ -177,7 +178,7 @@ def child_by_tag(guest: ClusterAccess, details: JobDetails) -> set[str]:
 def test_an_action_that_is_repeated_names_its_last_launcher_and_tells_of_the_first(
     stand: Stand, guest: ClusterAccess
 ) -> None:
-    told = run(stand, "retried")
+    told = at_its_end(stand, stand.shared("retried"))
 
     index = actions(told)["index"]
     [first] = info(stand, index["id"], "show=retries")["retries"]
@@ -219,7 +220,7 @@ def test_killing_an_unknown_job_is_refused(stand: Stand) -> None:
 def test_a_coordinator_starts_a_workflow_for_each_action_and_ends_after_them(
     stand: Stand, guest: ClusterAccess
 ) -> None:
-    coordinator = JobId(stand.start("daily"))
+    coordinator = JobId(stand.shared("daily"))
     assert coordinator.endswith("-C")
 
     until(
@@ -289,8 +290,8 @@ def test_a_bundle_starts_coordinators_that_know_it_and_ends_after_them(
 def test_a_job_that_is_run_again_keeps_its_id_and_forgets_the_application_before(
     stand: Stand, guest: ClusterAccess
 ) -> None:
-    before = run(stand, "fail")
-    job = JobId(before["id"])
+    job = JobId(stand.start("fail"))
+    before = at_its_end(stand, job)
 
     stand.rerun(job, "fail")
 
@@ -328,7 +329,9 @@ def test_an_unknown_action_of_a_coordinator_is_told_from_trouble(
 def test_each_node_leaves_a_file_with_the_mark_of_its_format(
     stand: Stand, guest: ClusterAccess, workflow: str
 ) -> None:
-    [application] = launched(guest, run(stand, workflow)["id"])
+    job = stand.shared(workflow)
+    at_its_end(stand, job)
+    [application] = launched(guest, job)
     until(lambda: guest.yarn.application(application.id).log_aggregation.has_ended)
 
     [(kind, path)] = aggregated(guest, application.id)

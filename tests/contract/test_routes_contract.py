@@ -107,15 +107,23 @@ def test_each_route_refuses_a_wrong_password(stand: Stand, route: str) -> None:
     assert "oozie-error-code" not in answer.headers
 
 
+@pytest.fixture(scope="module", params=["sleep", "daily"])
+def pair(stand: Stand, request: pytest.FixtureRequest) -> Iterator[list[str]]:
+    """Two workflows, or two coordinators, of which the first one is older."""
+    jobs = [stand.start(request.param) for _ in range(2)]
+    yield jobs
+    for job in jobs:
+        stand.kill(job)
+
+
 @pytest.mark.parametrize("version", ["v1", "v2"])
-@pytest.mark.parametrize(
-    ("kind", "key", "id_key"),
-    [("wf", "workflows", "id"), ("coord", "coordinatorjobs", "coordJobId")],
-)
-def test_jobs_are_listed_newest_first_in_pages(
-    stand: Stand, version: str, kind: str, key: str, id_key: str
-) -> None:
-    jobs = [stand.start("daily" if kind == "coord" else "sleep", "guest") for _ in range(2)]
+def test_jobs_are_listed_newest_first_in_pages(stand: Stand, pair: list[str], version: str) -> None:
+    jobs = pair
+    kind, key, id_key = (
+        ("coord", "coordinatorjobs", "coordJobId")
+        if jobs[0].endswith("-C")
+        else ("wf", "workflows", "id")
+    )
     wanted = f"oozie/{version}/jobs?jobtype={kind}&filter=id%3D{jobs[0]}%3Bid%3D{jobs[1]}"
 
     def page(query: str) -> list[str]:
@@ -130,12 +138,10 @@ def test_jobs_are_listed_newest_first_in_pages(
         [jobs[0]],
         [],
     ]
-    for job in jobs:
-        stand.kill(job)
 
 
 def test_a_list_has_no_details(stand: Stand) -> None:
-    job = stand.start("ok")
+    job = stand.shared("ok")
 
     [told] = ask(stand, f"oozie/v2/jobs?filter=id%3D{job}").json()["workflows"]
 
@@ -162,7 +168,7 @@ def test_jobs_are_filtered_by_status_user_and_name(stand: Stand) -> None:
 
 
 def test_jobs_are_filtered_by_the_time_of_their_creation_and_by_a_text(stand: Stand) -> None:
-    job = stand.start("ok")
+    job = stand.shared("ok")
 
     def found(wanted: str) -> bool:
         listed = access(stand).oozie.listing({"filter": wanted, "len": "1000", "jobtype": "wf"})
