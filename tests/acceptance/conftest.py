@@ -39,6 +39,12 @@ def service(stand: Stand, request: pytest.FixtureRequest) -> RunningService:
 
 
 @pytest.fixture
+def saved_job(service: RunningService, stand: Stand) -> str:
+    """A job that has failed and whose log is saved, for tests that change neither."""
+    return service.saved_job(stand, "fail")
+
+
+@pytest.fixture
 def run(tmp_path: Path) -> Iterator[Run]:
     """Start services for one test alone: `run(stand, TRACKER_POLLING__INTERVAL_S=6)`."""
     running: list[RunningService] = []

@@ -16,7 +16,7 @@ import requests
 from tests import warm
 from tests.acceptance.command import installed
 from tests.ports import free_port
-from tests.stands import Address
+from tests.stands import Address, Stand
 from tests.waiting import GENEROUS_S, until
 
 Process = warm.Process | subprocess.Popen[bytes]
@@ -43,6 +43,7 @@ class RunningService:
         self.settings |= self.reached(stand) | {n: str(v) for n, v in settings.items()}
         self._timing = warm.QUICK if stand.name == "sandbox" else None
         self._started: list[Process] = []
+        self._saved_jobs: dict[str, str] = {}
         self.start()
 
     def reached(self, stand: Address) -> dict[str, str]:
@@ -158,6 +159,18 @@ class RunningService:
             return not self.live_tasks(job, user) and told["finished"], told["jobs"]
 
         return until(look, lambda seen: seen[0])[1]
+
+    def saved_job(self, stand: Stand, workflow: str) -> str:
+        """Return a job that has failed and whose logs are saved, for tests that change neither.
+
+        It is the same one for all of them.
+        """
+        if workflow not in self._saved_jobs:
+            job = stand.start(workflow)
+            self.track(job)
+            self.wait_saved(job)
+            self._saved_jobs[workflow] = job
+        return self._saved_jobs[workflow]
 
     def live_tasks(self, job: str, user: str = "guest") -> int:
         """Count the live tasks of a job in the database."""

@@ -64,11 +64,10 @@ def test_a_job_that_fails_is_waited_for_until_its_log_can_be_read(
 
 
 def test_a_job_is_shown_to_people_and_to_programs(
-    tracker: Tracker, service: RunningService, stand: Stand
+    tracker: Tracker, service: RunningService, saved_job: str
 ) -> None:
-    job = stand.start("fail")
+    job = saved_job
     assert tracker("track", job).returncode == 0
-    service.wait_saved(job)
 
     shown, told = tracker("status", job), tracker("status", "--output", "json", job)
 
@@ -87,7 +86,9 @@ def test_what_is_not_there_is_told_by_1_and_what_cannot_be_told_by_2(
 
     missing = tracker("status", unknown)
     refused = tracker("status", unknown, TRACKER_PASSWORD="wrong")
-    never = tracker("track", "--wait", "--timeout", "0.5", stand.start("sleep"))
+    endless = stand.start("sleep")
+    never = tracker("track", "--wait", "--timeout", "0.5", endless)
+    stand.kill(endless)
 
     assert (missing.returncode, missing.stdout) == (1, "")
     assert unknown in missing.stderr

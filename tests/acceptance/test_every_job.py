@@ -67,7 +67,7 @@ def test_each_workflow_of_a_coordinator_is_followed_and_the_logs_of_those_that_f
 def test_a_coordinator_that_is_posted_when_it_has_ended_tells_of_all_its_workflows(
     service: RunningService, stand: Stand
 ) -> None:
-    coordinator = stand.start("daily")
+    coordinator = stand.shared("daily")
     wait_for_end(stand, coordinator)
 
     service.track(coordinator)

@@ -32,7 +32,7 @@ def ticks(stand: Stand, application: ApplicationId, user: str = "guest") -> int:
     return len(re.findall(rb"tick \d+\n", text))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def started(stand: Stand) -> Iterator[tuple[str, ApplicationId]]:
     job, application = running(stand)
     yield job, application

@@ -76,13 +76,9 @@ def test_the_log_of_a_job_that_fails_is_saved_as_yarn_prints_it(
 
 
 def test_a_job_tells_why_it_failed_and_how_it_came_to_that(
-    service: RunningService, stand: Stand
+    service: RunningService, saved_job: str
 ) -> None:
-    job = stand.start("fail")
-    service.track(job)
-    service.wait_saved(job)
-
-    told = service.get(f"job/{job}").json()
+    told = service.get(f"job/{saved_job}").json()
 
     [failed] = [action for action in told["actions"] if action["status"] == "ERROR"]
     assert failed["error-message"] == (
@@ -150,10 +146,9 @@ def recorded_children(real: RealStand, job: str) -> set[str]:
 
 
 def test_only_the_owner_may_look_at_the_copies_and_nothing_is_left_beside_them(
-    service: RunningService, stand: Stand
+    service: RunningService, stand: Stand, saved_job: str
 ) -> None:
-    job = stand.start("fail")
-    service.track(job)
+    job = saved_job
     [application] = service.wait_saved(job)
     hdfs, directory = access(stand).hdfs, f"/user/guest/WORK/logs/{job}"
 
@@ -204,7 +199,7 @@ def test_another_user_reads_nothing_and_is_told_why_the_log_is_not_copied_for_th
 def test_ids_are_answered_once_each_in_their_order_and_unknown_ones_are_not_tracked(
     service: RunningService, stand: Stand
 ) -> None:
-    first, second = stand.start("ok"), stand.start("ok")
+    first, second = stand.shared("ok"), stand.start("ok")
     unknown = "0009999-200101000000000-oozie-test-W"
 
     answer = service.post(f"{second}\n\n{unknown}\n{first}\n{second}\n")
@@ -219,7 +214,7 @@ def test_ids_are_answered_once_each_in_their_order_and_unknown_ones_are_not_trac
 def test_a_client_of_the_original_tracker_still_works(
     service: RunningService, stand: Stand
 ) -> None:
-    job = stand.start("ok")
+    job = stand.shared("ok")
 
     answer = requests.post(
         f"{service.url}/api/task/track/",
@@ -243,7 +238,7 @@ def test_a_wrong_password_opens_nothing(service: RunningService) -> None:
 def test_an_untracked_job_is_looked_up_and_not_tracked(
     service: RunningService, stand: Stand
 ) -> None:
-    job = stand.start("ok")
+    job = stand.shared("fail")
 
     told = service.get(f"job/{job}").json()
 

@@ -19,9 +19,12 @@ PLAIN = {"Accept-Encoding": "identity"}
 
 @pytest.fixture
 def saved(stand: Stand, service: RunningService) -> tuple[str, dict[str, Any]]:
-    """The address of the only log of a job that has failed, and its copy."""
-    job = stand.start("java")
-    service.track(job)
+    """The address of the only log of a job that has failed, and its copy; no test changes them."""
+    return log_of(service, service.saved_job(stand, "java"))
+
+
+def log_of(service: RunningService, job: str) -> tuple[str, dict[str, Any]]:
+    """Return the address of the log of a job, once it is saved, and its copy."""
     copies = service.wait_saved(job)
     application, copy = max(copies.items(), key=lambda each: each[1]["bytes"])
     return f"job/{job}/logs/{application}", copy
@@ -108,9 +111,11 @@ def test_what_is_searched_for_is_found_in_all_files_with_its_stack_trace(
 
 
 def test_a_big_log_is_read_from_its_end_and_from_its_middle(
-    stand: Stand, service: RunningService, saved: tuple[str, dict[str, Any]]
+    stand: Stand, service: RunningService
 ) -> None:
-    url, copy = saved
+    job = stand.start("fail")
+    service.track(job)
+    url, copy = log_of(service, job)
     lines = [b"%07d INFO a line of the log\n" % number for number in range(1, 600_001)]
     lines[400_000] = b"0400001 ERROR here\n"
     content = b"".join(lines)
