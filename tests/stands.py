@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -306,7 +307,7 @@ def ask(
     stand: Address, path: str, method: str = "GET", password: str = "guest-password", **more: Any
 ) -> requests.Response:
     """Ask a stand as guest, with a client that is not the service's own."""
-    return requests.request(
+    return _client().request(
         method,
         f"{stand.url}/{path}",
         auth=("guest", password),
@@ -315,6 +316,14 @@ def ask(
         timeout=120,
         **more,
     )
+
+
+@cache
+def _client() -> requests.Session:
+    """Return a client that keeps connections, which are dear, and no cookies."""
+    client = requests.Session()
+    client.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    return client
 
 
 def access(stand: Address, user: str = "guest", password: str | None = None) -> ClusterAccess:
