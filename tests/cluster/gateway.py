@@ -11,6 +11,8 @@ from .machine import Failure, clean_environment, run
 from .sites import given
 
 MASTER = "test-cluster-master"  # of Knox's keystore
+#: The first key signs tokens; a connection with the other one costs a fraction of the time.
+KEYS = {"gateway-identity": ("RSA", 2048), "tls": ("EC", 256)}
 DIRECTORIES = (
     *("conf/topologies", "conf/descriptors", "conf/shared-providers", "data/services"),
     *("data/applications", "data/deployments", "data/security/keystores", "logs", "tmp"),
@@ -26,6 +28,10 @@ def write(at: Layout) -> None:
         "gateway.host": "127.0.0.1",
         "gateway.port": at.port("knox"),
         "gateway.path": "gateway",
+        "gateway.signing.keystore.name": "gateway.jks",
+        "gateway.signing.keystore.type": "jks",
+        "gateway.signing.key.alias": "gateway-identity",
+        "gateway.tls.key.alias": "tls",
         "gateway.hadoop.kerberos.secured": str(at.kerberos).lower(),
         "gateway.remote.alias.service.enabled": "false",  # the default of 2.0.0 wants ZooKeeper
         "gateway.websocket.feature.enabled": "false",
@@ -80,21 +86,26 @@ def services(at: Layout) -> str:
     )
 
 
-def make_certificate(at: Layout, java: pathlib.Path) -> None:
-    """Makes the gateway's key and certificate: Knox 2.0 cannot do it itself on Java 17.
+def make_certificates(at: Layout, java: pathlib.Path) -> None:
+    """Makes the gateway's keys and certificates: Knox 2.0 cannot do it itself on Java 17.
 
-    The certificate is its own authority, so a client that trusts it trusts the gateway.
+    Each certificate is its own authority, so a client that trusts both trusts the gateway.
     """
+    found = (certificate(at, java, alias, *key) for alias, key in KEYS.items())
+    at.ca_file.write_text("".join(found))
+
+
+def certificate(at: Layout, java: pathlib.Path, alias: str, algorithm: str, bits: int) -> str:
+    """Makes a key, and returns its certificate."""
     environment = clean_environment(at.home, java)
     store = at.home / "knox/data/security/keystores/gateway.jks"
-    tool = [java / "bin/keytool", "-alias", "gateway-identity", "-storetype", "jks"]
+    tool = [java / "bin/keytool", "-alias", alias, "-storetype", "jks"]
     tool += ["-keystore", store, "-storepass", MASTER]
     names = "SAN=dns:localhost,ip:127.0.0.1"
-    make = ["-genkeypair", "-keyalg", "RSA", "-keysize", "2048", "-validity", "3650"]
+    make = ["-genkeypair", "-keyalg", algorithm, "-keysize", str(bits), "-validity", "3650"]
     make += ["-dname", "CN=localhost, O=Test cluster", "-ext", names, "-ext", "BC:c=ca:true"]
     run([*tool, *make, "-keypass", MASTER], "no certificate", at.home, environment)
-    certificate = run([*tool, "-exportcert", "-rfc"], "no certificate", at.home, environment)
-    at.ca_file.write_text(certificate)
+    return run([*tool, "-exportcert", "-rfc"], "no certificate", at.home, environment)
 
 
 def directory(at: Layout, java: pathlib.Path) -> list[object]:

@@ -115,7 +115,7 @@ class Layout:
 
     @property
     def ca_file(self) -> pathlib.Path:
-        """The certificate of the gateway, which is its own authority."""
+        """The certificates of the gateway, which are their own authorities."""
         return self.home / "ca.pem"
 
     @property
