@@ -158,9 +158,9 @@ class Asked:
         login = command.login(self._service.url)
         return command.tracker(self._directory, login, "why", *options, self._jobs.get(job, job))
 
-    def saved_logs(self, workflow: str) -> dict[str, str]:
-        """Return by application where the logs of a workflow are saved, once all of them are."""
-        copies = self._service.wait_saved(self._jobs[workflow])
+    def saved_logs(self, job: str) -> dict[str, str]:
+        """Return by application where the logs of a job are saved, once all of them are."""
+        copies = self._service.wait_saved(self._jobs.get(job, job))
         return {application: copy["path"] for application, copy in copies.items()}
 
     def wait_for(self, workflow: str, status: str) -> str:
@@ -327,6 +327,7 @@ def test_from_a_coordinator_or_a_bundle_one_is_led_to_the_workflows_that_failed(
 
     assert len(jobs) == depth
     for job in jobs:
+        asked.saved_logs(job)  # until then nobody has read in them why
         told = asked.why(job)
         assert told.returncode == 0, told.stderr
         assert "no data of 2026-11-02" in told.stdout
