@@ -9,7 +9,7 @@ from itertools import chain
 
 from tracker_service.yarn_log.stream import SectionPart, SectionStream
 
-_MOST_NAMED = 50  #: files of which is told how much was seen: the longest
+_MOST_NAMED = 40  #: files, so that all fit into one request line
 _LONGEST_LINE = 64 * 1024  #: bytes; a longer line is split
 
 File = tuple[str, str]  #: a container, and a file of it

@@ -114,6 +114,9 @@ SentCursor = Annotated[
     WithJsonSchema({"type": "string", "pattern": "^[0-9]{1,14}-[0-9A-Za-z_.:-]{1,64}$"}),
 ]
 
+# All of them have to fit into one request line.
+_USUAL_SEEN = r"container_[0-9]{8,20}_[0-9]{4,6}_[0-9]{2}_[0-9]{6}/[a-z.-]{1,20}:[0-9]{1,12}"
+_MOST_SEEN = 64
 _SEEN_PATTERN = r"container_[0-9A-Za-z_]{1,90}/[^/]{1,255}:[0-9]{1,18}"
 
 
@@ -129,7 +132,7 @@ SeenPart = Annotated[
     WithJsonSchema(
         {
             "type": "string",
-            "pattern": f"^{_SEEN_PATTERN}$",
+            "pattern": f"^{_USUAL_SEEN}$",
             "example": "container_1529519049029_0001_01_000001/stderr:4096",
         }
     ),
@@ -251,7 +254,7 @@ class LogQuery(_Query):
     live: Flag = Field(False, description="what a running application has written until now")
     seen: list[SeenPart] = Field(
         [],
-        max_length=100,
+        max_length=_MOST_SEEN,
         description="with `live`: bytes of files that you have: they are left out",
     )
 
