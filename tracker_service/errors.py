@@ -20,6 +20,7 @@ TrackerError
 │   └── StoreConflict         two transactions met, and this one was undone: repeat it
 ├── NotTracked                the caller does not track this job
 ├── NoSuchToken               a notification token that is unknown here: make another one
+├── NoSuchSubscription        a subscription that is unknown here: list those that there are
 ├── LogNotSaved               there is no saved log yet, with the reason
 ├── NotRunning                this application does not run: read its saved log
 ├── RouteClosed               the gateway of this site does not lead there: ask its operator
@@ -127,6 +128,10 @@ class NotTracked(TrackerError):
 
 class NoSuchToken(TrackerError):
     """There is no such notification token: it is mistyped, or it was revoked; make another one."""
+
+
+class NoSuchSubscription(TrackerError):
+    """You have no subscription of this name: `tracker notify list` shows those that you have."""
 
 
 class LogNotSaved(TrackerError):

@@ -1,4 +1,4 @@
-"""Conclude why a run failed once all its logs are saved, and keep the cause."""
+"""Conclude why a run failed once all its logs are saved; keep the cause, and tell the user."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from tracker_service.domain.causes import Cause
 from tracker_service.domain.failures import Conclude, Failure, Witness
 from tracker_service.domain.jobs import JobId, JobStatus
 from tracker_service.domain.tasks import TrackTask
-from tracker_service.store import causes, jobs
+from tracker_service.store import causes, copies, events, jobs
 from tracker_service.store.database import Connection
 from tracker_service.store.jobs import KeptJob
+from tracker_service.tracking.events import job_failed, logs_at_risk
 from tracker_service.tracking.explorer import Exploration
+from tracker_service.tracking.safety import is_wanted
 
 log = structlog.get_logger()
 
@@ -51,15 +53,41 @@ class Conclusion:
             ),
         )
 
+    def keep(
+        self,
+        connection: Connection,
+        task: TrackTask,
+        kept: KeptJob,
+        cause: Cause | None,
+        now: datetime,
+    ) -> None:
+        """Keep why a run failed, and tell its user, if it has failed."""
+        if cause:
+            causes.keep(connection, task.id, kept.key, cause, now)
+        if has_failed(kept.id, kept.status):
+            logs = copies.of_run(connection, task.id, kept.run)
+            events.append(connection, job_failed(task, kept, cause, logs, now))
+
     def keep_at_end(
         self, connection: Connection, task: TrackTask, found: Exploration | None, now: datetime
     ) -> None:
         """Keep why the job of a task failed, unless a cause from its logs is already kept."""
         if causes.is_kept(connection, task.id, task.job_key):
             return
+        if kept := jobs.runs_of(connection, task.job_id).get(task.run):
+            cause = self.of_run(connection, task, kept, found)
+            self.keep(connection, task, kept, cause, now)
+
+    def tell_early(self, connection: Connection, task: TrackTask, now: datetime) -> None:
+        """Tell the user of a failed job whose logs are not saved yet what is known by now."""
         kept = jobs.runs_of(connection, task.job_id).get(task.run)
-        if kept and (cause := self.of_run(connection, task, kept, found)):
-            causes.keep(connection, task.id, task.job_key, cause, now)
+        if kept is None or not has_failed(kept.id, kept.status):
+            return
+        logs = copies.of_run(connection, task.id, kept.run)
+        cause = self.of_run(connection, task, kept, None)
+        events.append(connection, job_failed(task, kept, cause, logs, now))
+        if any(is_wanted(copy) and copy.completeness is None for copy in logs):
+            events.append(connection, logs_at_risk(task, kept, cause, logs, now))
 
 
 def has_failed(job_id: JobId, status: JobStatus) -> bool:

@@ -175,8 +175,10 @@ class ApplicationPath(JobPath):
     application: NamedApplication
 
 
-class _Query(BaseModel):
-    model_config = ConfigDict(extra="forbid")  # unknown parameters are refused
+class Query(BaseModel):
+    """Parameters of a query; unknown ones are refused."""
+
+    model_config = ConfigDict(extra="forbid")
 
     @classmethod
     def model_json_schema(cls, *given: Any, **named: Any) -> dict[str, Any]:  # noqa: ANN401
@@ -191,19 +193,19 @@ class _Query(BaseModel):
         return super().model_json_schema()
 
 
-class RefreshQuery(_Query):
+class RefreshQuery(Query):
     """Whether to ask Oozie now."""
 
     refresh: Flag = Field(False, description="ask Oozie now")
 
 
-class JobsetsQuery(_Query):
+class JobsetsQuery(Query):
     """Which jobsets."""
 
     worker: str | None = Field(None, max_length=64, description="only those that it holds")
 
 
-class TrackQuery(_Query):
+class TrackQuery(Query):
     """Which jobs' logs are saved."""
 
     copies: Literal["always"] | None = Field(
@@ -213,13 +215,13 @@ class TrackQuery(_Query):
     )
 
 
-class CopyLogsQuery(_Query):
+class CopyLogsQuery(Query):
     """Whether to copy saved logs again."""
 
     refresh: Flag = Field(False, description="copy again what is saved already")
 
 
-class LogQuery(_Query):
+class LogQuery(Query):
     """Which part of one log, and in which form."""
 
     container: str | None = Field(
@@ -256,7 +258,7 @@ class LogQuery(_Query):
     )
 
 
-class LogsQuery(_Query):
+class LogsQuery(Query):
     """Which logs."""
 
     id: list[NamedApplication] = Field([], description="applications; without any: all")
@@ -273,7 +275,7 @@ class LogsQuery(_Query):
         return given
 
 
-class CopyStatusQuery(_Query):
+class CopyStatusQuery(Query):
     """Whether to read saved logs back."""
 
     verify: Flag = Field(False, description="read the logs back and compare their checksums")
@@ -282,7 +284,7 @@ class CopyStatusQuery(_Query):
     )
 
 
-class TrackingQuery(_Query):
+class TrackingQuery(Query):
     """Which tracked jobs."""
 
     status: list[JobStatus] = Field([], description="only jobs in one of these states")
@@ -295,7 +297,7 @@ class TrackingQuery(_Query):
     )
 
 
-class FailuresQuery(_Query):
+class FailuresQuery(Query):
     """Which failures."""
 
     since: SentInstant | None = Field(None, description="failures before do not count")
@@ -306,7 +308,7 @@ class FailuresQuery(_Query):
     )
 
 
-class OozieJobsQuery(_Query):
+class OozieJobsQuery(Query):
     """Parameters that are passed on to Oozie."""
 
     offset: int | None = Field(None, ge=1, le=2**31 - 1, description="of the first job, from 1")
