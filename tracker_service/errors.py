@@ -21,6 +21,7 @@ TrackerError
 ├── NotTracked                the caller does not track this job
 ├── NoSuchToken               a notification token that is unknown here: make another one
 ├── NoSuchSubscription        a subscription that is unknown here: list those that there are
+├── NoSuchLink                a link of a message that is too old: use the command
 ├── LogNotSaved               there is no saved log yet, with the reason
 ├── NotRunning                this application does not run: read its saved log
 ├── RouteClosed               the gateway of this site does not lead there: ask its operator
@@ -132,6 +133,10 @@ class NoSuchToken(TrackerError):
 
 class NoSuchSubscription(TrackerError):
     """You have no subscription of this name: `tracker notify list` shows those that you have."""
+
+
+class NoSuchLink(TrackerError):
+    """This link was not made here, or it is older than a week: use `tracker notify mute`."""
 
 
 class LogNotSaved(TrackerError):

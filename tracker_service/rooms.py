@@ -15,6 +15,7 @@ from tracker_service.api import (
     jobs,
     login,
     logs,
+    muting,
     notifications,
     operations,
     rate_limit,
@@ -77,6 +78,8 @@ def _events(service: Service) -> Iterable[APIBlueprint]:
     return (
         events.blueprint(callers, service.store, overseers, streams, base_url),
         subscriptions.blueprint(callers, service.subscribing),
+        muting.blueprint(callers, service.muting, service.settings.rights.admins),
+        muting.links(service.muting),  # the token in the path is enough
     )
 
 

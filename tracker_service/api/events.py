@@ -32,7 +32,7 @@ def blueprint(
     """
     bp = openapi.blueprint("events", "What has happened.", "/api", credentials)
 
-    @bp.get("/events", responses=openapi.answers({200: _EVENTS}))
+    @bp.get("/events", responses=openapi.answers({200: EventsAnswer}))
     def list_events(query: EventsQuery) -> Response:
         """Tell what has happened, the oldest first; live with `Accept: text/event-stream`.
 
@@ -60,15 +60,6 @@ def blueprint(
         return response
 
     return bp
-
-
-_EVENTS = {
-    "description": EventsAnswer.__doc__,
-    "content": {
-        "application/json": {"schema": {"$ref": f"#/components/schemas/{EventsAnswer.__name__}"}},
-        CONTENT_TYPE: {"schema": {"type": "string"}},
-    },
-}
 
 
 def _last_seen(query: EventsQuery) -> int | None:

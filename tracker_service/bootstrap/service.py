@@ -18,6 +18,7 @@ from tracker_service.identities import Identities
 from tracker_service.identities.keys import KeyRing
 from tracker_service.metrics import Metrics
 from tracker_service.settings import Settings
+from tracker_service.sinks.muting import Muting
 from tracker_service.sinks.reach import Reach
 from tracker_service.sinks.subscribing import Subscribing
 from tracker_service.store.database import Store
@@ -43,6 +44,7 @@ class Service:
     verifications: Verifications
     notifications: Notifications
     subscribing: Subscribing
+    muting: Muting
     rate_limit: RateLimit
     metrics: Metrics
     clock: Clock
@@ -67,6 +69,7 @@ def build_service(settings: Settings, clock: Clock = utc_now) -> Service:
         verifications=Verifications(ThreadPoolExecutor(_VERIFYING, thread_name_prefix="verify")),
         notifications=Notifications(base.store, KeyRing(settings.key_file), clock),
         subscribing=Subscribing(base.store, KeyRing(settings.key_file), _reach(settings), clock),
+        muting=Muting(base.store, KeyRing(settings.key_file), clock),
         rate_limit=RateLimit(base.store, settings.serve.requests_per_minute, clock),
         metrics=base.metrics,
         clock=clock,

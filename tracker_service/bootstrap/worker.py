@@ -39,6 +39,7 @@ from tracker_service.metrics import Metrics
 from tracker_service.settings import CopySettings, Settings
 from tracker_service.sinks import duties as sinks
 from tracker_service.sinks.deliverer import Deliverer
+from tracker_service.sinks.muting import Muting
 from tracker_service.sinks.opening import SinkOpener
 from tracker_service.sinks.pruning import Pruning
 from tracker_service.sinks.routes import Routes
@@ -50,6 +51,7 @@ from tracker_service.tracking.poller import Poller
 from tracker_service.tracking.purge import Purge
 from tracker_service.tracking.reruns import Reruns
 from tracker_service.tracking.schedule import Schedule
+from tracker_service.tracking.trouble import Outages, Trouble
 
 _EXPIRY_TAKES_H = 30 * 24.0  #: an old log is removed when its user tracks something, maybe later
 _RECEIVERS_AT_ONCE = 32  #: one that does not answer holds a thread for seconds
@@ -75,7 +77,8 @@ def build_worker(settings: Settings, clock: Clock = utc_now, timing: Timing = OP
     """
     metrics = Metrics()
     store = Store(settings.store_url, metrics.lease_lost)
-    base = build_foundation(settings, metrics, store, clock)
+    outages = Outages()
+    base = build_foundation(settings, metrics, store, clock, on_circuit=outages.changed)
     threads = _build_threads(settings)
     rules = load_rules(settings.copying.cause_rules)
     # Polling waits its turn; callers' requests never do.
@@ -88,12 +91,13 @@ def build_worker(settings: Settings, clock: Clock = utc_now, timing: Timing = OP
     poller = Poller(store, base.identities, schedule, pollers, clock, slots)
     hints = Hints(store, schedule, reruns)
     purge = Purge(store, _jobs_kept_for(settings))
+    trouble = Trouble(store, outages, clock)
     deliverer = _build_deliverer(base, threads)
     return Worker(
         store,
         [tracking.Tracking(store, schedule, completion, clock), deliverer],
         [
-            *tracking.duties(store, poller, hints, completion, reruns, purge, clock=clock),
+            *tracking.duties(store, poller, hints, completion, reruns, purge, trouble, clock=clock),
             *archive.duties(
                 _build_copier(base, threads, rules, timing), _build_expiry(base, timing)
             ),
@@ -122,7 +126,15 @@ def _build_deliverer(base: Foundation, threads: _Threads) -> Deliverer:
     settings = base.settings
     key_ring = KeyRing(settings.key_file)
     opener = SinkOpener(sinks=settings.sinks, key_ring=key_ring, base_url=settings.base_url)
-    return Deliverer(base.store, opener, threads.sends, base.clock, base.metrics.delivery)
+    muting = Muting(base.store, key_ring, base.clock)
+    return Deliverer(
+        base.store,
+        opener,
+        threads.sends,
+        base.clock,
+        mute_path=muting.path,
+        count=base.metrics.delivery,
+    )
 
 
 def _build_routes(base: Foundation) -> Routes:

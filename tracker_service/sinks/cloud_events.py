@@ -43,8 +43,11 @@ def with_links(data: Mapping[str, Any], base_url: str) -> dict[str, Any]:
 
 
 def message_json(message: Message, base_url: str) -> dict[str, Any]:
-    """Return a message as a JSON object: its event, and how many others it counts."""
+    """Return a message as a JSON object: its event, how many others it counts, its links."""
     value = cloud_event(message.kept, base_url)
+    if message.mute_path:
+        links = {**value["data"].get("links", {}), "mute": f"{base_url}{message.mute_path}"}
+        value["data"] = {**value["data"], "links": links}
     if message.others:
         others = {"count": message.others.count, "since": message.others.since}
         value["data"] = {**value["data"], "and-others": others}

@@ -62,15 +62,19 @@ class Deliverer:
         opener: Opener,
         executor: Executor,
         clock: Callable[[], datetime],
+        *,
+        mute_path: Callable[[str, str], str],
         count: Counter = lambda *_: None,
     ) -> None:
         """Prepare to deliver.
 
         Args:
             opener: makes the sink of a subscription.
+            mute_path: takes an owner and a family; returns the path of the link that mutes it.
             count: is told of each outcome.
         """
         self._store, self._open, self._clock, self._count = store, opener, clock, count
+        self._mute_path = mute_path
         self._per_receiver = PerOwner(executor)
         self._receivers: dict[int, _Receiver] = {}
         self._lock = Lock()
@@ -162,7 +166,7 @@ class Deliverer:
         sendable, held = self._next(receiver.subscription.task_id)
         if not sendable and not held:
             return False
-        outcomes = self._sent(receiver, [each.message for each in sendable])
+        outcomes = self._sent(receiver, [self._message(receiver, each) for each in sendable])
         changes = [*held, *self._changes(receiver, sendable, outcomes)]
         with self._store.begin() as connection:
             jobsets.guard(connection, receiver.lease)
@@ -181,6 +185,13 @@ class Deliverer:
             last = deliveries.last_sent(connection, task_id, families, now - WINDOW)
         sendable, to_hold = without_storms(due, last)
         return [*digests(held), *sendable], to_hold
+
+    def _message(self, receiver: _Receiver, each: Sendable) -> Message:
+        family = each.delivery.family
+        if family is None:
+            return each.message
+        path = self._mute_path(receiver.subscription.owner, family)
+        return replace(each.message, mute_path=path)
 
     def _sent(self, receiver: _Receiver, messages: Sequence[Message]) -> Sequence[Outcome]:
         if not messages:

@@ -26,6 +26,7 @@ class Message:
 
     kept: KeptEvent
     others: Others | None = None  #: None if the message tells of this event alone
+    mute_path: str | None = None  #: of the link that mutes the family of the failure
 
 
 class Result(Enum):

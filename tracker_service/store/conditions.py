@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import delete, insert, select, update
 
-from tracker_service.domain.events import SITE, Event
+from tracker_service.domain.events import SITE, Event, EventType
 from tracker_service.store import events
 from tracker_service.store.database import Connection, after, database_now
 from tracker_service.store.tables import conditions
@@ -24,6 +24,14 @@ class ConditionType:
     ends: str
 
 
+SCALING_LIMIT = ConditionType(
+    name="scaling-limit", begins=EventType.SCALING_LIMIT_HIT, ends=EventType.SCALING_LIMIT_OVER
+)
+CLUSTER_TROUBLE = ConditionType(
+    name="cluster-trouble", begins=EventType.CLUSTER_TROUBLE, ends=EventType.CLUSTER_TROUBLE_OVER
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Condition:
     """Something that lasts now."""
@@ -35,21 +43,26 @@ class Condition:
 
 def note(
     connection: Connection, kind: ConditionType, subject: str, data: Mapping[str, Any]
-) -> None:
-    """Note that something lasts; if it is new, tell who oversees the site."""
+) -> bool:
+    """Note that something lasts; if it is new, tell who oversees the site.
+
+    Returns:
+        True if it is new.
+    """
     seen = connection.execute(
         update(conditions)
         .where(conditions.c.name == kind.name, conditions.c.subject == subject)
         .values(seen_at=database_now())
     )
     if seen.rowcount:
-        return
+        return False
     now = connection.execute(select(database_now())).scalar_one()
     row = {"name": kind.name, "subject": subject, "began_at": now, "seen_at": now, "data": data}
     connection.execute(insert(conditions).values(row))
     events.append(
         connection, Event(type=kind.begins, subject=subject, time=now, data=data, owner=SITE)
     )
+    return True
 
 
 def end_unseen(connection: Connection, kind: ConditionType, unseen_s: float) -> None:

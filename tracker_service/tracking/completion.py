@@ -36,7 +36,7 @@ from tracker_service.store import copies, events, jobs, jobsets, track_tasks
 from tracker_service.store.database import Connection, Store
 from tracker_service.tracking import outcome
 from tracker_service.tracking.children import ChildFollower, has_children
-from tracker_service.tracking.conclusion import Conclusion
+from tracker_service.tracking.conclusion import Conclusion, ended_run
 from tracker_service.tracking.events import logs_ended
 from tracker_service.tracking.explorer import Exploration, Trouble, explore, trouble_of
 
@@ -280,8 +280,8 @@ class Completion:
                 track_tasks.note_manifest(connection, task.id, now)
                 for number, kept in known.items():
                     self._conclusion.keep(connection, task, kept, why[number], now)
-                    ended = logs_ended(task, kept, why[number], unwritten[number], now)
-                    if ended:
+                    told = ended_run(connection, task, kept, why[number], now)
+                    if ended := logs_ended(told):
                         events.append(connection, ended)
         return None
 

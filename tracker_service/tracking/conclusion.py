@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -11,14 +11,15 @@ from tracker_service.domain.causes import Cause
 from tracker_service.domain.failures import Conclude, Failure, Witness
 from tracker_service.domain.jobs import JobId, JobStatus
 from tracker_service.domain.tasks import TrackTask
-from tracker_service.store import causes, copies, events, jobs
+from tracker_service.store import causes, conditions, copies, events, jobs
 from tracker_service.store.database import Connection
 from tracker_service.store.jobs import KeptJob
-from tracker_service.tracking.events import job_failed, logs_at_risk
+from tracker_service.tracking.events import Around, EndedRun, job_failed, logs_at_risk
 from tracker_service.tracking.explorer import Exploration
-from tracker_service.tracking.safety import is_wanted
 
 log = structlog.get_logger()
+
+_KNOWN_FOR = timedelta(days=30)  #: a family that was not seen for so long is new
 
 
 class Conclusion:
@@ -65,8 +66,8 @@ class Conclusion:
         if cause:
             causes.keep(connection, task.id, kept.key, cause, now)
         if has_failed(kept.id, kept.status):
-            logs = copies.of_run(connection, task.id, kept.run)
-            events.append(connection, job_failed(task, kept, cause, logs, now))
+            run = ended_run(connection, task, kept, cause, now)
+            events.append(connection, job_failed(run, _around(connection, run)))
 
     def keep_at_end(
         self, connection: Connection, task: TrackTask, found: Exploration | None, now: datetime
@@ -83,11 +84,27 @@ class Conclusion:
         kept = jobs.runs_of(connection, task.job_id).get(task.run)
         if kept is None or not has_failed(kept.id, kept.status):
             return
-        logs = copies.of_run(connection, task.id, kept.run)
-        cause = self.of_run(connection, task, kept, None)
-        events.append(connection, job_failed(task, kept, cause, logs, now))
-        if any(is_wanted(copy) and copy.completeness is None for copy in logs):
-            events.append(connection, logs_at_risk(task, kept, cause, logs, now))
+        run = ended_run(connection, task, kept, self.of_run(connection, task, kept, None), now)
+        events.append(connection, job_failed(run, _around(connection, run)))
+        if at_risk := logs_at_risk(run):
+            events.append(connection, at_risk)
+
+
+def ended_run(
+    connection: Connection, task: TrackTask, kept: KeptJob, cause: Cause | None, now: datetime
+) -> EndedRun:
+    """Return what the user of a task hears of a run."""
+    logs = copies.of_run(connection, task.id, kept.run)
+    return EndedRun(owner=task.owner, job=kept, cause=cause, copies=logs, at=now)
+
+
+def _around(connection: Connection, run: EndedRun) -> Around:
+    """Return what else is known at the moment of a failure."""
+    trouble = conditions.current(connection, conditions.CLUSTER_TROUBLE)
+    before = run.cause and causes.count_others(
+        connection, run.cause.fingerprint, run.job.id, run.owner, run.at - _KNOWN_FOR
+    )
+    return Around(is_new_family=run.cause is not None and not before, trouble=trouble)
 
 
 def has_failed(job_id: JobId, status: JobStatus) -> bool:

@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, HttpUrl, RootModel
 
 from tracker_service.api.schemas.base import Instant, Schema
-from tracker_service.api.schemas.queries import Query
+from tracker_service.api.schemas.queries import Flag, Query
 from tracker_service.domain.subscriptions import DeliveryState, Subscription
 from tracker_service.settings.sinks import SelectionSettings
 from tracker_service.store.deliveries import Delivery
@@ -143,3 +143,37 @@ class ReplayAnswer(Schema):
     """How many deliveries are sent again."""
 
     replayed: int
+
+
+class FamilyPath(BaseModel):
+    """A path that names a family of failures."""
+
+    fingerprint: str = Field(pattern="^[0-9A-Za-z_.:-]{1,64}$")
+
+
+class MuteBody(BaseModel):
+    """How long, and whose messages."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    hours: float = Field(24, gt=0, le=24 * 365)
+    site: bool = Field(False, description="admins only: the messages of the site")
+
+
+class MuteQuery(Query):
+    """Whose messages."""
+
+    site: Flag = Field(False, description="admins only: the messages of the site")
+
+
+class MutedAnswer(Schema):
+    """A family of failures of which no message is sent."""
+
+    fingerprint: str
+    until: Instant
+
+
+class MuteLinkPath(BaseModel):
+    """The path of a link in a message."""
+
+    token: str = Field(max_length=2000)
