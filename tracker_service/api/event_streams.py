@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from threading import Lock, Thread
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import structlog
 from flask import Response
@@ -80,12 +80,15 @@ class EventStreams:
         self._readers: set[_Reader] = set()
         self._thread: Thread | None = None
 
-    def opened(self, wanted: EventFilter, after: int | None) -> Response:
+    def opened(self, environ: WSGIEnvironment, wanted: EventFilter, after: int | None) -> Response:
         """Return an answer with the events after a number; None for those from now on.
 
         Raises:
             GatewayUnavailable: as many readers are connected as may be.
+            RouteClosed: the server is not gunicorn.
         """
+        if "gunicorn.socket" not in environ:
+            raise RouteClosed("Streams of events need gunicorn as server.")
         if len(self._readers) >= MOST_STREAMS:
             raise GatewayUnavailable(
                 f"{MOST_STREAMS} readers are connected, as many as may be: come again later, or "
@@ -201,14 +204,8 @@ class _HandedOver(Response):
         self._server: Any = None  # gunicorn's own response
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Answer a request.
-
-        Raises:
-            RouteClosed: the server is not gunicorn.
-        """
-        self._server = getattr(start_response, "__self__", None)
-        if "gunicorn.socket" not in environ or self._server is None:
-            raise RouteClosed("Streams of events need gunicorn as server.")
+        """Answer a request."""
+        self._server = cast(Any, start_response).__self__
         return super().__call__(environ, start_response)
 
     def _pieces(self) -> Iterator[bytes]:

@@ -96,4 +96,5 @@ def links(muting: Muting) -> APIBlueprint:
 
 
 def _page(title: str, text: str, form: str) -> Response:
-    return Response(_PAGE.format(title=title, text=text, form=form), content_type="text/html")
+    page = _PAGE.format(title=title, text=text, form=form)
+    return Response(page, content_type="text/html; charset=utf-8")

@@ -131,7 +131,6 @@ def _build_deliverer(base: Foundation, threads: _Threads) -> Deliverer:
         base.store,
         opener,
         threads.sends,
-        base.clock,
         mute_path=muting.path,
         count=base.metrics.delivery,
     )

@@ -26,7 +26,7 @@ from tracker_service.errors import ConfigError, LeaseLost, StoreUnavailable, une
 from tracker_service.sinks.families import WINDOW, Sendable, digests, without_storms
 from tracker_service.sinks.sink import Message, Outcome, Result, Sink, refused, try_again
 from tracker_service.store import deliveries, jobsets, subscriptions
-from tracker_service.store.database import Connection, Store
+from tracker_service.store.database import Connection, Store, current_time
 from tracker_service.store.deliveries import Change, Delivery
 
 log = structlog.get_logger()
@@ -61,8 +61,8 @@ class Deliverer:
         store: Store,
         opener: Opener,
         executor: Executor,
-        clock: Callable[[], datetime],
         *,
+        clock: Callable[[Connection], datetime] = current_time,
         mute_path: Callable[[str, str], str],
         count: Counter = lambda *_: None,
     ) -> None:
@@ -70,6 +70,7 @@ class Deliverer:
 
         Args:
             opener: makes the sink of a subscription.
+            clock: tells the time; that of the database, because workers' clocks differ.
             mute_path: takes an owner and a family; returns the path of the link that mutes it.
             count: is told of each outcome.
         """
@@ -121,7 +122,7 @@ class Deliverer:
         """Make all that waits due: its times are of the machine's clock."""
         with self._lock:
             ids = list(self._receivers)
-        self._store.write(partial(deliveries.hasten, task_ids=ids, now=self._clock()))
+        self._store.write(lambda c: deliveries.hasten(c, ids, self._clock(c)))
 
     def deliver(self) -> None:
         """Start to send whatever is due."""
@@ -133,7 +134,7 @@ class Deliverer:
         if not idle:
             return
         with self._store.read() as connection:
-            ready = deliveries.with_work(connection, idle, self._clock())
+            ready = deliveries.with_work(connection, idle, self._clock(connection))
         for task_id in sorted(ready):
             self._per_receiver.start(str(task_id), partial(self._serve, idle[task_id]))
 
@@ -163,28 +164,32 @@ class Deliverer:
 
     def _send_some(self, receiver: _Receiver) -> bool:
         """Send the next messages; return False if there is nothing more to do now."""
-        sendable, held = self._next(receiver.subscription.task_id)
+        now, sendable, held = self._next(receiver.subscription.task_id)
         if not sendable and not held:
             return False
         outcomes = self._sent(receiver, [self._message(receiver, each) for each in sendable])
-        changes = [*held, *self._changes(receiver, sendable, outcomes)]
-        with self._store.begin() as connection:
+        changes = [*held, *self._changes(receiver, sendable, outcomes, now)]
+
+        def note(connection: Connection) -> None:
             jobsets.guard(connection, receiver.lease)
-            deliveries.change(connection, changes, self._clock())
+            deliveries.change(connection, changes, self._clock(connection))
             self._explain(connection, receiver, outcomes)
+
+        self._store.write(note)
         for outcome in outcomes:
             self._count(str(receiver.subscription.sink.get("type")), outcome.result.value)
         return receiver.due <= time.monotonic()
 
-    def _next(self, task_id: int) -> tuple[list[Sendable], list[Change]]:
-        now = self._clock()
+    def _next(self, task_id: int) -> tuple[datetime, list[Sendable], list[Change]]:
         with self._store.read() as connection:
+            now = self._clock(connection)
             due = deliveries.due(connection, task_id, now, _AT_ONCE)
             held = deliveries.held(connection, task_id, now)
             families = {delivery.family for delivery in due if delivery.family}
             last = deliveries.last_sent(connection, task_id, families, now - WINDOW)
-        sendable, to_hold = without_storms(due, last)
-        return [*digests(held), *sendable], to_hold
+        together = [each for each in due if each.family in {other.family for other in held}]
+        sendable, to_hold = without_storms([each for each in due if each not in together], last)
+        return now, [*digests([*held, *together]), *sendable], to_hold
 
     def _message(self, receiver: _Receiver, each: Sendable) -> Message:
         family = each.delivery.family
@@ -207,13 +212,17 @@ class Deliverer:
             return [try_again(unexpected(error), is_outage=True)]
 
     def _changes(
-        self, receiver: _Receiver, sendable: Sequence[Sendable], outcomes: Sequence[Outcome]
+        self,
+        receiver: _Receiver,
+        sendable: Sequence[Sendable],
+        outcomes: Sequence[Outcome],
+        now: datetime,
     ) -> list[Change]:
         """Return the new states of what was tried; what was not tried stays as it is."""
         changes: list[Change] = []
         for each, outcome in zip(sendable, outcomes, strict=False):
             if outcome.result == Result.TRY_AGAIN:
-                retried = self._retried(receiver, each.delivery, outcome)
+                retried = self._retried(receiver, each.delivery, outcome, now)
                 changes.append(retried)
                 changes += [replace(retried, id=c.id, is_tried=False) for c in each.counted]
             elif outcome.result == Result.REFUSED:
@@ -225,8 +234,9 @@ class Deliverer:
                 changes += [_ended(c, DeliveryState.GROUPED, counted) for c in each.counted]
         return changes
 
-    def _retried(self, receiver: _Receiver, delivery: Delivery, outcome: Outcome) -> Change:
-        now = self._clock()
+    def _retried(
+        self, receiver: _Receiver, delivery: Delivery, outcome: Outcome, now: datetime
+    ) -> Change:
         if now - delivery.created_at > _GIVEN_UP_AFTER:
             return _ended(delivery, DeliveryState.DEAD, f"given up after 24 h: {outcome.answer}")
         if outcome.is_outage:

@@ -11,7 +11,7 @@ from sqlalchemy import delete, insert, select, update
 
 from tracker_service.domain.events import SITE, Event, EventType
 from tracker_service.store import events
-from tracker_service.store.database import Connection, after, database_now
+from tracker_service.store.database import Connection, after, current_time, database_now
 from tracker_service.store.tables import conditions
 
 
@@ -56,7 +56,7 @@ def note(
     )
     if seen.rowcount:
         return False
-    now = connection.execute(select(database_now())).scalar_one()
+    now = current_time(connection)
     row = {"name": kind.name, "subject": subject, "began_at": now, "seen_at": now, "data": data}
     connection.execute(insert(conditions).values(row))
     events.append(
@@ -73,7 +73,7 @@ def end_unseen(connection: Connection, kind: ConditionType, unseen_s: float) -> 
             delete(conditions).where(is_over, conditions.c.subject == row.subject)
         )
         if ended.rowcount:
-            now = connection.execute(select(database_now())).scalar_one()
+            now = current_time(connection)
             data = {**row.data, "began-at": row.began_at.isoformat()}
             over = Event(type=kind.ends, subject=row.subject, time=now, data=data, owner=SITE)
             events.append(connection, over)

@@ -15,6 +15,7 @@ from sqlalchemy import (
     Connection,
     Insert,
     Table,
+    select,
     type_coerce,
 )
 from sqlalchemy.dialects import mysql, postgresql, sqlite
@@ -66,6 +67,12 @@ def _postgresql_now(*_: object, **__: object) -> str:
 @compiles(database_now, "mariadb")
 def _mysql_now(*_: object, **__: object) -> str:
     return "CAST(UNIX_TIMESTAMP(SYSDATE(6)) * 1000 AS SIGNED)"
+
+
+def current_time(connection: Connection) -> datetime:
+    """Return the current instant of the database's clock."""
+    now: datetime = connection.execute(select(database_now())).scalar_one()
+    return now
 
 
 def after(seconds: float) -> ColumnElement[datetime]:

@@ -19,7 +19,7 @@ from tracker_service.domain.subscriptions import (
     family_of,
 )
 from tracker_service.store import muted_families, subscriptions
-from tracker_service.store.database import Connection, database_now, insert_new
+from tracker_service.store.database import Connection, current_time, insert_new
 from tracker_service.store.event_rows import kept_event
 from tracker_service.store.tables import deliveries, events, tasks
 from tracker_service.store.tasks import IS_LIVE
@@ -62,14 +62,14 @@ def plan(connection: Connection, new: Sequence[KeptEvent]) -> None:
     found = subscriptions.of_owners(connection, owners)
     if not found:
         return
-    now = connection.execute(select(database_now())).scalar_one()
+    now = current_time(connection)
     muted = muted_families.of_owners(connection, owners, now)
     rows = [
         _row(kept, subscription, now)
         for kept in new
         for subscription in found
         if subscription.owner in (SITE_OWNER, kept.event.owner)
-        and subscription.selection.wants(kept.event)
+        and _wants(subscription, kept.event)
         and (subscription.owner, family_of(kept.event)) not in muted
     ]
     insert_new(connection, deliveries, rows)
@@ -251,7 +251,7 @@ def replay(connection: Connection, owner: str | None, ids: Collection[int] | Non
     Returns:
         the number of deliveries that are sent again.
     """
-    now = connection.execute(select(database_now())).scalar_one()
+    now = current_time(connection)
     whose = SITE_OWNER if owner is None else owner
     of_owner = select(tasks.c.id).where(tasks.c.kind == NOTIFY, tasks.c.owner == whose, IS_LIVE)
     dead = (
