@@ -45,7 +45,7 @@ class Delivering:
     """The deliveries of one worker, with receivers and clocks that the test sets."""
 
     def __init__(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.store, self.passed, self.monotonic = store, timedelta(), 1000.0
+        self.store, self.passed, self.seconds = store, timedelta(), 1000.0
         self.receivers: dict[str, Receiver] = {}
         self.counted: list[tuple[str, str]] = []
         self.deliverer = Deliverer(
@@ -56,7 +56,10 @@ class Delivering:
             mute_path=lambda owner, family: f"/mute/{owner}/{family}",
             count=lambda sink, outcome: self.counted.append((sink, outcome)),
         )
-        monkeypatch.setattr(module.time, "monotonic", lambda: self.monotonic)
+        monkeypatch.setattr(module, "time", self)
+
+    def monotonic(self) -> float:
+        return self.seconds
 
     def clock(self, connection: Connection) -> datetime:
         return current_time(connection) + self.passed
@@ -90,7 +93,7 @@ class Delivering:
     def go_on(self, seconds: float) -> None:
         """Let some time pass, and send what is due then."""
         self.passed += timedelta(seconds=seconds)
-        self.monotonic += seconds
+        self.seconds += seconds
         self.deliverer.deliver()
 
     def states(self) -> list[str]:
