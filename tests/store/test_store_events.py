@@ -5,11 +5,16 @@ from datetime import UTC, datetime, timedelta
 from threading import Barrier
 
 import pytest
+from pydantic import HttpUrl
 
 from tests.store.rows import NOW, job, seen, track
 from tracker_service.domain.events import TEST, Event, EventType
 from tracker_service.domain.subscriptions import SITE_OWNER, DeliveryState, Selection
 from tracker_service.errors import StoreUnavailable
+from tracker_service.identities.keys import KeyRing
+from tracker_service.identities.rotation import rotate_keys
+from tracker_service.settings.sinks import WebhookSettings
+from tracker_service.sinks.opening import sealed, unsealed
 from tracker_service.store import conditions, deliveries, events, jobs, subscriptions, track_tasks
 from tracker_service.store.conditions import SCALING_LIMIT
 from tracker_service.store.database import Store, current_time
@@ -293,3 +298,19 @@ def test_a_condition_begins_and_ends_with_one_event_whoever_sees_it(store):
     types = [each.type for each in kept(store)]
     assert types == [EventType.SCALING_LIMIT_HIT, EventType.SCALING_LIMIT_OVER]
     assert [each.owner for each in kept(store)] == [None, None]
+
+
+def test_a_new_key_encrypts_the_sinks_of_subscriptions_too(store, tmp_path):
+    key_file = tmp_path / "keys"
+    hook = WebhookSettings(type="webhook", url=HttpUrl("https://hooks.example.com/x"))
+    with store.begin() as connection:
+        sink = sealed(KeyRing(key_file), hook, ["whsec_1"])
+        subscriptions.add(connection, "guest", "a", sink, EVERY, NOW)
+        subscriptions.add(connection, SITE_OWNER, "ops", {"name": "ops"}, EVERY, NOW)
+
+    assert rotate_keys(store, key_file, forget_old=True) == 1
+
+    with store.read() as connection:
+        [kept_one] = subscriptions.of_owners(connection, ["guest"])
+    assert kept_one.sink["sealed"] != sink["sealed"]
+    assert unsealed(KeyRing(key_file), kept_one.sink) == (hook, ["whsec_1"])

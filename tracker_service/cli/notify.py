@@ -25,7 +25,7 @@ def notify() -> None:
 
 
 @notify.command()
-@click.argument("url")
+@click.argument("to", metavar="URL")
 @click.option(
     "--type", "types", multiple=True, help="Only events of this type; tracker.logs.* for all such."
 )
@@ -37,7 +37,7 @@ def notify() -> None:
 @click.option("--zone", default="UTC", show_default=True, help="Time zone of --quiet.")
 @output_option
 @with_tracker
-def add(tracker: TrackerClient, url: str, output: str, **wishes: Any) -> None:  # noqa: ANN401
+def add(tracker: TrackerClient, to: str, output: str, **wishes: Any) -> None:  # noqa: ANN401
     """Send events to a webhook; print the secret with which each request is signed.
 
     The secret is not shown again. Each request is a CloudEvent, signed as Standard Webhooks says.
@@ -46,7 +46,7 @@ def add(tracker: TrackerClient, url: str, output: str, **wishes: Any) -> None:  
     Example:
       tracker notify add https://hooks.example.com/my-team --type tracker.job.failed
     """
-    new = tracker.subscribe({"type": "webhook", "url": url}, _wants(**wishes))
+    new = tracker.subscribe({"type": "webhook", "url": to}, _wants(**wishes))
     if output == "json":
         tables.show_json(new.raw)
         return
@@ -147,23 +147,26 @@ def mute(tracker: TrackerClient, family: str, hours: float, site: bool) -> None:
     click.echo(f"no message of {tables.plain(family)} until {tables.plain(until)}")
 
 
-@click.group(invoke_without_command=True)
+@click.command()
+@click.argument("words", nargs=-1, metavar="[replay [ID...]]")
 @click.option("--failed", is_flag=True, help="Only those that were given up.")
 @click.option("--limit", type=int, default=50, show_default=True, help="How many at most.")
 @output_option
 @with_tracker
-@click.pass_context
 def deliveries(
-    context: click.Context, tracker: TrackerClient, failed: bool, limit: int, output: str
+    tracker: TrackerClient, words: Sequence[str], failed: bool, limit: int, output: str
 ) -> None:
     """Show what was sent to you and what became of it, the newest first.
+
+    `replay` sends again what was given up: all of it, or the deliveries with these ids.
 
     \b
     Example:
       tracker deliveries --failed
       tracker deliveries replay 17 18
     """
-    if context.invoked_subcommand:
+    if words:
+        click.echo(f"{tracker.replay(_ids(words) or None)} deliveries are sent again")
         return
     found = tracker.deliveries(["dead"] if failed else [], limit)
     if output == "json":
@@ -172,14 +175,8 @@ def deliveries(
         click.echo(tables.deliveries(found))
 
 
-@deliveries.command()
-@click.argument("ids", nargs=-1, type=int, metavar="[ID...]")
-@with_tracker
-def replay(tracker: TrackerClient, ids: Sequence[int]) -> None:
-    """Send deliveries again that were given up; without ids, all of them.
-
-    \b
-    Example:
-      tracker deliveries replay 17 18
-    """
-    click.echo(f"{tracker.replay(ids or None)} deliveries are sent again")
+def _ids(words: Sequence[str]) -> list[int]:
+    verb, *ids = words
+    if verb != "replay" or not all(text.isdecimal() for text in ids):
+        raise click.UsageError("after `deliveries` comes nothing, or `replay` and ids")
+    return list(map(int, ids))

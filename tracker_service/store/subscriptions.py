@@ -146,3 +146,18 @@ def forget_removed(connection: Connection, kept_s: float) -> None:
     """Remove the subscriptions that were removed some seconds ago, with their deliveries."""
     removed = (tasks.c.kind == NOTIFY, tasks.c.state == ENDED, tasks.c.ended_at < after(-kept_s))
     connection.execute(delete(tasks).where(*removed))
+
+
+def all_sealed(connection: Connection) -> list[tuple[int, str]]:
+    """Return the encrypted settings of the sinks of users, by the tasks of the subscriptions."""
+    rows = connection.execute(select(tasks.c.id, tasks.c.spec).where(*_LIVE))
+    return [(row.id, row.spec["sink"]["sealed"]) for row in rows if "sealed" in row.spec["sink"]]
+
+
+def replace_sealed(connection: Connection, task_id: int, old: str, new: str) -> None:
+    """Replace the encrypted settings of a sink, if they are still the old ones."""
+    this = (*_LIVE, tasks.c.id == task_id)
+    row = connection.execute(select(tasks.c.spec).where(*this).with_for_update()).first()
+    if row and row.spec["sink"].get("sealed") == old:
+        spec = {**row.spec, "sink": {**row.spec["sink"], "sealed": new}}
+        connection.execute(update(tasks).where(*this).values(spec=spec))

@@ -95,3 +95,5 @@ def test_deliveries_are_replayed(tracker, loopback):
     assert "2 deliveries" in tracker("deliveries", "replay", "17", "18").stdout
     assert "5 deliveries" in tracker("deliveries", "replay").stdout
     assert [json.loads(asked.body) for asked in loopback.asked] == [{"ids": [17, 18]}, {}]
+    assert tracker("deliveries", "again").exit_code == 2
+    assert tracker("deliveries", "replay", "x").exit_code == 2
