@@ -71,6 +71,8 @@ class SandboxGateway:
         self.down: set[str] = set()
         #: Services that the topology lacks: any of jobhistory, oozie, resourcemanager, yarn.
         self.lacking: set[str] = set()
+        #: Takes webhooks beside the topology.
+        self.receiver = receiver.Receiver()
         #: The last requests, oldest first.
         self.requests: deque[SeenRequest] = deque(maxlen=_MAX_REMEMBERED)
         self._sessions: OrderedDict[str, str] = OrderedDict()
@@ -129,7 +131,7 @@ class SandboxGateway:
         if posixpath.normpath(request.path) == "/":
             return Response(describe(self.cluster), content_type="text/plain;charset=utf-8")
         if request.path == receiver.PATH and request.method == "POST":
-            return receiver.receive(request)
+            return self.receiver.answer(request)
         return error_page(404, request.path, "Not Found")
 
     def _served(self, request: Request, prefix: str, path: str, user: str) -> Response:
