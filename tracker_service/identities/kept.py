@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from uuid import NAMESPACE_URL, uuid5
 
 import structlog
 
@@ -84,12 +85,20 @@ class KeptCredentials:
 
     def _refuse(self, connection: Connection, kept: KeptCredential) -> None:
         if credentials.refuse(connection, kept, self._clock()):
-            self._let_wait(connection, kept.owner, _REFUSED)
+            self._let_wait(connection, kept.owner, kept, _REFUSED)
 
-    def _let_wait(self, connection: Connection, owner: str, reason: Reason[TaskReason]) -> None:
-        """Say why a user's tasks wait, and tell the user once."""
+    def _let_wait(
+        self,
+        connection: Connection,
+        owner: str,
+        kept: KeptCredential | None,
+        reason: Reason[TaskReason],
+    ) -> None:
+        """Say why a user's tasks wait, and tell the user once for each credential."""
         if tasks.explain(connection, owner, reason):
+            since = kept.kept_at.isoformat() if kept else f"{self._clock():%F}"
             told = Event(
+                id=str(uuid5(NAMESPACE_URL, "\n".join((reason.code, owner, since)))),
                 type=EventType.WAITS_FOR_CREDENTIALS,
                 subject=owner,
                 time=self._clock(),
@@ -153,7 +162,7 @@ class KeptCredentials:
 
         def explain(connection: Connection) -> None:
             if credentials.find(connection, [owner]).get(owner) == kept:
-                self._let_wait(connection, owner, reason)
+                self._let_wait(connection, owner, kept, reason)
 
         self._store.write(explain)
         return CredentialsRefused(reason.text)
