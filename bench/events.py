@@ -215,6 +215,9 @@ def open_stream(service: InstalledService) -> socket.socket:
         f"GET /api/events HTTP/1.1\r\nHost: {host}\r\nAuthorization: Basic {basic}\r\n"
         "Accept: text/event-stream\r\n\r\n".encode()
     )
+    head = b""
+    while b"events follow" not in head:
+        head += opened.recv(1024)
     return opened
 
 

@@ -153,7 +153,9 @@ class EventStreams:
             for reader in readers:
                 if reader.wanted.takes(kept):
                     reader.say(text, now)
-        last = page[-1].sequence if len(page) == _PAGE else newest
+        # An event may have come between the two looks.
+        read = page[-1].sequence if page else 0
+        last = read if len(page) == _PAGE else max(newest, read)
         for reader in readers:
             reader.position = last
 
