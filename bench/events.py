@@ -192,7 +192,7 @@ def live() -> str:
         readers = [open_stream(service) for _ in range(READERS)]
         waits: list[float] = []
         stop = threading.Event()
-        reading = threading.Thread(target=read_all, args=(readers, waits, stop))
+        reading = threading.Thread(target=read_all, args=(readers, waits, stop), daemon=True)
         reading.start()
         written = write_steadily(store)
         until(lambda: len(waits), lambda got: got >= written * READERS, seconds=120)

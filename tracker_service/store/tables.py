@@ -341,6 +341,7 @@ deliveries = Table(
     Index(None, "task_id", "state", "due_at"),
     Index(None, "task_id", "state", "event"),
     Index(None, "task_id", "family", "ended_at"),
+    Index(None, "state"),
     Index(None, "event"),
 )
 

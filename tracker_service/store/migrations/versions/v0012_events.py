@@ -84,6 +84,7 @@ _INDEXES = {
         ('task_id', 'state', 'due_at'),
         ('task_id', 'state', 'event'),
         ('task_id', 'family', 'ended_at'),
+        ('state',),
         ('event',),
     ),
 }
