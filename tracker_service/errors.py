@@ -20,6 +20,8 @@ TrackerError
 │   └── StoreConflict         two transactions met, and this one was undone: repeat it
 ├── NotTracked                the caller does not track this job
 ├── NoSuchToken               a notification token that is unknown here: make another one
+├── NoSuchSubscription        a subscription that is unknown here: list those that there are
+├── NoSuchLink                a link of a message that is too old: use the command
 ├── LogNotSaved               there is no saved log yet, with the reason
 ├── NotRunning                this application does not run: read its saved log
 ├── RouteClosed               the gateway of this site does not lead there: ask its operator
@@ -127,6 +129,14 @@ class NotTracked(TrackerError):
 
 class NoSuchToken(TrackerError):
     """There is no such notification token: it is mistyped, or it was revoked; make another one."""
+
+
+class NoSuchSubscription(TrackerError):
+    """You have no subscription of this name: `tracker notify list` shows those that you have."""
+
+
+class NoSuchLink(TrackerError):
+    """This link was not made here, or it is older than a week: use `tracker notify mute`."""
 
 
 class LogNotSaved(TrackerError):

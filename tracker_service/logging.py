@@ -15,10 +15,11 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 HIDDEN = "***"
 _SECRETS = "password|passwd|passcode|secret|token|delegation|authorization|cookie|jwt|sessionid"
 _SECRET_NAME = re.compile(_SECRETS, re.IGNORECASE)
-_MARKS = re.compile(r"[@=: ]|/notify/")  #: a text without any of these has no secret
+_MARKS = re.compile(r"[@=: ]|/notify/|/mute/")  #: a text without any of these has no secret
 #: Patterns of secrets, each with the groups that are kept.
 _IN_TEXT = (
-    (re.compile(r"(/notify/+)(?!<)[^/\s?&;,\"']+"), r"\1"),  # the token of a notification
+    # the token of a notification, or of a link in a message
+    (re.compile(r"(/(?:notify|mute)/+)(?!<)[^/\s?&;,\"']+"), r"\1"),
     (re.compile(r"(://)[^/\s\"']+(?=@)"), r"\1"),  # the user and password of a URL
     (re.compile(r"\b((?:basic|bearer|negotiate) +)[\w+/=.~-]+", re.IGNORECASE), r"\1"),
     (

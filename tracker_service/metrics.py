@@ -171,6 +171,13 @@ class Metrics:
             registry=self._registry,
         )
 
+        self._deliveries = Counter(
+            "tracker_deliveries",
+            "Tries to deliver an event, by the type of the sink and what came of it.",
+            ["sink", "outcome"],
+            registry=self._registry,
+        )
+
         self._circuits = Gauge(
             "tracker_gateway_circuit_open",
             "1 from several requests of a process without an answer until the next with one.",
@@ -201,6 +208,10 @@ class Metrics:
             route: the URL rule that matched; ids never become labels.
         """
         self._http.labels(method, route, str(status)).observe(seconds)
+
+    def delivery(self, sink: str, outcome: str) -> None:
+        """Count a try to deliver an event."""
+        self._deliveries.labels(sink, outcome).inc()
 
     def lease_lost(self) -> None:
         """Count a write that was refused because another worker had taken over."""

@@ -27,6 +27,13 @@ class HealthFirstWorker(ThreadWorker):
         """Return the threads that answer requests."""
         return RequestThreads(self.cfg.threads)
 
+    def finish_request(self, conn: Any, fs: Future[Any]) -> None:  # noqa: ANN401 (gunicorn's types)
+        """Close a connection or wait for its next request, unless it was handed over."""
+        if conn.sock.fileno() < 0:  # to the streams of events
+            self.nr_conns -= 1
+            return
+        super().finish_request(conn, fs)
+
 
 class RequestThreads(ThreadPoolExecutor):
     """The threads for requests, and a few more for health while all of these are held."""

@@ -11,15 +11,19 @@ from flask_openapi3 import APIBlueprint
 from tracker_service.api import (
     auth,
     causes,
+    events,
     jobs,
     login,
     logs,
+    muting,
     notifications,
     operations,
     rate_limit,
+    subscriptions,
     tasks,
     workers,
 )
+from tracker_service.api.event_streams import EventStreams
 from tracker_service.api.rate_limit import RateLimit
 from tracker_service.api.read_limits import ReadLimits
 from tracker_service.bootstrap import Service
@@ -67,6 +71,18 @@ def _notifications(service: Service) -> Iterable[APIBlueprint]:
     )
 
 
+def _events(service: Service) -> Iterable[APIBlueprint]:
+    callers = _gateway_users(service)
+    base_url, overseers = service.settings.base_url, service.settings.rights.overseers
+    streams = EventStreams(service.store, base_url)
+    return (
+        events.blueprint(callers, service.store, overseers, streams, base_url),
+        subscriptions.blueprint(callers, service.subscribing),
+        muting.blueprint(callers, service.muting, service.settings.rights.admins),
+        muting.links(service.muting),  # the token in the path is enough
+    )
+
+
 def _login(service: Service) -> Iterable[APIBlueprint]:
     yield login.blueprint(_gateway_users(service), service.store, service.identities)
 
@@ -94,7 +110,8 @@ def _worker_silence_s(service: Service) -> float:
 TRACKING = Room("tracking", _tracking)  #: tasks, jobs, why jobs failed, saved logs
 WORKERS = Room("workers", _workers)  #: which worker holds which jobsets
 NOTIFICATIONS = Room("notifications", _notifications)  #: calls of Oozie, and tokens for them
+EVENTS = Room("events", _events)  #: what has happened, and who hears of it
 LOGIN = Room("login", _login)  #: fresh credentials for work in the background
 OPERATIONS = Room("operations", _operations)  #: health and metrics, without credentials
 
-ALL_ROOMS = (TRACKING, WORKERS, NOTIFICATIONS, LOGIN, OPERATIONS)
+ALL_ROOMS = (TRACKING, WORKERS, NOTIFICATIONS, EVENTS, LOGIN, OPERATIONS)

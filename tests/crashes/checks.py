@@ -25,6 +25,11 @@ _SIZES = (
     " ON tasks.jobset_id = jobsets.id AND tasks.state != 'ended'"
     " GROUP BY jobsets.id, jobsets.size"
 )
+_FAILED = "SELECT owner, subject FROM events WHERE type = 'tracker.job.failed'"
+_DELIVERIES = (
+    "SELECT deliveries.state, events.id, deliveries.answer FROM deliveries"
+    " JOIN events ON events.sequence = deliveries.event"
+)
 _HISTORY = (
     "SELECT jobs.external_id, jobs.run, from_status, to_status FROM job_state_changes"
     " JOIN jobs ON jobs.id = job_state_changes.job_id ORDER BY jobs.id, sequence"
@@ -59,6 +64,8 @@ def problems(seen: Seen, left: Sequence[str]) -> list[Problem]:
         *_history(seen),
         *_left_over(seen),
         *_manifests(seen),
+        *_events(seen),
+        *_deliveries(seen),
     ]
 
 
@@ -137,6 +144,26 @@ def _history(seen: Seen) -> Iterator[Problem]:
             or any(first[1] != then[0] for first, then in pairwise(history))
         ):
             yield Problem(TWICE, f"the history of {job}: {history}")
+
+
+def _events(seen: Seen) -> Iterator[Problem]:
+    """Each user is told once of each failure, in the log of events."""
+    told = Counter((owner, job) for owner, job in seen.rows(_FAILED))
+    for user, job in sorted(seen.ledger.answered):
+        has_failed = seen.status(job) in ("KILLED", "FAILED")
+        if has_failed and told[user, job] != 1:
+            text = f"{user} was told {told[user, job]} times that {job} failed"
+            yield Problem(TWICE if told[user, job] else LOST, text)
+
+
+def _deliveries(seen: Seen) -> Iterator[Problem]:
+    """The receiver has each event that was to be delivered."""
+    got = set(seen.sandbox.gateway.receiver.ids)
+    for state, event, answer in seen.rows(_DELIVERIES):
+        if state != "delivered":
+            yield Problem(LOST, f"the event {event} is {state}: {answer}")
+        elif event not in got:
+            yield Problem(LOST, f"the event {event} counts as delivered, and nobody got it")
 
 
 def _left_over(seen: Seen) -> Iterator[Problem]:

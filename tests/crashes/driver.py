@@ -7,11 +7,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 
+from pydantic import HttpUrl
+
 from tests.crashes import checks
-from tests.crashes.clients import Client, Ledger, stop_clients
+from tests.crashes.clients import USERS, Client, Ledger, stop_clients
 from tests.crashes.cluster import Traps, WatchedSandbox
 from tests.crashes.databases import Database, database
 from tests.crashes.processes import Family, Part
@@ -19,7 +22,13 @@ from tests.crashes.report import Report
 from tests.crashes.seen import Seen, wait_until_settled
 from tests.crashes.steps import API, WORKER, Plan
 from tests.ports import free_port
+from tracker_service.domain.subscriptions import Selection
+from tracker_service.identities.keys import KeyRing
 from tracker_service.sandbox.cluster import Cluster
+from tracker_service.sandbox.receiver import PATH as RECEIVER
+from tracker_service.settings.sinks import WebhookSettings
+from tracker_service.sinks.opening import sealed
+from tracker_service.store import subscriptions
 from tracker_service.store.database import Store
 
 _DATABASE = "database"
@@ -61,6 +70,8 @@ class Driver:
         began = time.monotonic()
         Store(self._db.url).upgrade()
         with WatchedSandbox(self._cluster, self._family, self._traps) as sandbox:
+            sandbox.gateway.receiver.prints = False
+            self._subscribe(f"{sandbox.root_url}{RECEIVER}")
             self._family.parts = self._parts(sandbox.url)
             try:
                 self._family.tend()
@@ -80,6 +91,19 @@ class Driver:
                 self._family.stop()
             return Report.of(seen, problems, self._plan.hits, killed_s, time.monotonic() - began)
 
+    def _subscribe(self, url: str) -> None:
+        """Have events of all users sent to the receiver of the sandbox."""
+        store = Store(self._db.url)
+        hook = WebhookSettings(type="webhook", url=HttpUrl(url))
+        # Failures of one family would wait for an hour.
+        told = Selection(types=("tracker.job.state_changed", "tracker.logs.*"))
+        keys = KeyRing(self._home / "credentials.key")
+        for user in USERS:
+            with store.begin() as connection:
+                sink = sealed(keys, hook, [])
+                subscriptions.add(connection, user, f"of {user}", sink, told, datetime.now(UTC))
+        store.close()
+
     @property
     def _kills(self) -> int:
         return self._family.kills.total()
@@ -95,6 +119,8 @@ class Driver:
             "TRACKER_COPYING__DIRECT_LIMIT": str(_LONGEST_LIMIT),
             "TRACKER_COPYING__REDACT": "false",  # logs are compared with what YARN prints
             "TRACKER_SERVE__REQUESTS_PER_MINUTE": "1000000",
+            "TRACKER_SINKS__ALLOWED_HOSTS": '["127.0.0.1"]',
+            "TRACKER_SINKS__ALLOWED_NETWORKS": '["127.0.0.0/8"]',
             "TMPDIR": str(self._home),
         }
         workers = [

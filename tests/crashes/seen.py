@@ -24,6 +24,7 @@ _OPEN_TASKS = (
     "SELECT tasks.owner, jobs.external_id, tasks.state, tasks.reason FROM tasks"
     " JOIN jobs ON jobs.id = tasks.job_id WHERE tasks.state != 'ended'"
 )
+_UNSENT = "SELECT count(*) FROM deliveries WHERE state IN ('pending', 'held')"
 _HELD = "SELECT owner FROM jobsets WHERE size > 0"
 
 
@@ -144,6 +145,8 @@ def what_is_open(seen: Seen) -> list[str]:
     pids = {pid for part in seen.family.parts for pid in part.pids}
     held_by = [owner for (owner,) in seen.rows(_HELD)]
     found += [f"a jobset is held by {o}" for o in held_by if not (o and _pid_of(o) in pids)]
+    [(unsent,)] = seen.rows(_UNSENT)
+    found += [f"{unsent} events are not delivered"] * bool(unsent)
     return found
 
 

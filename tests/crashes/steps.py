@@ -73,6 +73,7 @@ STEPS = (
     _step(WORKER, "look for parts that are left", r"^GET .*/WORK/logs/[^.?]*\?.*op=LISTSTATUS"),
     _step(WORKER, "remove a part that is left", r"^DELETE .*\.part-"),
     _step(WORKER, "write the manifest", r"^PUT .*/data/.*\.manifest"),
+    _step(WORKER, "deliver an event", r"^POST /receiver"),
     _step(WORKER, "give the manifest its name", r"^PUT .*\.manifest.*op=RENAME"),
 )
 POINTS = tuple(Point(step, moment) for step in STEPS for moment in step.moments)

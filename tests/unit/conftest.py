@@ -38,6 +38,9 @@ from tracker_service.identities.keys import KeyRing
 from tracker_service.metrics import Metrics
 from tracker_service.rooms import ALL_ROOMS
 from tracker_service.settings import RightsSettings, Settings
+from tracker_service.sinks.muting import Muting
+from tracker_service.sinks.reach import Reach
+from tracker_service.sinks.subscribing import Subscribing
 from tracker_service.sources.access import ClusterAccess
 from tracker_service.sources.credentials import BasicCredential
 from tracker_service.sources.gateway import AccessPool, Gateway, GatewaySession
@@ -176,6 +179,8 @@ def service(
         removal=Removal(store, now),
         verifications=Verifications(AtOnce()),
         notifications=Notifications(store, key_ring, now),
+        subscribing=Subscribing(store, key_ring, Reach(hosts=("hooks.example.com",)), now),
+        muting=Muting(store, key_ring, now),
         rate_limit=RateLimit(store, 600, now),
         metrics=Metrics(),
         clock=now,

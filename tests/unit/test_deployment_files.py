@@ -46,7 +46,10 @@ def checked(*command: str) -> str:
 
 @pytest.mark.skipif(not ANALYZE, reason="no systemd-analyze")
 def test_systemd_has_nothing_to_say_against_the_unit(unit: Path) -> None:
-    assert checked(ANALYZE, "verify", str(unit)) == ""
+    told = checked(ANALYZE, "verify", str(unit)).splitlines()
+
+    # It also speaks of the units of other packages on this machine.
+    assert [line for line in told if not line.startswith("/lib/systemd/")] == []
 
 
 @pytest.mark.skipif(not ANALYZE, reason="no systemd-analyze")

@@ -12,6 +12,7 @@ PATHS = {
     "tracking": "/api/jobs/tracking",
     "workers": "/api/workers",
     "notifications": "/api/notify-tokens",
+    "events": "/api/events",
     "login": "/api/login",
     "operations": "/healthz",
 }

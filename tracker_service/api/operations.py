@@ -85,6 +85,12 @@ def _levels(found: Figures, retention: timedelta) -> Iterator[GaugeReading]:
     yield GaugeReading(
         "tracker_logs", f"Wanted logs, by what became of them{lately}.", "state", found.logs
     )
+    yield GaugeReading(
+        "tracker_deliveries_undelivered",
+        "Events that are still to be sent to somebody, or that were given up (dead).",
+        "state",
+        found.deliveries,
+    )
     if found.oldest_at_risk:
         yield _level(
             "tracker_first_deletion_timestamp_seconds",

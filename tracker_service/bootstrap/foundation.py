@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from tracker_service.bootstrap.identities import build_identities
@@ -26,9 +27,17 @@ class Foundation:
 
 
 def build_foundation(
-    settings: Settings, metrics: Metrics, store: Store, clock: Clock
+    settings: Settings,
+    metrics: Metrics,
+    store: Store,
+    clock: Clock,
+    *,
+    on_circuit: Callable[[str, bool], None] = lambda *_: None,
 ) -> Foundation:
     """Build what the rooms of one process share.
+
+    Args:
+        on_circuit: is told of a service behind the gateway, and whether it is away, at each change.
 
     Raises:
         ConfigError: a setting cannot be used.
@@ -38,7 +47,9 @@ def build_foundation(
         settings=settings,
         metrics=metrics,
         store=store,
-        identities=build_identities(settings, store, metrics, secrets, clock),
+        identities=build_identities(
+            settings, store, metrics, secrets, clock, on_circuit=on_circuit
+        ),
         secrets=secrets,
         clock=clock,
     )

@@ -39,15 +39,25 @@ def build_identities(
     metrics: Metrics,
     secrets: Secrets | None,
     clock: Callable[[], datetime],
+    *,
+    on_circuit: Callable[[str, bool], None],
 ) -> Identities:
     """Build the identities; log a warning where the way to the gateway is not protected.
+
+    Args:
+        on_circuit: is told of a service behind the gateway, and whether it is away, at each change.
 
     Raises:
         ConfigError: a setting cannot be used.
     """
     gateway = settings.gateway
     _warn_of_insecure_gateway(gateway)
-    pool = _build_pool(settings, metrics, secrets)
+
+    def changed(service: str, is_open: bool) -> None:
+        metrics.gateway_circuit(service, is_open)
+        on_circuit(service, is_open)
+
+    pool = _build_pool(settings, metrics, secrets, changed)
     key_ring = KeyRing(settings.key_file)
     callers = Callers(
         store,
@@ -91,12 +101,15 @@ def _warn_of_insecure_gateway(gateway: GatewaySettings) -> None:
 
 
 def _build_pool(
-    settings: Settings, metrics: Metrics, secrets: Secrets | None
+    settings: Settings,
+    metrics: Metrics,
+    secrets: Secrets | None,
+    on_circuit: Callable[[str, bool], None],
 ) -> AccessPool[ClusterAccess]:
     route = cluster_route(
         settings,
         metrics.gateway_request,
-        Protection(settings.gateway.max_concurrent, metrics.gateway_circuit),
+        Protection(settings.gateway.max_concurrent, on_circuit),
     )
     hide = partial(hidden, secrets) if secrets else str
 

@@ -18,6 +18,9 @@ from tracker_service.identities import Identities
 from tracker_service.identities.keys import KeyRing
 from tracker_service.metrics import Metrics
 from tracker_service.settings import Settings
+from tracker_service.sinks.muting import Muting
+from tracker_service.sinks.reach import Reach
+from tracker_service.sinks.subscribing import Subscribing
 from tracker_service.store.database import Store
 from tracker_service.tracking.causes import Causes
 from tracker_service.tracking.intake import Intake
@@ -40,6 +43,8 @@ class Service:
     removal: Removal
     verifications: Verifications
     notifications: Notifications
+    subscribing: Subscribing
+    muting: Muting
     rate_limit: RateLimit
     metrics: Metrics
     clock: Clock
@@ -63,10 +68,16 @@ def build_service(settings: Settings, clock: Clock = utc_now) -> Service:
         removal=Removal(base.store, clock),
         verifications=Verifications(ThreadPoolExecutor(_VERIFYING, thread_name_prefix="verify")),
         notifications=Notifications(base.store, KeyRing(settings.key_file), clock),
+        subscribing=Subscribing(base.store, KeyRing(settings.key_file), _reach(settings), clock),
+        muting=Muting(base.store, KeyRing(settings.key_file), clock),
         rate_limit=RateLimit(base.store, settings.serve.requests_per_minute, clock),
         metrics=base.metrics,
         clock=clock,
     )
+
+
+def _reach(settings: Settings) -> Reach:
+    return Reach(hosts=settings.sinks.allowed_hosts, networks=settings.sinks.allowed_networks)
 
 
 def _build_lookup(base: Foundation) -> Lookup:

@@ -34,8 +34,15 @@ from tracker_service.engine.clock import Clock, utc_now
 from tracker_service.engine.slots import Pace, Slots
 from tracker_service.engine.worker import Worker
 from tracker_service.identities import duties as identities
+from tracker_service.identities.keys import KeyRing
 from tracker_service.metrics import Metrics
 from tracker_service.settings import CopySettings, Settings
+from tracker_service.sinks import duties as sinks
+from tracker_service.sinks.deliverer import Deliverer
+from tracker_service.sinks.muting import Muting
+from tracker_service.sinks.opening import SinkOpener
+from tracker_service.sinks.pruning import Pruning
+from tracker_service.sinks.routes import Routes
 from tracker_service.store.database import Store
 from tracker_service.tracking import duties as tracking
 from tracker_service.tracking.completion import Completion
@@ -44,8 +51,10 @@ from tracker_service.tracking.poller import Poller
 from tracker_service.tracking.purge import Purge
 from tracker_service.tracking.reruns import Reruns
 from tracker_service.tracking.schedule import Schedule
+from tracker_service.tracking.trouble import Outages, Trouble
 
 _EXPIRY_TAKES_H = 30 * 24.0  #: an old log is removed when its user tracks something, maybe later
+_RECEIVERS_AT_ONCE = 32  #: one that does not answer holds a thread for seconds
 _REQUESTS_IN_A_BATCH = 5  #: what a worker asks about in one go, before others have their turn
 
 
@@ -57,6 +66,7 @@ class _Threads:
     details: ThreadPoolExecutor
     copies: ThreadPoolExecutor
     streams: ThreadPoolExecutor
+    sends: ThreadPoolExecutor
 
 
 def build_worker(settings: Settings, clock: Clock = utc_now, timing: Timing = OPERATION) -> Worker:
@@ -67,7 +77,8 @@ def build_worker(settings: Settings, clock: Clock = utc_now, timing: Timing = OP
     """
     metrics = Metrics()
     store = Store(settings.store_url, metrics.lease_lost)
-    base = build_foundation(settings, metrics, store, clock)
+    outages = Outages()
+    base = build_foundation(settings, metrics, store, clock, on_circuit=outages.changed)
     threads = _build_threads(settings)
     rules = load_rules(settings.copying.cause_rules)
     # Polling waits its turn; callers' requests never do.
@@ -80,17 +91,20 @@ def build_worker(settings: Settings, clock: Clock = utc_now, timing: Timing = OP
     poller = Poller(store, base.identities, schedule, pollers, clock, slots)
     hints = Hints(store, schedule, reruns)
     purge = Purge(store, _jobs_kept_for(settings))
+    trouble = Trouble(store, outages, clock)
+    deliverer = _build_deliverer(base, threads)
     return Worker(
         store,
-        [tracking.Tracking(store, schedule, completion, clock)],
+        [tracking.Tracking(store, schedule, completion, clock), deliverer],
         [
-            *tracking.duties(store, poller, hints, completion, reruns, purge, clock=clock),
+            *tracking.duties(store, poller, hints, completion, reruns, purge, trouble, clock=clock),
             *archive.duties(
                 _build_copier(base, threads, rules, timing), _build_expiry(base, timing)
             ),
+            *sinks.duties(deliverer, _build_routes(base), _build_pruning(base)),
             *identities.duties(store, clock),
         ],
-        executors=[threads.polls, threads.details, threads.copies, threads.streams],
+        executors=[threads.polls, threads.details, threads.copies, threads.streams, threads.sends],
         lease_s=settings.worker.lease_s,
         clock=clock,
         busy=slots.busy,
@@ -104,7 +118,31 @@ def _build_threads(settings: Settings) -> _Threads:
         details=ThreadPoolExecutor(settings.worker.threads, "details"),
         copies=ThreadPoolExecutor(settings.worker.threads, "copy"),
         streams=ThreadPoolExecutor(settings.copying.streams, "stream"),
+        sends=ThreadPoolExecutor(_RECEIVERS_AT_ONCE, "send"),
     )
+
+
+def _build_deliverer(base: Foundation, threads: _Threads) -> Deliverer:
+    settings = base.settings
+    key_ring = KeyRing(settings.key_file)
+    opener = SinkOpener(sinks=settings.sinks, key_ring=key_ring, base_url=settings.base_url)
+    muting = Muting(base.store, key_ring, base.clock)
+    return Deliverer(
+        base.store,
+        opener,
+        threads.sends,
+        mute_path=muting.path,
+        count=base.metrics.delivery,
+    )
+
+
+def _build_routes(base: Foundation) -> Routes:
+    settings = base.settings
+    return Routes(base.store, settings.routes, settings.sinks.by_name, base.clock)
+
+
+def _build_pruning(base: Foundation) -> Pruning:
+    return Pruning(base.store, timedelta(hours=base.settings.events.keep_h), base.clock)
 
 
 def _build_schedule(base: Foundation) -> Schedule:

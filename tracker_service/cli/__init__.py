@@ -13,6 +13,7 @@ from tracker_service.cli import access, jobs, logs, saved, service, why
 from tracker_service.cli.checks import doctor
 from tracker_service.cli.completion import completion
 from tracker_service.cli.keys import keys
+from tracker_service.cli.notify import deliveries, notify
 from tracker_service.cli.tokens import notify_token
 
 
@@ -46,6 +47,8 @@ for _command in (
     *logs.COMMANDS,
     *saved.COMMANDS,
     notify_token,
+    notify,
+    deliveries,
     access.give_credential,
     keys,
     doctor,

@@ -132,6 +132,9 @@ def _with_sandbox(chosen: settings.Settings) -> settings.Settings:
     """
     port = _free_port(int(settings.SANDBOX_BIND.rpartition(":")[2]))
     os.environ["TRACKER_GATEWAY__URL"] = f"http://127.0.0.1:{port}/gateway/sandbox"
+    # Events may go to the receiver of the sandbox.
+    os.environ.setdefault("TRACKER_SINKS__ALLOWED_HOSTS", '["127.0.0.1"]')
+    os.environ.setdefault("TRACKER_SINKS__ALLOWED_NETWORKS", '["127.0.0.0/8"]')
     if not chosen.store.url:
         for file in chosen.state_dir.glob("sandbox.db*"):
             file.unlink()
@@ -156,6 +159,11 @@ def _free_port(wanted: int) -> int:
         return int(probe.getsockname()[1])
 
 
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
 def _greeting(chosen: settings.Settings, with_sandbox: bool) -> supervisor.Greeting:
     """Return the text to print once the service answers."""
     address = binds(chosen.serve.bind)[0]
@@ -178,6 +186,8 @@ def _greeting(chosen: settings.Settings, with_sandbox: bool) -> supervisor.Greet
             "  export TRACKER_USER=guest TRACKER_PASSWORD=guest-password TRACKER_URL=" + url,
             f"  {sys.argv[0]} track --wait {job}",
             f"  {sys.argv[0]} why {job}",
+            "Be told of failed jobs: the receiver of the sandbox prints here what it gets",
+            f"  {sys.argv[0]} notify add {_origin(chosen.gateway.base)}/receiver",
             f"All calls: {url}/docs",
         ]
     is_ready = partial(listening.answers, address, "/readyz")

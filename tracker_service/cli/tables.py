@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from tracker_service.client import Answered, CopyProgress, Job, LogCopy, NotifyToken, OozieJobs
+    from tracker_service.client import (
+        Answered,
+        CopyProgress,
+        Delivery,
+        Job,
+        LogCopy,
+        NotifyToken,
+        OozieJobs,
+        Subscription,
+    )
 
 _NOTHING = "-"
 
@@ -108,6 +117,33 @@ def notify_tokens(tokens: Sequence[NotifyToken]) -> str:
     """Return the list of notification tokens."""
     rows = [(token.id, token.created, token.used) for token in tokens]
     return table(("TOKEN", "CREATED", "LAST USED"), rows) if rows else "no notification tokens"
+
+
+def subscriptions(known: Sequence[Subscription]) -> str:
+    """Return the list of subscriptions."""
+    rows = [(each.id, each.sink, each.to, _wishes(each), each.trouble) for each in known]
+    heads = ("SUBSCRIPTION", "SINK", "TO", "WANTS", "TROUBLE")
+    return table(heads, rows) if rows else "no subscriptions: tracker notify add URL"
+
+
+def _wishes(shown: Subscription) -> str:
+    wants = ((name, value) for name, value in shown.wants.items())
+    return "; ".join(f"{name} {_words(value)}" for name, value in wants) or "all events"
+
+
+def _words(value: object) -> str:
+    if isinstance(value, list):
+        return ",".join(map(str, value))
+    if isinstance(value, dict):
+        return " ".join(map(str, value.values()))
+    return "" if value is True else str(value)
+
+
+def deliveries(found: Sequence[Delivery]) -> str:
+    """Return what became of messages."""
+    rows = [(d.id, d.created, d.type, d.subject, d.state, d.attempts, d.answer) for d in found]
+    heads = ("ID", "SINCE", "EVENT", "ABOUT", "STATE", "TRIES", "ANSWER")
+    return table(heads, rows) if rows else "nothing was sent"
 
 
 def why(code: str | None, message: str | None) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 from urllib.parse import quote, urlsplit
 
-from tracker_service.client import access, answers
+from tracker_service.client import access, answers, events
 from tracker_service.client.access import LoggedIn, NewNotifyToken, NotifyToken
 from tracker_service.client.answers import (
     Answered,
@@ -31,11 +31,13 @@ from tracker_service.client.answers import (
     OozieJobs,
 )
 from tracker_service.client.connection import Connection, Timeouts, TrackerClientError
+from tracker_service.client.events import Delivery, NewSubscription, Subscription
 from tracker_service.client.reading import LiveLog, Reading
 
 __all__ = [
     "Answered",
     "CopyProgress",
+    "Delivery",
     "Evidence",
     "Family",
     "Job",
@@ -45,10 +47,12 @@ __all__ = [
     "LogCopy",
     "LoggedIn",
     "NewNotifyToken",
+    "NewSubscription",
     "NotifyToken",
     "OozieJob",
     "OozieJobs",
     "Reading",
+    "Subscription",
     "Timeouts",
     "TrackerClient",
     "TrackerClientError",
@@ -306,6 +310,70 @@ class TrackerClient:
             TrackerClientError: 404 if the caller has no token with this id.
         """
         self._connection.ask("DELETE", f"notify-tokens/{_segment(token_id)}").close()
+
+    def subscribe(self, sink: JsonObject, wants: JsonObject) -> NewSubscription:
+        """Subscribe to events.
+
+        Args:
+            sink: where to, such as `{"type": "webhook", "url": "https://…"}`.
+            wants: which events, such as `{"types": ["tracker.job.failed"]}`.
+
+        Raises:
+            TrackerClientError: 403 if users may not send there, or the caller has too many.
+        """
+        body = {"sink": sink, **wants}
+        answer = self._json("POST", "subscriptions", dict, json=body, is_repeatable=False)
+        with _understood("subscriptions"):
+            return events.new_subscription(answer)
+
+    def subscriptions(self) -> list[Subscription]:
+        """Return the caller's subscriptions, without their secrets."""
+        body = self._json("GET", "subscriptions", list)
+        with _understood("subscriptions"):
+            return [events.subscription(each) for each in body]
+
+    def unsubscribe(self, subscription_id: str) -> None:
+        """Remove a subscription.
+
+        Raises:
+            TrackerClientError: 404 if the caller has none with this id.
+        """
+        self._connection.ask("DELETE", f"subscriptions/{_segment(subscription_id)}").close()
+
+    def test_subscription(self, subscription_id: str) -> str:
+        """Send an event to a subscription, whatever it selects; return the id of the event."""
+        path = f"subscriptions/{_segment(subscription_id)}/test"
+        return str(self._json("POST", path, dict, is_repeatable=False)["event"])
+
+    def deliveries(self, states: Sequence[str] = (), limit: int | None = None) -> list[Delivery]:
+        """Return what was sent to the caller, the newest first.
+
+        Args:
+            states: only deliveries in one of these.
+        """
+        params = {"state": list(states), "limit": limit}
+        body = self._json("GET", "deliveries", list, params=params)
+        with _understood("deliveries"):
+            return [events.delivery(each) for each in body]
+
+    def replay(self, ids: Sequence[int] | None = None) -> int:
+        """Send deliveries again that were given up; return how many.
+
+        Args:
+            ids: of the deliveries; None for all.
+        """
+        body = {} if ids is None else {"ids": list(ids)}
+        return int(self._json("POST", "deliveries/replay", dict, json=body)["replayed"])
+
+    def mute(self, fingerprint: str, hours: float, *, of_site: bool = False) -> str:
+        """Send no message of a family of failures for a while; return until when (RFC 3339).
+
+        Args:
+            of_site: mute the messages of the site; for admins.
+        """
+        path = f"failures/{_segment(fingerprint)}/mute"
+        body = {"hours": hours, "site": of_site}
+        return str(self._json("POST", path, dict, json=body)["until"])
 
     def _json(self, method: str, path: str, kind: type, **more: Any) -> Any:  # noqa: ANN401
         return self._connection.body(self._connection.ask(method, path, **more), kind)

@@ -9,6 +9,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NewType, TypeVar
 
+OOZIE = "oozie"  #: the kind of these jobs in the store
+
 #: As Oozie writes it: `0000042-261122041514971-oozie-prod-W`; `…-C@12` is an action of a
 #: coordinator, which is followed like a job until it has started its workflow.
 JobId = NewType("JobId", str)

@@ -12,7 +12,7 @@ import structlog
 from tracker_service.domain.leases import Lease
 from tracker_service.engine.duties import Held, TaskKind
 from tracker_service.errors import StoreUnavailable
-from tracker_service.store import jobsets, workers
+from tracker_service.store import conditions, jobsets, workers
 from tracker_service.store.database import Connection, Store
 from tracker_service.store.jobsets import WAITED_TOO_LONG_S
 
@@ -54,7 +54,6 @@ class Leases:
         self._held: dict[int, jobsets.HeldJobset] = {}  # as this worker has loaded them
         self._renewed = self._full_until = float("-inf")
         self._late: dict[str, set[int]] = {}  # jobsets to give back, by kind
-        self._is_limit_hit = False
 
     def held(self) -> Held:
         """Return the leases on all jobsets that this worker has loaded."""
@@ -115,12 +114,12 @@ class Leases:
             workers.note(connection, presence)
             jobsets.renew(connection, self._worker, self._lease_s)
             living = workers.living_by_kind(connection, self._lease_s)
-            is_limit_hit = jobsets.any_free(connection, list(self._kinds), WAITED_TOO_LONG_S)
+            is_waiting = jobsets.any_free(connection, list(self._kinds), WAITED_TOO_LONG_S)
+            is_alone_and_late = any(late[name] and living[name] == 1 for name in late)
+            self._note_limit(connection, is_hit=is_waiting or is_alone_and_late)
         self._renewed = time.monotonic()
         self._share_pace(living)
         self._late = {name: set(late[name]) for name in late if living[name] > 1}
-        is_alone_and_late = any(late[name] and living[name] == 1 for name in late)
-        self._log_limit(is_limit_hit or is_alone_and_late)
 
     def _give_back_late(self) -> None:
         """Give back the jobsets that run late, but none of which a log is being written.
@@ -137,10 +136,14 @@ class Leases:
         self._release([held.lease for key, held in self._held.items() if key in movable])
         self._full_until = time.monotonic() + _FULL_FOR_S
 
-    def _log_limit(self, is_hit: bool) -> None:
-        if is_hit and not self._is_limit_hit:
-            log.error("scaling_limit_hit", worker=self._worker, remedy="start more workers")
-        self._is_limit_hit = is_hit
+    def _note_limit(self, connection: Connection, *, is_hit: bool) -> None:
+        """Tell of it once, whichever worker sees first that the workers cannot keep up."""
+        if not is_hit:
+            conditions.end_unseen(connection, conditions.SCALING_LIMIT, self._lease_s)
+            return
+        remedy = {"remedy": "start more workers"}
+        if conditions.note(connection, conditions.SCALING_LIMIT, "workers", remedy):
+            log.error("scaling_limit_hit", worker=self._worker, **remedy)
 
     def _take_share(self, name: str, kind: TaskKind) -> None:
         """Claim free jobsets of a kind up to a fair share; give the newest ones above it back.

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from uuid import NAMESPACE_URL, uuid5
 
 import structlog
 
 from tracker_service.audit import AuditedAction, audited
+from tracker_service.domain.events import Event, EventType
 from tracker_service.domain.reasons import Reason
 from tracker_service.domain.tasks import WAITS_FOR_CREDENTIAL, TaskReason
 from tracker_service.errors import ConfigError, CredentialsRefused, GatewayError, RouteClosed
@@ -17,7 +19,7 @@ from tracker_service.identities.keys import KeyRing
 from tracker_service.sources.access import ClusterAccess
 from tracker_service.sources.credentials import Credential, TokenCredential
 from tracker_service.sources.gateway import AccessPool
-from tracker_service.store import credentials, hints, tasks
+from tracker_service.store import credentials, events, hints, tasks
 from tracker_service.store.credentials import KeptCredential
 from tracker_service.store.database import Connection, Store
 
@@ -83,7 +85,27 @@ class KeptCredentials:
 
     def _refuse(self, connection: Connection, kept: KeptCredential) -> None:
         if credentials.refuse(connection, kept, self._clock()):
-            tasks.explain(connection, kept.owner, _REFUSED)
+            self._let_wait(connection, kept.owner, kept, _REFUSED)
+
+    def _let_wait(
+        self,
+        connection: Connection,
+        owner: str,
+        kept: KeptCredential | None,
+        reason: Reason[TaskReason],
+    ) -> None:
+        """Say why a user's tasks wait, and tell the user once for each credential."""
+        if tasks.explain(connection, owner, reason):
+            since = kept.kept_at.isoformat() if kept else f"{self._clock():%F}"
+            told = Event(
+                id=str(uuid5(NAMESPACE_URL, "\n".join((reason.code, owner, since)))),
+                type=EventType.WAITS_FOR_CREDENTIALS,
+                subject=owner,
+                time=self._clock(),
+                owner=owner,
+                data={"user": owner, "code": reason.code, "reason": reason.text},
+            )
+            events.append(connection, told)
 
     def _usable(self, owner: str) -> tuple[KeptCredential, Credential]:
         """Return the credential of a user.
@@ -140,7 +162,7 @@ class KeptCredentials:
 
         def explain(connection: Connection) -> None:
             if credentials.find(connection, [owner]).get(owner) == kept:
-                tasks.explain(connection, owner, reason)
+                self._let_wait(connection, owner, kept, reason)
 
         self._store.write(explain)
         return CredentialsRefused(reason.text)

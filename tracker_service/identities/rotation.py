@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
 from cryptography.fernet import Fernet
 
 from tracker_service.identities.keys import KeyRing
-from tracker_service.store import credentials
+from tracker_service.store import credentials, subscriptions
 from tracker_service.store.database import Store
 
 
 def rotate_keys(store: Store, key_file: Path, *, forget_old: bool) -> int:
-    """Put a new key first in the file, and encrypt every stored credential with it.
+    """Put a new key first in the file, and encrypt every stored secret with it.
 
     After a crash in between, the file still has a key for every credential. Running processes read
     the file again when it has changed.
@@ -23,7 +24,7 @@ def rotate_keys(store: Store, key_file: Path, *, forget_old: bool) -> int:
         forget_old: remove the older keys when nothing is encrypted with them any more.
 
     Returns:
-        how many credentials were encrypted anew.
+        how many credentials and subscriptions were encrypted anew.
 
     Raises:
         ConfigError: the file cannot be used, or a credential was encrypted with a key that is gone.
@@ -41,11 +42,15 @@ def rotate_keys(store: Store, key_file: Path, *, forget_old: bool) -> int:
 def _encrypt_anew(store: Store, keys: KeyRing) -> int:
     with store.read() as connection:
         kept = credentials.all_encrypted(connection)
+        sealed = subscriptions.all_sealed(connection)
     for owner, encrypted in kept:
         with store.begin() as connection:
             new = keys.encrypt(*keys.decrypt(encrypted))
             credentials.replace_encrypted(connection, owner, encrypted, new)
-    return len(kept)
+    for task_id, text in sealed:
+        again = keys.encrypt(*keys.decrypt(text.encode())).decode()
+        store.write(partial(subscriptions.replace_sealed, task_id=task_id, old=text, new=again))
+    return len(kept) + len(sealed)
 
 
 def _write(key_file: Path, keys: list[bytes]) -> None:

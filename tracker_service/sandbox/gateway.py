@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from werkzeug.http import http_date
 from werkzeug.wrappers import Request, Response
 
+from tracker_service.sandbox import receiver
 from tracker_service.sandbox.answers import (
     backend_away,
     empty_answer,
@@ -70,6 +71,8 @@ class SandboxGateway:
         self.down: set[str] = set()
         #: Services that the topology lacks: any of jobhistory, oozie, resourcemanager, yarn.
         self.lacking: set[str] = set()
+        #: Takes webhooks beside the topology.
+        self.receiver = receiver.Receiver()
         #: The last requests, oldest first.
         self.requests: deque[SeenRequest] = deque(maxlen=_MAX_REMEMBERED)
         self._sessions: OrderedDict[str, str] = OrderedDict()
@@ -115,16 +118,21 @@ class SandboxGateway:
     def _answer(self, request: Request, prefix: str, path: str, user: str | None) -> Response:
         if _head_bytes(request) > MAX_HEAD_BYTES:
             return uri_too_long()
-        if posixpath.normpath(request.path) == "/":
-            return Response(describe(self.cluster), content_type="text/plain;charset=utf-8")
         if not _is_in_topology(request.path):
-            return error_page(404, request.path, "Not Found")
+            return self._beside_the_topology(request)
         if user is None:
             return unauthorized()
         is_read = request.method in ("GET", "HEAD", "OPTIONS")
         if self.csrf_header and not is_read and self.csrf_header not in request.headers:
             return empty_answer(400)
         return self._served(request, prefix, path, user)
+
+    def _beside_the_topology(self, request: Request) -> Response:
+        if posixpath.normpath(request.path) == "/":
+            return Response(describe(self.cluster), content_type="text/plain;charset=utf-8")
+        if request.path == receiver.PATH and request.method == "POST":
+            return self.receiver.answer(request)
+        return error_page(404, request.path, "Not Found")
 
     def _served(self, request: Request, prefix: str, path: str, user: str) -> Response:
         if not prefix or _service_name(prefix) in self.lacking:

@@ -36,6 +36,7 @@ from tracker_service.domain.users import HADOOP_USER_PATTERN
 from tracker_service.errors import ConfigError
 from tracker_service.settings.binds import binds
 from tracker_service.settings.kerberos import KerberosSettings
+from tracker_service.settings.sinks import EventsAndSinks
 
 PREFIX = "TRACKER_"
 DEFAULT_FILE = Path("config/tracker.yml")
@@ -213,6 +214,8 @@ class ServeSettings(_SettingsSection):
     user_header: HeaderName | None = None
     user_header_from: tuple[IPvAnyNetwork, ...] = ()
     requests_per_minute: Count = 600  #: of one user; further requests are answered with 429
+    #: how people and receivers of events reach this service; default: http:// and `bind`
+    public_url: HttpUrl | None = None
 
     @field_validator("bind", mode="before")
     @classmethod
@@ -304,7 +307,7 @@ class RightsSettings(_SettingsSection):
         return *self.admins, *self.auditors
 
 
-class Settings(BaseSettings):
+class Settings(EventsAndSinks, BaseSettings):
     """All settings. An unknown name is an error."""
 
     model_config = SettingsConfigDict(
@@ -339,6 +342,11 @@ class Settings(BaseSettings):
     def store_url(self) -> str:
         """Return the database's URL."""
         return self.store.url or f"sqlite:///{self.state_dir.absolute()}/tracker.db"
+
+    @property
+    def base_url(self) -> str:
+        """Return the URL of this service for people, without a slash at its end."""
+        return str(self.serve.public_url or f"http://{self.serve.bind}").rstrip("/")
 
     @property
     def key_file(self) -> Path:

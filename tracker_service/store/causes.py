@@ -12,10 +12,10 @@ from sqlalchemy import Row, and_, func, insert, select, update
 from tracker_service.domain.applications import ApplicationId
 from tracker_service.domain.causes import Category, Cause, Quote, Retryable, Source
 from tracker_service.domain.failures import Witness
-from tracker_service.domain.jobs import JobId
+from tracker_service.domain.jobs import OOZIE, JobId
 from tracker_service.store.database import Connection
-from tracker_service.store.jobs import OOZIE
 from tracker_service.store.tables import applications, causes, copies, jobs, tasks
+from tracker_service.store.texts import storable
 
 _LONGEST_FINGERPRINT = 64
 
@@ -50,8 +50,8 @@ def keep(connection: Connection, task_id: int, job_key: int, cause: Cause, now: 
     values = {
         "fingerprint": cause.fingerprint[:_LONGEST_FINGERPRINT],
         "category": cause.category,
-        "summary": _storable(cause.summary),
-        "card": _storable(asdict(cause)),
+        "summary": storable(cause.summary),
+        "card": storable(asdict(cause)),
         "failed_at": ended_at or now,
         "decided_at": now,
     }
@@ -59,17 +59,6 @@ def keep(connection: Connection, task_id: int, job_key: int, cause: Cause, now: 
     changed = connection.execute(update(causes).where(*_of(task_id, job_key)).values(**values))
     if not changed.rowcount:
         connection.execute(insert(causes).values(task_id=task_id, job_id=job_key, **values))
-
-
-def _storable(value: Any) -> Any:  # noqa: ANN401
-    """Replace the characters in a value that some database refuses; logs may have any."""
-    if isinstance(value, dict):
-        return {name: _storable(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_storable(item) for item in value]
-    if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode().replace("\0", "?")
-    return value
 
 
 def _of(task_id: int, job_key: int) -> tuple[Any, Any]:

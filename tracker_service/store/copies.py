@@ -271,6 +271,11 @@ def of_tasks(connection: Connection, task_ids: Iterable[int]) -> Mapping[int, li
     return found
 
 
+def of_run(connection: Connection, task_id: int, run: int) -> list[Copy]:
+    """Return the copies of the logs of one run, in the order of their applications."""
+    return [copy for copy in of_tasks(connection, [task_id])[task_id] if copy.run == run]
+
+
 def finished_tasks(connection: Connection, leases: Iterable[Lease]) -> set[int]:
     """Return the ids of the tasks in these jobsets that save logs and whose copies all ended."""
     unfinished = exists().where(copies.c.task_id == tasks.c.id, copies.c.status.in_(UNFINISHED))

@@ -15,6 +15,7 @@ from sqlalchemy import (
     Connection,
     Insert,
     Table,
+    select,
     type_coerce,
 )
 from sqlalchemy.dialects import mysql, postgresql, sqlite
@@ -30,6 +31,8 @@ from tracker_service.store.tables import Instant
 __all__ = ["Connection", "Store", "database_now"]
 
 Result = TypeVar("Result")
+Item = TypeVar("Item")
+_LAST = "last"  #: key of what a transaction writes at its end, in the connection's `info`
 _TRIES = 3  #: of a transaction that meets another one
 #: What the databases say when two transactions meet: a deadlock, a serialization failure, a key
 #: that the other one has inserted. See https://www.postgresql.org/docs/current/errcodes-appendix.html,
@@ -66,6 +69,12 @@ def _mysql_now(*_: object, **__: object) -> str:
     return "CAST(UNIX_TIMESTAMP(SYSDATE(6)) * 1000 AS SIGNED)"
 
 
+def current_time(connection: Connection) -> datetime:
+    """Return the current instant of the database's clock."""
+    now: datetime = connection.execute(select(database_now())).scalar_one()
+    return now
+
+
 def after(seconds: float) -> ColumnElement[datetime]:
     """Return the instant some seconds after the current one of the database's clock."""
     now = type_coerce(database_now(), BigInteger)
@@ -90,7 +99,9 @@ class Store:
         """
         try:
             with _translated_errors(), self._engine.begin() as connection:
+                connection.info[_LAST] = {}
                 yield connection
+                _write_last(connection)
         except LeaseLost as error:
             if error.is_taken and self._on_lease_lost:
                 self._on_lease_lost()
@@ -177,6 +188,24 @@ def _is_temporary(error: DBAPIError | PoolTimeout) -> bool:
         return True
     is_read_only = getattr(error.orig, "sqlstate", None) == "25006"  # PostgreSQL, as a standby
     return error.connection_invalidated or is_read_only
+
+
+def at_end(
+    connection: Connection, write: Callable[[Connection, Sequence[Item]], None], item: Item
+) -> None:
+    """Have something written as the last of a transaction, so that its locks are held briefly.
+
+    Args:
+        write: is called once, with all items that the transaction has given it.
+    """
+    connection.info[_LAST].setdefault(write, []).append(item)
+
+
+def _write_last(connection: Connection) -> None:
+    last: dict[Callable[[Connection, Sequence[Any]], None], list[Any]] = connection.info[_LAST]
+    while last:
+        write = next(iter(last))
+        write(connection, last.pop(write))
 
 
 def insert_new(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:

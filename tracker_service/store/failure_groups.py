@@ -161,3 +161,33 @@ def _causes(connection: Connection, ids: Sequence[int]) -> Mapping[str, _Row]:
         )
     )
     return {row.fingerprint: row for row in rows}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharedFailure:
+    """A family of failures that has hit several users."""
+
+    fingerprint: str
+    category: Category
+    summary: str
+    users: int
+
+
+def of_several_users(
+    connection: Connection, since: datetime, categories: Sequence[Category], users: int
+) -> list[SharedFailure]:
+    """Return the families since an instant that have hit at least so many users."""
+    rows = connection.execute(
+        select(
+            causes.c.fingerprint,
+            func.max(causes.c.category).label("category"),
+            func.max(causes.c.summary).label("summary"),
+            func.count(tasks.c.owner.distinct()).label("users"),
+        )
+        .join(tasks, tasks.c.id == causes.c.task_id)
+        .where(causes.c.failed_at >= since, causes.c.category.in_(categories))
+        .group_by(causes.c.fingerprint)
+        .having(func.count(tasks.c.owner.distinct()) >= users)
+        .order_by(causes.c.fingerprint)
+    )
+    return [SharedFailure(**{**row._mapping, "category": Category(row.category)}) for row in rows]

@@ -15,15 +15,17 @@ from sqlalchemy import BindParameter, Row, and_, bindparam, case, func, select
 from tracker_service.domain.chunks import chunks
 from tracker_service.domain.copies import CopyStatus
 from tracker_service.domain.jobs import JobStatus
-from tracker_service.domain.tasks import TaskState
+from tracker_service.domain.subscriptions import UNSENT, DeliveryState
+from tracker_service.domain.tasks import TRACK, TaskState
 from tracker_service.store import workers
 from tracker_service.store.copies import UNFINISHED
 from tracker_service.store.database import Connection, database_now
 from tracker_service.store.jobsets import EVERY_KIND, WAITED_TOO_LONG_S, any_free, waiting
-from tracker_service.store.tables import copies, jobs, jobsets, tasks, track_tasks
+from tracker_service.store.tables import copies, deliveries, jobs, jobsets, tasks, track_tasks
 from tracker_service.store.tasks import IS_LIVE, live_or_ended_since
 from tracker_service.store.workers import KnownWorker
 
+_NOT_DELIVERED = (*UNSENT, DeliveryState.DEAD)
 _COMFORTABLE = 0.7  #: the share of its time for which a worker may be busy on average
 
 
@@ -41,6 +43,7 @@ class Figures:
     oldest_at_risk: datetime | None  #: when the oldest log that is not saved yet was written
     saved_bytes: int
     due_copies: int  #: copies that wait for a check
+    deliveries: dict[str, int]  #: of events, by state: what is still to be sent, or was given up
 
 
 def figures(connection: Connection, since: datetime) -> Figures:
@@ -65,7 +68,13 @@ def figures(connection: Connection, since: datetime) -> Figures:
         oldest_at_risk=connection.scalar(select(func.min(copies.c.log_at)).where(_AT_RISK)),
         saved_bytes=saved_bytes,
         due_copies=connection.scalar(select(func.count()).where(_IS_DUE)) or 0,
+        deliveries={state: _count(connection, state) for state in _NOT_DELIVERED},
     )
+
+
+def _count(connection: Connection, state: DeliveryState) -> int:
+    found = select(func.count()).where(deliveries.c.state == state)
+    return connection.execute(found).scalar_one()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +137,11 @@ _JOBS = (
     .join(track_tasks, track_tasks.c.job_id == jobs.c.id)
     .where(track_tasks.c.task_id.in_(_ids))
 )
-_TASKS = select(tasks.c.state, _number).where(tasks.c.id.in_(_ids)).group_by(tasks.c.state)
+_TASKS = (
+    select(tasks.c.state, _number)
+    .where(tasks.c.id.in_(_ids), tasks.c.kind == TRACK)
+    .group_by(tasks.c.state)
+)
 _COPIES = (
     select(copies.c.status, _is_saved, _number, func.sum(copies.c.bytes).label("bytes"))
     .where(copies.c.task_id.in_(_ids))

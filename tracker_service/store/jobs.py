@@ -12,6 +12,7 @@ from sqlalchemy import Row, bindparam, insert, select, update
 from tracker_service.domain.applications import Application, ApplicationId
 from tracker_service.domain.chunks import chunks
 from tracker_service.domain.jobs import (
+    OOZIE,
     Action,
     JobDetails,
     JobId,
@@ -19,10 +20,11 @@ from tracker_service.domain.jobs import (
     Observation,
     supersedes,
 )
+from tracker_service.store import job_events
 from tracker_service.store.database import Connection, insert_new
+from tracker_service.store.job_events import NewStatus
 from tracker_service.store.tables import applications, job_state_changes, jobs
 
-OOZIE = "oozie"
 _ACTION_FIELDS = frozenset(field.name for field in fields(Action))
 _SUMMARY = [column for column in jobs.c if column.name != "actions"]
 
@@ -123,8 +125,11 @@ def record(connection: Connection, seen: Sequence[Observation]) -> dict[JobId, K
     added, changed = [], False
     for new in sorted(seen, key=lambda observation: observation.id):  # one order: no deadlocks
         old = known.get(new.id)
-        if old is None or (new.run > old.run and not _is_blank(connection, old)):
+        if old is None:
             added.append(new)
+        elif new.run > old.run and not _is_blank(connection, old):
+            added.append(new)
+            job_events.state_changed(connection, _news(old, new))
         elif supersedes(new, old.run, old.status):
             _change(connection, old, new)
             changed = True
@@ -209,6 +214,20 @@ def _change(connection: Connection, old: KeptJob, new: Observation) -> None:
                 changed_at=new.observed_at,
             )
         )
+        if old.status != new.status:
+            job_events.state_changed(connection, _news(old, new))
+
+
+def _news(old: KeptJob, new: Observation) -> NewStatus:
+    return NewStatus(
+        job_id=new.id,
+        run=max(old.run, new.run),
+        name=new.name or old.name,
+        user=new.user or old.user,
+        from_status=old.status,
+        to_status=new.status,
+        at=new.observed_at,
+    )
 
 
 def record_details(

@@ -8,10 +8,10 @@ from datetime import datetime
 
 from sqlalchemy import and_, delete, or_, select, union
 
+from tracker_service.domain.jobs import OOZIE
 from tracker_service.domain.tasks import ENDED, TRACK
 from tracker_service.store.copies import UNFINISHED
 from tracker_service.store.database import Connection, after
-from tracker_service.store.jobs import OOZIE
 from tracker_service.store.tables import copies, jobs, tasks, track_tasks
 from tracker_service.store.tasks import IS_LIVE
 

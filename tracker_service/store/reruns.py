@@ -8,11 +8,10 @@ from datetime import datetime
 
 from sqlalchemy import exists, func, select
 
-from tracker_service.domain.jobs import JobId, JobStatus
+from tracker_service.domain.jobs import OOZIE, JobId, JobStatus
 from tracker_service.domain.leases import Lease
 from tracker_service.domain.tasks import TRACK, TaskState
 from tracker_service.store.database import Connection
-from tracker_service.store.jobs import OOZIE
 from tracker_service.store.tables import jobs, jobsets, tasks, track_tasks
 from tracker_service.store.tasks import IS_LIVE
 

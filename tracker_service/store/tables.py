@@ -293,3 +293,74 @@ hints = Table(
     Column("task_id", _Key, ForeignKey("tasks.id", ondelete="CASCADE"), primary_key=True),
     Column("hinted_at", Instant, nullable=False),  # when the hint came
 )
+
+counters = Table(
+    "counters",
+    metadata,
+    Column("name", String(32), primary_key=True),
+    Column("value", BigInteger, nullable=False),
+)
+
+events = Table(
+    "events",
+    metadata,
+    # Not generated: the database would give numbers before the commit, in another order.
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("id", String(36), nullable=False),
+    Column("type", String(64), nullable=False),
+    Column("subject", String(255), nullable=False),
+    Column("owner", String(255)),  # the user who may see it; null: who oversees the site
+    Column("time", Instant, nullable=False),
+    Column("data", JSON, nullable=False),
+    UniqueConstraint("id"),
+    Index(None, "owner", "sequence"),
+    Index(None, "time"),
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    _key(),
+    _reference("task_id", "tasks.id"),  # of the kind `notify`: to whom it goes
+    Column(
+        "event",
+        BigInteger,
+        ForeignKey("events.sequence", ondelete="CASCADE"),
+        nullable=False,
+    ),
+    Column("about", String(64), nullable=False),  # equal for what different users hear of one thing
+    Column("subject", String(255), nullable=False),  # of the event; a subject's are sent in order
+    Column("family", String(64)),  # of the failure that the event tells of
+    Column("state", String(16), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("due_at", Instant, nullable=False),
+    Column("answer", _Text),  # the last one of the receiver
+    Column("created_at", Instant, nullable=False),
+    Column("ended_at", Instant),
+    UniqueConstraint("task_id", "about"),
+    Index(None, "task_id", "state", "due_at"),
+    Index(None, "task_id", "state", "event"),
+    Index(None, "task_id", "family", "ended_at"),
+    Index(None, "state"),
+    Index(None, "event"),
+)
+
+conditions = Table(
+    "conditions",  # what lasts: it begins and ends with an event, whichever worker sees it
+    metadata,
+    Column("name", String(32), primary_key=True),
+    Column("subject", String(100), primary_key=True),
+    Column("began_at", Instant, nullable=False),  # by the database's clock
+    Column("seen_at", Instant, nullable=False),  # when a worker saw it last, by the same clock
+    Column("data", JSON, nullable=False),
+)
+
+muted_families = Table(
+    "muted_families",
+    metadata,
+    Column("owner", String(255), primary_key=True),  # whose messages; empty: those of the site
+    Column("fingerprint", String(64), primary_key=True),
+    Column("until", Instant, nullable=False),
+    Column("muted_at", Instant, nullable=False),
+    Column("muted_by", String(255), nullable=False),
+)

@@ -50,12 +50,18 @@ def end(
         jobsets.shrink(connection, task.lease.jobset_id, 1)
 
 
-def explain(connection: Connection, owner: str, reason: Reason[Any]) -> None:
-    """Set the reason why a user's live tasks wait; rows that have it are not written again."""
-    is_news = tasks.c.reason_code.is_distinct_from(reason.code)
-    connection.execute(
-        update(tasks).where(tasks.c.owner == owner, IS_LIVE, is_news).values(reason_values(reason))
-    )
+def explain(connection: Connection, owner: str, reason: Reason[Any]) -> bool:
+    """Set the reason why a user's live tasks wait; rows that have it are not written again.
+
+    Returns:
+        True if this is news: no live task of the user had this reason, and now some have.
+    """
+    of_user = (tasks.c.owner == owner, IS_LIVE)
+    known = select(tasks.c.id).where(*of_user, tasks.c.reason_code == reason.code).limit(1)
+    is_known = connection.scalar(known) is not None
+    others = tasks.c.reason_code.is_distinct_from(reason.code)
+    changed = update(tasks).where(*of_user, others).values(reason_values(reason))
+    return connection.execute(changed).rowcount > 0 and not is_known
 
 
 def clear_reason(connection: Connection, owner: str) -> None:

@@ -11,14 +11,14 @@ from sqlalchemy import Row, bindparam, exists, func, insert, select, update
 
 from tracker_service.domain.chunks import chunks
 from tracker_service.domain.copies import CopyPolicy, CopyReason
-from tracker_service.domain.jobs import JobId, JobStatus
+from tracker_service.domain.jobs import OOZIE, JobId, JobStatus
 from tracker_service.domain.leases import Lease
 from tracker_service.domain.reasons import Reason
 from tracker_service.domain.tasks import TRACK, TaskReason, TaskState, TrackTask
 from tracker_service.errors import StoreConflict
 from tracker_service.store import adoption, copies, jobsets
 from tracker_service.store.database import Connection, insert_new
-from tracker_service.store.jobs import OOZIE, KeptJob
+from tracker_service.store.jobs import KeptJob
 from tracker_service.store.reason_rows import reason_values
 from tracker_service.store.tables import jobs, tasks, track_tasks
 from tracker_service.store.tasks import end

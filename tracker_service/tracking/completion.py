@@ -32,11 +32,12 @@ from tracker_service.errors import (
 from tracker_service.identities import Identities
 from tracker_service.sources.access import ClusterAccess
 from tracker_service.sources.webhdfs import WebHdfs
-from tracker_service.store import causes, copies, jobs, jobsets, track_tasks
+from tracker_service.store import copies, events, jobs, jobsets, track_tasks
 from tracker_service.store.database import Connection, Store
 from tracker_service.tracking import outcome
 from tracker_service.tracking.children import ChildFollower, has_children
-from tracker_service.tracking.conclusion import Conclusion
+from tracker_service.tracking.conclusion import Conclusion, ended_run
+from tracker_service.tracking.events import logs_ended
 from tracker_service.tracking.explorer import Exploration, Trouble, explore, trouble_of
 
 log = structlog.get_logger()
@@ -45,6 +46,7 @@ ManifestWriter = Callable[[WebHdfs, JobStatus, Sequence[Copy], Cause | None, dat
 #: No trouble of one job, but of all: the credential, the lease, the database.
 _NOT_OF_ONE_JOB = (CredentialsRefused, LeaseLost, StoreUnavailable)
 
+_TELL_AFTER_S = 120.0  #: a user whose logs take longer hears of the failure before they are saved
 _TRIED_FOR_S = 6 * 3600.0  #: after this time, a task ends even if part of the search fails
 
 
@@ -57,6 +59,7 @@ class _Item:
     due: float
     troubles: int = 0
     is_explored: bool = False  #: the first search for applications is complete
+    is_told: bool = False  #: its user has heard of the failure
 
 
 class Completion:
@@ -129,6 +132,7 @@ class Completion:
             saved = copies.finished_tasks(connection, {item.task.lease for item in due})
         by_owner: dict[str, list[_Item]] = {}
         for item in due:
+            self._tell_early(item, now)
             if item.task.is_stopped:
                 if item.task.id in saved:
                     self._end_stopped(item)
@@ -138,6 +142,14 @@ class Completion:
                 by_owner.setdefault(item.task.owner, []).append(item)
         for owner, items in by_owner.items():
             self._per_owner.start(owner, partial(self._look, owner, items))
+
+    def _tell_early(self, item: _Item, now: float) -> None:
+        """Tell of a failure whose logs take long to be saved."""
+        if item.is_told or item.task.is_stopped or now - item.since < _TELL_AFTER_S:
+            return
+        item.is_told = True
+        with self._store.begin() as connection:
+            self._conclusion.tell_early(connection, item.task, self._clock())
 
     def _end_stopped(self, item: _Item) -> None:
         """End a task that its user has stopped and whose running copies have ended."""
@@ -266,9 +278,11 @@ class Completion:
             with self._store.begin() as connection:
                 jobsets.guard(connection, task.lease)
                 track_tasks.note_manifest(connection, task.id, now)
-                for number, cause in why.items():
-                    if cause:
-                        causes.keep(connection, task.id, known[number].key, cause, now)
+                for number, kept in known.items():
+                    self._conclusion.keep(connection, task, kept, why[number], now)
+                    told = ended_run(connection, task, kept, why[number], now)
+                    if ended := logs_ended(told):
+                        events.append(connection, ended)
         return None
 
     def _explore(self, access: ClusterAccess, task: TrackTask) -> Exploration:

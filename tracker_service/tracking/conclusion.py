@@ -1,9 +1,9 @@
-"""Conclude why a run failed once all its logs are saved, and keep the cause."""
+"""Conclude why a run failed once all its logs are saved; keep the cause, and tell the user."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -11,12 +11,15 @@ from tracker_service.domain.causes import Cause
 from tracker_service.domain.failures import Conclude, Failure, Witness
 from tracker_service.domain.jobs import JobId, JobStatus
 from tracker_service.domain.tasks import TrackTask
-from tracker_service.store import causes, jobs
+from tracker_service.store import causes, conditions, copies, events, jobs
 from tracker_service.store.database import Connection
 from tracker_service.store.jobs import KeptJob
+from tracker_service.tracking.events import Around, EndedRun, job_failed, logs_at_risk
 from tracker_service.tracking.explorer import Exploration
 
 log = structlog.get_logger()
+
+_KNOWN_FOR = timedelta(days=30)  #: a family that was not seen for so long is new
 
 
 class Conclusion:
@@ -51,15 +54,57 @@ class Conclusion:
             ),
         )
 
+    def keep(
+        self,
+        connection: Connection,
+        task: TrackTask,
+        kept: KeptJob,
+        cause: Cause | None,
+        now: datetime,
+    ) -> None:
+        """Keep why a run failed, and tell its user, if it has failed."""
+        if cause:
+            causes.keep(connection, task.id, kept.key, cause, now)
+        if has_failed(kept.id, kept.status):
+            run = ended_run(connection, task, kept, cause, now)
+            events.append(connection, job_failed(run, _around(connection, run)))
+
     def keep_at_end(
         self, connection: Connection, task: TrackTask, found: Exploration | None, now: datetime
     ) -> None:
         """Keep why the job of a task failed, unless a cause from its logs is already kept."""
         if causes.is_kept(connection, task.id, task.job_key):
             return
+        if kept := jobs.runs_of(connection, task.job_id).get(task.run):
+            cause = self.of_run(connection, task, kept, found)
+            self.keep(connection, task, kept, cause, now)
+
+    def tell_early(self, connection: Connection, task: TrackTask, now: datetime) -> None:
+        """Tell the user of a failed job whose logs are not saved yet what is known by now."""
         kept = jobs.runs_of(connection, task.job_id).get(task.run)
-        if kept and (cause := self.of_run(connection, task, kept, found)):
-            causes.keep(connection, task.id, task.job_key, cause, now)
+        if kept is None or not has_failed(kept.id, kept.status):
+            return
+        run = ended_run(connection, task, kept, self.of_run(connection, task, kept, None), now)
+        events.append(connection, job_failed(run, _around(connection, run)))
+        if at_risk := logs_at_risk(run):
+            events.append(connection, at_risk)
+
+
+def ended_run(
+    connection: Connection, task: TrackTask, kept: KeptJob, cause: Cause | None, now: datetime
+) -> EndedRun:
+    """Return what the user of a task hears of a run."""
+    logs = copies.of_run(connection, task.id, kept.run)
+    return EndedRun(owner=task.owner, job=kept, cause=cause, copies=logs, at=now)
+
+
+def _around(connection: Connection, run: EndedRun) -> Around:
+    """Return what else is known at the moment of a failure."""
+    trouble = conditions.current(connection, conditions.CLUSTER_TROUBLE)
+    before = run.cause and causes.count_others(
+        connection, run.cause.fingerprint, run.job.id, run.owner, run.at - _KNOWN_FOR
+    )
+    return Around(is_new_family=run.cause is not None and not before, trouble=trouble)
 
 
 def has_failed(job_id: JobId, status: JobStatus) -> bool:

@@ -17,6 +17,7 @@ from tracker_service.tracking.poller import Poller
 from tracker_service.tracking.purge import Purge
 from tracker_service.tracking.reruns import Reruns
 from tracker_service.tracking.schedule import Schedule
+from tracker_service.tracking.trouble import Trouble
 
 _SWEEP_S = 0.1
 _FOLLOW_HINTS_S = 0.2
@@ -24,6 +25,7 @@ _COMPLETE_S = 0.5
 _NOTE_S = 1.0
 _TIDY_S = 60
 _PURGE_S = 10.0
+_TROUBLE_S = 5.0
 
 
 class Tracking:
@@ -73,6 +75,7 @@ def duties(
     completion: Completion,
     reruns: Reruns,
     purge: Purge,
+    trouble: Trouble,
     *,
     clock: Clock,
 ) -> list[Duty]:
@@ -92,6 +95,7 @@ def duties(
             run=lambda held: reruns.look(held.of(TRACK).values()),
         ),
         Duty(name="adopt", every_s=_TIDY_S, run=lambda _: adoption.adopt_all(store)),
+        Duty(name="look_for_trouble", every_s=_TROUBLE_S, run=lambda _: trouble.look()),
         Duty(name="purge", every_s=_PURGE_S, run=lambda _: purge.step()),
         Duty(name="tidy_hints", every_s=_TIDY_S, run=lambda _: hints.tidy(clock())),
     ]

@@ -51,7 +51,15 @@ def test_after_three_wrong_passwords_the_fourth_has_to_wait(client, fake_cluster
     assert 0 < int(answer.headers["Retry-After"]) <= 60
 
 
-OPEN = {"/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/api/notify/{token}"}
+OPEN = {
+    "/healthz",
+    "/readyz",
+    "/metrics",
+    "/openapi.json",
+    "/docs",
+    "/api/notify/{token}",
+    "/api/mute/{token}",
+}
 
 
 def test_nothing_is_told_to_who_does_not_prove_who_they_are(client):
@@ -59,6 +67,7 @@ def test_nothing_is_told_to_who_does_not_prove_who_they_are(client):
     paths = client.get("/openapi.json").json["paths"]
     calls = [(path, method) for path in set(paths) - OPEN for method in paths[path]]
     values = {"job_id": job(1), "application": APP_1[12:], "token_id": "0" * 12}
+    values |= {"name": "0" * 12, "fingerprint": "f" * 12}
 
     for number, (path, method) in enumerate(calls):
         call = getattr(client, method)

@@ -40,6 +40,7 @@ from tracker_service.tracking.hints import Hints
 from tracker_service.tracking.poller import Poller
 from tracker_service.tracking.purge import Purge
 from tracker_service.tracking.schedule import Schedule
+from tracker_service.tracking.trouble import Outages, Trouble
 
 
 class Tracker(Worker):
@@ -73,6 +74,7 @@ def new_worker(store, identities, reruns, now):
                     completion,
                     reruns,
                     Purge(store, timedelta(days=365)),
+                    Trouble(store, Outages(), now),
                     clock=now,
                 ),
                 *archive.duties(build(store, identities, now).copier, expiry),

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from tests.unit.fakes import NOW, job, seen
+from tracker_service.domain.events import EventType
 from tracker_service.domain.tasks import TaskState
 from tracker_service.errors import CredentialsRefused, GatewayUnavailable, NotAuthenticated
 from tracker_service.identities import (
@@ -16,7 +17,8 @@ from tracker_service.identities import (
 )
 from tracker_service.sources.credentials import BasicCredential
 from tracker_service.sources.gateway import AccessPool
-from tracker_service.store import credentials, jobs, jobsets, track_tasks, tracked_jobs
+from tracker_service.store import credentials, events, jobs, jobsets, track_tasks, tracked_jobs
+from tracker_service.store.events import EventFilter
 
 GUEST = BasicCredential("guest", "guest-password")
 
@@ -261,3 +263,17 @@ def test_jobs_of_all_users_share_jobsets_where_a_service_identity_asks(with_serv
         [jobset] = jobsets.known(connection)
 
     assert jobset.size == 2
+
+
+def test_a_user_hears_once_that_jobs_wait_for_a_credential(identities, kept, store, now):
+    for _ in range(3):
+        be_refused(identities)
+        now.now = kept().retry_at
+
+    with store.read() as connection:
+        found = [each.event for each in events.following(connection, 0, EventFilter(), 10)]
+
+    assert [(e.type, e.owner, e.subject) for e in found] == [
+        (EventType.WAITS_FOR_CREDENTIALS, "guest", "guest")
+    ]
+    assert "tracker login" in found[0].data["reason"]

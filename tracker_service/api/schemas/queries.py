@@ -178,8 +178,10 @@ class ApplicationPath(JobPath):
     application: NamedApplication
 
 
-class _Query(BaseModel):
-    model_config = ConfigDict(extra="forbid")  # unknown parameters are refused
+class Query(BaseModel):
+    """Parameters of a query; unknown ones are refused."""
+
+    model_config = ConfigDict(extra="forbid")
 
     @classmethod
     def model_json_schema(cls, *given: Any, **named: Any) -> dict[str, Any]:  # noqa: ANN401
@@ -194,19 +196,19 @@ class _Query(BaseModel):
         return super().model_json_schema()
 
 
-class RefreshQuery(_Query):
+class RefreshQuery(Query):
     """Whether to ask Oozie now."""
 
     refresh: Flag = Field(False, description="ask Oozie now")
 
 
-class JobsetsQuery(_Query):
+class JobsetsQuery(Query):
     """Which jobsets."""
 
     worker: str | None = Field(None, max_length=64, description="only those that it holds")
 
 
-class TrackQuery(_Query):
+class TrackQuery(Query):
     """Which jobs' logs are saved."""
 
     copies: Literal["always"] | None = Field(
@@ -216,13 +218,13 @@ class TrackQuery(_Query):
     )
 
 
-class CopyLogsQuery(_Query):
+class CopyLogsQuery(Query):
     """Whether to copy saved logs again."""
 
     refresh: Flag = Field(False, description="copy again what is saved already")
 
 
-class LogQuery(_Query):
+class LogQuery(Query):
     """Which part of one log, and in which form."""
 
     container: str | None = Field(
@@ -259,7 +261,7 @@ class LogQuery(_Query):
     )
 
 
-class LogsQuery(_Query):
+class LogsQuery(Query):
     """Which logs."""
 
     id: list[NamedApplication] = Field([], description="applications; without any: all")
@@ -276,7 +278,7 @@ class LogsQuery(_Query):
         return given
 
 
-class CopyStatusQuery(_Query):
+class CopyStatusQuery(Query):
     """Whether to read saved logs back."""
 
     verify: Flag = Field(False, description="read the logs back and compare their checksums")
@@ -285,7 +287,7 @@ class CopyStatusQuery(_Query):
     )
 
 
-class TrackingQuery(_Query):
+class TrackingQuery(Query):
     """Which tracked jobs."""
 
     status: list[JobStatus] = Field([], description="only jobs in one of these states")
@@ -298,7 +300,7 @@ class TrackingQuery(_Query):
     )
 
 
-class FailuresQuery(_Query):
+class FailuresQuery(Query):
     """Which failures."""
 
     since: SentInstant | None = Field(None, description="failures before do not count")
@@ -309,7 +311,7 @@ class FailuresQuery(_Query):
     )
 
 
-class OozieJobsQuery(_Query):
+class OozieJobsQuery(Query):
     """Parameters that are passed on to Oozie."""
 
     offset: int | None = Field(None, ge=1, le=2**31 - 1, description="of the first job, from 1")

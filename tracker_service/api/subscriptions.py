@@ -1,0 +1,68 @@
+"""Manage who hears of events, and show what became of each message."""
+
+from __future__ import annotations
+
+from flask import Response, jsonify
+from flask_openapi3 import APIBlueprint
+
+from tracker_service.api import openapi
+from tracker_service.api.auth import Credentials, current_caller
+from tracker_service.api.schemas.subscriptions import (
+    DeliveriesQuery,
+    DeliveryAnswer,
+    DeliveryAnswers,
+    NewSubscriptionAnswer,
+    ReplayAnswer,
+    ReplayBody,
+    SentTestAnswer,
+    SubscriptionAnswer,
+    SubscriptionAnswers,
+    SubscriptionBody,
+    SubscriptionPath,
+)
+from tracker_service.sinks.subscribing import Subscribing
+
+
+def blueprint(credentials: Credentials, subscribing: Subscribing) -> APIBlueprint:
+    """Return the calls with which users manage their subscriptions."""
+    bp = openapi.blueprint("subscriptions", "Who hears of what.", "/api", credentials)
+
+    @bp.post("/subscriptions", responses=openapi.answers({201: NewSubscriptionAnswer}, 403, 415))
+    def subscribe(body: SubscriptionBody) -> tuple[Response, int]:
+        """Subscribe to events. The answer has the secret that signs each request."""
+        caller, sink = current_caller().name, body.sink
+        new = subscribing.add(caller, sink.url, sink.secret, body.selection)
+        return jsonify(NewSubscriptionAnswer(id=new.name, secret=new.secret).model_dump()), 201
+
+    @bp.get("/subscriptions", responses=openapi.answers({200: SubscriptionAnswers}))
+    def list_subscriptions() -> Response:
+        """List your subscriptions, without their secrets."""
+        found = subscribing.of(current_caller().name)
+        return jsonify([SubscriptionAnswer.of(each).model_dump() for each in found])
+
+    @bp.delete("/subscriptions/<name>", responses=openapi.answers({204: None}, 404))
+    def unsubscribe(path: SubscriptionPath) -> Response:
+        """Remove a subscription; what it has not sent is not sent any more."""
+        subscribing.remove(current_caller().name, path.name)
+        return Response(status=204)
+
+    @bp.post("/subscriptions/<name>/test", responses=openapi.answers({202: SentTestAnswer}, 404))
+    def send_test(path: SubscriptionPath) -> tuple[Response, int]:
+        """Send an event to a subscription, whatever it selects."""
+        event = subscribing.send_test(current_caller().name, path.name)
+        return jsonify(SentTestAnswer(event=event).model_dump()), 202
+
+    @bp.get("/deliveries", responses=openapi.answers({200: DeliveryAnswers}))
+    def list_deliveries(query: DeliveriesQuery) -> Response:
+        """List what was sent to you and what became of it, the newest first."""
+        caller = current_caller().name
+        found = subscribing.deliveries(caller, query.state, query.before, query.limit)
+        return jsonify([DeliveryAnswer.of(each).model_dump(mode="json") for each in found])
+
+    @bp.post("/deliveries/replay", responses=openapi.answers({200: ReplayAnswer}, 415))
+    def replay(body: ReplayBody) -> Response:
+        """Send again what was given up."""
+        count = subscribing.replay(current_caller().name, body.ids)
+        return jsonify(ReplayAnswer(replayed=count).model_dump())
+
+    return bp

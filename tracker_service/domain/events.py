@@ -1,0 +1,60 @@
+"""Events: what happened, to what, and who may see it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import uuid4
+
+#: Everybody who oversees the site may see the event, and nobody else.
+SITE = None
+
+
+class EventType(StrEnum):
+    """The types of the tracker's events; other rooms have types of their own."""
+
+    JOB_STATE_CHANGED = "tracker.job.state_changed"
+    JOB_FAILED = "tracker.job.failed"
+    LOGS_SAVED = "tracker.logs.saved"
+    LOGS_AT_RISK = "tracker.logs.at_risk"
+    LOGS_LOST = "tracker.logs.lost"
+    WAITS_FOR_CREDENTIALS = "tracker.task.waits_for_credentials"
+    SCALING_LIMIT_HIT = "tracker.scaling.limit_hit"
+    SCALING_LIMIT_OVER = "tracker.scaling.limit_over"
+    CLUSTER_TROUBLE = "tracker.cluster.trouble"
+    CLUSTER_TROUBLE_OVER = "tracker.cluster.trouble_over"
+
+
+TEST = "tracker.test"  #: goes only to the subscription that is its subject
+
+
+def _new_id() -> str:
+    return str(uuid4())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """What happened. The names are those of CloudEvents 1.0, but for the owner.
+
+    See https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md
+    """
+
+    type: str
+    subject: str  #: what it happened to, such as the id of a job
+    time: datetime
+    data: Mapping[str, Any]  #: in JSON's types, with the keys of the API
+    owner: str | None  #: the user who may see it, or `SITE`
+    id: str = field(default_factory=_new_id)
+    #: equal for the events that different users get of the same thing; None if there is only one
+    about: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptEvent:
+    """An event in the log."""
+
+    sequence: int  #: greater than those of all events that were committed before
+    event: Event

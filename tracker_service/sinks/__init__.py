@@ -1,0 +1,1 @@
+"""Tell people and programs: deliver events to webhooks, mail, chats, pagers and monitors."""

@@ -1,0 +1,121 @@
+"""Send HTTP requests to one receiver, and read its answers as outcomes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import urllib3
+from urllib3.exceptions import HTTPError
+
+from tracker_service.sinks.reach import NotReachable, Reach
+from tracker_service.sinks.sink import Outcome, delivered, refused, try_again
+
+_TIMEOUT = urllib3.Timeout(connect=5.0, read=10.0)
+_MOST_BYTES = 4096  #: of an answer that are read
+#: Statuses that may change, by RFC 9110 and RFC 6585; other answers of 4xx stay as they are.
+_MAY_CHANGE = frozenset({401, 403, 404, 407, 408, 423, 425, 429})
+_GONE = 410
+
+
+class WebReceiver:
+    """One URL of a receiver. It follows no redirect, because that may lead where nobody allowed.
+
+    A name is looked up once for each connection, and the connection goes to the address that was
+    checked. See https://cheatsheetseries.owasp.org/cheatsheets/Server_Side_Request_Forgery_Prevention_Cheat_Sheet.html
+    """
+
+    def __init__(self, url: str, reach: Reach, ca_file: Path | None = None) -> None:
+        """Prepare to send.
+
+        Args:
+            url: with http or https.
+            ca_file: PEM with the authority of the receiver's certificate; None for the system's.
+        """
+        parts = urlsplit(url)
+        self._host = parts.hostname or ""
+        self._is_tls = parts.scheme == "https"
+        self._port = parts.port or (443 if self._is_tls else 80)
+        self._authority = parts.netloc.rpartition("@")[2]
+        self._target = urlsplit(url)._replace(scheme="", netloc="", fragment="").geturl() or "/"
+        self._reach, self._ca_file = reach, ca_file
+        self._pool: urllib3.HTTPConnectionPool | None = None
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._pool:
+            self._pool.close()
+            self._pool = None
+
+    def post(self, body: bytes, headers: Mapping[str, str]) -> Outcome:
+        """Send a body; return what the receiver says to it.
+
+        2xx is accepted. 410 and most of 4xx are final; 429, 5xx and no answer are not.
+        """
+        try:
+            return _outcome(self._answer(body, headers))
+        except NotReachable as error:
+            return refused(str(error))
+        except (HTTPError, OSError) as error:
+            self.close()
+            return try_again(f"{self._host}: {_why(error)}", is_outage=True)
+
+    def _answer(self, body: bytes, headers: Mapping[str, str]) -> urllib3.BaseHTTPResponse:
+        if self._pool is None:
+            self._pool = self._connected()
+        return self._pool.urlopen(
+            "POST",
+            self._target,
+            body=body,
+            headers={"User-Agent": "tracker-service", **headers, "Host": self._authority},
+            timeout=_TIMEOUT,
+            retries=False,
+            redirect=False,
+            preload_content=False,
+        )
+
+    def _connected(self) -> urllib3.HTTPConnectionPool:
+        address, *_ = self._reach.addresses(self._host, self._port)
+        if not self._is_tls:
+            return urllib3.HTTPConnectionPool(address, self._port, maxsize=1)
+        tls: dict[str, Any] = {"server_hostname": self._host, "assert_hostname": self._host}
+        if self._ca_file:
+            tls["ca_certs"] = str(self._ca_file)
+        return urllib3.HTTPSConnectionPool(address, self._port, maxsize=1, **tls)
+
+
+def _why(error: Exception) -> str:
+    """Return what went wrong, without the words of the library around it."""
+    reason = getattr(error, "reason", None)
+    return str(reason if isinstance(reason, Exception) else error).partition(": ")[2] or str(error)
+
+
+def _outcome(answer: urllib3.BaseHTTPResponse) -> Outcome:
+    text = answer.read(_MOST_BYTES).decode("utf-8", "replace").strip()
+    answer.drain_conn() if answer.length_remaining in (0, None) else answer.close()
+    said = f"{answer.status} {answer.reason or ''} {text}".strip()
+    if 200 <= answer.status < 300:
+        return delivered(said)
+    if 300 <= answer.status < 400:
+        return refused(f"{said}: redirects are not followed, subscribe with the new URL")
+    if answer.status == _GONE or (answer.status < 500 and answer.status not in _MAY_CHANGE):
+        return refused(said)
+    pause_s = _retry_after(answer.headers.get("Retry-After"))
+    return try_again(said, pause_s, is_outage=answer.status != 500)
+
+
+def _retry_after(value: str | None) -> float | None:
+    """Return how many seconds a receiver asks to wait: RFC 9110, section 10.2.3."""
+    if not value:
+        return None
+    if value.strip().isdecimal():
+        return float(value)
+    try:
+        at = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    return max(0.0, (at.astimezone(UTC) - datetime.now(UTC)).total_seconds())
