@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -30,6 +31,7 @@ log = structlog.get_logger()
 
 _SCRIPT = "copy-log.sh"
 _REASON_BYTES = 4000
+_LONGEST_S = 3600.0  #: for reading a log back; it takes a thread of the streams
 _QUEUE_PROPERTIES = (
     "oozie.launcher.queue",  # Oozie 5
     "oozie.launcher.mapred.job.queue.name",  # Oozie 4
@@ -90,14 +92,15 @@ def reported_reason(access: ClusterAccess, copy: Copy) -> str | None:
 def read_back(hdfs: WebHdfs, copy: Copy, scanner: Scanner, stopping: Event) -> WrittenLog:
     """Read the part that a workflow wrote, for its checksum and for lines that explain a failure.
 
-    The log counts even where a gateway cuts the long stream: the cluster itself has written the
-    part to its end. Then there is no checksum.
+    The log counts even where a gateway cuts the long stream, or takes hours: the cluster itself has
+    written the part to its end. Then there is no checksum.
 
     Raises:
         GatewayUnavailable: nothing came.
         RequestRefused: the part is empty.
         WorkerStops: this process ends.
     """
+    deadline = time.monotonic() + _LONGEST_S
     contents = Contents(gaps=(copy.gap,) if copy.gap else ())
     file, checksum = hdfs.read(part_path(copy)), Checksum()
     if file.length == 0:
@@ -108,6 +111,8 @@ def read_back(hdfs: WebHdfs, copy: Copy, scanner: Scanner, stopping: Event) -> W
             for _ in checksum.of(scanner.of(file.pieces)):
                 if stopping.is_set():
                     raise WorkerStops("this worker stops")
+                if time.monotonic() > deadline:
+                    raise GatewayUnavailable(f"to read it takes longer than {_LONGEST_S:.0f} s")
     except GatewayUnavailable as error:
         if not checksum.length:
             raise
