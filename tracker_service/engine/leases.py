@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from importlib.metadata import version
 
 import structlog
@@ -111,11 +112,14 @@ class Leases:
             busy=self._busy(),
             late=sum(sum(of_kind.values()) for of_kind in late.values()),
         )
-        with self._store.begin() as connection:
+
+        def renew(connection: Connection) -> tuple[Mapping[str, int], bool]:
             workers.note(connection, presence)
             jobsets.renew(connection, self._worker, self._lease_s)
             living = workers.living_by_kind(connection, self._lease_s)
-            is_limit_hit = jobsets.any_free(connection, list(self._kinds), WAITED_TOO_LONG_S)
+            return living, jobsets.any_free(connection, list(self._kinds), WAITED_TOO_LONG_S)
+
+        living, is_limit_hit = self._store.write(renew)
         self._renewed = time.monotonic()
         self._share_pace(living)
         self._late = {name: set(late[name]) for name in late if living[name] > 1}
@@ -154,18 +158,18 @@ class Leases:
             is_work_free = room > 0 and jobsets.any_free(connection, [name], waited_s)
             pinned = kind.pinned(connection) if room < 0 else set()
         if is_work_free:
-            with self._store.begin() as connection:
-                limit = min(room, _CLAIMS_AT_ONCE)
-                jobsets.claim(
+            limit = min(room, _CLAIMS_AT_ONCE)
+            self._store.write(
+                lambda connection: jobsets.claim(
                     connection, self._worker, [name], self._lease_s, limit, waited_s=waited_s
                 )
+            )
         movable = [lease for lease in reversed(leases) if lease.jobset_id not in pinned]
         self._release(movable[: max(0, -room)])
 
     def _release(self, leases: Sequence[Lease]) -> None:
         if leases:
-            with self._store.begin() as connection:
-                jobsets.release(connection, self._worker, leases)
+            self._store.write(lambda c: jobsets.release(c, self._worker, leases))
             for lease in leases:
                 self._forget(lease.jobset_id)
 
@@ -175,18 +179,16 @@ class Leases:
 
     def tidy(self) -> None:
         """Remove the records of silent workers, and merge jobsets that have few tasks."""
-        with self._store.begin() as connection:
-            workers.forget_silent(connection, _SILENT_WORKER_S)
-            jobsets.remove_empty(connection, _UNNEEDED_JOBSET_S)
-            pinned = self._pinned(connection)
-            thin = [
-                lease
-                for lease in jobsets.thin(connection, self._worker)
-                if lease.jobset_id not in pinned
-            ]
-        for lease in thin:
-            with self._store.begin() as connection:
-                jobsets.merge(connection, lease)
+        for lease in self._store.write(self._tidy):
+            self._store.write(partial(jobsets.merge, lease=lease))
+
+    def _tidy(self, connection: Connection) -> list[Lease]:
+        """Remove what nobody needs; return the jobsets of this worker to merge into others."""
+        workers.forget_silent(connection, _SILENT_WORKER_S)
+        jobsets.remove_empty(connection, _UNNEEDED_JOBSET_S)
+        pinned = self._pinned(connection)
+        thin = jobsets.thin(connection, self._worker)
+        return [lease for lease in thin if lease.jobset_id not in pinned]
 
     def _pinned(self, connection: Connection) -> set[int]:
         kinds = self._kinds.values()
@@ -194,10 +196,13 @@ class Leases:
 
     def give_back(self) -> None:
         """Give all jobsets back at once; work in progress notices this and stops."""
+
+        def release(connection: Connection) -> None:
+            jobsets.release(connection, self._worker)
+            workers.forget(connection, self._worker)
+
         try:
-            with self._store.begin() as connection:
-                jobsets.release(connection, self._worker)
-                workers.forget(connection, self._worker)
+            self._store.write(release)
         except StoreUnavailable as error:  # other workers take the jobsets when the leases end
             log.warning("jobsets_not_released", worker=self._worker, reason=str(error))
         for jobset_id in list(self._held):

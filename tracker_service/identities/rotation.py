@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
@@ -42,9 +43,8 @@ def _encrypt_anew(store: Store, keys: KeyRing) -> int:
     with store.read() as connection:
         kept = credentials.all_encrypted(connection)
     for owner, encrypted in kept:
-        with store.begin() as connection:
-            new = keys.encrypt(*keys.decrypt(encrypted))
-            credentials.replace_encrypted(connection, owner, encrypted, new)
+        new = keys.encrypt(*keys.decrypt(encrypted))
+        store.write(partial(credentials.replace_encrypted, owner=owner, old=encrypted, new=new))
     return len(kept)
 
 

@@ -83,8 +83,7 @@ class Poller:
     def note_polled(self) -> None:
         """Write for each jobset since when all its jobs have been polled, if that has changed."""
         if looks := self._schedule.unnoted_looks():
-            with self._store.begin() as connection:
-                jobsets.note_polled(connection, looks)
+            self._store.write(lambda connection: jobsets.note_polled(connection, looks))
             self._schedule.mark_noted(looks)
 
     def _look(self, batch: Batch[JobEntry]) -> None:
