@@ -10,6 +10,7 @@ from importlib.metadata import version
 
 import structlog
 
+from tracker_service.domain.backoff import Backoff
 from tracker_service.domain.leases import Lease
 from tracker_service.engine.duties import Held, TaskKind
 from tracker_service.errors import StoreUnavailable
@@ -24,6 +25,7 @@ _SILENT_WORKER_S = 86_400
 _UNNEEDED_JOBSET_S = 86_400
 #: Seconds: a worker that was late claims, for this long, only jobsets that nobody else has taken.
 _FULL_FOR_S = 60.0
+_LOAD_PAUSES = Backoff(first_s=1.0, longest_s=60.0)  #: before a jobset is loaded that broke
 
 
 class Leases:
@@ -55,6 +57,7 @@ class Leases:
         self._held: dict[int, jobsets.HeldJobset] = {}  # as this worker has loaded them
         self._renewed = self._full_until = float("-inf")
         self._late: dict[str, set[int]] = {}  # jobsets to give back, by kind
+        self._broken: dict[int, tuple[int, float]] = {}  # failures to load, and when to try again
         self._is_limit_hit = False
 
     def held(self) -> Held:
@@ -80,20 +83,28 @@ class Leases:
             for jobset_id, jobset in held.items():
                 if self._held.get(jobset_id) != jobset:
                     self._load(connection, jobset)
+        self._broken = {key: broken for key, broken in self._broken.items() if key in held}
         for jobset_id in set(self._held) - set(held):
             self._forget(jobset_id)
         self._release([h.lease for h in held.values() if h.size == 0])
 
     def _load(self, connection: Connection, jobset: jobsets.HeldJobset) -> None:
-        """Load a jobset; one that cannot be loaded is tried again, and stops no other."""
+        """Load a jobset; one that cannot be loaded is tried again later, and stops no other."""
+        jobset_id = jobset.lease.jobset_id
+        failures, load_at = self._broken.get(jobset_id, (0, 0.0))
+        if time.monotonic() < load_at:
+            return
         try:
             self._kinds[jobset.kind].load(connection, jobset.lease)
         except StoreUnavailable:
             raise
         except Exception:
-            log.exception("jobset_not_loaded", jobset=jobset.lease.jobset_id)
+            pause_s = _LOAD_PAUSES.after(failures + 1)
+            log.exception("jobset_not_loaded", jobset=jobset_id, again_in_s=pause_s)
+            self._broken[jobset_id] = failures + 1, time.monotonic() + pause_s
         else:
-            self._held[jobset.lease.jobset_id] = jobset
+            self._held[jobset_id] = jobset
+            self._broken.pop(jobset_id, None)
 
     def renew(self) -> None:
         """Record that this worker lives and renew its leases, once in a third of their time.
