@@ -204,11 +204,11 @@ def test_a_search_that_goes_well_again_begins_the_hours_anew(completing, oozie, 
     assert completing.is_live(1)
 
 
-def test_one_failure_after_a_night_without_a_worker_ends_no_task(completing, oozie, now):
+def test_one_failure_after_a_night_without_a_worker_ends_no_task(completing, now, monkeypatch):
     completing.track(1)
     completing.go_on(10)
     completing.save_all(1)
-    oozie.troubles[job(1)] = KeyError("before the night")
+    monkeypatch.setattr(completing.completion._identities, "acting_for", breaks)
     completing.go_on(60)
     now.advance(hours=12)
     completing.restart()
