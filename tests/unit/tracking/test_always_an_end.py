@@ -287,6 +287,41 @@ def test_a_job_of_which_nothing_can_be_kept_for_hours_ends_its_task(following, o
     assert "nobody thought of this" in following.task(1).reason
 
 
+def test_a_job_of_which_nothing_can_be_kept_ends_its_task_over_restarts_of_the_worker(
+    following, oozie, now, monkeypatch
+):
+    following.track(1)
+    oozie.has(details(job(1), "RUNNING"))
+    break_recording(monkeypatch, 1)
+
+    for _ in range(6):
+        pass_time(following, HOURS)
+        now.advance(hours=1, seconds=1)
+        assert following.is_live(1)
+        following.load()
+    pass_time(following, HOURS)
+
+    assert not following.is_live(1)
+
+
+def test_a_job_that_is_kept_again_begins_the_hours_anew(following, oozie, now, monkeypatch):
+    following.track(1)
+    oozie.has(details(job(1), "RUNNING"))
+    with monkeypatch.context() as patch:
+        break_recording(patch, 1)
+        pass_time(following, HOURS)
+    pass_time(following, HOURS)
+    assert following.state(1) == "RUNNING"
+    now.advance(hours=7)
+    following.load()
+    oozie.has(details(job(1), "SUSPENDED"))
+
+    break_recording(monkeypatch, 1)
+    pass_time(following, HOURS)
+
+    assert following.is_live(1)
+
+
 def test_a_database_that_is_away_for_hours_ends_nothing(following, oozie, monkeypatch):
     following.track(1)
     oozie.has(details(job(1), "RUNNING"))
