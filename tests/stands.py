@@ -243,11 +243,13 @@ def apart_stand() -> Iterator[RealStand]:
         yield RealStand(described)
 
 
-def make_home(described: dict[str, Any], directory: str, user: str) -> None:
-    """Make the home of a user in a directory."""
-    home = f"{directory}/{quote(user)}"
+def make_home(
+    described: dict[str, Any], directory: str, name: str, owner: str | None = None
+) -> None:
+    """Make the home of a user in a directory; its name is that of its owner, or another one."""
+    home = f"{directory}/{quote(name)}"
     change(described, home, op="MKDIRS")
-    change(described, home, op="SETOWNER", owner=user, group="users")
+    change(described, home, op="SETOWNER", owner=owner or name, group="users")
 
 
 def change(described: dict[str, Any], path: str, **operation: str) -> None:
