@@ -16,6 +16,7 @@ CLUSTER_OF = {
     "test_formats": "apart",
     "test_gateway_identities": "apart",
     "test_kerberos": "kerberos",
+    "test_random_ids": "apart",
 }
 _ON_REAL = re.compile(r"[\[-]real[\]-]")
 

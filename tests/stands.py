@@ -13,6 +13,7 @@ from functools import cache
 from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import quote
 
 import requests
 
@@ -26,6 +27,7 @@ COMMAND = Path(__file__).parent / "cluster" / "cluster"
 #: Away from the usual ports, so that a cluster started by hand is left alone.
 PORT_OFFSET = "10000"
 APART_HOME, APART_PORT_OFFSET = ".cluster/apart", "12500"
+ODD = ("oozie.service.UUIDService.generator=random", "dfs.user.home.dir.prefix=/home")
 #: The variable that says why no cluster can be started, so that no other process tries again.
 MISSING = "NO_CLUSTER"
 
@@ -250,12 +252,35 @@ def real_stand() -> Iterator[RealStand]:
 def apart_stand() -> Iterator[RealStand]:
     """Start a second real cluster while the block runs, for tests that stop parts of it.
 
+    It is an odd site: ids of Oozie are random, and homes are in `/home`.
+
     Raises:
         NoCluster: it cannot be started here; says why.
     """
     _check_missing()
-    with started("--port-offset", APART_PORT_OFFSET, home=APART_HOME) as described:
+    options = [word for setting in ODD for word in ("--set", setting)]
+    with started("--port-offset", APART_PORT_OFFSET, *options, home=APART_HOME) as described:
+        change(described, "/home", op="MKDIRS")
+        change(described, "/home", op="SETPERMISSION", permission="1777")
+        for user in described["users"]:
+            make_home(described, "/home", user)
         yield RealStand(described)
+
+
+def make_home(
+    described: dict[str, Any], directory: str, name: str, owner: str | None = None
+) -> None:
+    """Make the home of a user in a directory; its name is that of its owner, or another one."""
+    home = f"{directory}/{quote(name)}"
+    change(described, home, op="MKDIRS")
+    change(described, home, op="SETOWNER", owner=owner or name, group="users")
+
+
+def change(described: dict[str, Any], path: str, **operation: str) -> None:
+    """Change something in HDFS, as its superuser and not through the gateway."""
+    url = f"{described['direct']['webhdfs']}{path}"
+    answer = requests.put(url, params=operation | {"user.name": "hdfs"}, timeout=120)
+    assert answer.status_code == 200, answer.text
 
 
 def _check_missing() -> None:

@@ -83,6 +83,10 @@ class GatewayUnavailable(GatewayError):
         self.retry_after_s = retry_after_s  #: None if unknown
 
 
+class CannotAnswerNow(GatewayUnavailable):
+    """The service says that it cannot do this now (standby, safe mode); wait until it can."""
+
+
 class CredentialsRefused(GatewayError):
     """The gateway refuses these credentials; check user name and password."""
 

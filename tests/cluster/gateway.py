@@ -13,6 +13,11 @@ from .sites import given
 MASTER = "test-cluster-master"  # of Knox's keystore
 #: The first key signs tokens; a connection with the other one costs a fraction of the time.
 KEYS = {"gateway-identity": ("RSA", 2048), "tls": ("EC", 256)}
+#: Refuses what changes something and comes without the header X-XSRF-Header.
+FILTER = (
+    "<provider><role>webappsec</role><name>WebAppSec</name><enabled>true</enabled>"
+    "<param><name>csrf.enabled</name><value>true</value></param></provider>"
+)
 DIRECTORIES = (
     *("conf/topologies", "conf/descriptors", "conf/shared-providers", "data/services"),
     *("data/applications", "data/deployments", "data/security/keystores", "logs", "tmp"),
@@ -43,14 +48,15 @@ def write(at: Layout) -> None:
     if at.kerberos:
         put(home / "conf/jaas.conf", kerberos.gateway_login(at))
     values = {"services": services(at), "ldap": at.port("ldap")}
-    for source, target, life_ms in (
-        ("sandbox.xml", "topologies/sandbox.xml", 3_600_000),
-        ("sandbox.xml", "topologies/brief.xml", 20_000),  # for tests of tokens that expire
-        ("tokens.xml", "topologies/tokens.xml", 20_000),
-        ("log4j2.xml", "log4j2.xml", 0),
+    for source, target, life_ms, filter_ in (
+        ("sandbox.xml", "topologies/sandbox.xml", 3_600_000, ""),
+        ("sandbox.xml", "topologies/guarded.xml", 3_600_000, FILTER),
+        ("sandbox.xml", "topologies/brief.xml", 20_000, ""),  # for tests of tokens that expire
+        ("tokens.xml", "topologies/tokens.xml", 20_000, ""),
+        ("log4j2.xml", "log4j2.xml", 0, ""),
     ):
         template = Template((HERE / "knox" / source).read_text())
-        put(home / "conf" / target, template.substitute(values, life=life_ms))
+        put(home / "conf" / target, template.substitute(values, life=life_ms, filter=filter_))
     put(users(at), (HERE / "knox/users.ldif").read_text())
 
 

@@ -88,6 +88,8 @@ def hdfs(at: Layout) -> Properties:
         "dfs.namenode.safemode.extension": 0,
         "dfs.namenode.edits.noeditlogchannelflush": "true",
         "dfs.namenode.datanode.registration.ip-hostname-check": "false",
+        # Hadoop's own, and `@`, as at sites whose users have addresses for names.
+        "dfs.webhdfs.user.provider.user.pattern": "^[A-Za-z_][A-Za-z0-9._@-]*[$]?$",
         "dfs.datanode.data.dir": f"file://{at.home}/run/dn",
         "dfs.datanode.hostname": "localhost",
         "dfs.datanode.address": f"127.0.0.1:{at.port('datanode')}",

@@ -146,7 +146,8 @@ def test_a_job_is_found_by_its_name(stand: Stand, guest: ClusterAccess) -> None:
     assert name
 
     assert guest.oozie.named(name, "guest") == job
-    assert guest.oozie.named(name, "tom") is None
+    assert guest.oozie.named(name, "whom Oozie knows by the login") == job
+    assert access(stand, "sam").oozie.named(name, "tom") is None
     assert guest.oozie.named("no-such-name", "guest") is None
 
 

@@ -68,7 +68,7 @@ def build(
         limit=limit, secrets=secrets, rules=rules, may_use_workflow=strategy == Strategy.AUTO
     )
     ways = Ways(
-        aggregation=Aggregation(finder, 3600, clock),
+        aggregation=Aggregation(finder, 3600, clock, retention=timedelta(days=7)),
         chooser=Chooser(finder, strategy, limit, timedelta(days=7), clock, tries=LIMITS.tries),
         earlier_runs=earlier_runs,
         direct=DirectWay(progress, publisher, streams, options),

@@ -122,8 +122,7 @@ class Expiry:
             for path in (copy.path, aside_path(copy.path)):
                 if path.rpartition("/")[2] in names:
                     hdfs.delete(path)
-        with self._store.begin() as connection:
-            saved_logs.forget_saved(connection, ours, saved_logs.EXPIRED)
+        self._store.write(lambda c: saved_logs.forget_saved(c, ours, saved_logs.EXPIRED))
         log.info("copies_expired", job=old[0].job_id, user=old[0].owner, copies=len(ours))
         _tidy(hdfs, directory, old[0])
 

@@ -204,7 +204,13 @@ def _build_copier(base: Foundation, threads: _Threads, rules: Rules, timing: Tim
     tries = Tries(progress, may_use_workflow=copying.strategy == Strategy.AUTO)
     streams = Streams(threads.streams, copying.streams, identities, tries, progress)
     ways = Ways(
-        aggregation=Aggregation(finder, copying.aggregation_deadline_s, base.clock, timing),
+        aggregation=Aggregation(
+            finder,
+            copying.aggregation_deadline_s,
+            base.clock,
+            timing,
+            retention=timedelta(hours=copying.retention_h),
+        ),
         chooser=_build_chooser(base, finder),
         earlier_runs=earlier_runs,
         direct=DirectWay(progress, publisher, streams, _direct_options(base, rules)),

@@ -14,6 +14,7 @@ from tracker_service.doctor.results import CheckResult, Severity, fail, ok, warn
 from tracker_service.domain.copies import LOGS, working_directory
 from tracker_service.errors import (
     AccessDenied,
+    CannotAnswerNow,
     CredentialsRefused,
     GatewayError,
     GatewayUnavailable,
@@ -196,6 +197,13 @@ def _written(hdfs: WebHdfs, user: str, logs: str) -> Iterator[CheckResult]:
         )
     except RequestRefused as error:
         yield fail("hdfs-write", f"HDFS refuses to take a file ({error}); have that corrected")
+    except CannotAnswerNow as error:
+        yield fail(
+            "hdfs-write",
+            f"HDFS says that it takes no file now ({error}); wait until it has left safe mode "
+            "(`hdfs dfsadmin -safemode get`), or let the topology's WEBHDFS lead to the active "
+            "NameNode",
+        )
     except GatewayError as error:
         yield fail(
             "hdfs-write",

@@ -101,6 +101,7 @@ class Copy:
     owner: str  #: the user who asked
     job_id: JobId
     job_user: str | None  #: the user who owns the job in the cluster
+    job_ended_at: datetime | None = None  #: as far as known; None if the job goes on
     run: int = 0  #: of the job
     application: ApplicationId
     status: CopyStatus

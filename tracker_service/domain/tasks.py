@@ -89,4 +89,5 @@ class TrackTask:
     began_at: datetime  #: when the job was submitted, as far as known
     observed_at: datetime | None  #: when the answer came that told this status
     copies_always: bool = False  #: save the logs however the job ends
+    failing_since: datetime | None = None  #: since when each search for its applications fails
     is_stopped: bool = False  #: its user has stopped it; copies that run are finished

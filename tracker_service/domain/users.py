@@ -9,7 +9,9 @@ from dataclasses import dataclass
 
 #: Hadoop's default of `dfs.webhdfs.user.provider.user.pattern` (hdfs-default.xml).
 HADOOP_USER_PATTERN = r"^[A-Za-z_][A-Za-z0-9._-]*[$]?$"
-MAX_USER_CHARS = 64  #: the columns of the database have no more
+#: `dfs.namenode.fs-limits.max-component-length`: the name is one of a directory, in UTF-8.
+MAX_USER_BYTES = 255
+_SHOWN_CHARS = 64  #: of a name that is refused
 #: What separates directories or stands in no HDFS path, what Hadoop's shell takes for a pattern,
 #: what Oozie takes for an expression or for the end of a filter, and a mark of the `hdfs` package.
 _RESERVED = frozenset("/:*?[]{};=#")
@@ -72,7 +74,7 @@ def safe_user(name: str) -> str:
         NoUserNameError: it cannot.
     """
     for trouble in _troubles(name):
-        raise NoUserNameError(f"{name[:MAX_USER_CHARS]!r} can be no user here: {trouble}")
+        raise NoUserNameError(f"{name[:_SHOWN_CHARS]!r} can be no user here: {trouble}")
     return name
 
 
@@ -83,8 +85,8 @@ def _troubles(name: str) -> Iterator[str]:
         yield "a command would take it for an option"
     if name != name.strip():
         yield "it begins or ends with a space"
-    if len(name) > MAX_USER_CHARS:
-        yield f"it has {len(name)} characters, more than the {MAX_USER_CHARS} that are kept"
+    if (length := len(name.encode(errors="replace"))) > MAX_USER_BYTES:
+        yield f"it has {length} bytes, and a name in HDFS has at most {MAX_USER_BYTES}"
     if wrong := _RESERVED.intersection(name):
         yield f"{' '.join(sorted(wrong))} has a meaning of its own in Hadoop or Oozie"
     if any(map(_is_unprintable, name)):

@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from importlib.metadata import version
 
 import structlog
 
+from tracker_service.domain.backoff import Backoff
 from tracker_service.domain.leases import Lease
 from tracker_service.engine.duties import Held, TaskKind
 from tracker_service.errors import StoreUnavailable
@@ -23,6 +25,7 @@ _SILENT_WORKER_S = 86_400
 _UNNEEDED_JOBSET_S = 86_400
 #: Seconds: a worker that was late claims, for this long, only jobsets that nobody else has taken.
 _FULL_FOR_S = 60.0
+_LOAD_PAUSES = Backoff(first_s=1.0, longest_s=60.0)  #: before a jobset is loaded that broke
 
 
 class Leases:
@@ -54,6 +57,7 @@ class Leases:
         self._held: dict[int, jobsets.HeldJobset] = {}  # as this worker has loaded them
         self._renewed = self._full_until = float("-inf")
         self._late: dict[str, set[int]] = {}  # jobsets to give back, by kind
+        self._broken: dict[int, tuple[int, float]] = {}  # failures to load, and when to try again
 
     def held(self) -> Held:
         """Return the leases on all jobsets that this worker has loaded."""
@@ -78,20 +82,28 @@ class Leases:
             for jobset_id, jobset in held.items():
                 if self._held.get(jobset_id) != jobset:
                     self._load(connection, jobset)
+        self._broken = {key: broken for key, broken in self._broken.items() if key in held}
         for jobset_id in set(self._held) - set(held):
             self._forget(jobset_id)
         self._release([h.lease for h in held.values() if h.size == 0])
 
     def _load(self, connection: Connection, jobset: jobsets.HeldJobset) -> None:
-        """Load a jobset; one that cannot be loaded is tried again, and stops no other."""
+        """Load a jobset; one that cannot be loaded is tried again later, and stops no other."""
+        jobset_id = jobset.lease.jobset_id
+        failures, load_at = self._broken.get(jobset_id, (0, 0.0))
+        if time.monotonic() < load_at:
+            return
         try:
             self._kinds[jobset.kind].load(connection, jobset.lease)
         except StoreUnavailable:
             raise
         except Exception:
-            log.exception("jobset_not_loaded", jobset=jobset.lease.jobset_id)
+            pause_s = _LOAD_PAUSES.after(failures + 1)
+            log.exception("jobset_not_loaded", jobset=jobset_id, again_in_s=pause_s)
+            self._broken[jobset_id] = failures + 1, time.monotonic() + pause_s
         else:
-            self._held[jobset.lease.jobset_id] = jobset
+            self._held[jobset_id] = jobset
+            self._broken.pop(jobset_id, None)
 
     def renew(self) -> None:
         """Record that this worker lives and renew its leases, once in a third of their time.
@@ -110,13 +122,17 @@ class Leases:
             busy=self._busy(),
             late=sum(sum(of_kind.values()) for of_kind in late.values()),
         )
-        with self._store.begin() as connection:
+
+        def renew(connection: Connection) -> Mapping[str, int]:
             workers.note(connection, presence)
             jobsets.renew(connection, self._worker, self._lease_s)
             living = workers.living_by_kind(connection, self._lease_s)
             is_waiting = jobsets.any_free(connection, list(self._kinds), WAITED_TOO_LONG_S)
             is_alone_and_late = any(late[name] and living[name] == 1 for name in late)
             self._note_limit(connection, is_hit=is_waiting or is_alone_and_late)
+            return living
+
+        living = self._store.write(renew)
         self._renewed = time.monotonic()
         self._share_pace(living)
         self._late = {name: set(late[name]) for name in late if living[name] > 1}
@@ -157,18 +173,18 @@ class Leases:
             is_work_free = room > 0 and jobsets.any_free(connection, [name], waited_s)
             pinned = kind.pinned(connection) if room < 0 else set()
         if is_work_free:
-            with self._store.begin() as connection:
-                limit = min(room, _CLAIMS_AT_ONCE)
-                jobsets.claim(
+            limit = min(room, _CLAIMS_AT_ONCE)
+            self._store.write(
+                lambda connection: jobsets.claim(
                     connection, self._worker, [name], self._lease_s, limit, waited_s=waited_s
                 )
+            )
         movable = [lease for lease in reversed(leases) if lease.jobset_id not in pinned]
         self._release(movable[: max(0, -room)])
 
     def _release(self, leases: Sequence[Lease]) -> None:
         if leases:
-            with self._store.begin() as connection:
-                jobsets.release(connection, self._worker, leases)
+            self._store.write(lambda c: jobsets.release(c, self._worker, leases))
             for lease in leases:
                 self._forget(lease.jobset_id)
 
@@ -178,18 +194,16 @@ class Leases:
 
     def tidy(self) -> None:
         """Remove the records of silent workers, and merge jobsets that have few tasks."""
-        with self._store.begin() as connection:
-            workers.forget_silent(connection, _SILENT_WORKER_S)
-            jobsets.remove_empty(connection, _UNNEEDED_JOBSET_S)
-            pinned = self._pinned(connection)
-            thin = [
-                lease
-                for lease in jobsets.thin(connection, self._worker)
-                if lease.jobset_id not in pinned
-            ]
-        for lease in thin:
-            with self._store.begin() as connection:
-                jobsets.merge(connection, lease)
+        for lease in self._store.write(self._tidy):
+            self._store.write(partial(jobsets.merge, lease=lease))
+
+    def _tidy(self, connection: Connection) -> list[Lease]:
+        """Remove what nobody needs; return the jobsets of this worker to merge into others."""
+        workers.forget_silent(connection, _SILENT_WORKER_S)
+        jobsets.remove_empty(connection, _UNNEEDED_JOBSET_S)
+        pinned = self._pinned(connection)
+        thin = jobsets.thin(connection, self._worker)
+        return [lease for lease in thin if lease.jobset_id not in pinned]
 
     def _pinned(self, connection: Connection) -> set[int]:
         kinds = self._kinds.values()
@@ -197,10 +211,13 @@ class Leases:
 
     def give_back(self) -> None:
         """Give all jobsets back at once; work in progress notices this and stops."""
+
+        def release(connection: Connection) -> None:
+            jobsets.release(connection, self._worker)
+            workers.forget(connection, self._worker)
+
         try:
-            with self._store.begin() as connection:
-                jobsets.release(connection, self._worker)
-                workers.forget(connection, self._worker)
+            self._store.write(release)
         except StoreUnavailable as error:  # other workers take the jobsets when the leases end
             log.warning("jobsets_not_released", worker=self._worker, reason=str(error))
         for jobset_id in list(self._held):

@@ -9,7 +9,7 @@ import structlog
 
 from tracker_service.errors import StoreUnavailable
 from tracker_service.store import jobsets, workers
-from tracker_service.store.database import Store
+from tracker_service.store.database import Connection, Store
 
 log = structlog.get_logger()
 
@@ -31,11 +31,14 @@ class Predecessor:
         Whatever fails, the leases of a dead worker end by themselves.
         """
         before = [worker_id for worker_id in self._noted() if _is_of_this_machine(worker_id)]
+
+        def free(connection: Connection) -> None:
+            for worker_id in before:
+                jobsets.release(connection, worker_id)
+                workers.forget(connection, worker_id)
+
         try:
-            with self._store.begin() as connection:
-                for worker_id in before:
-                    jobsets.release(connection, worker_id)
-                    workers.forget(connection, worker_id)
+            self._store.write(free)
         except StoreUnavailable as error:  # the next worker frees them, too
             log.warning("jobsets_not_released", worker=worker, reason=str(error))
             self._note([*before, worker])

@@ -44,9 +44,8 @@ def _encrypt_anew(store: Store, keys: KeyRing) -> int:
         kept = credentials.all_encrypted(connection)
         sealed = subscriptions.all_sealed(connection)
     for owner, encrypted in kept:
-        with store.begin() as connection:
-            new = keys.encrypt(*keys.decrypt(encrypted))
-            credentials.replace_encrypted(connection, owner, encrypted, new)
+        new = keys.encrypt(*keys.decrypt(encrypted))
+        store.write(partial(credentials.replace_encrypted, owner=owner, old=encrypted, new=new))
     for task_id, text in sealed:
         again = keys.encrypt(*keys.decrypt(text.encode())).decode()
         store.write(partial(subscriptions.replace_sealed, task_id=task_id, old=text, new=again))

@@ -20,6 +20,7 @@ import requests
 from tracker_service.domain.urls import is_same_origin, place_of, spelled_like
 from tracker_service.errors import (
     AccessDenied,
+    CannotAnswerNow,
     ConfigError,
     CredentialsRefused,
     GatewayError,
@@ -191,8 +192,11 @@ class GatewaySession(requests.Session):
         words = words_of(response.headers, body, response.reason)
         text = f"{self._place(request)}: answered {status}" + (f": {words}" if words else "")
         error = remote_error(body)
-        is_full = status == NO_SPACE or (error and "Quota" in error.exception)
-        return RequestRefused(text) if is_full else GatewayUnavailable(text)
+        if status == NO_SPACE or (error and "Quota" in error.exception):
+            return RequestRefused(text)
+        if error and error.exception in CANNOT_ANSWER_NOW:
+            return CannotAnswerNow(text)
+        return GatewayUnavailable(text)
 
     def _refusal(self, response: requests.Response) -> GatewayError | None:
         """Return the error of an answer that refuses the identity, None for other answers."""
@@ -233,14 +237,14 @@ class Answer:
 
         Raises:
             GatewayUnavailable: there is none. Knox cuts bodies silently and answers 200 with
-                nothing in place of what it cannot parse, so this is never data. Or a NameNode
-                says that it cannot answer now (standby, safe mode).
+                nothing in place of what it cannot parse, so this is never data.
+            CannotAnswerNow: a NameNode says so (standby, safe mode).
             AccessDenied: status 403, or a 401 of Oozie (E0508).
             RequestRefused: another status from 400 on.
         """
         error = remote_error(self.body) if self.status >= 400 else None
         if error and error.exception in CANNOT_ANSWER_NOW:
-            raise GatewayUnavailable(f"{self.path}: {error.exception}: {error.message}")
+            raise CannotAnswerNow(f"{self.path}: {error.exception}: {error.message}")
         if self.status in (401, 403):
             raise AccessDenied(self.explanation())
         if self.status >= 400:

@@ -150,8 +150,14 @@ class Oozie:
         return answer.json()
 
     def named(self, name: str, user: str) -> JobId | None:
-        """Return the newest workflow of a user with this name, None if Oozie has none."""
-        found = self._list({"jobtype": "wf", "filter": f"name={name};user={user}"}, "workflows")
+        """Return the newest workflow of a user with this name, None if Oozie has none.
+
+        Oozie knows the user as the gateway does, who may log in as `alice@example.com` and be
+        `alice` in HDFS. Several users in a filter mean any of them.
+        """
+        users = dict.fromkeys((user, self._session.user))
+        wanted = ";".join([f"name={name}", *(f"user={each}" for each in users)])
+        found = self._list({"jobtype": "wf", "filter": wanted}, "workflows")
         return JobId(str(found[0]["id"])) if found else None
 
     def details(self, job_id: JobId) -> JobDetails:

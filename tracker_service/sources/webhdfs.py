@@ -19,6 +19,7 @@ from tracker_service.domain.copies import aside_path
 from tracker_service.domain.users import NoUserNameError, safe_user
 from tracker_service.errors import (
     AccessDenied,
+    CannotAnswerNow,
     CredentialsRefused,
     GatewayError,
     GatewayUnavailable,
@@ -42,7 +43,7 @@ _MEANINGS: dict[str, type[GatewayError]] = {
     "AccessControlException": AccessDenied,
     "SecurityException": AccessDenied,
     "AuthorizationException": AccessDenied,
-    **dict.fromkeys(CANNOT_ANSWER_NOW, GatewayUnavailable),
+    **dict.fromkeys(CANNOT_ANSWER_NOW, CannotAnswerNow),
 }
 
 

@@ -13,6 +13,7 @@ A migration of the next release drops these columns; then this module goes, too.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, and_, bindparam, case, null, or_, select, update
@@ -130,8 +131,7 @@ def adopt_of_jobset(store: Store, jobset_id: int) -> None:
     with store.read() as connection:
         is_behind = any(connection.execute(look, {"jobset": jobset_id}).first() for look in looks)
     if is_behind:
-        with store.begin() as connection:
-            adopt(connection, jobset_id)
+        store.write(partial(adopt, jobset_id=jobset_id))
 
 
 def adopt_all(store: Store) -> None:
@@ -148,19 +148,21 @@ def adopt_all(store: Store) -> None:
     for jobset_id in sorted({row.jobset_id for row in behind if row.jobset_id is not None}):
         adopt_of_jobset(store, jobset_id)
     for chunk in chunks([row.id for row in behind if row.jobset_id is None]):
-        with store.begin() as connection:
-            _take_over(connection, connection.execute(_BEHIND.where(tasks.c.id.in_(chunk))).all())
+        store.write(partial(_adopt_where, which=tasks.c.id.in_(chunk)))
     for ids in chunks(copy_ids):
-        with store.begin() as connection:
-            _give_codes(connection, copies.c.id.in_(ids))
+        store.write(partial(_give_codes, which=copies.c.id.in_(ids)))
 
 
 def adopt(connection: Connection, jobset_id: int) -> None:
     """Complete the rows of the tasks in a jobset; the worker that holds it loads it again."""
     jobsets.touch(connection, jobset_id)  # locks the jobset until this transaction ends
-    _take_over(connection, connection.execute(_BEHIND.where(tasks.c.jobset_id == jobset_id)).all())
+    _adopt_where(connection, tasks.c.jobset_id == jobset_id)
     in_it = select(tasks.c.id).where(tasks.c.jobset_id == jobset_id)
     _give_codes(connection, copies.c.task_id.in_(in_it))
+
+
+def _adopt_where(connection: Connection, which: ColumnElement[bool]) -> None:
+    _take_over(connection, connection.execute(_BEHIND.where(which)).all())
 
 
 def _give_codes(connection: Connection, which: ColumnElement[bool]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Row, Select, select
+from sqlalchemy import Row, Select, case, func, select
 
 from tracker_service.domain.applications import ApplicationId
 from tracker_service.domain.copies import (
@@ -16,8 +16,10 @@ from tracker_service.domain.copies import (
     Strategy,
     WrittenLog,
 )
-from tracker_service.domain.jobs import JobId
+from tracker_service.domain.jobs import JobId, JobStatus
 from tracker_service.store.tables import copies, jobs, tasks, track_tasks
+
+_ENDED = [status for status in JobStatus if status.is_terminal]
 
 
 def every_copy() -> Select[Any]:
@@ -28,6 +30,9 @@ def every_copy() -> Select[Any]:
             tasks.c.owner,
             jobs.c.external_id,
             jobs.c.owner.label("job_user"),
+            case(
+                (jobs.c.status.in_(_ENDED), func.coalesce(jobs.c.ended_at, copies.c.created_at))
+            ).label("job_ended_at"),
             tasks.c.jobset_id,
         )
         .join(tasks, tasks.c.id == copies.c.task_id)
@@ -44,6 +49,7 @@ def copy_of(row: Row[Any]) -> Copy:
         owner=row.owner,
         job_id=JobId(row.external_id),
         job_user=row.job_user,
+        job_ended_at=row.job_ended_at,
         run=row.run,
         application=ApplicationId(row.application_id),
         status=CopyStatus(row.status),

@@ -24,7 +24,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.expression import ClauseElement, FunctionElement
 
-from tracker_service.errors import LeaseLost, StoreConflict, StoreUnavailable
+from tracker_service.errors import ConfigError, LeaseLost, StoreConflict, StoreUnavailable
 from tracker_service.store.dialects import open_engine
 from tracker_service.store.tables import Instant
 
@@ -44,6 +44,8 @@ _CONFLICTS = frozenset(
         *(sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY),
     )
 )
+#: What PgBouncer says if `pool_mode` is `statement`; its code stands for other troubles as well.
+_STATEMENT_POOLING = "not allowed in statement pooling mode"
 
 
 class database_now(FunctionElement[Any]):
@@ -96,6 +98,7 @@ class Store:
         Raises:
             StoreConflict: another transaction has changed the same rows; `write` tries again.
             StoreUnavailable: the database does not answer.
+            ConfigError: a pooler in front of the database allows no transactions.
         """
         try:
             with _translated_errors(), self._engine.begin() as connection:
@@ -146,7 +149,8 @@ class Store:
         """Upgrade the schema to this version, from any earlier one.
 
         Raises:
-            ConfigError: a later release has upgraded the schema.
+            ConfigError: a later release has upgraded the schema, or a pooler allows no
+                transactions.
         """
         with _translated_errors():
             # Imported here: Alembic takes ten megabytes that other processes do not need.
@@ -169,6 +173,10 @@ def _translated_errors() -> Iterator[None]:
         if isinstance(error, DBAPIError) and _is_conflict(error):
             raise StoreConflict(
                 f"other requests change the same rows at this moment, try again: {message}"
+            ) from error
+        if _STATEMENT_POOLING in str(message):
+            raise ConfigError(
+                f"store.url cannot be used: the pooler says: {message}; set pool_mode = transaction"
             ) from error
         if not _is_temporary(error):
             raise

@@ -60,6 +60,9 @@ _Key = BigInteger().with_variant(Integer, "sqlite")
 _Text = Text().with_variant(LONGTEXT(), "mysql", "mariadb")
 
 
+_User = String(255)  # the name of a directory in HDFS has no more
+
+
 def _key(name: str = "id") -> Column[int]:
     return Column(name, _Key, primary_key=True, autoincrement=True)
 
@@ -77,7 +80,7 @@ jobs = Table(
     Column("run", Integer, nullable=False),
     Column("status", String(32), nullable=False),
     Column("name", String(500)),
-    Column("owner", String(64)),  # in the cluster
+    Column("owner", _User),  # in the cluster
     Column("parent_id", String(100)),
     Column("created_at", Instant),
     Column("started_at", Instant),
@@ -134,7 +137,7 @@ tasks = Table(
     metadata,
     _key(),
     Column("kind", String(16), nullable=False),  # `track`; decides the states
-    Column("owner", String(64), nullable=False),  # the user who asked
+    Column("owner", _User, nullable=False),  # the user who asked
     Column("subject", String(255)),  # what it is about; of the kind `track`, the id of the job
     Column("spec", JSON),  # what else its kind needs to run it
     _reference("jobset_id", "jobsets.id", nullable=True),  # null once it has ended
@@ -162,11 +165,12 @@ track_tasks = Table(
     "track_tasks",  # one row for each task of the kind `track`, with what only this kind needs
     metadata,
     Column("task_id", _Key, ForeignKey("tasks.id", ondelete="CASCADE"), primary_key=True),
-    Column("owner", String(64), nullable=False),  # of the task
+    Column("owner", _User, nullable=False),  # of the task
     _reference("job_id", "jobs.id"),  # the run that it follows
     Column("copies_always", Boolean, nullable=False),  # logs are wanted however the job ends
     Column("stopped_at", Instant),  # when its user stopped tracking
     Column("manifest_at", Instant),  # when the manifest beside its copies was written
+    Column("failing_since", Instant),  # since when each search for its applications fails
     Index(None, "owner", "job_id"),
     Index(None, "job_id"),
 )
@@ -226,7 +230,7 @@ causes = Table(
 credentials = Table(
     "credentials",
     metadata,
-    Column("owner", String(64), primary_key=True),
+    Column("owner", _User, primary_key=True),
     Column("sealed", LargeBinary, nullable=False),
     Column("kept_at", Instant, nullable=False),
     Column("refusals", Integer, nullable=False),  # in a row
@@ -237,7 +241,7 @@ verdicts = Table(
     "verdicts",
     metadata,
     Column("fingerprint", String(64), primary_key=True),  # keyed hash of a caller's credential
-    Column("owner", String(64), nullable=False),
+    Column("owner", _User, nullable=False),
     Column("expires_at", Instant, nullable=False),
     Column("sealed", LargeBinary),  # the token that it was exchanged for
 )
@@ -245,7 +249,7 @@ verdicts = Table(
 allowances = Table(
     "allowances",
     metadata,
-    Column("owner", String(64), primary_key=True),
+    Column("owner", _User, primary_key=True),
     Column("used_until", Instant, nullable=False),  # up to when the owner's requests are used up
 )
 
@@ -273,7 +277,7 @@ notify_tokens = Table(
     "notify_tokens",
     metadata,
     Column("fingerprint", String(64), primary_key=True),  # keyed hash of the token
-    Column("owner", String(64), nullable=False),
+    Column("owner", _User, nullable=False),
     Column("created_at", Instant, nullable=False),
     Column("used_at", Instant),  # when its last notification came, to about a minute
     Index(None, "owner"),
@@ -283,7 +287,7 @@ locks = Table(
     "locks",
     metadata,
     Column("purpose", String(32), primary_key=True),
-    Column("owner", String(64), primary_key=True),  # the user whose rows are counted; "": of all
+    Column("owner", _User, primary_key=True),  # the user whose rows are counted; "": of all
     Column("taken_at", Instant, nullable=False),
 )
 

@@ -216,6 +216,7 @@ def live(connection: Connection, lease: Lease) -> list[TrackTask]:
             tasks.c.state,
             track_tasks.c.copies_always,
             track_tasks.c.stopped_at,
+            track_tasks.c.failing_since,
             func.coalesce(jobs.c.created_at, tasks.c.created_at).label("began_at"),
             jobs.c.id,
             jobs.c.external_id,
@@ -245,6 +246,7 @@ def _track_task(row: _Row, lease: Lease) -> TrackTask:
         observed_at=row.observed_at,
         copies_always=row.copies_always,
         is_stopped=row.stopped_at is not None,
+        failing_since=row.failing_since,
     )
 
 
@@ -288,6 +290,7 @@ def current(connection: Connection, task: TrackTask) -> TrackTask:
     """Return a task as the store has it now; its user may have changed it since it was loaded."""
     row = connection.execute(
         select(tasks.c.state, track_tasks.c.copies_always, track_tasks.c.stopped_at)
+        .add_columns(track_tasks.c.failing_since)
         .join(track_tasks, track_tasks.c.task_id == tasks.c.id)
         .where(tasks.c.id == task.id)
     ).first()
@@ -298,6 +301,7 @@ def current(connection: Connection, task: TrackTask) -> TrackTask:
         state=TaskState(row.state),
         copies_always=row.copies_always,
         is_stopped=row.stopped_at is not None,
+        failing_since=row.failing_since,
     )
 
 
@@ -325,3 +329,20 @@ def manifest_at(connection: Connection, task_id: int) -> datetime | None:
 def note_manifest(connection: Connection, task_id: int, now: datetime) -> None:
     """Note that the manifest of a task's copies was written now."""
     _set(connection, task_id, manifest_at=now)
+
+
+def note_failing(connection: Connection, task: TrackTask, since: datetime | None) -> TrackTask:
+    """Note since when each search for a task's applications fails; an earlier instant stays.
+
+    Args:
+        since: the instant of a failure; None if the search went well.
+
+    Returns:
+        the task as the store has it now.
+    """
+    since = since and (task.failing_since or since)
+    if since == task.failing_since:
+        return task
+    changed = update(track_tasks).where(track_tasks.c.task_id == task.id)
+    connection.execute(changed.values(failing_since=since))
+    return replace(task, failing_since=since)

@@ -47,7 +47,8 @@ ManifestWriter = Callable[[WebHdfs, JobStatus, Sequence[Copy], Cause | None, dat
 _NOT_OF_ONE_JOB = (CredentialsRefused, LeaseLost, StoreUnavailable)
 
 _TELL_AFTER_S = 120.0  #: a user whose logs take longer hears of the failure before they are saved
-_TRIED_FOR_S = 6 * 3600.0  #: after this time, a task ends even if part of the search fails
+#: A task whose search has failed for this time ends without the part that fails.
+_TRIED_FOR_S = 6 * 3600.0
 
 
 @dataclass(slots=True)
@@ -58,6 +59,7 @@ class _Item:
     since: float
     due: float
     troubles: int = 0
+    failing_since: float | None = None  #: since when each search has failed
     is_explored: bool = False  #: the first search for applications is complete
     is_told: bool = False  #: its user has heard of the failure
 
@@ -106,9 +108,17 @@ class Completion:
         with self._lock:
             before = self._drop(lease.jobset_id)
             for task in copying:
-                item = before.get(task.id) or _Item(task, since=now, due=now)
+                item = before.get(task.id) or self._new_item(task, now)
                 item.task = task
                 self._items[task.id] = item
+
+    def _new_item(self, task: TrackTask, now: float) -> _Item:
+        """Return the item of a task; its search may have failed since before this worker began."""
+        item = _Item(task, since=now, due=now)
+        if task.failing_since:
+            failed_for = self._clock() - task.failing_since
+            item.failing_since = now - max(0.0, failed_for.total_seconds())
+        return item
 
     def drop(self, jobset_id: int) -> None:
         """Forget a jobset that this worker no longer holds."""
@@ -148,17 +158,12 @@ class Completion:
         if item.is_told or item.task.is_stopped or now - item.since < _TELL_AFTER_S:
             return
         item.is_told = True
-        with self._store.begin() as connection:
-            self._conclusion.tell_early(connection, item.task, self._clock())
+        self._store.write(lambda c: self._conclusion.tell_early(c, item.task, self._clock()))
 
     def _end_stopped(self, item: _Item) -> None:
         """End a task that its user has stopped and whose running copies have ended."""
         try:
-            with self._store.begin() as connection:
-                jobsets.guard(connection, item.task.lease)
-                task = track_tasks.current(connection, item.task)
-                if task.is_stopped:
-                    task = outcome.end_task(connection, task, self._clock(), track_tasks.STOPPED)
+            task = self._store.write(partial(self._end_if_stopped, task=item.task))
             self._note(item, task, None)
         except LeaseLost as error:
             self._lost(item, error)
@@ -166,6 +171,13 @@ class Completion:
             raise
         except Exception as error:  # it ends no other task
             self._give_up_late(item, error)
+
+    def _end_if_stopped(self, connection: Connection, task: TrackTask) -> TrackTask:
+        jobsets.guard(connection, task.lease)
+        task = track_tasks.current(connection, task)
+        if task.is_stopped:
+            return outcome.end_task(connection, task, self._clock(), track_tasks.STOPPED)
+        return task
 
     def _lost(self, item: _Item, error: LeaseLost) -> None:
         log.warning("lease_lost", jobset=item.task.lease.jobset_id, reason=str(error))
@@ -214,19 +226,24 @@ class Completion:
         What else is known of the job is not written: that may be what breaks.
         """
         log.error("search_broke", job=item.task.job_id, exc_info=error)
+        is_given_up = _fails_for_hours(item)
         self._back_off(item)
-        if not _is_over(item):
-            return
+
+        def note(connection: Connection) -> TrackTask:
+            jobsets.guard(connection, item.task.lease)
+            task = track_tasks.current(connection, item.task)
+            if task.state == TaskState.COPYING and is_given_up:
+                reason = Reason(TaskReason.INCOMPLETE, unexpected(error))
+                task = outcome.end_task(connection, task, self._clock(), reason)
+                return track_tasks.note_failing(connection, task, None)
+            return track_tasks.note_failing(connection, task, self._clock())
+
         try:
-            with self._store.begin() as connection:
-                jobsets.guard(connection, item.task.lease)
-                task = track_tasks.current(connection, item.task)
-                if task.state == TaskState.COPYING:
-                    reason = Reason(TaskReason.INCOMPLETE, unexpected(error))
-                    task = outcome.end_task(connection, task, self._clock(), reason)
-            self._renew(item, task)
+            self._renew(item, self._store.write(note))
         except LeaseLost as lost:
             self._lost(item, lost)
+        except StoreUnavailable as unavailable:  # the next failure is noted again
+            log.warning("store_unavailable", job=item.task.job_id, reason=str(unavailable))
 
     def _search(self, access: ClusterAccess, item: _Item) -> bool:
         """Search one job for applications; end its task if all logs are saved and none is new.
@@ -274,15 +291,18 @@ class Completion:
             trouble = trouble_of(error, task.job_id)
             reason = f"the manifest beside the logs could not be written: {trouble.reason}"
             return replace(trouble, reason=reason)
+
+        def note(connection: Connection) -> None:
+            jobsets.guard(connection, task.lease)
+            track_tasks.note_manifest(connection, task.id, now)
+            for number, kept in known.items():
+                self._conclusion.keep(connection, task, kept, why[number], now)
+                told = ended_run(connection, task, kept, why[number], now)
+                if ended := logs_ended(told):
+                    events.append(connection, ended)
+
         if unwritten:
-            with self._store.begin() as connection:
-                jobsets.guard(connection, task.lease)
-                track_tasks.note_manifest(connection, task.id, now)
-                for number, kept in known.items():
-                    self._conclusion.keep(connection, task, kept, why[number], now)
-                    told = ended_run(connection, task, kept, why[number], now)
-                    if ended := logs_ended(told):
-                        events.append(connection, ended)
+            self._store.write(note)
         return None
 
     def _explore(self, access: ClusterAccess, task: TrackTask) -> Exploration:
@@ -295,8 +315,9 @@ class Completion:
     def _act_on(
         self, item: _Item, found: Exploration | None, gone: str | None, trouble: str | None
     ) -> None:
-        is_given_up = bool(trouble) and _is_over(item)
-        with self._store.begin() as connection:
+        is_given_up = bool(trouble) and _fails_for_hours(item)
+
+        def act(connection: Connection) -> TrackTask:
             jobsets.guard(connection, item.task.lease)
             now = self._clock()
             # The loaded task may be older than the last commit.
@@ -314,7 +335,10 @@ class Completion:
                 if is_saved and is_last and (is_given_up or is_written):
                     self._conclusion.keep_at_end(connection, task, found, now)
                     task = outcome.end_task(connection, task, now, _why_ended(trouble, gone))
-        self._note(item, task, trouble)
+            fails = trouble and task.state == TaskState.COPYING
+            return track_tasks.note_failing(connection, task, now if fails else None)
+
+        self._note(item, self._store.write(act), trouble)
 
     def _note(self, item: _Item, task: TrackTask, trouble: str | None) -> None:
         """Update an item after its transaction is committed."""
@@ -322,7 +346,7 @@ class Completion:
             log.info("search_incomplete", job=task.job_id, reason=trouble)
             self._back_off(item)
         else:
-            item.is_explored, item.troubles = True, 0
+            item.is_explored, item.troubles, item.failing_since = True, 0, None
         self._renew(item, task)
 
     def _renew(self, item: _Item, task: TrackTask) -> None:
@@ -336,9 +360,15 @@ class Completion:
         item.due = time.monotonic() + self._pauses.after(item.troubles)
 
 
-def _is_over(item: _Item) -> bool:
-    """Tell whether a task has been searched for so long that it ends without the rest."""
-    return time.monotonic() - item.since > _TRIED_FOR_S
+def _fails_for_hours(item: _Item) -> bool:
+    """Note that a search has failed; tell whether its task ends without the rest.
+
+    One failure after a long pause, of this worker or of all, ends no task.
+    """
+    now = time.monotonic()
+    if item.failing_since is None:
+        item.failing_since = now
+    return item.troubles > 0 and now - item.failing_since > _TRIED_FOR_S
 
 
 def _of_a_part(trouble: Trouble) -> Trouble:

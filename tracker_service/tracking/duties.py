@@ -64,8 +64,8 @@ class Tracking:
 
     def clock_was_set(self) -> None:
         """Make all unfinished copies due; checks of jobs are due by a monotonic clock."""
-        with self._store.begin() as connection:
-            copies.hasten(connection, self._schedule.jobsets(), self._clock())
+        held, now = self._schedule.jobsets(), self._clock()
+        self._store.write(lambda connection: copies.hasten(connection, held, now))
 
 
 def duties(

@@ -63,8 +63,7 @@ class Hints:
 
     def tidy(self, now: datetime) -> None:
         """Remove old hints at ended tasks that no worker has taken."""
-        with self._store.begin() as connection:
-            hints.forget_ended(connection, now - _LIFE)
+        self._store.write(lambda connection: hints.forget_ended(connection, now - _LIFE))
 
     def _take(self, found: Sequence[Hint], leases: Collection[Lease], now: float) -> None:
         known = self._schedule.watched(hint.task_id for hint in found)
@@ -76,8 +75,7 @@ class Hints:
         taken = [*known, *copying, *(hint.task_id for hint in again)]
         if not taken:
             return
-        with self._store.begin() as connection:
-            hints.take(connection, taken)
+        self._store.write(lambda connection: hints.take(connection, taken))
         self._schedule.hasten(known)
         for task in known.values():
             self._await(task.id, task.run, task.status, 0, now)

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 
 import structlog
@@ -44,6 +44,7 @@ _CLOSER_AT_ONCE = 20  #: detail requests of one user in a row; then other users 
 _IN_VAIN = 6  #: failed requests for an ended job's details; then its task goes on without them
 _CHILDREN_IN_VAIN = 40  #: the same for a job with children, which would be lost: about six hours
 _BROKEN_IN_VAIN = 40  #: the same for a job at which something unexpected happens each time
+_BROKEN_FOR = timedelta(hours=6)  #: the same, over restarts of the worker
 _CHILDREN_AFTER_S = 60.0  #: from one request for the children of a running job to the next
 _PARENTS_AT_ONCE = 50  #: of one user, so that the states of the user's jobs stay fresh
 _GONE_FOR_S = 300.0  #: Oozie may be running on the wrong database, so no missing job ends before
@@ -83,8 +84,7 @@ class Poller:
     def note_polled(self) -> None:
         """Write for each jobset since when all its jobs have been polled, if that has changed."""
         if looks := self._schedule.unnoted_looks():
-            with self._store.begin() as connection:
-                jobsets.note_polled(connection, looks)
+            self._store.write(lambda connection: jobsets.note_polled(connection, looks))
             self._schedule.mark_noted(looks)
 
     def _look(self, batch: Batch[JobEntry]) -> None:
@@ -211,12 +211,13 @@ class Poller:
     ) -> None:
         def record(connection: Connection) -> list[TrackTask]:
             jobsets.guard(connection, lease)
-            return [
+            recorded = (
                 outcome.record_observation(
                     connection, entry.task, seen[entry.task.job_id], self._clock()
                 )
                 for entry in changed
-            ]
+            )
+            return [track_tasks.note_failing(connection, task, None) for task in recorded]
 
         tasks = self._store.write(record)
         for entry, task in zip(changed, tasks, strict=True):  # the transaction is durable now
@@ -310,7 +311,7 @@ class Poller:
         self._schedule.back_off(entry, time.monotonic())
         is_hopeless = entry.task.status.is_terminal or not is_kept
         try:
-            if is_hopeless and entry.troubles >= _BROKEN_IN_VAIN:
+            if is_hopeless and self._breaks_for_hours(entry):
                 self._give_up(entry, error)
             elif is_kept:
                 self._go_on_without_details(entry)
@@ -318,6 +319,23 @@ class Poller:
             raise
         except Exception:
             log.exception("look_broke", job=entry.task.job_id)
+
+    def _breaks_for_hours(self, entry: JobEntry) -> bool:
+        """Note that a job breaks each look; tell whether it has done so for hours.
+
+        Workers before this one count. One failure after a long pause ends no task.
+        """
+        now = self._clock()
+
+        def note(connection: Connection) -> TrackTask:
+            jobsets.guard(connection, entry.task.lease)
+            return track_tasks.note_failing(connection, entry.task, now)
+
+        with self._unless_lost(entry.task.lease):
+            entry.task = self._store.write(note)
+        since = entry.task.failing_since or now
+        is_old = entry.troubles > 1 and now - since > _BROKEN_FOR
+        return is_old or entry.troubles >= _BROKEN_IN_VAIN
 
     def _give_up(self, entry: JobEntry, error: Exception) -> None:
         """End the task of a job of which nothing can be kept, and say why."""
@@ -342,6 +360,7 @@ class Poller:
             jobsets.guard(connection, entry.task.lease)
             now = self._clock()
             task = record(connection, entry.task, details, found, now)
+            task = track_tasks.note_failing(connection, task, None)
             return outcome.next_step(connection, task, now)
 
         entry.task = self._store.write(keep)

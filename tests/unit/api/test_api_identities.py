@@ -106,7 +106,7 @@ def test_nobody_else_names_a_user(named, peer):
     assert_problem(seen_from(named, peer, "guest"), 401)
 
 
-@pytest.mark.parametrize("user", ["../guest", "guest/..", "a b", "x" * 65, "-x"])
+@pytest.mark.parametrize("user", ["../guest", "guest/..", "a b", "x" * 256, "-x"])
 def test_a_name_that_no_user_has_is_refused(named, user):
     assert_problem(seen_from(named, "10.1.2.3", user), 401)
 

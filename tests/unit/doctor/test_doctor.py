@@ -275,6 +275,21 @@ def test_what_cannot_be_written_is_told_and_removed(look, gateway, operation):
     assert gateway.files == {}
 
 
+@pytest.mark.parametrize("exception", ["SafeModeException", "StandbyException"])
+@pytest.mark.parametrize("operation", ["MKDIRS", "CREATE", "RENAME", "OPEN"])
+@pytest.mark.parametrize("status", [403, 500])
+def test_an_hdfs_in_safe_mode_is_not_taken_for_data_nodes_out_of_reach(
+    look, gateway, operation, exception, status
+):
+    gateway.instead[operation] = refuses(exception, status)
+
+    found = look()
+
+    assert wrong(found) == {"hdfs-write": "FAIL"}
+    assert "hdfs dfsadmin -safemode get" in found["hdfs-write"].message
+    assert "DataNodes" not in found["hdfs-write"].message
+
+
 def test_data_nodes_out_of_reach_are_told(look, gateway):
     gateway.instead["CREATE"] = Reply(500)
 

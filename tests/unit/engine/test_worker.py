@@ -2,18 +2,20 @@ from __future__ import annotations
 
 import random
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 from apscheduler.schedulers.background import BackgroundScheduler
 from structlog.testing import capture_logs
 
 from tests.unit.archive_parts import build
-from tests.unit.fakes import APP_1, NOW, AtOnce, Engine, details, job, seen
+from tests.unit.fakes import APP_1, NOW, AtOnce, Engine, Ticks, details, job, seen
 from tracker_service.archive import duties as archive
 from tracker_service.archive.expiry import Expiry
 from tracker_service.archive.manifest import write_manifest
 from tracker_service.domain.copies import CopyStatus, Strategy
 from tracker_service.domain.tasks import TrackTask
+from tracker_service.engine import leases
 from tracker_service.engine.duties import Duty, Held
 from tracker_service.engine.slots import Slots
 from tracker_service.engine.worker import Worker
@@ -637,7 +639,38 @@ def test_leases_are_renewed_while_a_jobset_is_being_loaded(new_worker, track, st
     assert due(worker) == {job(1), job(2)}
 
 
-def test_a_jobset_that_cannot_be_loaded_keeps_no_other_from_it(new_worker, track, monkeypatch):
+@pytest.fixture
+def lease_ticks(monkeypatch: pytest.MonkeyPatch) -> Ticks:
+    """The monotonic clock of the leases."""
+    ticks = Ticks()
+    monkeypatch.setattr(leases, "time", ticks)
+    return ticks
+
+
+def test_a_jobset_that_cannot_be_loaded_is_tried_less_and_less_often(
+    new_worker, track, monkeypatch, lease_ticks
+):
+    worker = new_worker()
+    track(1)
+    tries = []
+
+    def broken(*_):
+        tries.append(lease_ticks.now)
+        raise ValueError("a state that this release does not know")
+
+    monkeypatch.setattr(track_tasks, "live", broken)
+    for _ in range(1200):
+        worker.leases.tend()
+        lease_ticks.now += 0.5
+
+    pauses = [later - earlier for earlier, later in pairwise(tries)]
+    assert pauses[:4] == [1, 2, 4, 8]
+    assert pauses[-1] == 60
+
+
+def test_a_jobset_that_cannot_be_loaded_keeps_no_other_from_it(
+    new_worker, track, monkeypatch, lease_ticks
+):
     worker = new_worker()
     track(*range(200))
     live, broken = track_tasks.live, set[int]()
@@ -653,5 +686,6 @@ def test_a_jobset_that_cannot_be_loaded_keeps_no_other_from_it(new_worker, track
     assert len(due(worker)) == 100
 
     monkeypatch.setattr(track_tasks, "live", live)
+    lease_ticks.now += 1
     worker.leases.tend()
     assert len(due(worker)) == 200

@@ -264,6 +264,13 @@ def test_a_workflow_is_found_by_its_name_and_user(loopback, oozie):
     assert loopback.asked[0].query["filter"] == "name=tracker-copy-1;user=guest"
 
 
+def test_a_workflow_is_also_found_of_a_user_whom_oozie_knows_by_the_login(loopback, oozie):
+    loopback.says(Reply(200, answer("jobs-one-unknown")))
+
+    assert oozie.named("tracker-copy-1", "short") == job(0)
+    assert loopback.asked[0].query["filter"] == "name=tracker-copy-1;user=short;user=guest"
+
+
 def test_a_name_that_oozie_does_not_have_finds_nothing(loopback, oozie):
     loopback.says(Reply(200, answer("jobs-none")))
 

@@ -149,7 +149,7 @@ def test_the_user_is_whom_the_gateway_names(loopback, hdfs):
     assert loopback.asked[0].query == {"op": "GETHOMEDIRECTORY"}
 
 
-@pytest.mark.parametrize("path", ["/user/..", "/user/a\0b", "/user/-rf", "/", "/user/" + "x" * 65])
+@pytest.mark.parametrize("path", ["/user/..", "/user/a\0b", "/user/-rf", "/", "/user/" + "x" * 256])
 def test_a_name_that_no_user_has_lets_nobody_in(loopback, hdfs, path):
     loopback.says(told({"Path": path}))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -39,6 +40,12 @@ class Completing(Held):
     """The search for applications of one worker."""
 
     completion: Completion
+    make: Callable[[], Completion]
+
+    def restart(self) -> None:
+        """Begin anew with what is in the store, as a worker does that was restarted."""
+        self.completion = self.make()
+        self.load()
 
     def track(self, *numbers: int, **more) -> None:
         """Track jobs that have failed, as far as the poller brings them."""
@@ -49,6 +56,9 @@ class Completing(Held):
                 with self.store.begin() as connection:
                     decided = outcome.record_details(connection, task, known, (), NOW)
                     outcome.next_step(connection, decided, NOW)
+        self.load()
+
+    def load(self) -> None:
         with self.store.read() as connection:
             for held in jobsets.held(connection, "worker"):
                 live = track_tasks.live(connection, held.lease)
@@ -72,7 +82,8 @@ def completing(
     ticks: Ticks,
 ) -> Completing:
     held = Completing(store, fake_cluster, key_ring, ticks)
-    held.completion = Completion(store, identities, AtOnce(), write_manifest, engine, now)
+    held.make = lambda: Completion(store, identities, AtOnce(), write_manifest, engine, now)
+    held.completion = held.make()
     fake_cluster.oozie.has(FAILED)
     return held
 
@@ -136,9 +147,6 @@ def test_a_task_ends_whatever_breaks_for_hours(completing, oozie, monkeypatch, b
     completing.go_on(10)
     completing.save_all(1)
 
-    def breaks(*_: object, **__: object) -> None:
-        raise KeyError("nobody thought of this")
-
     if broken == "details":
         oozie.troubles[job(1)] = KeyError("nobody thought of this")
     elif broken == "manifest":
@@ -154,6 +162,64 @@ def test_a_task_ends_whatever_breaks_for_hours(completing, oozie, monkeypatch, b
 
     assert not completing.is_live(1)
     assert "KeyError" in completing.task(1).reason
+
+
+@pytest.mark.parametrize("broken", ["details", "open"])
+def test_a_task_that_breaks_for_hours_ends_however_often_its_worker_is_restarted(
+    completing, oozie, now, monkeypatch, broken
+):
+    completing.track(1)
+    completing.go_on(10)
+    completing.save_all(1)
+    if broken == "details":
+        oozie.troubles[job(1)] = KeyError("nobody thought of this")
+    else:
+        monkeypatch.setattr(completing.completion._identities, "acting_for", breaks)
+    for _ in range(3):
+        completing.go_on(2 * HOURS - 600, step=60)
+        now.advance(hours=2)
+        assert completing.is_live(1)
+        completing.restart()
+
+    completing.go_on(600, step=60)
+
+    assert not completing.is_live(1)
+
+
+def test_a_search_that_goes_well_again_begins_the_hours_anew(completing, oozie, now):
+    fake_yarn = completing.cluster.yarn
+    completing.track(1)
+    fake_yarn.trouble = KeyError("for a while")
+    completing.go_on(60)
+    fake_yarn.trouble = None
+    completing.go_on(HOURS, step=60)
+    assert completing.copied(1) == [APP_1]
+    now.advance(hours=7)
+    completing.restart()
+    completing.save_all(1)
+
+    fake_yarn.trouble = KeyError("again")
+    completing.go_on(HOURS, step=60)
+
+    assert completing.is_live(1)
+
+
+def test_one_failure_after_a_night_without_a_worker_ends_no_task(completing, now, monkeypatch):
+    completing.track(1)
+    completing.go_on(10)
+    completing.save_all(1)
+    monkeypatch.setattr(completing.completion._identities, "acting_for", breaks)
+    completing.go_on(60)
+    now.advance(hours=12)
+    completing.restart()
+
+    completing.completion.advance()
+
+    assert completing.is_live(1)
+
+
+def breaks(*_: object, **__: object) -> None:
+    raise KeyError("nobody thought of this")
 
 
 def test_a_task_whose_logs_are_not_saved_does_not_end_even_then(completing, oozie):
@@ -219,6 +285,41 @@ def test_a_job_of_which_nothing_can_be_kept_for_hours_ends_its_task(following, o
 
     assert not following.is_live(1)
     assert "nobody thought of this" in following.task(1).reason
+
+
+def test_a_job_of_which_nothing_can_be_kept_ends_its_task_over_restarts_of_the_worker(
+    following, oozie, now, monkeypatch
+):
+    following.track(1)
+    oozie.has(details(job(1), "RUNNING"))
+    break_recording(monkeypatch, 1)
+
+    for _ in range(6):
+        pass_time(following, HOURS)
+        now.advance(hours=1, seconds=1)
+        assert following.is_live(1)
+        following.load()
+    pass_time(following, HOURS)
+
+    assert not following.is_live(1)
+
+
+def test_a_job_that_is_kept_again_begins_the_hours_anew(following, oozie, now, monkeypatch):
+    following.track(1)
+    oozie.has(details(job(1), "RUNNING"))
+    with monkeypatch.context() as patch:
+        break_recording(patch, 1)
+        pass_time(following, HOURS)
+    pass_time(following, HOURS)
+    assert following.state(1) == "RUNNING"
+    now.advance(hours=7)
+    following.load()
+    oozie.has(details(job(1), "SUSPENDED"))
+
+    break_recording(monkeypatch, 1)
+    pass_time(following, HOURS)
+
+    assert following.is_live(1)
 
 
 def test_a_database_that_is_away_for_hours_ends_nothing(following, oozie, monkeypatch):

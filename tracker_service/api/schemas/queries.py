@@ -21,7 +21,7 @@ from tracker_service.domain.applications import SHORT_ID_PATTERN, ApplicationId,
 from tracker_service.domain.causes import Category
 from tracker_service.domain.jobs import REFERENCE_PATTERN, JobId, JobStatus
 from tracker_service.domain.log_levels import LevelName
-from tracker_service.domain.users import MAX_USER_CHARS
+from tracker_service.domain.users import MAX_USER_BYTES
 from tracker_service.domain.written_ids import EXAMPLE, read_ids
 from tracker_service.store.failure_groups import PageCursor
 
@@ -292,7 +292,7 @@ class TrackingQuery(Query):
 
     status: list[JobStatus] = Field([], description="only jobs in one of these states")
     user: str | None = Field(
-        None, max_length=MAX_USER_CHARS, description="admins only: whose jobs; `*` for everybody's"
+        None, max_length=MAX_USER_BYTES, description="admins only: whose jobs; `*` for everybody's"
     )
     limit: int = Field(MAX_PAGE, ge=1, le=MAX_PAGE, description="jobs in one answer")
     cursor: int = Field(

@@ -13,7 +13,7 @@ from tracker_service.domain.timing import OPERATION, Timing
 from tracker_service.errors import AccessDenied, ApplicationNotFound, RequestRefused
 from tracker_service.sources.access import ClusterAccess
 from tracker_service.sources.webhdfs import WebHdfs
-from tracker_service.sources.yarn import LogAggregation
+from tracker_service.sources.yarn import ApplicationReport, LogAggregation
 
 _COLLECTING = (LogAggregation.RUNNING, LogAggregation.RUNNING_WITH_FAILURE)
 
@@ -50,7 +50,17 @@ class Aggregation:
         deadline_s: float,
         clock: Callable[[], datetime],
         timing: Timing = OPERATION,
+        *,
+        retention: timedelta,
     ) -> None:
+        """Prepare to look.
+
+        Args:
+            deadline_s: after the end of an application; then its log is taken as it is, in seconds.
+            retention: how long the cluster keeps a log, and an application that outlives its job
+                is waited for.
+        """
+        self._retention = retention
         self._stable_for, self._missing_for = timing.files_stable, timing.files_missing
         self._finder, self._deadline = finder, timedelta(seconds=deadline_s)
         self._clock = clock
@@ -75,7 +85,7 @@ class Aggregation:
             off = NotReady("log aggregation is off in this cluster", is_final=True)
             return replace(off, diagnostics=report.diagnostics)
         if not (report.has_ended or aggregation.has_ended):
-            return NotReady(f"waits until the application has ended (now {report.state})")
+            return self._look_at_running(access.hdfs, copy, report)
         if aggregation.has_ended or self._is_late(copy, report.finished_at):
             self._seen.pop(copy.id, None)
             is_certain = aggregation == LogAggregation.SUCCEEDED
@@ -87,6 +97,21 @@ class Aggregation:
             found = replace(self._look_at_files(access.hdfs, copy), diagnostics=report.diagnostics)
             return replace(found, may_be_nowhere=True) if isinstance(found, Ready) else found
         return NotReady(f"waits until YARN has collected the log (now {aggregation})")
+
+    def _look_at_running(
+        self, hdfs: WebHdfs, copy: Copy, report: ApplicationReport
+    ) -> Ready | NotReady:
+        """Wait until an application ends; once its job has ended, no longer than logs are kept."""
+        waits = f"waits until the application has ended (now {report.state})"
+        if copy.job_ended_at is None:
+            return NotReady(waits)
+        until = max(copy.job_ended_at, copy.created_at) + self._retention
+        if self._clock() < until:
+            return NotReady(f"{waits}, until {until:%Y-%m-%d %H:%M} UTC at most")
+        outlived = f"YARN says that the application still is {report.state}, long after its job"
+        if self._finder.find(hdfs, copy.application, report.user).files:
+            return Ready(report.user, gap=outlived, diagnostics=report.diagnostics)
+        return NotReady(f"{outlived}; copy its log once it has ended", is_final=True)
 
     def _look_at_files(self, hdfs: WebHdfs, copy: Copy) -> Ready | NotReady:
         owner = copy.job_user or copy.owner

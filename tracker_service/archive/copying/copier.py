@@ -168,8 +168,8 @@ class Copier:
         if limit.strategy == Strategy.WORKFLOW:
             with self._lock:
                 self._full[first[0].owner] = self._clock() + LOOK_AGAIN_AFTER
-        with self._store.begin() as connection:
-            copies.explain(connection, [copy.id for copy, _ in waiting], limit.reason)
+        ids = [copy.id for copy, _ in waiting]
+        self._store.write(partial(copies.explain, ids=ids, reason=limit.reason))
         _remove(left, waiting)
 
 

@@ -12,7 +12,7 @@ from tracker_service.engine.keyed_locks import KeyedLocks
 from tracker_service.errors import PathNotFound
 from tracker_service.sources.webhdfs import WebHdfs
 from tracker_service.store import jobsets, saved_logs
-from tracker_service.store.database import Store
+from tracker_service.store.database import Connection, Store
 
 
 class EarlierRuns:
@@ -55,9 +55,14 @@ class EarlierRuns:
             for old in in_the_way:
                 target = old.run_directory
                 _move(hdfs, directory, target, old.file_name)
-                with self._store.begin() as connection:
-                    jobsets.guard(connection, lease)
-                    saved_logs.note_moved(connection, old, f"{target}/{old.file_name}")
+                self._note_moved(lease, old, f"{target}/{old.file_name}")
+
+    def _note_moved(self, lease: Lease, moved: Copy, path: str) -> None:
+        def note(connection: Connection) -> None:
+            jobsets.guard(connection, lease)
+            saved_logs.note_moved(connection, moved, path)
+
+        self._store.write(note)
 
 
 def _move(hdfs: WebHdfs, source: str, target: str, name: str) -> None:

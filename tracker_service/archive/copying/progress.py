@@ -82,10 +82,13 @@ class Progress:
 
     def postpone(self, due: Sequence[Copy], lease: Lease, pause: timedelta, reason: str) -> None:
         """Make copies of one jobset due again after a pause, and note the reason."""
-        with self._store.begin() as connection:
+        ids, due_at = [copy.id for copy in due], self._clock() + pause
+
+        def write(connection: Connection) -> None:
             jobsets.guard(connection, lease)
-            ids = [copy.id for copy in due]
-            copies.postpone(connection, ids, self._clock() + pause, reason)
+            copies.postpone(connection, ids, due_at, reason)
+
+        self._store.write(write)
 
     def postpone_all(
         self, due: Sequence[tuple[Copy, Lease]], pause: timedelta, reason: str
@@ -137,20 +140,26 @@ class Progress:
             the running copy; None if it has to wait for a slot.
         """
         started = self._new_try(copy, Strategy.WORKFLOW, why)
-        with self._store.begin() as connection:
+
+        def write(connection: Connection) -> Copy | None:
             jobsets.guard(connection, lease)
             copies.lock_workflows(connection)
             if self._limits.limit_reached(copies.running_workflows(connection), copy.owner):
                 return None
             self._write_start(connection, copy, started)
-        return started
+            return started
+
+        return self._store.write(write)
 
     def start_directly(self, copy: Copy, lease: Lease, why: str) -> Copy:
         """Note a new try by this process, and return the running copy."""
         started = replace(self._new_try(copy, Strategy.DIRECT, why), job=copy.id)
-        with self._store.begin() as connection:
+
+        def write(connection: Connection) -> None:
             jobsets.guard(connection, lease)
             self._write_start(connection, copy, started)
+
+        self._store.write(write)
         log.info(
             "copy_started",
             job=copy.job_id,
@@ -340,12 +349,15 @@ class Progress:
         return copy.strategy == Strategy.DIRECT and copy.failures >= self._limits.tries
 
     def _change(self, copy: Copy, lease: Lease, **values: object) -> None:
-        with self._store.begin() as connection:
+        def write(connection: Connection) -> None:
             jobsets.guard(connection, lease)
             if not copies.change(connection, copy, **values):
                 raise _changed(copy)
-        if values.get("status") != CopyStatus.WAITING:
-            self._outages.pop(copy.id, None)
+
+        self._store.write(write)
+        status = values.get("status")
+        if "job" in values or (isinstance(status, CopyStatus) and status.is_finished):
+            self._outages.pop(copy.id, None)  # a note about a try that goes on ends no outage
 
 
 def _changed(copy: Copy) -> CopyChanged:

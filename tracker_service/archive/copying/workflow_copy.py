@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import time
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -30,6 +32,8 @@ log = structlog.get_logger()
 
 _SCRIPT = "copy-log.sh"
 _REASON_BYTES = 4000
+_IN_PATTERNS = re.compile(r"[\\*?\[\]{}]")  #: have a meaning in the patterns of `hdfs dfs`
+_LONGEST_S = 3600.0  #: for reading a log back; it takes a thread of the streams
 _QUEUE_PROPERTIES = (
     "oozie.launcher.queue",  # Oozie 5
     "oozie.launcher.mapred.job.queue.name",  # Oozie 4
@@ -90,14 +94,15 @@ def reported_reason(access: ClusterAccess, copy: Copy) -> str | None:
 def read_back(hdfs: WebHdfs, copy: Copy, scanner: Scanner, stopping: Event) -> WrittenLog:
     """Read the part that a workflow wrote, for its checksum and for lines that explain a failure.
 
-    The log counts even where a gateway cuts the long stream: the cluster itself has written the
-    part to its end. Then there is no checksum.
+    The log counts even where a gateway cuts the long stream, or takes hours: the cluster itself has
+    written the part to its end. Then there is no checksum.
 
     Raises:
         GatewayUnavailable: nothing came.
         RequestRefused: the part is empty.
         WorkerStops: this process ends.
     """
+    deadline = time.monotonic() + _LONGEST_S
     contents = Contents(gaps=(copy.gap,) if copy.gap else ())
     file, checksum = hdfs.read(part_path(copy)), Checksum()
     if file.length == 0:
@@ -108,6 +113,8 @@ def read_back(hdfs: WebHdfs, copy: Copy, scanner: Scanner, stopping: Event) -> W
             for _ in checksum.of(scanner.of(file.pieces)):
                 if stopping.is_set():
                     raise WorkerStops("this worker stops")
+                if time.monotonic() > deadline:
+                    raise GatewayUnavailable(f"to read it takes longer than {_LONGEST_S:.0f} s")
     except GatewayUnavailable as error:
         if not checksum.length:
             raise
@@ -138,7 +145,7 @@ def workflow(copy: Copy, log_owner: str, options: WorkflowOptions) -> bytes:
         shell.append(_configuration(properties))
     _child(shell, "exec", _SCRIPT)
     targets = (_as_pattern(part_path(copy)), _as_pattern(_reason_path(copy)))
-    for argument in (copy.application, log_owner, *targets):
+    for argument in (copy.application, _literally(log_owner), *targets):
         _child(shell, "argument", argument)
     _child(shell, "file", _SCRIPT)
     ET.SubElement(action, "ok", to="end")
@@ -163,8 +170,16 @@ def _configuration(properties: Mapping[str, str]) -> ET.Element:
 
 
 def _as_pattern(path: str) -> str:
-    """Return a path as `hdfs dfs` takes it, which reads each path as a pattern."""
-    return path.replace("\\", "\\\\")
+    """Return a path as `hdfs dfs` takes it, which reads each path as a pattern.
+
+    Oozie finds no expression in it: a brace comes after a backslash.
+    """
+    return _IN_PATTERNS.sub(r"\\\g<0>", path)
+
+
+def _literally(text: str) -> str:
+    """Return a text in which Oozie evaluates no expression but that of a dollar sign."""
+    return text.replace("${", "${'$'}{")
 
 
 def _child(parent: ET.Element, tag: str, text: str) -> None:

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from tests.unit.archive_parts import PATTERNS
-from tests.unit.fakes import APP_1, Clock, FakeAccess, FakeHdfs, FakeOozie, FakeYarn, a_copy
+from tests.unit.fakes import APP_1, NOW, Clock, FakeAccess, FakeHdfs, FakeOozie, FakeYarn, a_copy
 from tracker_service.archive.copying.aggregation import Aggregation, NotReady, Ready
 from tracker_service.archive.copying.log_files import LogFileFinder
 from tracker_service.errors import AccessDenied, GatewayUnavailable
@@ -22,7 +23,7 @@ def access() -> FakeAccess:
 
 @pytest.fixture
 def aggregation(now: Clock) -> Aggregation:
-    return Aggregation(LogFileFinder(PATTERNS), 3600, now)
+    return Aggregation(LogFileFinder(PATTERNS), 3600, now, retention=timedelta(days=7))
 
 
 def owner_if_ready(told: Ready | NotReady) -> str | None:
@@ -224,3 +225,53 @@ def test_while_hdfs_is_away_nobody_can_say(aggregation, access):
 
     with pytest.raises(GatewayUnavailable):
         aggregation.look(access, a_copy())
+
+
+def test_an_application_of_a_job_that_goes_on_is_waited_for_however_long(aggregation, access, now):
+    access.yarn.has(APP_1, "NOT_START", state="RUNNING")
+    now.advance(days=300)
+
+    waits = aggregation.look(access, a_copy())
+
+    assert waits == NotReady("waits until the application has ended (now RUNNING)")
+
+
+def test_an_application_that_outlives_its_job_is_waited_for_as_long_as_logs_are_kept(
+    aggregation, access, now
+):
+    access.yarn.has(APP_1, "NOT_START", state="RUNNING")
+    copy = a_copy(job_ended_at=NOW - timedelta(hours=1))
+    now.advance(days=6, hours=23)
+
+    waits = aggregation.look(access, copy)
+
+    assert isinstance(waits, NotReady)
+    assert not waits.is_final
+    assert "until 2026-11-29 05:00 UTC at most" in waits.reason
+
+
+def test_of_an_application_that_never_ends_the_files_that_are_there_are_taken(
+    aggregation, access, now
+):
+    access.yarn.has(APP_1, "NOT_START", state="RUNNING", user="hive")
+    access.hdfs.directories[BUCKET.replace("guest", "hive")] = [node_file(1)]
+    now.advance(days=7)
+
+    ready = aggregation.look(access, a_copy(job_ended_at=NOW))
+
+    assert isinstance(ready, Ready)
+    assert ready.owner == "hive"
+    assert "still is RUNNING" in (ready.gap or "")
+
+
+def test_without_a_file_the_copy_of_an_application_that_never_ends_is_given_up(
+    aggregation, access, now
+):
+    access.yarn.has(APP_1, "NOT_START", state="ACCEPTED")
+    now.advance(days=7)
+
+    gives_up = aggregation.look(access, a_copy(job_ended_at=NOW))
+
+    assert isinstance(gives_up, NotReady)
+    assert gives_up.is_final
+    assert "still is ACCEPTED" in gives_up.reason

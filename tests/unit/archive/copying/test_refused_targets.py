@@ -176,16 +176,17 @@ def test_a_workflow_that_could_not_write_was_refused_whatever_it_says(copying_wi
     assert "NameSpace quota" in copying.copy().reason
 
 
-def test_while_the_cluster_does_not_answer_the_looks_become_rarer(copying, monkeypatch):
+@pytest.mark.parametrize("where", ["make_directory", "read_range", "write_pieces", "rename"])
+def test_while_the_cluster_does_not_answer_the_looks_become_rarer(copying, monkeypatch, where):
     copying.want(APP)
     copying.lies_there()
     looks = []
 
     def away(*_: object) -> None:
         looks.append(copying.clock())
-        raise GatewayUnavailable("507")
+        raise GatewayUnavailable("answered 500")
 
-    monkeypatch.setattr(FakeHdfs, "make_directory", away)
+    monkeypatch.setattr(FakeHdfs, where, away)
 
     for _ in range(300):
         copying.advance(1)
