@@ -11,6 +11,7 @@ from flask_openapi3 import APIBlueprint
 from tracker_service.api import (
     auth,
     causes,
+    exporters,
     jobs,
     login,
     logs,
@@ -83,6 +84,10 @@ def _operations(service: Service) -> Iterable[APIBlueprint]:
     )
 
 
+def _exporters(service: Service) -> Iterable[APIBlueprint]:
+    yield exporters.blueprint(service.teraslice)
+
+
 def _gateway_users(service: Service) -> auth.Credentials:
     return auth.gateway_credentials(service.identities, service.rate_limit)
 
@@ -96,5 +101,6 @@ WORKERS = Room("workers", _workers)  #: which worker holds which jobsets
 NOTIFICATIONS = Room("notifications", _notifications)  #: calls of Oozie, and tokens for them
 LOGIN = Room("login", _login)  #: fresh credentials for work in the background
 OPERATIONS = Room("operations", _operations)  #: health and metrics, without credentials
+EXPORTERS = Room("exporters", _exporters)  #: metrics of other systems, without credentials
 
-ALL_ROOMS = (TRACKING, WORKERS, NOTIFICATIONS, LOGIN, OPERATIONS)
+ALL_ROOMS = (TRACKING, WORKERS, NOTIFICATIONS, LOGIN, OPERATIONS, EXPORTERS)

@@ -32,12 +32,14 @@ from tracker_service.app import create_app
 from tracker_service.archive.removal import Removal
 from tracker_service.archive.verification import Verifications
 from tracker_service.bootstrap import Service
+from tracker_service.bootstrap.exporters import build_teraslice_pages
 from tracker_service.engine.slots import Slots
 from tracker_service.identities import Callers, Identities, KeptCredentials
 from tracker_service.identities.keys import KeyRing
 from tracker_service.metrics import Metrics
 from tracker_service.rooms import ALL_ROOMS
 from tracker_service.settings import RightsSettings, Settings
+from tracker_service.settings.exporters import ExportersSettings
 from tracker_service.sources.access import ClusterAccess
 from tracker_service.sources.credentials import BasicCredential
 from tracker_service.sources.gateway import AccessPool, Gateway, GatewaySession
@@ -177,6 +179,7 @@ def service(
         verifications=Verifications(AtOnce()),
         notifications=Notifications(store, key_ring, now),
         rate_limit=RateLimit(store, 600, now),
+        teraslice=build_teraslice_pages(ExportersSettings(), store),
         metrics=Metrics(),
         clock=now,
     )

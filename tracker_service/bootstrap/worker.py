@@ -24,6 +24,7 @@ from tracker_service.archive.copying.workflow_way import WorkflowWay
 from tracker_service.archive.expiry import Expiry
 from tracker_service.archive.manifest import write_manifest
 from tracker_service.archive.place import LogPlace
+from tracker_service.bootstrap.exporters import build_exporters_work
 from tracker_service.bootstrap.foundation import Foundation, build_foundation
 from tracker_service.causes.rules import Rules, load_rules
 from tracker_service.causes.verdict import cause_of
@@ -33,6 +34,7 @@ from tracker_service.domain.timing import OPERATION, Timing
 from tracker_service.engine.clock import Clock, utc_now
 from tracker_service.engine.slots import Pace, Slots
 from tracker_service.engine.worker import Worker
+from tracker_service.exporters.duties import MOST_THREADS as MOST_SCRAPES
 from tracker_service.identities import duties as identities
 from tracker_service.metrics import Metrics
 from tracker_service.settings import CopySettings, Settings
@@ -57,6 +59,10 @@ class _Threads:
     details: ThreadPoolExecutor
     copies: ThreadPoolExecutor
     streams: ThreadPoolExecutor
+    scrapes: ThreadPoolExecutor
+
+    def all(self) -> list[ThreadPoolExecutor]:
+        return [self.polls, self.details, self.copies, self.streams, self.scrapes]
 
 
 def build_worker(settings: Settings, clock: Clock = utc_now, timing: Timing = OPERATION) -> Worker:
@@ -80,17 +86,25 @@ def build_worker(settings: Settings, clock: Clock = utc_now, timing: Timing = OP
     poller = Poller(store, base.identities, schedule, pollers, clock, slots)
     hints = Hints(store, schedule, reruns)
     purge = Purge(store, _jobs_kept_for(settings))
+    exporters = build_exporters_work(settings.exporters, store, clock, threads.scrapes)
     return Worker(
         store,
-        [tracking.Tracking(store, schedule, completion, clock)],
+        [tracking.Tracking(store, schedule, completion, clock), *exporters.kinds],
         [
             *tracking.duties(store, poller, hints, completion, reruns, purge, clock=clock),
             *archive.duties(
                 _build_copier(base, threads, rules, timing), _build_expiry(base, timing)
             ),
             *identities.duties(store, clock),
+            *exporters.duties,
         ],
-        executors=[threads.polls, threads.details, threads.copies, threads.streams],
+        executors=[
+            threads.polls,
+            threads.details,
+            threads.copies,
+            threads.streams,
+            threads.scrapes,
+        ],
         lease_s=settings.worker.lease_s,
         clock=clock,
         busy=slots.busy,
@@ -104,6 +118,7 @@ def _build_threads(settings: Settings) -> _Threads:
         details=ThreadPoolExecutor(settings.worker.threads, "details"),
         copies=ThreadPoolExecutor(settings.worker.threads, "copy"),
         streams=ThreadPoolExecutor(settings.copying.streams, "stream"),
+        scrapes=ThreadPoolExecutor(MOST_SCRAPES, "scrape"),
     )
 
 

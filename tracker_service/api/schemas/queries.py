@@ -203,6 +203,12 @@ class JobsetsQuery(_Query):
     worker: str | None = Field(None, max_length=64, description="only those that it holds")
 
 
+class TeraslicePageQuery(_Query):
+    """Which Teraslice masters."""
+
+    cluster: str | None = Field(None, max_length=100, description="only the master of this name")
+
+
 class TrackQuery(_Query):
     """Which jobs' logs are saved."""
 
