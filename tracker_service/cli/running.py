@@ -5,6 +5,7 @@ Each function imports what it alone needs, so that other verbs start fast.
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import sys
@@ -132,6 +133,8 @@ def _with_sandbox(chosen: settings.Settings) -> settings.Settings:
     """
     port = _free_port(int(settings.SANDBOX_BIND.rpartition(":")[2]))
     os.environ["TRACKER_GATEWAY__URL"] = f"http://127.0.0.1:{port}/gateway/sandbox"
+    master = {"name": "sandbox", "url": f"http://127.0.0.1:{port}/teraslice", "interval": 5}
+    os.environ["TRACKER_EXPORTERS__TERASLICE"] = json.dumps([master])
     if not chosen.store.url:
         for file in chosen.state_dir.glob("sandbox.db*"):
             file.unlink()
@@ -178,6 +181,7 @@ def _greeting(chosen: settings.Settings, with_sandbox: bool) -> supervisor.Greet
             "  export TRACKER_USER=guest TRACKER_PASSWORD=guest-password TRACKER_URL=" + url,
             f"  {sys.argv[0]} track --wait {job}",
             f"  {sys.argv[0]} why {job}",
+            f"Teraslice for Prometheus: curl {url}/metrics/teraslice",
             f"All calls: {url}/docs",
         ]
     is_ready = partial(listening.answers, address, "/readyz")

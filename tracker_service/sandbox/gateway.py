@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from werkzeug.http import http_date
 from werkzeug.wrappers import Request, Response
 
+from tracker_service.sandbox import teraslice
 from tracker_service.sandbox.answers import (
     backend_away,
     empty_answer,
@@ -59,6 +60,8 @@ class SeenRequest:
 class SandboxGateway:
     """The WSGI application: a Knox gateway with one topology and the services behind it.
 
+    Beside the topology it has a Teraslice master, which needs no credentials.
+
     Follows the Apache Knox 2.0 user's guide: Shiro provider, WebHDFS, Oozie and YARN.
     """
 
@@ -77,6 +80,7 @@ class SandboxGateway:
         #: Header without which the gateway refuses what changes something (WebAppSec, CSRF).
         self.csrf_header: str | None = None
         self.webhdfs = webhdfs = SandboxWebHdfs(cluster, TOPOLOGY_PATH)
+        self._teraslice = teraslice.SandboxTeraslice(cluster.now)
         self._services: dict[str, Service] = {
             "/webhdfs/data/v1/webhdfs/v1": webhdfs.answer_data,
             "/webhdfs/v1": webhdfs.answer,
@@ -115,16 +119,23 @@ class SandboxGateway:
     def _answer(self, request: Request, prefix: str, path: str, user: str | None) -> Response:
         if _head_bytes(request) > MAX_HEAD_BYTES:
             return uri_too_long()
-        if posixpath.normpath(request.path) == "/":
-            return Response(describe(self.cluster), content_type="text/plain;charset=utf-8")
         if not _is_in_topology(request.path):
-            return error_page(404, request.path, "Not Found")
+            return self._answer_beside(request)
         if user is None:
             return unauthorized()
         is_read = request.method in ("GET", "HEAD", "OPTIONS")
         if self.csrf_header and not is_read and self.csrf_header not in request.headers:
             return empty_answer(400)
         return self._served(request, prefix, path, user)
+
+    def _answer_beside(self, request: Request) -> Response:
+        """Answer what is not for the topology."""
+        path = posixpath.normpath(request.path)
+        if path == "/":
+            return Response(describe(self.cluster), content_type="text/plain;charset=utf-8")
+        if (path + "/").startswith(teraslice.PREFIX + "/"):
+            return self._teraslice.answer(request)
+        return error_page(404, request.path, "Not Found")
 
     def _served(self, request: Request, prefix: str, path: str, user: str) -> Response:
         if not prefix or _service_name(prefix) in self.lacking:
