@@ -137,13 +137,13 @@ kerberos: install system-packages
 	fi
 
 # The real cluster needs a JDK and Maven, the tests of the store PostgreSQL, PgBouncer and MariaDB, those
-# of the proxy nginx, those of the metrics promtool, those of a clock that is set a C compiler, those of
+# of the proxy nginx, those of the metrics Prometheus, those of a clock that is set a C compiler, those of
 # Kerberos its headers.
 # Where they cannot be installed, the tests say what they leave out. Installing starts services on a
 # machine with systemd; they are not wanted.
 system-packages:
 	@missing=; \
-	for each in javac:openjdk-17-jdk-headless mvn:maven nginx:nginx promtool:prometheus \
+	for each in javac:openjdk-17-jdk-headless mvn:maven nginx:nginx prometheus:prometheus \
 			initdb:postgresql mariadbd:mariadb-server cc:build-essential \
 			krb5-config:libkrb5-dev pgbouncer:pgbouncer; do \
 		PATH="$$PATH:/usr/sbin:$(POSTGRES_BIN)" command -v $${each%%:*} > /dev/null || \

@@ -16,6 +16,7 @@ from bench import (
     scanned_copies,
     scanning,
     stored_jobs,
+    teraslice,
     thousand_jobs,
     wrong_credentials,
 )
@@ -24,6 +25,7 @@ from bench.scale import running as scale
 MEASUREMENTS = {
     "scale": scale.main,
     "stored_jobs": stored_jobs.main,
+    "teraslice": teraslice.main,
     "thousand_jobs": thousand_jobs.main,
     "big_log": big_log.main,
     "copying": copying.main,

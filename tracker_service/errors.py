@@ -16,6 +16,7 @@ TrackerError
 │       ├── JobNotFound       Oozie has no such job
 │       ├── ApplicationNotFound   the resource manager does not know it (any more)
 │       └── PathNotFound      there is no such file or directory in HDFS
+├── NoUsableAnswer            an HTTP endpoint that is watched: its kind says what was wrong
 ├── StoreUnavailable          the database does not answer: try again later
 │   └── StoreConflict         two transactions met, and this one was undone: repeat it
 ├── NotTracked                the caller does not track this job
@@ -117,6 +118,14 @@ class ApplicationNotFound(NotFound):
 
 class PathNotFound(NotFound):
     """There is no such file or directory in HDFS."""
+
+
+class NoUsableAnswer(TrackerError):
+    """An HTTP endpoint that is watched did not answer as it should."""
+
+    def __init__(self, message: str, *, kind: str) -> None:
+        super().__init__(message)
+        self.kind = kind  #: one of few words, for a label
 
 
 class StoreUnavailable(TrackerError):

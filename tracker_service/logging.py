@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import os
 import re
+import socket
 import sys
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
+
+Form = Literal["console", "json", "bunyan"]
 
 HIDDEN = "***"
 _SECRETS = "password|passwd|passcode|secret|token|delegation|authorization|cookie|jwt|sessionid"
@@ -34,7 +39,7 @@ _IN_TEXT = (
 )
 
 
-def configure(level: str = "INFO", form: Literal["console", "json"] = "console") -> None:
+def configure(level: str = "INFO", form: Form = "console") -> None:
     """Write all events of this process and of its libraries to standard error."""
     steps = processors(form)
     structlog.configure(
@@ -56,22 +61,47 @@ def configure(level: str = "INFO", form: Literal["console", "json"] = "console")
     logging.getLogger("apscheduler").setLevel(logging.ERROR)
 
 
-def processors(form: Literal["console", "json"]) -> list[Processor]:
+def processors(form: Form) -> list[Processor]:
     """Return the steps that turn an event into a line with its time (UTC), level and ids.
 
     See https://www.structlog.org/en/stable/processors.html
     """
-    first = ["timestamp", "level", "event"]
+    renderers: dict[Form, Processor] = {
+        "json": structlog.processors.JSONRenderer(),
+        "bunyan": bunyan_line,
+        "console": structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"]),
+    }
     return [
         structlog.contextvars.merge_contextvars,
         structlog.processors.format_exc_info,
         hide_secrets,  # after `format_exc_info`, so that it also sees the traceback
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.JSONRenderer()
-        if form == "json"
-        else structlog.processors.LogfmtRenderer(key_order=first),
+        renderers[form],
     ]
+
+
+_BUNYAN_LEVELS = {"debug": 20, "info": 30, "warning": 40, "error": 50, "critical": 60}
+
+
+def bunyan_line(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
+    """Return an event as a line of Bunyan, which its command `bunyan` reads.
+
+    See https://github.com/trentm/node-bunyan#core-fields
+    """
+    rest: dict[str, Any] = dict(event)
+    line = {
+        "name": "teraslice_exporter",
+        "hostname": socket.gethostname(),
+        "pid": os.getpid(),
+        "level": _BUNYAN_LEVELS.get(rest.pop("level"), 30),
+        "msg": rest.pop("event"),
+        "time": rest.pop("timestamp"),
+        "v": 0,
+    }
+    if trace := rest.pop("exception", None):
+        line["err"] = {"stack": trace}
+    return json.dumps({**line, **rest, **line}, default=str)  # its fields come first, and win
 
 
 def hide_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

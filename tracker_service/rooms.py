@@ -12,6 +12,7 @@ from tracker_service.api import (
     auth,
     causes,
     events,
+    exporters,
     jobs,
     login,
     logs,
@@ -99,6 +100,10 @@ def _operations(service: Service) -> Iterable[APIBlueprint]:
     )
 
 
+def _exporters(service: Service) -> Iterable[APIBlueprint]:
+    yield exporters.blueprint(service.teraslice)
+
+
 def _gateway_users(service: Service) -> auth.Credentials:
     return auth.gateway_credentials(service.identities, service.rate_limit)
 
@@ -113,5 +118,6 @@ NOTIFICATIONS = Room("notifications", _notifications)  #: calls of Oozie, and to
 EVENTS = Room("events", _events)  #: what has happened, and who hears of it
 LOGIN = Room("login", _login)  #: fresh credentials for work in the background
 OPERATIONS = Room("operations", _operations)  #: health and metrics, without credentials
+EXPORTERS = Room("exporters", _exporters)  #: metrics of other systems, without credentials
 
-ALL_ROOMS = (TRACKING, WORKERS, NOTIFICATIONS, EVENTS, LOGIN, OPERATIONS)
+ALL_ROOMS = (TRACKING, WORKERS, NOTIFICATIONS, EVENTS, LOGIN, OPERATIONS, EXPORTERS)

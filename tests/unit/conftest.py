@@ -32,6 +32,7 @@ from tracker_service.app import create_app
 from tracker_service.archive.removal import Removal
 from tracker_service.archive.verification import Verifications
 from tracker_service.bootstrap import Service
+from tracker_service.bootstrap.exporters import build_teraslice_pages
 from tracker_service.engine.slots import Slots
 from tracker_service.identities import Callers, Identities, KeptCredentials
 from tracker_service.identities.keys import KeyRing
@@ -41,6 +42,7 @@ from tracker_service.settings import RightsSettings, Settings
 from tracker_service.sinks.muting import Muting
 from tracker_service.sinks.reach import Reach
 from tracker_service.sinks.subscribing import Subscribing
+from tracker_service.settings.exporters import ExportersSettings
 from tracker_service.sources.access import ClusterAccess
 from tracker_service.sources.credentials import BasicCredential
 from tracker_service.sources.gateway import AccessPool, Gateway, GatewaySession
@@ -182,6 +184,7 @@ def service(
         subscribing=Subscribing(store, key_ring, Reach(hosts=("hooks.example.com",)), now),
         muting=Muting(store, key_ring, now),
         rate_limit=RateLimit(store, 600, now),
+        teraslice=build_teraslice_pages(ExportersSettings(), store),
         metrics=Metrics(),
         clock=now,
     )

@@ -7,7 +7,7 @@ import json
 import logging as standard
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
-from typing import Any, Literal
+from typing import Any
 
 import structlog
 
@@ -33,7 +33,7 @@ class Logged:
 
 
 @contextmanager
-def logged(level: str = "INFO", form: Literal["console", "json"] = "json") -> Iterator[Logged]:
+def logged(level: str = "INFO", form: logging.Form = "json") -> Iterator[Logged]:
     """Configure logging for the length of the block."""
     before, root = structlog.get_config(), standard.getLogger()
     handlers, root_level = root.handlers, root.level

@@ -15,6 +15,7 @@ PATHS = {
     "events": "/api/events",
     "login": "/api/login",
     "operations": "/healthz",
+    "exporters": "/metrics/teraslice",
 }
 
 

@@ -18,7 +18,7 @@ log = structlog.get_logger()
 
 HEADER = "X-Request-ID"
 _WELL_FORMED = re.compile(r"[A-Za-z0-9._-]{8,64}")
-_ASKED_BY_MACHINES = ("/healthz", "/readyz", "/metrics")  #: every few seconds
+_ASKED_BY_MACHINES = ("/healthz", "/readyz", "/metrics", "/metrics/teraslice")  #: every few seconds
 _LONGEST_PATH = 200
 
 

@@ -10,10 +10,12 @@ from functools import partial
 from tracker_service.api.rate_limit import RateLimit
 from tracker_service.archive.removal import Removal
 from tracker_service.archive.verification import Verifications
+from tracker_service.bootstrap.exporters import build_teraslice_pages
 from tracker_service.bootstrap.foundation import Foundation, build_foundation
 from tracker_service.causes.rules import load_rules
 from tracker_service.causes.verdict import cause_of
 from tracker_service.engine.clock import Clock, utc_now
+from tracker_service.exporters.lookup import TeraslicePages
 from tracker_service.identities import Identities
 from tracker_service.identities.keys import KeyRing
 from tracker_service.metrics import Metrics
@@ -46,6 +48,7 @@ class Service:
     subscribing: Subscribing
     muting: Muting
     rate_limit: RateLimit
+    teraslice: TeraslicePages
     metrics: Metrics
     clock: Clock
 
@@ -71,6 +74,7 @@ def build_service(settings: Settings, clock: Clock = utc_now) -> Service:
         subscribing=Subscribing(base.store, KeyRing(settings.key_file), _reach(settings), clock),
         muting=Muting(base.store, KeyRing(settings.key_file), clock),
         rate_limit=RateLimit(base.store, settings.serve.requests_per_minute, clock),
+        teraslice=build_teraslice_pages(settings.exporters, base.store),
         metrics=base.metrics,
         clock=clock,
     )

@@ -24,6 +24,7 @@ from tracker_service.archive.copying.workflow_way import WorkflowWay
 from tracker_service.archive.expiry import Expiry
 from tracker_service.archive.manifest import write_manifest
 from tracker_service.archive.place import LogPlace
+from tracker_service.bootstrap.exporters import build_exporters_work
 from tracker_service.bootstrap.foundation import Foundation, build_foundation
 from tracker_service.causes.rules import Rules, load_rules
 from tracker_service.causes.verdict import cause_of
@@ -33,6 +34,7 @@ from tracker_service.domain.timing import OPERATION, Timing
 from tracker_service.engine.clock import Clock, utc_now
 from tracker_service.engine.slots import Pace, Slots
 from tracker_service.engine.worker import Worker
+from tracker_service.exporters.duties import MOST_THREADS as MOST_SCRAPES
 from tracker_service.identities import duties as identities
 from tracker_service.identities.keys import KeyRing
 from tracker_service.metrics import Metrics
@@ -67,6 +69,10 @@ class _Threads:
     copies: ThreadPoolExecutor
     streams: ThreadPoolExecutor
     sends: ThreadPoolExecutor
+    scrapes: ThreadPoolExecutor
+
+    def all(self) -> list[ThreadPoolExecutor]:
+        return [self.polls, self.details, self.copies, self.streams, self.sends, self.scrapes]
 
 
 def build_worker(settings: Settings, clock: Clock = utc_now, timing: Timing = OPERATION) -> Worker:
@@ -93,9 +99,10 @@ def build_worker(settings: Settings, clock: Clock = utc_now, timing: Timing = OP
     purge = Purge(store, _jobs_kept_for(settings))
     trouble = Trouble(store, outages, clock)
     deliverer = _build_deliverer(base, threads)
+    exporters = build_exporters_work(settings.exporters, store, clock, threads.scrapes)
     return Worker(
         store,
-        [tracking.Tracking(store, schedule, completion, clock), deliverer],
+        [tracking.Tracking(store, schedule, completion, clock), deliverer, *exporters.kinds],
         [
             *tracking.duties(store, poller, hints, completion, reruns, purge, trouble, clock=clock),
             *archive.duties(
@@ -103,8 +110,9 @@ def build_worker(settings: Settings, clock: Clock = utc_now, timing: Timing = OP
             ),
             *sinks.duties(deliverer, _build_routes(base), _build_pruning(base)),
             *identities.duties(store, clock),
+            *exporters.duties,
         ],
-        executors=[threads.polls, threads.details, threads.copies, threads.streams, threads.sends],
+        executors=threads.all(),
         lease_s=settings.worker.lease_s,
         clock=clock,
         busy=slots.busy,
@@ -119,6 +127,7 @@ def _build_threads(settings: Settings) -> _Threads:
         copies=ThreadPoolExecutor(settings.worker.threads, "copy"),
         streams=ThreadPoolExecutor(settings.copying.streams, "stream"),
         sends=ThreadPoolExecutor(_RECEIVERS_AT_ONCE, "send"),
+        scrapes=ThreadPoolExecutor(MOST_SCRAPES, "scrape"),
     )
 
 

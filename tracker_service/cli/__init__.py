@@ -12,6 +12,7 @@ import click
 from tracker_service.cli import access, jobs, logs, saved, service, why
 from tracker_service.cli.checks import doctor
 from tracker_service.cli.completion import completion
+from tracker_service.cli.exporters import exporter
 from tracker_service.cli.keys import keys
 from tracker_service.cli.notify import deliveries, notify
 from tracker_service.cli.tokens import notify_token
@@ -52,6 +53,7 @@ for _command in (
     access.give_credential,
     keys,
     doctor,
+    exporter,
     completion,
 ):
     main.add_command(_command)

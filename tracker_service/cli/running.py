@@ -5,6 +5,7 @@ Each function imports what it alone needs, so that other verbs start fast.
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import sys
@@ -135,6 +136,8 @@ def _with_sandbox(chosen: settings.Settings) -> settings.Settings:
     # Events may go to the receiver of the sandbox.
     os.environ.setdefault("TRACKER_SINKS__ALLOWED_HOSTS", '["127.0.0.1"]')
     os.environ.setdefault("TRACKER_SINKS__ALLOWED_NETWORKS", '["127.0.0.0/8"]')
+    master = {"name": "sandbox", "url": f"http://127.0.0.1:{port}/teraslice", "interval": 5}
+    os.environ["TRACKER_EXPORTERS__TERASLICE"] = json.dumps([master])
     if not chosen.store.url:
         for file in chosen.state_dir.glob("sandbox.db*"):
             file.unlink()
@@ -188,6 +191,7 @@ def _greeting(chosen: settings.Settings, with_sandbox: bool) -> supervisor.Greet
             f"  {sys.argv[0]} why {job}",
             "Be told of failed jobs: the receiver of the sandbox prints here what it gets",
             f"  {sys.argv[0]} notify add {_origin(chosen.gateway.base)}/receiver",
+            f"Teraslice for Prometheus: curl {url}/metrics/teraslice",
             f"All calls: {url}/docs",
         ]
     is_ready = partial(listening.answers, address, "/readyz")

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from werkzeug.http import http_date
 from werkzeug.wrappers import Request, Response
 
-from tracker_service.sandbox import receiver
+from tracker_service.sandbox import receiver, teraslice
 from tracker_service.sandbox.answers import (
     backend_away,
     empty_answer,
@@ -60,6 +60,8 @@ class SeenRequest:
 class SandboxGateway:
     """The WSGI application: a Knox gateway with one topology and the services behind it.
 
+    Beside the topology it has a Teraslice master, which needs no credentials.
+
     Follows the Apache Knox 2.0 user's guide: Shiro provider, WebHDFS, Oozie and YARN.
     """
 
@@ -80,6 +82,7 @@ class SandboxGateway:
         #: Header without which the gateway refuses what changes something (WebAppSec, CSRF).
         self.csrf_header: str | None = None
         self.webhdfs = webhdfs = SandboxWebHdfs(cluster, TOPOLOGY_PATH)
+        self._teraslice = teraslice.SandboxTeraslice(cluster.now)
         self._services: dict[str, Service] = {
             "/webhdfs/data/v1/webhdfs/v1": webhdfs.answer_data,
             "/webhdfs/v1": webhdfs.answer,
@@ -128,10 +131,13 @@ class SandboxGateway:
         return self._served(request, prefix, path, user)
 
     def _beside_the_topology(self, request: Request) -> Response:
-        if posixpath.normpath(request.path) == "/":
+        path = posixpath.normpath(request.path)
+        if path == "/":
             return Response(describe(self.cluster), content_type="text/plain;charset=utf-8")
-        if request.path == receiver.PATH and request.method == "POST":
+        if path == receiver.PATH and request.method == "POST":
             return self.receiver.answer(request)
+        if (path + "/").startswith(teraslice.PREFIX + "/"):
+            return self._teraslice.answer(request)
         return error_page(404, request.path, "Not Found")
 
     def _served(self, request: Request, prefix: str, path: str, user: str) -> Response:

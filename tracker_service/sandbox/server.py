@@ -11,6 +11,7 @@ from typing import Self
 
 from werkzeug.serving import WSGIRequestHandler, make_server
 
+from tracker_service.sandbox import teraslice
 from tracker_service.sandbox.cluster import USERS, Cluster
 from tracker_service.sandbox.gateway import TOPOLOGY_PATH, SandboxGateway, SeenRequest, describe
 from tracker_service.sandbox.notifications import Notifier
@@ -97,6 +98,8 @@ class SandboxServer:
         self.root_url = f"http://{host}:{self._server.server_port}"
         #: The URL of the topology, as a client of the gateway needs it.
         self.url = self.root_url + TOPOLOGY_PATH
+        #: The URL of the Teraslice master.
+        self.teraslice_url = self.root_url + teraslice.PREFIX
 
     @property
     def requests(self) -> deque[SeenRequest]:
@@ -144,4 +147,5 @@ def serve(bind: str = "127.0.0.1:8080", *, latency_s: float = 0.0) -> None:
 def start_text(sandbox: SandboxServer) -> str:
     """Say where the sandbox is, who may use it and which jobs are there."""
     users = ", ".join(f"{user} ({user}-password)" for user in USERS)
-    return f"Gateway: {sandbox.url}\nUsers: {users}\nJobs:\n{describe(sandbox.cluster)}"
+    services = f"Gateway: {sandbox.url}\nTeraslice: {sandbox.teraslice_url}\n"
+    return f"{services}Users: {users}\nJobs:\n{describe(sandbox.cluster)}"

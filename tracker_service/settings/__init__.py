@@ -35,6 +35,7 @@ from tracker_service.domain.urls import leads_to_this_machine
 from tracker_service.domain.users import HADOOP_USER_PATTERN
 from tracker_service.errors import ConfigError
 from tracker_service.settings.binds import binds
+from tracker_service.settings.exporters import ExportersSettings
 from tracker_service.settings.kerberos import KerberosSettings
 from tracker_service.settings.sinks import EventsAndSinks
 
@@ -325,6 +326,7 @@ class Settings(EventsAndSinks, BaseSettings):
     copying: CopySettings = CopySettings()
     credentials: CredentialSettings = CredentialSettings()
     rights: RightsSettings = RightsSettings()
+    exporters: ExportersSettings = ExportersSettings()
 
     @classmethod
     def settings_customise_sources(

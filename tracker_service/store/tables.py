@@ -21,7 +21,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
 )
-from sqlalchemy.dialects.mysql import LONGTEXT
+from sqlalchemy.dialects.mysql import LONGBLOB, LONGTEXT
 from sqlalchemy.types import TypeDecorator
 
 metadata = MetaData(
@@ -58,6 +58,9 @@ _Key = BigInteger().with_variant(Integer, "sqlite")
 
 # In MariaDB, TEXT is limited to 64 KiB; in the other databases it is not.
 _Text = Text().with_variant(LONGTEXT(), "mysql", "mariadb")
+
+# BLOB likewise.
+_Bytes = LargeBinary().with_variant(LONGBLOB(), "mysql", "mariadb")
 
 
 _User = String(255)  # the name of a directory in HDFS has no more
@@ -367,4 +370,14 @@ muted_families = Table(
     Column("until", Instant, nullable=False),
     Column("muted_at", Instant, nullable=False),
     Column("muted_by", String(255), nullable=False),
+)
+
+expositions = Table(
+    "expositions",  # what a worker has scraped, for all processes that show it to Prometheus
+    metadata,
+    Column("task_id", _Key, ForeignKey("tasks.id", ondelete="CASCADE"), primary_key=True),
+    Column("health", JSON, nullable=False),  # how the updates have gone
+    Column("tried_at", Instant, nullable=False),  # when the last update ended, by this database
+    Column("snapshot", _Bytes),  # all values of the last update that succeeded
+    Column("snapshot_at", Instant),  # when that one ended
 )

@@ -208,6 +208,12 @@ class JobsetsQuery(Query):
     worker: str | None = Field(None, max_length=64, description="only those that it holds")
 
 
+class TeraslicePageQuery(Query):
+    """Which Teraslice masters."""
+
+    cluster: str | None = Field(None, max_length=100, description="only the master of this name")
+
+
 class TrackQuery(Query):
     """Which jobs' logs are saved."""
 

@@ -1,0 +1,1 @@
+"""Show systems that others run to Prometheus."""
