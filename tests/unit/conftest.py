@@ -39,10 +39,10 @@ from tracker_service.identities.keys import KeyRing
 from tracker_service.metrics import Metrics
 from tracker_service.rooms import ALL_ROOMS
 from tracker_service.settings import RightsSettings, Settings
+from tracker_service.settings.exporters import ExportersSettings
 from tracker_service.sinks.muting import Muting
 from tracker_service.sinks.reach import Reach
 from tracker_service.sinks.subscribing import Subscribing
-from tracker_service.settings.exporters import ExportersSettings
 from tracker_service.sources.access import ClusterAccess
 from tracker_service.sources.credentials import BasicCredential
 from tracker_service.sources.gateway import AccessPool, Gateway, GatewaySession
