@@ -9,7 +9,7 @@ COMPILE := $(BIN)/pip-compile -q --strip-extras --generate-hashes --allow-unsafe
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host setup.cfg
 OLDEST := .venv-oldest
 COMPILE_OLDEST := $(BIN)/uv pip compile -q --python-version 3.11 --generate-hashes --no-header \
-	--no-annotate --extra postgres --extra mysql --extra cli setup.cfg
+	--no-annotate --extra postgres --extra mysql --extra cli --extra notify --extra aws setup.cfg
 
 CORES := $(shell nproc)
 # Tests and their databases write where a commit waits for no disk, if there is such a place.
@@ -116,9 +116,9 @@ crash: install ## Kill the service N times, on the database DATABASE, and check 
 
 lock: install ## Write the lock files anew; that of Kerberos needs its headers
 	$(COMPILE) --upgrade -o config/requirements.txt
-	$(COMPILE) --upgrade --extra dev --extra postgres --extra mysql --extra cli \
+	$(COMPILE) --upgrade --extra dev --extra postgres --extra mysql --extra cli --extra notify --extra aws \
 		-o config/requirements-dev.txt
-	$(COMPILE) --extra postgres --extra mysql --build-deps-for wheel \
+	$(COMPILE) --extra postgres --extra mysql --extra notify --extra aws --build-deps-for wheel \
 		-c config/requirements-dev.txt -o config/requirements-image.txt
 	$(COMPILE) --extra kerberos -c config/requirements-dev.txt -o config/requirements-kerberos.txt
 	$(COMPILE_OLDEST) --upgrade --resolution lowest-direct -o config/requirements-oldest.txt
