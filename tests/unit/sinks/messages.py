@@ -60,6 +60,11 @@ def failure(**data: Any) -> Message:
     return message(**{**known, "logs": logs, "links": LINKS, **data})
 
 
+def state_changed(before: str, now: str, *, at: datetime = AT, name: str | None = None) -> Message:
+    data: dict[str, Any] = {"from": before, "to": now, "name": name}
+    return message(EventType.JOB_STATE_CHANGED, at=at, **data)
+
+
 def numbered(count: int, kind: str = EventType.JOB_FAILED) -> list[Message]:
     """Messages about as many jobs."""
     return [

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from html.parser import HTMLParser
+from typing import Any
 
 import pytest
 
@@ -88,6 +89,7 @@ def test_a_long_summary_leaves_room_for_the_count():
 
 @pytest.mark.parametrize("kind", [*EventType, TEST, "check.failed", HOSTILE])
 def test_hostile_texts_of_any_event_do_no_harm(kind):
+    changed: dict[str, Any] = {"from": HOSTILE, "to": HOSTILE}
     quote = dict.fromkeys(("text", "action", "application", "container", "file"), HOSTILE * 1000)
     hostile = message(
         kind,
@@ -98,7 +100,7 @@ def test_hostile_texts_of_any_event_do_no_harm(kind):
         cause={"summary": HOSTILE * 1000, "hint": HOSTILE, "evidence": [quote] * 1000},
         logs={"wanted": 9, "missing": [{"application": HOSTILE, "reason": HOSTILE}] * 1000},
         links={"job": HOSTILE, "more": "@evil.example.com/", HOSTILE: "/api/job/1"},
-        **{"from": HOSTILE, "to": HOSTILE},
+        **changed,
     )
 
     told = words(hostile)
