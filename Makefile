@@ -138,14 +138,15 @@ kerberos: install system-packages
 
 # The real cluster needs a JDK and Maven, the tests of the store PostgreSQL and MariaDB, those of the
 # proxy nginx, those of the metrics promtool, those of a clock that is set a C compiler, those of
-# Kerberos its headers.
+# Kerberos its headers, those of the sinks Alertmanager and Graphite's carbon.
 # Where they cannot be installed, the tests say what they leave out. Installing starts services on a
 # machine with systemd; they are not wanted.
 system-packages:
 	@missing=; \
 	for each in javac:openjdk-17-jdk-headless mvn:maven nginx:nginx promtool:prometheus \
 			initdb:postgresql mariadbd:mariadb-server cc:build-essential \
-			krb5-config:libkrb5-dev; do \
+			krb5-config:libkrb5-dev prometheus-alertmanager:prometheus-alertmanager \
+			carbon-cache:graphite-carbon; do \
 		PATH="$$PATH:/usr/sbin:$(POSTGRES_BIN)" command -v $${each%%:*} > /dev/null || \
 			missing="$$missing $${each#*:}"; \
 	done; \
