@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tracker_service.domain.events import TEST, Event, EventType
-from tracker_service.sinks.cloud_events import with_links
+from tracker_service.sinks.cloud_events import message_json
 from tracker_service.sinks.sink import Message, Others
 from tracker_service.sinks.words import Proof, Severity, Words, clipped
 
@@ -18,6 +18,7 @@ _LONGEST_NAME = 60
 _LONGEST_TEXT = 600
 _MOST_PROOFS = 5
 _MOST_LINKS = 10
+_MOST_TROUBLES = 3  #: of the cluster
 _MOST_REASONS = 3  #: why logs are missing
 _SEVERITIES = {
     "SUCCEEDED": Severity.SUCCESS,
@@ -48,7 +49,7 @@ def words_of(message: Message, base_url: str) -> Words:
         subject=_subject(event, kind, message.others),
         paragraphs=tuple(_paragraphs(event, kind, message.others)),
         proofs=tuple(_proofs(event)),
-        links=tuple(_links(event, base_url)),
+        links=tuple(_links(message, base_url)),
         commands=tuple(each.format(id=_id(event)) for each in kind.commands),
     )
 
@@ -74,6 +75,10 @@ def _state_changed(event: Event) -> str:
 
 def _of_another_room(event: Event) -> str:
     return f"{event.type}: {event.subject}"
+
+
+def _unless_said(event: Event) -> str:
+    return "" if _said(event) else f": {event.subject}"
 
 
 _WHY, _LOGS = "tracker why {id}", "tracker logs {id}"
@@ -113,11 +118,11 @@ _KINDS: Mapping[str, _Kind] = {
     ),
     EventType.CLUSTER_TROUBLE: _Kind(
         severity=Severity.FAILURE,
-        sentence=lambda event: f"It is the cluster, not you: trouble with {event.subject}",
+        sentence=lambda event: "It is the cluster, not you" + _unless_said(event),
     ),
     EventType.CLUSTER_TROUBLE_OVER: _Kind(
         severity=Severity.SUCCESS,
-        sentence=lambda event: f"The trouble of the cluster with {event.subject} is over",
+        sentence=lambda event: "The trouble of the cluster is over" + _unless_said(event),
     ),
     TEST: _Kind(severity=Severity.INFO, sentence=lambda _: "A test message of the tracker"),
 }
@@ -153,6 +158,9 @@ def _paragraphs(event: Event, kind: _Kind, others: Others | None) -> Iterator[st
     cause = _cause(event)
     if summary := cause.get("summary"):
         yield clipped(f"Why: {summary}", _LONGEST_TEXT)
+    for trouble in _items(event.data.get("trouble"))[:_MOST_TROUBLES]:
+        what = trouble.get("summary") or trouble.get("subject")
+        yield clipped(f"It may be the cluster, not you: {what}", _LONGEST_TEXT)
     if hint := cause.get("hint"):
         yield clipped(f"What to do: {hint}", _LONGEST_TEXT)
     if said := _said(event):
@@ -229,9 +237,9 @@ def _place(quote: Mapping[str, Any]) -> str:
     return clipped(place or quote.get("source") or "", _LONGEST_TEXT)
 
 
-def _links(event: Event, base_url: str) -> Iterator[tuple[str, str]]:
+def _links(message: Message, base_url: str) -> Iterator[tuple[str, str]]:
     """Yield names and URLs; all of them lead to this service."""
-    links = _mapping(with_links(event.data, base_url).get("links"))
-    for name, url in list(links.items())[:_MOST_LINKS]:
+    links = _mapping(message_json(message, base_url)["data"].get("links"))
+    for name, url in list(links.items())[-_MOST_LINKS:]:
         if url.startswith(f"{base_url}/") and url.isprintable() and " " not in url:
             yield clipped(name, _LONGEST_NAME), url

@@ -165,7 +165,13 @@ def test_data_of_another_form_is_told_as_far_as_it_goes(kind, data):
             EventType.CLUSTER_TROUBLE,
             {"message": "no answer since 02:10"},
             Severity.FAILURE,
-            f"It is the cluster, not you: trouble with {JOB}: no answer since 02:10",
+            "It is the cluster, not you: no answer since 02:10",
+        ),
+        (
+            EventType.CLUSTER_TROUBLE_OVER,
+            {},
+            Severity.SUCCESS,
+            f"The trouble of the cluster is over: {JOB}",
         ),
         (
             "check.failed",
@@ -179,6 +185,20 @@ def test_each_type_has_its_words(kind, data, severity, subject):
     told = words(message(kind, **data))
 
     assert (told.severity, told.subject) == (severity, subject)
+
+
+def test_a_failure_says_what_troubles_the_cluster():
+    trouble = [{"subject": "oozie", "since": AT.isoformat(), "summary": "oozie does not answer"}]
+
+    assert "It may be the cluster, not you: oozie does not answer" in words(
+        failure(trouble=trouble)
+    ).text
+
+
+def test_the_link_that_mutes_the_family_is_among_the_links():
+    told = words(Message(kept=failure().kept, mute_path="/api/mute/token"))
+
+    assert told.links[-1] == ("mute", f"{BASE_URL}/api/mute/token")
 
 
 def test_a_subject_that_a_shell_would_read_is_quoted_in_commands():
