@@ -190,9 +190,10 @@ def test_each_type_has_its_words(kind, data, severity, subject):
 def test_a_failure_says_what_troubles_the_cluster():
     trouble = [{"subject": "oozie", "since": AT.isoformat(), "summary": "oozie does not answer"}]
 
-    assert "It may be the cluster, not you: oozie does not answer" in words(
-        failure(trouble=trouble)
-    ).text
+    assert (
+        "It may be the cluster, not you: oozie does not answer"
+        in words(failure(trouble=trouble)).text
+    )
 
 
 def test_the_link_that_mutes_the_family_is_among_the_links():
