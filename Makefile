@@ -9,7 +9,7 @@ COMPILE := $(BIN)/pip-compile -q --strip-extras --generate-hashes --allow-unsafe
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host setup.cfg
 OLDEST := .venv-oldest
 COMPILE_OLDEST := $(BIN)/uv pip compile -q --python-version 3.11 --generate-hashes --no-header \
-	--no-annotate --extra postgres --extra mysql --extra cli setup.cfg
+	--no-annotate --extra postgres --extra mysql --extra cli --extra notify --extra aws setup.cfg
 
 CORES := $(shell nproc)
 # Tests and their databases write where a commit waits for no disk, if there is such a place.
@@ -116,9 +116,9 @@ crash: install ## Kill the service N times, on the database DATABASE, and check 
 
 lock: install ## Write the lock files anew; that of Kerberos needs its headers
 	$(COMPILE) --upgrade -o config/requirements.txt
-	$(COMPILE) --upgrade --extra dev --extra postgres --extra mysql --extra cli \
+	$(COMPILE) --upgrade --extra dev --extra postgres --extra mysql --extra cli --extra notify --extra aws \
 		-o config/requirements-dev.txt
-	$(COMPILE) --extra postgres --extra mysql --build-deps-for wheel \
+	$(COMPILE) --extra postgres --extra mysql --extra notify --extra aws --build-deps-for wheel \
 		-c config/requirements-dev.txt -o config/requirements-image.txt
 	$(COMPILE) --extra kerberos -c config/requirements-dev.txt -o config/requirements-kerberos.txt
 	$(COMPILE_OLDEST) --upgrade --resolution lowest-direct -o config/requirements-oldest.txt
@@ -138,14 +138,15 @@ kerberos: install system-packages
 
 # The real cluster needs a JDK and Maven, the tests of the store PostgreSQL, PgBouncer and MariaDB, those
 # of the proxy nginx, those of the metrics Prometheus, those of a clock that is set a C compiler, those of
-# Kerberos its headers.
+# Kerberos its headers, those of the sinks Alertmanager and Graphite's carbon.
 # Where they cannot be installed, the tests say what they leave out. Installing starts services on a
 # machine with systemd; they are not wanted.
 system-packages:
 	@missing=; \
 	for each in javac:openjdk-17-jdk-headless mvn:maven nginx:nginx prometheus:prometheus \
 			initdb:postgresql mariadbd:mariadb-server cc:build-essential \
-			krb5-config:libkrb5-dev pgbouncer:pgbouncer; do \
+			krb5-config:libkrb5-dev pgbouncer:pgbouncer \
+			prometheus-alertmanager:prometheus-alertmanager carbon-cache:graphite-carbon; do \
 		PATH="$$PATH:/usr/sbin:$(POSTGRES_BIN)" command -v $${each%%:*} > /dev/null || \
 			missing="$$missing $${each#*:}"; \
 	done; \

@@ -181,7 +181,12 @@ def service(
         removal=Removal(store, now),
         verifications=Verifications(AtOnce()),
         notifications=Notifications(store, key_ring, now),
-        subscribing=Subscribing(store, key_ring, Reach(hosts=("hooks.example.com",)), now),
+        subscribing=Subscribing(
+            store,
+            key_ring,
+            Reach(hosts=("hooks.example.com",), mail_domains=("example.com",)),
+            now,
+        ),
         muting=Muting(store, key_ring, now),
         rate_limit=RateLimit(store, 600, now),
         teraslice=build_teraslice_pages(ExportersSettings(), store),

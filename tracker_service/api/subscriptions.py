@@ -11,6 +11,7 @@ from tracker_service.api.schemas.subscriptions import (
     DeliveriesQuery,
     DeliveryAnswer,
     DeliveryAnswers,
+    MailBody,
     NewSubscriptionAnswer,
     ReplayAnswer,
     ReplayBody,
@@ -29,9 +30,12 @@ def blueprint(credentials: Credentials, subscribing: Subscribing) -> APIBlueprin
 
     @bp.post("/subscriptions", responses=openapi.answers({201: NewSubscriptionAnswer}, 403, 415))
     def subscribe(body: SubscriptionBody) -> tuple[Response, int]:
-        """Subscribe to events. The answer has the secret that signs each request."""
+        """Subscribe to events. The answer has the secret that signs each request to a webhook."""
         caller, sink = current_caller().name, body.sink
-        new = subscribing.add(caller, sink.url, sink.secret, body.selection)
+        if isinstance(sink, MailBody):
+            new = subscribing.add_mail(caller, sink.to, body.selection)
+        else:
+            new = subscribing.add(caller, sink.url, sink.secret, body.selection)
         return jsonify(NewSubscriptionAnswer(id=new.name, secret=new.secret).model_dump()), 201
 
     @bp.get("/subscriptions", responses=openapi.answers({200: SubscriptionAnswers}))

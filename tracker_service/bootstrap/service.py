@@ -71,7 +71,7 @@ def build_service(settings: Settings, clock: Clock = utc_now) -> Service:
         removal=Removal(base.store, clock),
         verifications=Verifications(ThreadPoolExecutor(_VERIFYING, thread_name_prefix="verify")),
         notifications=Notifications(base.store, KeyRing(settings.key_file), clock),
-        subscribing=Subscribing(base.store, KeyRing(settings.key_file), _reach(settings), clock),
+        subscribing=_build_subscribing(base),
         muting=Muting(base.store, KeyRing(settings.key_file), clock),
         rate_limit=RateLimit(base.store, settings.serve.requests_per_minute, clock),
         teraslice=build_teraslice_pages(settings.exporters, base.store),
@@ -80,8 +80,10 @@ def build_service(settings: Settings, clock: Clock = utc_now) -> Service:
     )
 
 
-def _reach(settings: Settings) -> Reach:
-    return Reach(hosts=settings.sinks.allowed_hosts, networks=settings.sinks.allowed_networks)
+def _build_subscribing(base: Foundation) -> Subscribing:
+    settings = base.settings
+    reach = Reach.of_users(settings.sinks)
+    return Subscribing(base.store, KeyRing(settings.key_file), reach, base.clock)
 
 
 def _build_lookup(base: Foundation) -> Lookup:

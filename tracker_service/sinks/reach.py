@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from ipaddress import IPv4Network, IPv6Network, ip_address
+from typing import Self
 
 from tracker_service.errors import TrackerError
+from tracker_service.settings.sinks import SinksSettings
 
 Network = IPv4Network | IPv6Network
 
@@ -24,7 +26,17 @@ class Reach:
     hosts: Sequence[str] = ()  #: names, with `*` and `?` as in a shell
     #: addresses that are allowed although they are private, of this machine or of this link
     networks: Sequence[Network] = ()
+    mail_domains: Sequence[str] = ()  #: names, with `*` and `?` as in a shell
     is_everywhere: bool = False  #: the site itself names the receivers: nothing is refused
+
+    @classmethod
+    def of_users(cls, sinks: SinksSettings) -> Self:
+        """Return where users may send to."""
+        return cls(
+            hosts=sinks.allowed_hosts,
+            networks=sinks.allowed_networks,
+            mail_domains=sinks.allowed_mail_domains,
+        )
 
     def check_host(self, host: str) -> None:
         """Check that messages may go to a host.
@@ -37,6 +49,19 @@ class Reach:
         raise NotReachable(
             f"users may not send to {host}: an operator can add it to sinks.allowed_hosts"
         )
+
+    def check_mail_address(self, address: str) -> None:
+        """Check that mail may go to an address.
+
+        Raises:
+            NotReachable: the site does not allow it.
+        """
+        domain = address.rpartition("@")[2].lower()
+        if not any(fnmatchcase(domain, each.lower()) for each in self.mail_domains):
+            raise NotReachable(
+                f"users may not send mail to {domain}: an operator can add it to "
+                "sinks.allowed_mail_domains"
+            )
 
     def addresses(self, host: str, port: int) -> list[str]:
         """Return the addresses of a host.

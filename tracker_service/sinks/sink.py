@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Protocol
+from urllib.parse import quote
 
 from tracker_service.domain.events import KeptEvent
 
@@ -68,6 +69,17 @@ def try_again(
         retry_after_s=retry_after_s,
         is_outage=is_outage,
     )
+
+
+def masked(outcome: Outcome, secrets: Iterable[str]) -> Outcome:
+    """Return an outcome whose answer has none of the secrets: a receiver may repeat what it got."""
+    forms = {form for secret in secrets if secret for form in (secret, quote(secret, safe=""))}
+    answer = outcome.answer
+    for form in sorted(forms, key=len, reverse=True):
+        answer = answer.replace(form, "***")
+    if forms and len(outcome.answer) == _LONGEST_ANSWER:  # its end may be the begin of a secret
+        answer = answer[: -max(map(len, forms))]
+    return replace(outcome, answer=answer)
 
 
 def one_by_one(messages: Sequence[Message], send: Callable[[Message], Outcome]) -> list[Outcome]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import base64
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from pydantic import HttpUrl
 
@@ -30,7 +31,7 @@ class NewSubscription:
     """A new subscription; only now is its secret shown."""
 
     name: str
-    secret: str  #: with which requests to the receiver are signed
+    secret: str | None  #: with which requests to the receiver are signed; None for mail
 
 
 class Subscribing:
@@ -63,8 +64,28 @@ class Subscribing:
         except ConfigError as error:
             raise BadInput(str(error)) from error
         made = secret or f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}"
-        new = NewSubscription(name=secrets.token_hex(6), secret=made)
         kept = sealed(self._key_ring, WebhookSettings(type="webhook", url=url), [made])
+        return NewSubscription(name=self._add(owner, kept, selection), secret=made)
+
+    def add_mail(self, owner: str, to: str, selection: Selection) -> NewSubscription:
+        """Add a subscription of a user that gets mail through the server of the site.
+
+        Args:
+            to: address of the recipient.
+
+        Raises:
+            BadInput: users may not send mail to this address.
+            NotAllowed: the user has `SUBSCRIPTIONS_PER_USER` subscriptions.
+        """
+        try:
+            self._reach.check_mail_address(to)
+        except NotReachable as error:
+            raise BadInput(str(error), status=403) from error
+        name = self._add(owner, {"type": "mail", "to": to}, selection)
+        return NewSubscription(name=name, secret=None)
+
+    def _add(self, owner: str, kept: Mapping[str, Any], selection: Selection) -> str:
+        name = secrets.token_hex(6)
 
         def add(connection: Connection) -> None:
             if subscriptions.count(connection, owner) >= SUBSCRIPTIONS_PER_USER:
@@ -72,10 +93,10 @@ class Subscribing:
                     f"{owner} has {SUBSCRIPTIONS_PER_USER} subscriptions, as many as one user may "
                     "have: remove one first."
                 )
-            subscriptions.add(connection, owner, new.name, kept, selection, self._clock())
+            subscriptions.add(connection, owner, name, kept, selection, self._clock())
 
         self._store.write(add)
-        return new
+        return name
 
     def of(self, owner: str) -> Sequence[Subscription]:
         """Return the subscriptions of a user, the oldest first."""

@@ -19,7 +19,6 @@ _TIMEOUT = urllib3.Timeout(connect=5.0, read=10.0)
 _MOST_BYTES = 4096  #: of an answer that are read
 #: Statuses that may change, by RFC 9110 and RFC 6585; other answers of 4xx stay as they are.
 _MAY_CHANGE = frozenset({401, 403, 404, 407, 408, 423, 425, 429})
-_GONE = 410
 
 
 class WebReceiver:
@@ -102,10 +101,15 @@ def _outcome(answer: urllib3.BaseHTTPResponse) -> Outcome:
         return delivered(said)
     if 300 <= answer.status < 400:
         return refused(f"{said}: redirects are not followed, subscribe with the new URL")
-    if answer.status == _GONE or (answer.status < 500 and answer.status not in _MAY_CHANGE):
+    if is_final(answer.status):
         return refused(said)
     pause_s = _retry_after(answer.headers.get("Retry-After"))
     return try_again(said, pause_s, is_outage=answer.status != 500)
+
+
+def is_final(status: int) -> bool:
+    """Tell whether a receiver that refuses a request will refuse it again."""
+    return 400 <= status < 500 and status not in _MAY_CHANGE
 
 
 def _retry_after(value: str | None) -> float | None:

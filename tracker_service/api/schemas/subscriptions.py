@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, HttpUrl, RootModel
 from tracker_service.api.schemas.base import Instant, Schema
 from tracker_service.api.schemas.queries import Flag, Query
 from tracker_service.domain.subscriptions import DeliveryState, Subscription
-from tracker_service.settings.sinks import SelectionSettings
+from tracker_service.settings.sinks import MailAddress, SelectionSettings
 from tracker_service.store.deliveries import Delivery
 
 _MOST_DELIVERIES = 1000  #: in one answer
@@ -27,6 +27,15 @@ class WebhookBody(BaseModel):
     )
 
 
+class MailBody(BaseModel):
+    """An address that gets mail."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    type: Literal["mail"]
+    to: MailAddress
+
+
 class SubscriptionBody(SelectionSettings):
     """A new subscription: where to, and which events; what is left out restricts nothing."""
 
@@ -36,7 +45,7 @@ class SubscriptionBody(SelectionSettings):
         populate_by_name=True,
     )
 
-    sink: WebhookBody
+    sink: WebhookBody | MailBody = Field(discriminator="type")
 
 
 class SubscriptionPath(BaseModel):
@@ -50,7 +59,7 @@ class SubscriptionAnswer(Schema):
 
     id: str
     sink: str = Field(description="its type, such as `webhook`")
-    to: str = Field(description="the host to which it leads")
+    to: str = Field(description="the host or the address to which it leads")
     wants: dict[str, Any] = Field(description="which events; what is left out restricts nothing")
     created: Instant
     trouble: str | None = Field(description="why the receiver does not take what is sent")
@@ -76,7 +85,7 @@ class NewSubscriptionAnswer(Schema):
     """A new subscription; its secret is not shown again."""
 
     id: str
-    secret: str = Field(description="with which each request is signed")
+    secret: str | None = Field(description="with which each request is signed; null for mail")
 
 
 class SentTestAnswer(Schema):
