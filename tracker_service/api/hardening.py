@@ -13,7 +13,7 @@ _PAGE_POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'"
 )
-_LISTS = ("id", "status", "seen")  #: parameters that may be given more than once
+_LISTS = ("id", "seen", "state", "status", "type")  #: parameters that may be given more than once
 
 
 def register(app: Flask) -> None:

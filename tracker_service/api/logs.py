@@ -39,6 +39,7 @@ _LOG = openapi.answers(
             },
         },
         206: openapi.text("The bytes that the header `Range` asks for."),
+        414: openapi.text("`seen` names more than fits into a URL of 8 KB.", "text/html"),
     },
     403,
     404,

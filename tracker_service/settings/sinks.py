@@ -17,6 +17,7 @@ from pydantic import (
     Field,
     HttpUrl,
     IPvAnyNetwork,
+    WithJsonSchema,
     field_validator,
     model_validator,
 )
@@ -54,6 +55,12 @@ def _installed(package: str, extra: str) -> Callable[[str], str]:
     return check
 
 
+def _without_zone(at: time) -> time:
+    if at.tzinfo:
+        raise ValueError(f"{at}: write the time without its zone, and name the zone beside it")
+    return at
+
+
 ReadableFile = Annotated[Path, AfterValidator(_readable)]
 HostName = Annotated[str, AfterValidator(normal_host)]
 Port = Annotated[int, Field(gt=0, lt=65536)]
@@ -67,7 +74,13 @@ MailAddress = Annotated[
     ),
 ]
 LabelName = Annotated[str, Field(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$")]  # of Prometheus
-ZoneName = Annotated[str, AfterValidator(_zone)]
+_SOME_ZONES = {"type": "string", "enum": ["UTC", "Europe/Berlin", "America/New_York"]}
+ZoneName = Annotated[str, AfterValidator(_zone), WithJsonSchema(_SOME_ZONES)]  # any zone of IANA
+TimeOfDay = Annotated[
+    time,
+    AfterValidator(_without_zone),
+    WithJsonSchema({"type": "string", "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9]$"}),
+]
 
 
 class _Section(BaseModel):
@@ -202,8 +215,8 @@ class SinksSettings(BaseModel):
 class QuietSettings(_Section):
     """A time of the day in which nothing is sent."""
 
-    begin: time
-    end: time  #: before `begin`: on the next day
+    begin: TimeOfDay
+    end: TimeOfDay  #: before `begin`: on the next day
     zone: ZoneName = "UTC"
 
 

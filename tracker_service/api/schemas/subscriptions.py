@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, HttpUrl, RootModel
+from pydantic import BaseModel, ConfigDict, Field, HttpUrl, RootModel, StrictBool, StrictInt
 
 from tracker_service.api.schemas.base import Instant, Schema
 from tracker_service.api.schemas.queries import Flag, Query
@@ -45,6 +45,7 @@ class SubscriptionBody(SelectionSettings):
         populate_by_name=True,
     )
 
+    only_new: StrictBool = False
     sink: WebhookBody | MailBody = Field(discriminator="type")
 
 
@@ -145,7 +146,7 @@ class ReplayBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    ids: list[int] | None = Field(None, max_length=10_000)
+    ids: list[StrictInt] | None = Field(None, max_length=10_000)
 
 
 class ReplayAnswer(Schema):
@@ -165,8 +166,8 @@ class MuteBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    hours: float = Field(24, gt=0, le=24 * 365)
-    site: bool = Field(False, description="admins only: the messages of the site")
+    hours: float = Field(24, gt=0, le=24 * 365, strict=True)
+    site: StrictBool = Field(False, description="admins only: the messages of the site")
 
 
 class MuteQuery(Query):
@@ -185,4 +186,4 @@ class MutedAnswer(Schema):
 class MuteLinkPath(BaseModel):
     """The path of a link in a message."""
 
-    token: str = Field(max_length=2000)
+    token: str
