@@ -148,7 +148,7 @@ class Daemons:
     def gateway(self) -> None:
         """Knox and its LDAP server."""
         self.directory()
-        gateway.make_certificates(self.at, self.java)
+        gateway.make_certificate(self.at, self.java)
         environment = clean_environment(self.at.home, self.java)
         self.processes.spawn("knox", gateway.command(self.at, self.java), environment)
 

@@ -11,8 +11,6 @@ from .machine import Failure, clean_environment, run
 from .sites import given
 
 MASTER = "test-cluster-master"  # of Knox's keystore
-#: The first key signs tokens; a connection with the other one costs a fraction of the time.
-KEYS = {"gateway-identity": ("RSA", 2048), "tls": ("EC", 256)}
 #: Refuses what changes something and comes without the header X-XSRF-Header.
 FILTER = (
     "<provider><role>webappsec</role><name>WebAppSec</name><enabled>true</enabled>"
@@ -33,10 +31,6 @@ def write(at: Layout) -> None:
         "gateway.host": "127.0.0.1",
         "gateway.port": at.port("knox"),
         "gateway.path": "gateway",
-        "gateway.signing.keystore.name": "gateway.jks",
-        "gateway.signing.keystore.type": "jks",
-        "gateway.signing.key.alias": "gateway-identity",
-        "gateway.tls.key.alias": "tls",
         "gateway.hadoop.kerberos.secured": str(at.kerberos).lower(),
         "gateway.remote.alias.service.enabled": "false",  # the default of 2.0.0 wants ZooKeeper
         "gateway.websocket.feature.enabled": "false",
@@ -92,26 +86,21 @@ def services(at: Layout) -> str:
     )
 
 
-def make_certificates(at: Layout, java: pathlib.Path) -> None:
-    """Makes the gateway's keys and certificates: Knox 2.0 cannot do it itself on Java 17.
+def make_certificate(at: Layout, java: pathlib.Path) -> None:
+    """Makes the gateway's key and certificate: Knox 2.0 cannot do it itself on Java 17.
 
-    Each certificate is its own authority, so a client that trusts both trusts the gateway.
+    The certificate is its own authority, so a client that trusts it trusts the gateway.
     """
-    found = (certificate(at, java, alias, *key) for alias, key in KEYS.items())
-    at.ca_file.write_text("".join(found))
-
-
-def certificate(at: Layout, java: pathlib.Path, alias: str, algorithm: str, bits: int) -> str:
-    """Makes a key, and returns its certificate."""
     environment = clean_environment(at.home, java)
     store = at.home / "knox/data/security/keystores/gateway.jks"
-    tool = [java / "bin/keytool", "-alias", alias, "-storetype", "jks"]
+    tool = [java / "bin/keytool", "-alias", "gateway-identity", "-storetype", "jks"]
     tool += ["-keystore", store, "-storepass", MASTER]
     names = "SAN=dns:localhost,ip:127.0.0.1"
-    make = ["-genkeypair", "-keyalg", algorithm, "-keysize", str(bits), "-validity", "3650"]
+    make = ["-genkeypair", "-keyalg", "RSA", "-keysize", "2048", "-validity", "3650"]
     make += ["-dname", "CN=localhost, O=Test cluster", "-ext", names, "-ext", "BC:c=ca:true"]
     run([*tool, *make, "-keypass", MASTER], "no certificate", at.home, environment)
-    return run([*tool, "-exportcert", "-rfc"], "no certificate", at.home, environment)
+    certificate = run([*tool, "-exportcert", "-rfc"], "no certificate", at.home, environment)
+    at.ca_file.write_text(certificate)
 
 
 def directory(at: Layout, java: pathlib.Path) -> list[object]:
@@ -147,5 +136,7 @@ def command(at: Layout, java: pathlib.Path) -> list[object]:
             "java.security.auth.login.config": home / "conf/jaas.conf",
         }
     classpath = f"{at.home}/classes/knox:{at.home}/jars/knox/*"
-    given_to_java = [*SHORT_LIVED, *(f"-D{name}={value}" for name, value in properties.items())]
+    # Not SHORT_LIVED: a signature of RSA takes five times as long without the second compiler.
+    serial, given_here = "-XX:+UseSerialGC", (f"-D{n}={v}" for n, v in properties.items())
+    given_to_java = [serial, *given_here]
     return [java / "bin/java", "-Xmx320m", *given_to_java, "-cp", classpath, "Gateway"]

@@ -115,7 +115,7 @@ class Layout:
 
     @property
     def ca_file(self) -> pathlib.Path:
-        """The certificates of the gateway, which are their own authorities."""
+        """The certificate of the gateway, which is its own authority."""
         return self.home / "ca.pem"
 
     @property
