@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
+from flask import Blueprint
 from flask_openapi3 import APIBlueprint
 
 from tracker_service.api import (
     auth,
     causes,
     jobs,
+    ledger,
     login,
     logs,
     notifications,
@@ -20,9 +23,13 @@ from tracker_service.api import (
     tasks,
     workers,
 )
+from tracker_service.api.job_calls import JobCallFront
 from tracker_service.api.rate_limit import RateLimit
 from tracker_service.api.read_limits import ReadLimits
 from tracker_service.bootstrap import Service
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +37,9 @@ class Room:
     """A part of the API that a process can serve without the others."""
 
     name: str
-    blueprints: Callable[[Service], Iterable[APIBlueprint]]
+    blueprints: Callable[[Service], Iterable[APIBlueprint | Blueprint]]
+    #: what stands before Flask and answers the most frequent calls of the room, if anything does
+    front: Callable[[Service, WSGIApplication], WSGIApplication] | None = None
 
 
 def _tracking(service: Service) -> Iterable[APIBlueprint]:
@@ -80,7 +89,21 @@ def _operations(service: Service) -> Iterable[APIBlueprint]:
         timedelta(hours=settings.copying.retention_h),
         timedelta(hours=settings.polling.listed_h),
         clock=service.clock,
+        more=service.ledgers.levels if service.ledgers else (),
     )
+
+
+def _ledger(service: Service) -> Iterable[APIBlueprint | Blueprint]:
+    if service.ledgers:
+        readers = ledger.reader_credentials(service.ledgers.writers, _gateway_users(service))
+        yield from ledger.blueprints(service.ledgers.by_name, service.store, readers)
+
+
+def _ledger_front(service: Service, app: WSGIApplication) -> WSGIApplication:
+    if service.ledgers is None:
+        return app
+    trusted = service.settings.serve.trusted_proxies
+    return JobCallFront(app, service.ledgers.calls, trusted, service.metrics.http_request)
 
 
 def _gateway_users(service: Service) -> auth.Credentials:
@@ -96,5 +119,6 @@ WORKERS = Room("workers", _workers)  #: which worker holds which jobsets
 NOTIFICATIONS = Room("notifications", _notifications)  #: calls of Oozie, and tokens for them
 LOGIN = Room("login", _login)  #: fresh credentials for work in the background
 OPERATIONS = Room("operations", _operations)  #: health and metrics, without credentials
+LEDGER = Room("ledger", _ledger, _ledger_front)  #: jobs that report themselves
 
-ALL_ROOMS = (TRACKING, WORKERS, NOTIFICATIONS, LOGIN, OPERATIONS)
+ALL_ROOMS = (TRACKING, WORKERS, NOTIFICATIONS, LOGIN, OPERATIONS, LEDGER)

@@ -14,6 +14,7 @@ PATHS = {
     "notifications": "/api/notify-tokens",
     "login": "/api/login",
     "operations": "/healthz",
+    "ledger": "/api/ledger/jobs",
 }
 
 

@@ -11,6 +11,7 @@ from tracker_service.api.rate_limit import RateLimit
 from tracker_service.archive.removal import Removal
 from tracker_service.archive.verification import Verifications
 from tracker_service.bootstrap.foundation import Foundation, build_foundation
+from tracker_service.bootstrap.ledger import Ledgers, build_ledgers
 from tracker_service.causes.rules import load_rules
 from tracker_service.causes.verdict import cause_of
 from tracker_service.engine.clock import Clock, utc_now
@@ -43,6 +44,7 @@ class Service:
     rate_limit: RateLimit
     metrics: Metrics
     clock: Clock
+    ledgers: Ledgers | None = None  #: None: the settings do not enable them
 
 
 def build_service(settings: Settings, clock: Clock = utc_now) -> Service:
@@ -66,6 +68,7 @@ def build_service(settings: Settings, clock: Clock = utc_now) -> Service:
         rate_limit=RateLimit(base.store, settings.serve.requests_per_minute, clock),
         metrics=base.metrics,
         clock=clock,
+        ledgers=build_ledgers(settings.ledger, base.store, base.metrics, clock),
     )
 
 

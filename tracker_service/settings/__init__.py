@@ -36,6 +36,7 @@ from tracker_service.domain.users import HADOOP_USER_PATTERN
 from tracker_service.errors import ConfigError
 from tracker_service.settings.binds import binds
 from tracker_service.settings.kerberos import KerberosSettings
+from tracker_service.settings.ledger import LedgerSettings
 
 PREFIX = "TRACKER_"
 DEFAULT_FILE = Path("config/tracker.yml")
@@ -322,6 +323,7 @@ class Settings(BaseSettings):
     copying: CopySettings = CopySettings()
     credentials: CredentialSettings = CredentialSettings()
     rights: RightsSettings = RightsSettings()
+    ledger: LedgerSettings = LedgerSettings()
 
     @classmethod
     def settings_customise_sources(
