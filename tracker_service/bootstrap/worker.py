@@ -25,6 +25,7 @@ from tracker_service.archive.expiry import Expiry
 from tracker_service.archive.manifest import write_manifest
 from tracker_service.archive.place import LogPlace
 from tracker_service.bootstrap.foundation import Foundation, build_foundation
+from tracker_service.bootstrap.ledger import build_ledger_duties
 from tracker_service.causes.rules import Rules, load_rules
 from tracker_service.causes.verdict import cause_of
 from tracker_service.domain.copies import Strategy
@@ -57,6 +58,7 @@ class _Threads:
     details: ThreadPoolExecutor
     copies: ThreadPoolExecutor
     streams: ThreadPoolExecutor
+    actions: ThreadPoolExecutor
 
 
 def build_worker(settings: Settings, clock: Clock = utc_now, timing: Timing = OPERATION) -> Worker:
@@ -89,8 +91,15 @@ def build_worker(settings: Settings, clock: Clock = utc_now, timing: Timing = OP
                 _build_copier(base, threads, rules, timing), _build_expiry(base, timing)
             ),
             *identities.duties(store, clock),
+            *build_ledger_duties(base, threads.actions),
         ],
-        executors=[threads.polls, threads.details, threads.copies, threads.streams],
+        executors=[
+            threads.polls,
+            threads.details,
+            threads.copies,
+            threads.streams,
+            threads.actions,
+        ],
         lease_s=settings.worker.lease_s,
         clock=clock,
         busy=slots.busy,
@@ -104,6 +113,7 @@ def _build_threads(settings: Settings) -> _Threads:
         details=ThreadPoolExecutor(settings.worker.threads, "details"),
         copies=ThreadPoolExecutor(settings.worker.threads, "copy"),
         streams=ThreadPoolExecutor(settings.copying.streams, "stream"),
+        actions=ThreadPoolExecutor(settings.worker.threads, "action"),
     )
 
 

@@ -261,6 +261,14 @@ class Transitions:
 ANY_TRANSITION = Transitions()
 
 
+@dataclass(frozen=True, slots=True)
+class EndedWorkflow:
+    """How a workflow of post-processing has ended."""
+
+    succeeded: bool
+    why: str = ""  #: if it has not, in a sentence
+
+
 def history_of(rows: Collection[HistoryRow], run: int) -> list[StateInfo]:
     """Return the states of one run from the rows of a history, in their order."""
     states: dict[int, StateInfo] = {}

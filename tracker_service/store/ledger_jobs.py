@@ -170,8 +170,8 @@ def find(connection: Connection, ledger: str, key: str) -> StoredJob | None:
     """Return a job, or None if the ledger does not have it."""
     if len(key) > LONGEST_KEY:
         return None
-    found = connection.execute(_rows_of(ledger, [key]).where(_IS_THERE)).all()
-    return next((_stored(row) for row in found if row.job_key == key), None)
+    found = connection.execute(_rows_of(ledger, [key]).where(IS_THERE)).all()
+    return next((stored_job(row) for row in found if row.job_key == key), None)
 
 
 def known(connection: Connection, ledger: str, keys: Collection[str]) -> dict[str, tuple[str, str]]:
@@ -183,7 +183,7 @@ def known(connection: Connection, ledger: str, keys: Collection[str]) -> dict[st
 
 def count(connection: Connection, ledger: str, state: str | None = None) -> int:
     """Count the jobs of a ledger, or those in one state."""
-    counted = select(func.count()).where(ledger_jobs.c.ledger == ledger, _IS_THERE)
+    counted = select(func.count()).where(ledger_jobs.c.ledger == ledger, IS_THERE)
     if state is not None:
         counted = counted.where(ledger_jobs.c.state == state)
     return connection.scalar(counted) or 0
@@ -192,7 +192,7 @@ def count(connection: Connection, ledger: str, state: str | None = None) -> int:
 def last_changes(connection: Connection, ledger: str) -> tuple[LedgerJob | None, datetime | None]:
     """Return the job that was started last, and when anything has changed."""
     c = ledger_jobs.c
-    of_ledger = select(ledger_jobs).where(c.ledger == ledger, _IS_THERE)
+    of_ledger = select(ledger_jobs).where(c.ledger == ledger, IS_THERE)
     newest = connection.execute(of_ledger.order_by(c.started_at.desc(), c.id.desc()).limit(1))
     row = newest.first()
     times = connection.execute(
@@ -201,7 +201,7 @@ def last_changes(connection: Connection, ledger: str) -> tuple[LedgerJob | None,
         )
     ).one()
     return (
-        _stored(row).job if row else None,
+        stored_job(row).job if row else None,
         max((time for time in times if time is not None), default=None),
     )
 
@@ -217,13 +217,13 @@ def listed(
     """
     place = (last.status.start_time, last.id) if last else None
     while rows := connection.execute(_page(ledger, state, place)).all():
-        yield from map(_stored, rows)
+        yield from map(stored_job, rows)
         place = rows[-1].started_at, rows[-1].id
 
 
 def _page(ledger: str, state: str | None, last: tuple[datetime, int] | None) -> Select[Any]:
     started_at, key = ledger_jobs.c.started_at, ledger_jobs.c.id
-    page = select(ledger_jobs).where(ledger_jobs.c.ledger == ledger, _IS_THERE)
+    page = select(ledger_jobs).where(ledger_jobs.c.ledger == ledger, IS_THERE)
     if state is not None:
         page = page.where(ledger_jobs.c.state == state)
     if last is not None:
@@ -268,7 +268,7 @@ def in_flight(connection: Connection, ledger: str | None = None) -> list[InFligh
     c = ledger_jobs.c
     before = case((c.state == FAILED, func.coalesce(c.before_state, "init")), else_=literal(""))
     columns = (c.experiment, c.datatype, c.state, before.label("before"))
-    counted = select(*columns, func.count().label("jobs")).where(_IS_THERE)
+    counted = select(*columns, func.count().label("jobs")).where(IS_THERE)
     if ledger is not None:
         counted = counted.where(c.ledger == ledger)
     return [
@@ -313,14 +313,14 @@ def remove_old(
         is_over = or_(is_over, is_silent)
     rows = connection.execute(
         select(ledger_jobs)
-        .where(c.ledger == ledger, _IS_THERE, is_over)
+        .where(c.ledger == ledger, IS_THERE, is_over)
         .order_by(c.id)
         .limit(_PAGE)
         .with_for_update()
     ).all()
     removed = update(ledger_jobs).where(c.id.in_([row.id for row in rows]))
     connection.execute(removed.values(removed_at=now))
-    return [_stored(row) for row in rows]
+    return [stored_job(row) for row in rows]
 
 
 def purge(connection: Connection, removed_before: datetime) -> int:
@@ -335,7 +335,7 @@ def purge(connection: Connection, removed_before: datetime) -> int:
     return connection.execute(delete(ledger_jobs).where(ledger_jobs.c.id.in_(ids))).rowcount
 
 
-_IS_THERE = ledger_jobs.c.removed_at.is_(None)
+IS_THERE = ledger_jobs.c.removed_at.is_(None)
 _BY_KEYS = (
     select(ledger_jobs)
     .where(
@@ -348,7 +348,7 @@ _BY_KEYS = (
 _KNOWN = select(ledger_jobs.c.job_key, ledger_jobs.c.experiment, ledger_jobs.c.datatype).where(
     ledger_jobs.c.ledger == bindparam("of_ledger"),
     ledger_jobs.c.job_key.in_(bindparam("keys", expanding=True)),
-    _IS_THERE,
+    IS_THERE,
 )
 _BEAT = (
     update(ledger_jobs)
@@ -379,7 +379,7 @@ _LEAVE_OUT = delete(ledger_changes).where(
 def _locked(connection: Connection, ledger: str, keys: Collection[str]) -> list[StoredJob]:
     fitting = [key for key in keys if len(key) <= LONGEST_KEY]
     rows = connection.execute(_BY_KEYS, {"of_ledger": ledger, "keys": fitting})
-    return [_stored(row) for row in rows if row.removed_at is None]
+    return [stored_job(row) for row in rows if row.removed_at is None]
 
 
 def _rows_of(ledger: str, keys: Collection[str]) -> Select[Any]:
@@ -454,7 +454,8 @@ def _job_columns(job: LedgerJob) -> dict[str, Any]:
     }
 
 
-def _stored(row: Row[Any]) -> StoredJob:
+def stored_job(row: Row[Any]) -> StoredJob:
+    """Return the job of a row of the table."""
     job = LedgerJob(
         bucket=row.bucket,
         experiment=row.experiment,
