@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 from flask import Blueprint
@@ -96,7 +97,12 @@ def _operations(service: Service) -> Iterable[APIBlueprint]:
 def _ledger(service: Service) -> Iterable[APIBlueprint | Blueprint]:
     if service.ledgers:
         readers = ledger.reader_credentials(service.ledgers.writers, _gateway_users(service))
-        yield from ledger.blueprints(service.ledgers.by_name, service.store, readers)
+        require_writer = partial(
+            ledger.require_writer, service.ledgers.writers, service.settings.rights.admins
+        )
+        yield from ledger.blueprints(
+            service.ledgers.by_name, service.store, readers, require_writer
+        )
 
 
 def _ledger_front(service: Service, app: WSGIApplication) -> WSGIApplication:

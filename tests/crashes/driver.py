@@ -18,6 +18,7 @@ from tests.crashes.processes import Family, Part
 from tests.crashes.report import Report
 from tests.crashes.seen import Seen, wait_until_settled
 from tests.crashes.steps import API, WORKER, Plan
+from tests.crashes.writers import Reports, Writer, enabled
 from tests.ports import free_port
 from tracker_service.sandbox.cluster import Cluster
 from tracker_service.store.database import Store
@@ -25,6 +26,7 @@ from tracker_service.store.database import Store
 _DATABASE = "database"
 _PAUSE_S = 5.0  #: on average between two crashes of many processes at once
 _JOBS_PER_KILL = 0.5
+_WRITER_PAUSE_S = 0.2  #: before each job of a ledger
 _LONGEST_LIMIT = 100_000  #: bytes of a log that is copied directly; some of the jobs have more
 
 
@@ -38,6 +40,7 @@ class Order:
     workers: int = 4
     apis: int = 2
     clients: int = 3
+    writers: int = 2  #: of the ledger
     settle_s: float = 120.0  #: the longest time in which no task ends
 
 
@@ -53,7 +56,7 @@ class Driver:
         self._family = Family([], Random(order.seed + 2))
         self._traps = Traps(self._family, self._plan, Random(order.seed + 3))
         self._cluster = Cluster(copy_runs_s=0.5)
-        self.ledger = Ledger()
+        self.ledger, self.reports = Ledger(), Reports()
         self._next_kill = 0.0
 
     def run(self, progress: Callable[[str], object]) -> Report:
@@ -72,6 +75,7 @@ class Driver:
                     apis=[f"http://127.0.0.1:{port}" for port in self._ports],
                     sandbox=sandbox,
                     ledger=self.ledger,
+                    reports=self.reports,
                     family=self._family,
                 )
                 left = wait_until_settled(seen, self._order.settle_s, progress)
@@ -96,6 +100,7 @@ class Driver:
             "TRACKER_COPYING__REDACT": "false",  # logs are compared with what YARN prints
             "TRACKER_SERVE__REQUESTS_PER_MINUTE": "1000000",
             "TMPDIR": str(self._home),
+            **enabled(self._home),
         }
         workers = [
             Part(WORKER, common, self._home / f"worker-{number}.log")
@@ -138,12 +143,16 @@ class Driver:
             )
             for number in range(self._order.clients)
         ]
-        for client in clients:
+        writers = [
+            Writer(urls, self.reports, f"{self._order.seed}-{number}", _WRITER_PAUSE_S)
+            for number in range(self._order.writers)
+        ]
+        for client in (*clients, *writers):
             client.start()
         try:
             yield
         finally:
-            stop_clients(clients)
+            stop_clients([*clients, *writers])
 
     def _has_room(self) -> bool:
         return len(self.ledger.started) < 10 + _JOBS_PER_KILL * self._kills

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from urllib.parse import urlencode
 
 from flask import Blueprint, Response, jsonify, request, stream_with_context
 from flask_openapi3 import APIBlueprint
 
 from tracker_service.api import openapi
-from tracker_service.api.auth import Credentials
+from tracker_service.api.auth import Credentials, current_caller
 from tracker_service.api.schemas.ledger import (
     LedgerJobAnswer,
     LedgerJobAnswers,
@@ -18,7 +18,7 @@ from tracker_service.api.schemas.ledger import (
     LedgerQuery,
     WholeLedgerJobAnswer,
 )
-from tracker_service.errors import LedgerJobNotFound, NotAuthenticated, NotFound
+from tracker_service.errors import LedgerJobNotFound, NotAllowed, NotAuthenticated, NotFound
 from tracker_service.ledger.calls import OpenLedger
 from tracker_service.ledger.ledger import Ledger
 from tracker_service.ledger.page import POLICY, page
@@ -26,6 +26,16 @@ from tracker_service.ledger.writers import Writers
 from tracker_service.store import ledger_jobs
 from tracker_service.store.database import Connection, Store
 from tracker_service.store.ledger_jobs import StoredJob
+
+
+def require_writer(writers: Writers, admins: Collection[str]) -> None:
+    """Check that the caller is a writer or an admin.
+
+    Raises:
+        NotAllowed: a user of the gateway who is no admin.
+    """
+    if not _is_writer(writers) and current_caller().name not in admins:
+        raise NotAllowed("Only writers and admins change jobs of a ledger: ledger.writers")
 
 
 def reader_credentials(writers: Writers, gateway: Credentials) -> Credentials:
@@ -50,14 +60,25 @@ def _is_writer(writers: Writers) -> bool:
 
 
 def blueprints(
-    ledgers: Mapping[str, OpenLedger], store: Store, credentials: Credentials
+    ledgers: Mapping[str, OpenLedger],
+    store: Store,
+    credentials: Credentials,
+    require_writer: Callable[[], object],
 ) -> Iterable[APIBlueprint | Blueprint]:
-    """Return the pages of the ledgers and the calls about their jobs."""
-    return _data(ledgers, store, credentials), _pages(ledgers, store, credentials)
+    """Return the pages of the ledgers and the calls about their jobs.
+
+    Args:
+        require_writer: refuses callers who may only read.
+    """
+    data = _data(ledgers, store, credentials, require_writer)
+    return data, _pages(ledgers, store, credentials)
 
 
 def _data(
-    ledgers: Mapping[str, OpenLedger], store: Store, credentials: Credentials
+    ledgers: Mapping[str, OpenLedger],
+    store: Store,
+    credentials: Credentials,
+    require_writer: Callable[[], object],
 ) -> APIBlueprint:
     bp = openapi.blueprint("ledger", "Jobs that report themselves.", "/api/ledger", credentials)
 
@@ -87,6 +108,7 @@ def _data(
     )
     def retry(path: LedgerJobPath, query: LedgerQuery) -> Response:
         """Put a job that has failed back into the state in which it failed."""
+        require_writer()
         ledger = _named(ledgers, query.ledger)
         ledger.retry(path.job)
         return _shown(store, ledger, path.job)

@@ -13,6 +13,7 @@ from tracker_service.cli import access, jobs, logs, saved, service, why
 from tracker_service.cli.checks import doctor
 from tracker_service.cli.completion import completion
 from tracker_service.cli.keys import keys
+from tracker_service.cli.ledger import ledger
 from tracker_service.cli.tokens import notify_token
 
 
@@ -48,6 +49,7 @@ for _command in (
     notify_token,
     access.give_credential,
     keys,
+    ledger,
     doctor,
     completion,
 ):

@@ -20,6 +20,15 @@ from tracker_service import listening, logging, settings, supervisor
 from tracker_service.errors import ConfigError, TrackerError
 from tracker_service.settings.binds import binds
 
+#: What the ledger of a sandbox gives out: a job for each day of the last months.
+_SANDBOX_SOURCES = """\
+start_date: 2026-01-01
+sources:
+- bucket: sandbox
+  experiment: demo
+  datatype: lines
+  target_datasets: {tmp: tmp_demo, raw: raw_demo}
+"""
 _STOP_S = 10.0  #: for a child to end once the gateway has answered it
 
 
@@ -137,6 +146,11 @@ def _with_sandbox(chosen: settings.Settings) -> settings.Settings:
             file.unlink()
         database = chosen.state_dir.absolute() / "sandbox.db"
         os.environ["TRACKER_STORE__URL"] = f"sqlite:///{database}"
+    if "TRACKER_LEDGER__ENABLED" not in os.environ and not chosen.ledger.enabled:
+        sources = chosen.state_dir.absolute() / "sandbox-sources.yml"
+        sources.write_text(_SANDBOX_SOURCES)
+        os.environ["TRACKER_LEDGER__ENABLED"] = "true"
+        os.environ["TRACKER_LEDGER__CONFIG"] = str(sources)
     return settings.load(_config_file())
 
 
@@ -154,6 +168,12 @@ def _free_port(wanted: int) -> int:
         except OSError:
             probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def _take_and_report(url: str) -> str:
+    """Return a command that takes a job of the ledger and reports it."""
+    take = f"curl -sX POST {url}/v2/job/next | cut -d'\"' -f4"
+    return f'curl -X POST "{url}/v2/job/update?state=parsing&detail=it+works&id=$({take})"'
 
 
 def _greeting(chosen: settings.Settings, with_sandbox: bool) -> supervisor.Greeting:
@@ -178,6 +198,9 @@ def _greeting(chosen: settings.Settings, with_sandbox: bool) -> supervisor.Greet
             "  export TRACKER_USER=guest TRACKER_PASSWORD=guest-password TRACKER_URL=" + url,
             f"  {sys.argv[0]} track --wait {job}",
             f"  {sys.argv[0]} why {job}",
+            "Try the ledger: take a job that reports itself and report it, then look at all",
+            f"  {_take_and_report(url)}",
+            f"  curl {url}/status",
             f"All calls: {url}/docs",
         ]
     is_ready = partial(listening.answers, address, "/readyz")

@@ -16,6 +16,7 @@ from typing import Any, Self, TypeVar
 from urllib.parse import quote, urlsplit
 
 from tracker_service.client import access, answers
+from tracker_service.client import ledger as ledger_answers
 from tracker_service.client.access import LoggedIn, NewNotifyToken, NotifyToken
 from tracker_service.client.answers import (
     Answered,
@@ -31,6 +32,7 @@ from tracker_service.client.answers import (
     OozieJobs,
 )
 from tracker_service.client.connection import Connection, Timeouts, TrackerClientError
+from tracker_service.client.ledger import LedgerJob, WholeLedgerJob
 from tracker_service.client.reading import LiveLog, Reading
 
 __all__ = [
@@ -41,6 +43,7 @@ __all__ = [
     "Job",
     "JobAction",
     "JobCause",
+    "LedgerJob",
     "LiveLog",
     "LogCopy",
     "LoggedIn",
@@ -52,6 +55,7 @@ __all__ = [
     "Timeouts",
     "TrackerClient",
     "TrackerClientError",
+    "WholeLedgerJob",
 ]
 
 
@@ -306,6 +310,39 @@ class TrackerClient:
             TrackerClientError: 404 if the caller has no token with this id.
         """
         self._connection.ask("DELETE", f"notify-tokens/{_segment(token_id)}").close()
+
+    def ledger_jobs(
+        self, *, ledger: str = "default", state: str | None = None
+    ) -> Iterator[LedgerJob]:
+        """Yield the jobs of a ledger, those first that were started first, page after page.
+
+        Args:
+            state: only jobs in this state.
+        """
+        query = {"ledger": ledger, "state": state}
+        return self._pages("ledger/jobs", query, ledger_answers.ledger_job)
+
+    def ledger_job(self, job: str, *, ledger: str = "default") -> WholeLedgerJob:
+        """Return a job of a ledger with its whole history.
+
+        Raises:
+            TrackerClientError: 404 if the ledger does not have it.
+        """
+        return self._ledger_job("GET", quote(job, safe="/"), ledger)
+
+    def retry_ledger_job(self, job: str, *, ledger: str = "default") -> WholeLedgerJob:
+        """Put a job that has failed back into the state in which it failed.
+
+        Raises:
+            TrackerClientError: 404 if the ledger does not have it, 409 if it has not failed, 403
+                if the user is no admin.
+        """
+        return self._ledger_job("POST", f"{quote(job, safe='/')}/retry", ledger)
+
+    def _ledger_job(self, method: str, path: str, ledger: str) -> WholeLedgerJob:
+        body = self._json(method, f"ledger/jobs/{path}", dict, params={"ledger": ledger})
+        with _understood(path):
+            return ledger_answers.whole_ledger_job(body)
 
     def _json(self, method: str, path: str, kind: type, **more: Any) -> Any:  # noqa: ANN401
         return self._connection.body(self._connection.ask(method, path, **more), kind)

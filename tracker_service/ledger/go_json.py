@@ -159,4 +159,5 @@ def _text(fields: Mapping[str, Any], name: str) -> str:
         return ""
     if not isinstance(value, str):
         raise BadInput(f"{name} is {value!r} and no text")
-    return value
+    # As Go reads half of a pair; and no database takes the character 0.
+    return "".join("\ufffd" if c == "\0" or "\ud800" <= c <= "\udfff" else c for c in value)

@@ -137,7 +137,12 @@ def insert_all(
     """Insert jobs that no ledger has had, with the rows of their histories."""
     if not started:
         return
-    rows = [_job_columns(job) | {"ledger": ledger} | _columns(s) for job, s in started]
+    rows = [
+        _job_columns(job)
+        | {"ledger": ledger, "heartbeat_at": status.heartbeat_time}
+        | _columns(status)
+        for job, status in started
+    ]
     connection.execute(insert(ledger_jobs), rows)
     ids = dict[str, int]()
     for keys in chunks([job.key for job, _ in started]):
@@ -179,6 +184,15 @@ def known(connection: Connection, ledger: str, keys: Collection[str]) -> dict[st
     fitting = [key for key in keys if len(key) <= LONGEST_KEY]
     rows = connection.execute(_KNOWN, {"of_ledger": ledger, "keys": fitting})
     return {row.job_key: (row.experiment, row.datatype) for row in rows}
+
+
+def keys_ever(connection: Connection, ledger: str, keys: Sequence[str]) -> set[str]:
+    """Return those keys of which a ledger has a job, also one that was removed."""
+    found = set[str]()
+    for some in chunks(keys):
+        rows = connection.execute(_rows_of(ledger, some))
+        found |= {row.job_key for row in rows}
+    return found
 
 
 def count(connection: Connection, ledger: str, state: str | None = None) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import update
@@ -61,7 +62,7 @@ def process(store: Store, ledger: Ledger, ledgers):
     """Makes the post-processing of a worker, with one step."""
 
     def made(action, state: str = "postProcessing", **more) -> PostProcessing:
-        values = {"next": "loading", "retry_after_s": 120.0} | more
+        values: dict[str, Any] = {"next": "loading", "retry_after_s": 120.0} | more
         step = Step(action=action, name=state, **values)
         return PostProcessing(store, ledger, {state: step}, ledgers.counts, AtOnce())
 
@@ -351,7 +352,7 @@ def test_a_workflow_that_is_refused_fails_the_job(process, ledger, oozie_stand_i
 
 def test_the_duties_expire_jobs_and_purge_them_later(ledger, store, now):
     expire, purge = duties(store, [ledger], [], kept_for=timedelta(hours=100))
-    held = None
+    held: Any = None
 
     now.advance(hours=25)
     expire.run(held)

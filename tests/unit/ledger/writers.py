@@ -58,7 +58,8 @@ class Wsgi:
             key = name.upper().replace("-", "_")
             environ[key if key.startswith("CONTENT_") else f"HTTP_{key}"] = value
         told: list[Any] = []
-        answer = self.front(environ, lambda *what: told.append(what))
+        start: Any = lambda *what: told.append(what)  # noqa: E731
+        answer = self.front(environ, start)
         text = b"".join(answer)
         if close := getattr(answer, "close", None):
             close()
