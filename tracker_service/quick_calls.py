@@ -34,9 +34,7 @@ _HEAD = re.compile(
     rb"POST %b(%b)(?:\?([!-~]*))? HTTP/1\.1\r\n((?:[!-~]+:[ -~]*\r\n)*)\r\n"
     % (PATH.encode(), "|".join(NAMES).encode())
 )
-_NOT_PLAIN = frozenset(
-    (b"transfer-encoding", b"expect", b"upgrade", b"connection", b"trailer", b"sec-fetch-site")
-)
+_NOT_PLAIN = frozenset((b"transfer-encoding", b"expect", b"upgrade", b"trailer", b"sec-fetch-site"))
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
 
 
@@ -167,7 +165,9 @@ class QuickCalls:
             return None
         lines = [line.partition(b":") for line in found[3].split(b"\r\n") if line]
         headers = {name.lower(): value.strip().decode() for name, _, value in lines}
-        if len(headers) < len(lines) or not _NOT_PLAIN.isdisjoint(headers):
+        stays = headers.pop(b"connection", "keep-alive").lower() == "keep-alive"
+        is_plain = stays and _NOT_PLAIN.isdisjoint(headers)
+        if len({name.lower() for name, _, _ in lines}) < len(lines) or not is_plain:
             return None
         length = headers.get(b"content-length", "0")
         end = found.end() + int(length) if length.isdecimal() else len(text) + 1

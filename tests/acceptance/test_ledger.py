@@ -166,10 +166,10 @@ def test_a_workflow_decides_how_a_job_goes_on(run: Run, stand: Stand, tmp_path):
     places = {"resourceManager": "resourcemanager", "nameNode": "hdfs://namenode"}
     actions = {}
     for state, name, shell in (("postProcessing", "good", GOOD), ("loading", "bad", BAD)):
-        hdfs.make_directory(f"{hdfs.home}/{name}")
+        hdfs.make_directory(f"{hdfs.home()}/{name}")
         text = WORKFLOW.replace("SHELL", shell)
-        hdfs.write(f"{hdfs.home}/{name}/workflow.xml", text.encode())
-        path = {"oozie.wf.application.path": f"hdfs://namenode{hdfs.home}/{name}"}
+        hdfs.write(f"{hdfs.home()}/{name}/workflow.xml", text.encode())
+        path = {"oozie.wf.application.path": f"hdfs://namenode{hdfs.home()}/{name}"}
         actions[state] = {"workflow": path | places, "next": "complete"}
     password = tmp_path / "password"
     password.write_text("guest-password\n")
@@ -185,9 +185,12 @@ def test_a_workflow_decides_how_a_job_goes_on(run: Run, stand: Stand, tmp_path):
     report(service, good, "postProcessing")
     report(service, bad, "loading")
 
-    ended = {job: until(lambda: state_of(service, job)[:1], has_ended) for job in (good, bad)}
-    assert ended == {good: ("complete",), bad: ("failed",)}
-    assert "variable [nosuch] cannot be resolved" in state_of(service, bad)[1]
+    ended = {
+        job: until(lambda job=job: state_of(service, job)[:1], has_ended) for job in (good, bad)
+    }
+    assert ended[good] == ("complete",), state_of(service, good)
+    assert ended[bad] == ("failed",)
+    assert state_of(service, bad)[1].endswith("An expression of the workflow cannot be worked out.")
     workflow = state_of(service, bad)[1].split(": ")[1]
     assert service.get(f"job/{workflow}").json()["status"] == "KILLED"
 

@@ -24,6 +24,7 @@ from sqlalchemy import create_engine, text
 
 from tests.crashes.databases import NAMES, database
 from tests.crashes.writers import SOURCES, Reports, Writer
+from tracker_service import logging
 from tracker_service.api.job_calls import JobCallFront
 from tracker_service.bootstrap.ledger import build_ledgers
 from tracker_service.engine.clock import utc_now
@@ -42,6 +43,7 @@ _KEPT = (
 
 def serve(listener: socket.socket, url: str, sources: Path, answered: mmap.mmap) -> None:
     """Answer calls on a socket until this process is killed; count the answers."""
+    logging.configure("WARNING", "console")
     settings = LedgerSettings(enabled=True, config=sources)
     ledgers = build_ledgers(settings, Store(url), Metrics(), utc_now)
     assert ledgers
@@ -92,7 +94,9 @@ def _forked(listener: socket.socket, url: str, sources: Path, answered: mmap.mma
     return pid
 
 
-def keep_killing(kills: int, rng: Random, listener: socket.socket, url: str, sources: Path) -> None:
+def keep_killing(
+    kills: int, rng: Random, listener: socket.socket, url: str, sources: Path, done: int
+) -> None:
     """Serve in a process that is killed again and again; the last one lives until SIGTERM."""
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
     answered = mmap.mmap(-1, 4)
@@ -104,7 +108,7 @@ def keep_killing(kills: int, rng: Random, listener: socket.socket, url: str, sou
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
     pid = _forked(listener, url, sources, answered)
-    print("killed", flush=True)
+    os.write(done, b".")
     signal.sigwait([signal.SIGTERM])
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
@@ -120,9 +124,8 @@ def run(kills: int, seed: int, kind: str, home: Path) -> tuple[Reports, list[str
         pid = os.fork()  # before any thread begins
         if pid == 0:
             die_with_parent()
-            os.dup2(writer, 1)
             try:
-                keep_killing(kills, Random(seed), listener, db.url, sources)
+                keep_killing(kills, Random(seed), listener, db.url, sources, writer)
             finally:
                 os._exit(0)
         os.close(writer)

@@ -275,12 +275,15 @@ def test_jobs_are_listed_in_the_order_in_which_they_were_started(store, monkeypa
     with store.read() as connection:
         listed = list(ledger_jobs.listed(connection, LEDGER))
         rest = list(ledger_jobs.listed(connection, LEDGER, last=listed[4]))
+        lines = list(ledger_jobs.lines(connection, LEDGER))
         parsing = list(ledger_jobs.listed(connection, LEDGER, "parsing"))
 
     days = [each.job.date.day for each in listed]
     assert days == [10, 11, 12, 13, 14, 3, 4, 5]
     assert [each.key for each in rest] == [each.key for each in listed[5:]]
     assert [each.key for each in parsing] == [job(4).key]
+    assert [line.id for line in lines] == [each.id for each in listed]
+    assert lines[0].started_us == round(NOW.timestamp() * 1_000_000)
 
 
 def test_jobs_in_flight_are_counted_by_their_label(store):

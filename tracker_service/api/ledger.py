@@ -130,7 +130,7 @@ def _pages(ledgers: Mapping[str, OpenLedger], store: Store, credentials: Credent
 
         def pieces() -> Iterator[str]:
             with store.read() as connection:
-                yield from page(ledger_jobs.listed(connection, ledger.name))
+                yield from page(ledger_jobs.lines(connection, ledger.name))
 
         answer = Response(stream_with_context(pieces()), content_type="text/html; charset=utf-8")
         answer.headers["Content-Security-Policy"] = POLICY

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
-from datetime import timedelta
+from functools import lru_cache
 from html import escape
 
-from tracker_service.domain.ledger import INIT, PARSE_COMPLETE
-from tracker_service.store.ledger_jobs import StoredJob
+from tracker_service.domain.ledger import FAILED, INIT, PARSE_COMPLETE
+from tracker_service.store.ledger_jobs import Line
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 _COLUMNS = ("Job", "Elapsed", "Update Time", "State", "Detail", "Updates", "Error")
@@ -30,33 +31,44 @@ _HEAD = f"""\
 """
 
 
-def page(jobs: Iterable[StoredJob]) -> Iterator[str]:
+def page(lines: Iterable[Line]) -> Iterator[str]:
     """Yield the page piece by piece."""
     yield _HEAD
     rows: list[str] = []
-    for job in jobs:
-        rows.append(_row(job))
+    for line in lines:
+        rows.append(_row(line))
         if len(rows) >= _AT_ONCE:
             yield "".join(rows)
             rows.clear()
     yield "".join(rows) + "</table>\n</body>\n</html>\n"
 
 
-def _row(stored: StoredJob) -> str:
-    status = stored.status
-    state = escape(status.state)
-    red = ' style="color: red;"' if status.state in _RED else ""
+def _row(line: Line) -> str:
+    day = line.date.partition("T")[0].replace("-", "")
+    job = escape(f"{day}:{line.experiment}/{line.datatype}")
+    red = ' style="color: red;"' if line.state in _RED else ""
+    detail = escape(line.detail or line.before_detail or "")
+    error = escape(line.detail) if line.state == FAILED else ""
     return (
-        f"<tr><td> {escape(str(stored.job))} </td><td> {duration_text(status.elapsed)} </td>"
-        f"<td> {status.detail_time.astimezone():%m/%d~%H:%M:%S} </td><td{red}> {state} </td>"
-        f"<td> {escape(status.detail)} </td><td> {status.update_count} </td>"
-        f"<td> {escape(status.error)} </td></tr>\n"
+        f"<tr><td> {job} </td><td> {_elapsed(line.started_us, line.detail_us)} </td>"
+        f"<td> {_local(line.detail_us // 1_000_000)} </td><td{red}> {escape(line.state)} </td>"
+        f"<td> {detail} </td><td> {line.update_count} </td><td> {error} </td></tr>\n"
     )
 
 
-def duration_text(duration: timedelta) -> str:
-    """Return a duration of whole seconds as Go writes it: `0s`, `1m5s`, `26h3m10s`."""
-    minutes, seconds = divmod(int(duration.total_seconds()), 60)
+def _elapsed(started_us: int, detail_us: int) -> str:
+    return duration_text((max(0, detail_us - started_us) + 500_000) // 1_000_000)
+
+
+@lru_cache(maxsize=4096)
+def _local(second: int) -> str:
+    """Return a second in the zone of this process, as Gardener shows it."""
+    return time.strftime("%m/%d~%H:%M:%S", time.localtime(second))
+
+
+def duration_text(duration_s: int) -> str:
+    """Return whole seconds as Go writes a duration: `0s`, `1m5s`, `26h3m10s`."""
+    minutes, seconds = divmod(duration_s, 60)
     hours, minutes = divmod(minutes, 60)
     if hours:
         return f"{hours}h{minutes}m{seconds}s"

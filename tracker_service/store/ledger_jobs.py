@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
+    BigInteger,
     Row,
     Select,
     and_,
@@ -19,6 +20,7 @@ from sqlalchemy import (
     literal,
     or_,
     select,
+    type_coerce,
     update,
 )
 
@@ -37,7 +39,7 @@ from tracker_service.domain.ledger import (
 )
 from tracker_service.errors import JobAlreadyExists, LedgerError, LedgerJobNotFound
 from tracker_service.store.database import Connection
-from tracker_service.store.tables import ledger_changes, ledger_jobs
+from tracker_service.store.tables import EPOCH, ledger_changes, ledger_jobs
 
 MOST_ROWS = 10_000  #: of one job's history; of a longer one the oldest rows are left out
 _LEFT_OUT_AT_ONCE = 1_000  #: so that not each further update removes a row
@@ -235,9 +237,37 @@ def listed(
         place = rows[-1].started_at, rows[-1].id
 
 
-def _page(ledger: str, state: str | None, last: tuple[datetime, int] | None) -> Select[Any]:
+class Line(NamedTuple):
+    """What the status page shows of a job: of ten thousand, within a moment."""
+
+    started_us: int  #: microseconds since 1970
+    id: int
+    date: str  #: RFC 3339
+    experiment: str
+    datatype: str
+    state: str
+    detail: str
+    before_detail: str | None
+    detail_us: int  #: microseconds since 1970
+    update_count: int
+
+
+def lines(connection: Connection, ledger: str) -> Iterator[Line]:
+    """Yield the lines of all jobs of a ledger, in the order of `listed`."""
+    place = None
+    while rows := connection.execute(_page(ledger, None, place, _LINE)).all():
+        yield from map(Line._make, rows)
+        place = EPOCH + timedelta(microseconds=rows[-1][0]), rows[-1][1]
+
+
+def _page(
+    ledger: str,
+    state: str | None,
+    last: tuple[datetime, int] | None,
+    columns: Sequence[Any] = (ledger_jobs,),
+) -> Select[Any]:
     started_at, key = ledger_jobs.c.started_at, ledger_jobs.c.id
-    page = select(ledger_jobs).where(ledger_jobs.c.ledger == ledger, IS_THERE)
+    page = select(*columns).where(ledger_jobs.c.ledger == ledger, IS_THERE)
     if state is not None:
         page = page.where(ledger_jobs.c.state == state)
     if last is not None:
@@ -377,6 +407,14 @@ _UPDATE = (
     update(ledger_jobs)
     .where(ledger_jobs.c.id == bindparam("job_id"))
     .values({name: bindparam(f"new_{name}") for name in _STATUS_COLUMNS})
+)
+_LINE = (
+    type_coerce(ledger_jobs.c.started_at, BigInteger),
+    *(ledger_jobs.c[name] for name in ("id", "date", "experiment", "datatype", "state")),
+    ledger_jobs.c.detail,
+    ledger_jobs.c.before_detail,
+    type_coerce(ledger_jobs.c.detail_at, BigInteger),
+    ledger_jobs.c.update_count,
 )
 _JOB_COLUMNS = ("bucket", "experiment", "datatype", "date", "filter", "datasets")
 _RESTART = (

@@ -71,7 +71,7 @@ def test_only_states_that_wait_for_somebody_are_red(own, store):
         own.set_status(ledger_job(day).key, state, "")
 
     with store.read() as connection:
-        html = "".join(page(ledger_jobs.listed(connection, "default")))
+        html = "".join(page(ledger_jobs.lines(connection, "default")))
 
     red = re.findall(r'<td style="color: red;"> (\w+) </td>', html)
     assert red == ["init", "postProcessing"]
