@@ -185,11 +185,9 @@ def test_a_workflow_decides_how_a_job_goes_on(run: Run, stand: Stand, tmp_path):
     report(service, good, "postProcessing")
     report(service, bad, "loading")
 
-    ended = {
-        job: until(lambda job=job: state_of(service, job)[:1], has_ended) for job in (good, bad)
-    }
-    assert ended[good] == ("complete",), state_of(service, good)
-    assert ended[bad] == ("failed",)
+    ended = {job: end_of(service, job) for job in (good, bad)}
+    assert ended[good] == "complete", state_of(service, good)
+    assert ended[bad] == "failed"
     assert state_of(service, bad)[1].endswith("An expression of the workflow cannot be worked out.")
     workflow = state_of(service, bad)[1].split(": ")[1]
     assert service.get(f"job/{workflow}").json()["status"] == "KILLED"
@@ -211,5 +209,6 @@ def state_of(service: RunningService, job: str) -> tuple[str, str]:
     return shown["state"], shown["error"]
 
 
-def has_ended(state: tuple[str, ...]) -> bool:
-    return state[0] in ("complete", "failed")
+def end_of(service: RunningService, job: str) -> str:
+    ends = ("complete", "failed")
+    return until(lambda: state_of(service, job)[0], lambda state: state in ends)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select
@@ -22,7 +23,7 @@ LEDGER = "default"
 
 
 def job(number: int = 1, **more: str) -> LedgerJob:
-    values = {"bucket": "b", "experiment": "ndt", "datatype": "ndt7"} | more
+    values: dict[str, Any] = {"bucket": "b", "experiment": "ndt", "datatype": "ndt7"} | more
     return LedgerJob(date=datetime(2024, 1, number, tzinfo=UTC), **values)
 
 
