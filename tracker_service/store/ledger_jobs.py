@@ -177,15 +177,16 @@ def find(connection: Connection, ledger: str, key: str) -> StoredJob | None:
     """Return a job, or None if the ledger does not have it."""
     if len(key) > LONGEST_KEY:
         return None
-    found = connection.execute(_rows_of(ledger, [key]).where(IS_THERE)).all()
-    return next((stored_job(row) for row in found if row.job_key == key), None)
+    found = connection.execute(_rows_of(ledger, [key])).all()
+    there = (row for row in found if row.job_key == key and row.removed_at is None)
+    return next(map(stored_job, there), None)
 
 
 def known(connection: Connection, ledger: str, keys: Collection[str]) -> dict[str, tuple[str, str]]:
     """Return the experiment and datatype of those jobs that a ledger has, by their keys."""
     fitting = [key for key in keys if len(key) <= LONGEST_KEY]
     rows = connection.execute(_KNOWN, {"of_ledger": ledger, "keys": fitting})
-    return {row.job_key: (row.experiment, row.datatype) for row in rows}
+    return {row.job_key: (row.experiment, row.datatype) for row in rows if row.removed_at is None}
 
 
 def keys_ever(connection: Connection, ledger: str, keys: Sequence[str]) -> set[str]:
@@ -389,10 +390,12 @@ _BY_KEYS = (
     .order_by(ledger_jobs.c.id)  # so that no two transactions wait for each other
     .with_for_update()
 )
-_KNOWN = select(ledger_jobs.c.job_key, ledger_jobs.c.experiment, ledger_jobs.c.datatype).where(
+# By the keys alone: with a condition on `removed_at`, SQLite reads all jobs of the ledger.
+_KNOWN = select(
+    *(ledger_jobs.c[name] for name in ("job_key", "experiment", "datatype", "removed_at"))
+).where(
     ledger_jobs.c.ledger == bindparam("of_ledger"),
     ledger_jobs.c.job_key.in_(bindparam("keys", expanding=True)),
-    IS_THERE,
 )
 _BEAT = (
     update(ledger_jobs)
