@@ -32,14 +32,12 @@ from tracker_service.app import create_app
 from tracker_service.archive.removal import Removal
 from tracker_service.archive.verification import Verifications
 from tracker_service.bootstrap import Service
-from tracker_service.bootstrap.ledger import build_ledgers
 from tracker_service.engine.slots import Slots
 from tracker_service.identities import Callers, Identities, KeptCredentials
 from tracker_service.identities.keys import KeyRing
 from tracker_service.metrics import Metrics
 from tracker_service.rooms import ALL_ROOMS
 from tracker_service.settings import RightsSettings, Settings
-from tracker_service.settings.ledger import LedgerSettings
 from tracker_service.sources.access import ClusterAccess
 from tracker_service.sources.credentials import BasicCredential
 from tracker_service.sources.gateway import AccessPool, Gateway, GatewaySession
@@ -168,7 +166,6 @@ def service(
     store: Store, identities: Identities, key_ring: KeyRing, engine: Engine, now: Clock
 ) -> Service:
     lookup = Lookup(store, identities, timedelta(hours=24), timedelta(days=7), now)
-    metrics = Metrics()
     return Service(
         settings=Settings(rights=RightsSettings(admins=("admin",))),
         store=store,
@@ -180,9 +177,8 @@ def service(
         verifications=Verifications(AtOnce()),
         notifications=Notifications(store, key_ring, now),
         rate_limit=RateLimit(store, 600, now),
-        metrics=metrics,
+        metrics=Metrics(),
         clock=now,
-        ledgers=build_ledgers(LedgerSettings(enabled=True), store, metrics, now),
     )
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 
 from tests.unit.fakes import Clock
 from tests.unit.ledger.writers import Way, Wsgi, front_of, raw
+from tracker_service.bootstrap import Service
 from tracker_service.bootstrap.ledger import Ledgers, build_ledgers
 from tracker_service.domain.ledger import Datasets, LedgerJob
 from tracker_service.ledger.ledger import Ledger
@@ -27,6 +29,14 @@ sources:
   experiment: ndt
   datatype: annotation2
 """
+
+
+@pytest.fixture
+def service(service: Service, now: Clock) -> Service:
+    """The service with a ledger without sources."""
+    settings = LedgerSettings(enabled=True)
+    ledgers = build_ledgers(settings, service.store, service.metrics, now)
+    return replace(service, ledgers=ledgers)
 
 
 @pytest.fixture
