@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import ssl
+import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -20,6 +21,7 @@ from tests.acceptance.service import RunningService
 from tests.ports import free_port
 from tests.stands import Stand, access
 from tests.waiting import until
+from tracker_service.cli.running import take_and_report
 from tracker_service.store.database import Store
 
 pytestmark = pytest.mark.slow
@@ -120,6 +122,15 @@ def test_calls_and_other_requests_share_a_connection(served):
 
     assert [answer.status_code for answer in told] == [200] * 6
     assert (shown["state"], shown["updates"]) == ("postProcessing", 2)
+
+
+def test_the_command_that_the_sandbox_shows_takes_a_job_and_reports_it(served):
+    url = f"http://{served[0]}"
+
+    subprocess.run(["bash", "-c", take_and_report(url)], check=True, timeout=60)
+
+    found = requests.get(f"{url}/api/ledger/jobs?state=parsing", timeout=60).json()
+    assert "it works" in {job["detail"] for job in found}
 
 
 def test_an_update_that_was_answered_survives_kill_9_and_work_goes_on(run: Run, sandbox, tmp_path):

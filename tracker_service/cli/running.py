@@ -170,7 +170,7 @@ def _free_port(wanted: int) -> int:
         return int(probe.getsockname()[1])
 
 
-def _take_and_report(url: str) -> str:
+def take_and_report(url: str) -> str:
     """Return a command that takes a job of the ledger and reports it."""
     take = f"curl -sX POST {url}/v2/job/next | cut -d'\"' -f4"
     return f'curl -X POST "{url}/v2/job/update?state=parsing&detail=it+works&id=$({take})"'
@@ -199,7 +199,7 @@ def _greeting(chosen: settings.Settings, with_sandbox: bool) -> supervisor.Greet
             f"  {sys.argv[0]} track --wait {job}",
             f"  {sys.argv[0]} why {job}",
             "Try the ledger: take a job that reports itself and report it, then look at all",
-            f"  {_take_and_report(url)}",
+            f"  {take_and_report(url)}",
             f"  curl {url}/status",
             f"All calls: {url}/docs",
         ]
