@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from functools import partial
 
 from flask import Flask, Response, g, request
+from flask_openapi3 import APIBlueprint
 
 from tracker_service.api import hardening, openapi, problems, proxies, request_log
 from tracker_service.bootstrap import Service
@@ -28,10 +29,19 @@ def create_app(service: Service, rooms: Iterable[Room]) -> Flask:
     problems.register(app)
     hardening.register(app)
     app.after_request(partial(_count, service.metrics))
-    for room in rooms:
+    served = list(rooms)
+    for room in served:
         for blueprint in room.blueprints(service):
-            app.register_api(blueprint)
+            if isinstance(blueprint, APIBlueprint):
+                app.register_api(blueprint)
+            else:
+                app.register_blueprint(blueprint)
     proxies.register(app, service.settings.serve)
+    for room in served:
+        if room.front:
+            app.wsgi_app = room.front(  # type: ignore[method-assign, assignment]
+                service, app.wsgi_app
+            )
     return app
 
 

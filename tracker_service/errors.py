@@ -28,6 +28,11 @@ TrackerError
 ├── RouteClosed               the gateway of this site does not lead there: ask its operator
 ├── NoCause                   nothing failed, or nothing shows why
 ├── LogInUse                  this log is being copied now: wait until that is finished
+├── LedgerError
+│   ├── JobAlreadyExists      a ledger has this job: report it by its id
+│   ├── LedgerJobNotFound     no ledger has this job: it has expired, or its id is mistyped
+│   ├── OutOfScope            this key is for other jobs: use another one
+│   └── InvalidStateTransition    this state cannot follow the last one: see the settings
 ├── LogFileBroken             a file of aggregated logs is damaged: reading it again does not help
 ├── LeaseLost                 another worker holds this jobset now: drop it
 ├── CopyChanged               another process has changed this copy: read it again
@@ -170,6 +175,26 @@ class NoCause(TrackerError):
 
 class LogInUse(TrackerError):
     """This log is being copied now; wait until that is finished."""
+
+
+class LedgerError(TrackerError):
+    """The ledger does not take this."""
+
+
+class JobAlreadyExists(LedgerError):
+    """The ledger has this job already, and it has not ended: report it by its id."""
+
+
+class LedgerJobNotFound(LedgerError):
+    """The ledger does not have this job: it has expired, or its id is mistyped."""
+
+
+class OutOfScope(LedgerError):
+    """This key of a writer is for other jobs."""
+
+
+class InvalidStateTransition(LedgerError):
+    """This state cannot follow the last one."""
 
 
 class LogFileBroken(TrackerError):

@@ -222,12 +222,18 @@ class Metrics:
         total = _added_up(self._registry).get_sample_value("tracker_lease_losses_total")
         return int(total or 0)
 
-    def exposition(self, levels: Iterable[GaugeReading]) -> bytes:
+    @property
+    def registry(self) -> CollectorRegistry:
+        """Return the registry for what a room counts by itself."""
+        return self._registry
+
+    def exposition(self, levels: Iterable[GaugeReading], more: Iterable[Collector] = ()) -> bytes:
         """Return the counts of all processes and these gauges in Prometheus' text format.
 
         Follows https://prometheus.io/docs/instrumenting/exposition_formats/
         """
-        return generate_latest(_added_up(self._registry)) + generate_latest(_Gauges(levels))
+        gauges = (_Gauges(levels), *more)
+        return b"".join(map(generate_latest, (_added_up(self._registry), *gauges)))
 
 
 def _known(route: str) -> str:

@@ -8,9 +8,14 @@ import socket
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Lock
+from types import FrameType
 from typing import Any
 
+from gunicorn import SERVER
 from gunicorn.workers.gthread import ThreadWorker
+
+from tracker_service.api.job_calls import JobCallFront
+from tracker_service.quick_calls import QuickCalls
 
 _HEALTH = re.compile(rb"(GET|HEAD) /(healthz|readyz)[ ?]")
 _HEALTH_THREADS = 4
@@ -23,6 +28,8 @@ class HealthFirstWorker(ThreadWorker):
     See https://docs.gunicorn.org/en/stable/design.html
     """
 
+    _quick_calls: QuickCalls | None = None  #: None: no ledger is served
+
     def get_thread_pool(self) -> RequestThreads:
         """Return the threads that answer requests."""
         return RequestThreads(self.cfg.threads)
@@ -33,6 +40,36 @@ class HealthFirstWorker(ThreadWorker):
             self.nr_conns -= 1
             return
         super().finish_request(conn, fs)
+
+    def load_wsgi(self) -> None:
+        """Load the application; calls of writers get a thread of their own."""
+        super().load_wsgi()
+        if isinstance(self.wsgi, JobCallFront):
+            self._quick_calls = QuickCalls(
+                self.wsgi,
+                give_back=lambda connection: self.method_queue.defer(
+                    super(HealthFirstWorker, self).enqueue_req, connection
+                ),
+                gone=lambda connection: self.method_queue.defer(self._close, connection),
+                idle_s=self.cfg.keepalive,
+                server=SERVER,
+            )
+            self._quick_calls.start()
+
+    def enqueue_req(self, conn: Any) -> None:  # noqa: ANN401 (gunicorn's own type)
+        """Have the next request of a connection answered."""
+        if self._quick_calls is None or not self._quick_calls.takes(conn):
+            super().enqueue_req(conn)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to stop."""
+        super().handle_exit(sig, frame)
+        if self._quick_calls:
+            self._quick_calls.stop()
+
+    def _close(self, connection: Any) -> None:  # noqa: ANN401
+        self.nr_conns -= 1
+        connection.close()
 
 
 class RequestThreads(ThreadPoolExecutor):

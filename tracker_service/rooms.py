@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING
 
+from flask import Blueprint
 from flask_openapi3 import APIBlueprint
 
 from tracker_service.api import (
@@ -14,6 +17,7 @@ from tracker_service.api import (
     events,
     exporters,
     jobs,
+    ledger,
     login,
     logs,
     muting,
@@ -25,9 +29,13 @@ from tracker_service.api import (
     workers,
 )
 from tracker_service.api.event_streams import EventStreams
+from tracker_service.api.job_calls import JobCallFront
 from tracker_service.api.rate_limit import RateLimit
 from tracker_service.api.read_limits import ReadLimits
 from tracker_service.bootstrap import Service
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +43,9 @@ class Room:
     """A part of the API that a process can serve without the others."""
 
     name: str
-    blueprints: Callable[[Service], Iterable[APIBlueprint]]
+    blueprints: Callable[[Service], Iterable[APIBlueprint | Blueprint]]
+    #: what stands before Flask and answers the most frequent calls of the room, if anything does
+    front: Callable[[Service, WSGIApplication], WSGIApplication] | None = None
 
 
 def _tracking(service: Service) -> Iterable[APIBlueprint]:
@@ -97,11 +107,30 @@ def _operations(service: Service) -> Iterable[APIBlueprint]:
         timedelta(hours=settings.copying.retention_h),
         timedelta(hours=settings.polling.listed_h),
         clock=service.clock,
+        more=service.ledgers.levels if service.ledgers else (),
     )
 
 
 def _exporters(service: Service) -> Iterable[APIBlueprint]:
     yield exporters.blueprint(service.teraslice)
+
+
+def _ledger(service: Service) -> Iterable[APIBlueprint | Blueprint]:
+    if service.ledgers:
+        readers = ledger.reader_credentials(service.ledgers.writers, _gateway_users(service))
+        require_writer = partial(
+            ledger.require_writer, service.ledgers.writers, service.settings.rights.admins
+        )
+        yield from ledger.blueprints(
+            service.ledgers.by_name, service.store, readers, require_writer
+        )
+
+
+def _ledger_front(service: Service, app: WSGIApplication) -> WSGIApplication:
+    if service.ledgers is None:
+        return app
+    trusted = service.settings.serve.trusted_proxies
+    return JobCallFront(app, service.ledgers.calls, trusted, service.metrics.http_request)
 
 
 def _gateway_users(service: Service) -> auth.Credentials:
@@ -119,5 +148,6 @@ EVENTS = Room("events", _events)  #: what has happened, and who hears of it
 LOGIN = Room("login", _login)  #: fresh credentials for work in the background
 OPERATIONS = Room("operations", _operations)  #: health and metrics, without credentials
 EXPORTERS = Room("exporters", _exporters)  #: metrics of other systems, without credentials
+LEDGER = Room("ledger", _ledger, _ledger_front)  #: jobs that report themselves
 
-ALL_ROOMS = (TRACKING, WORKERS, NOTIFICATIONS, EVENTS, LOGIN, OPERATIONS, EXPORTERS)
+ALL_ROOMS = (TRACKING, WORKERS, NOTIFICATIONS, EVENTS, LOGIN, OPERATIONS, EXPORTERS, LEDGER)

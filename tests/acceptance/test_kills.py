@@ -23,3 +23,4 @@ def test_fifty_kills_lose_nothing_and_nothing_is_done_twice(tmp_path: Path) -> N
     assert report.hits.total() > 0
     assert report.answered > 0
     assert report.saved > 0
+    assert report.reports > 0

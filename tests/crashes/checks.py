@@ -30,6 +30,10 @@ _DELIVERIES = (
     "SELECT deliveries.state, events.id, deliveries.answer FROM deliveries"
     " JOIN events ON events.sequence = deliveries.event"
 )
+_REPORTS = (
+    "SELECT job_key, update_count, ledger_changes.detail FROM ledger_jobs"
+    " JOIN ledger_changes ON ledger_changes.job_id = ledger_jobs.id"
+)
 _HISTORY = (
     "SELECT jobs.external_id, jobs.run, from_status, to_status FROM job_state_changes"
     " JOIN jobs ON jobs.id = job_state_changes.job_id ORDER BY jobs.id, sequence"
@@ -66,7 +70,18 @@ def problems(seen: Seen, left: Sequence[str]) -> list[Problem]:
         *_manifests(seen),
         *_events(seen),
         *_deliveries(seen),
+        *_reports(seen),
     ]
+
+
+def _reports(seen: Seen) -> Iterator[Problem]:
+    """Each report that was answered is kept, and each job of the ledger was given out once."""
+    kept: dict[str, tuple[int, set[str]]] = {}
+    for key, updates, detail in seen.rows(_REPORTS):
+        kept.setdefault(key, (updates, set()))[1].add(detail)
+    yield from (Problem(LOST, text) for text in seen.reports.lost(kept))
+    yield from (Problem(LOST, text) for text in seen.reports.wrong)
+    yield from (Problem(TWICE, text) for text in seen.reports.given_twice())
 
 
 def _lost_ids(seen: Seen) -> Iterator[Problem]:

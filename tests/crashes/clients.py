@@ -11,6 +11,7 @@ from random import Random
 
 import requests
 
+from tests.crashes.writers import Writer
 from tracker_service.sandbox.cluster import Cluster
 
 USERS = ("guest", "sam", "tom", "admin")
@@ -150,7 +151,7 @@ class Client(threading.Thread):
             self._ledger.wrong.append(f"{post}: answered as not found: {unknown}")
 
 
-def stop_clients(clients: Sequence[Client], seconds: float = 30) -> None:
+def stop_clients(clients: Sequence[Client | Writer], seconds: float = 30) -> None:
     """Stop all clients and wait until none of them posts."""
     for client in clients:
         client.stop()

@@ -21,6 +21,7 @@ from tests.crashes.processes import Family, Part
 from tests.crashes.report import Report
 from tests.crashes.seen import Seen, wait_until_settled
 from tests.crashes.steps import API, WORKER, Plan
+from tests.crashes.writers import Reports, Writer, enabled
 from tests.ports import free_port
 from tracker_service.domain.subscriptions import Selection
 from tracker_service.identities.keys import KeyRing
@@ -34,6 +35,7 @@ from tracker_service.store.database import Store
 _DATABASE = "database"
 _PAUSE_S = 5.0  #: on average between two crashes of many processes at once
 _JOBS_PER_KILL = 0.5
+_WRITER_PAUSE_S = 0.2  #: before each job of a ledger
 _LONGEST_LIMIT = 100_000  #: bytes of a log that is copied directly; some of the jobs have more
 
 
@@ -47,6 +49,7 @@ class Order:
     workers: int = 4
     apis: int = 2
     clients: int = 3
+    writers: int = 2  #: of the ledger
     settle_s: float = 120.0  #: the longest time in which no task ends
 
 
@@ -62,7 +65,7 @@ class Driver:
         self._family = Family([], Random(order.seed + 2))
         self._traps = Traps(self._family, self._plan, Random(order.seed + 3))
         self._cluster = Cluster(copy_runs_s=0.5)
-        self.ledger = Ledger()
+        self.ledger, self.reports = Ledger(), Reports()
         self._next_kill = 0.0
 
     def run(self, progress: Callable[[str], object]) -> Report:
@@ -83,6 +86,7 @@ class Driver:
                     apis=[f"http://127.0.0.1:{port}" for port in self._ports],
                     sandbox=sandbox,
                     ledger=self.ledger,
+                    reports=self.reports,
                     family=self._family,
                 )
                 left = wait_until_settled(seen, self._order.settle_s, progress)
@@ -122,6 +126,7 @@ class Driver:
             "TRACKER_SINKS__ALLOWED_HOSTS": '["127.0.0.1"]',
             "TRACKER_SINKS__ALLOWED_NETWORKS": '["127.0.0.0/8"]',
             "TMPDIR": str(self._home),
+            **enabled(self._home),
         }
         workers = [
             Part(WORKER, common, self._home / f"worker-{number}.log")
@@ -164,12 +169,16 @@ class Driver:
             )
             for number in range(self._order.clients)
         ]
-        for client in clients:
+        writers = [
+            Writer(urls, self.reports, f"{self._order.seed}-{number}", _WRITER_PAUSE_S)
+            for number in range(self._order.writers)
+        ]
+        for client in (*clients, *writers):
             client.start()
         try:
             yield
         finally:
-            stop_clients(clients)
+            stop_clients([*clients, *writers])
 
     def _has_room(self) -> bool:
         return len(self.ledger.started) < 10 + _JOBS_PER_KILL * self._kills

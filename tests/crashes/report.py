@@ -24,6 +24,7 @@ class Report:
     to_be_saved: int
     saved: int
     live: int
+    reports: int
     copies: int
     tries: int
     published: int
@@ -61,6 +62,7 @@ class Report:
             to_be_saved=len(to_be_saved),
             saved=sum(seen.is_saved(*key) for key in to_be_saved),
             live=live,
+            reports=seen.reports.number,
             copies=int(succeeded or 0),
             tries=int(tries or 0),
             published=len(record.published),
@@ -105,6 +107,7 @@ class Report:
             "of these with logs to save": self.to_be_saved,
             "all of them saved": self.saved,
             "still tracked": self.live,
+            "reports to a ledger answered": self.reports,
             "lost": self.number(LOST),
             "copies made": f"{self.copies} in {self.tries} tries, {self.workflows} workflows",
             "logs published": f"{self.published}; {self.refreshes} ids were requested again",

@@ -17,6 +17,7 @@ from sqlalchemy.pool import NullPool
 from tests.crashes.clients import USERS, Ledger
 from tests.crashes.cluster import WatchedSandbox
 from tests.crashes.processes import Family
+from tests.crashes.writers import Reports
 from tests.waiting import until
 from tracker_service.sandbox.inodes import SUPERUSER
 
@@ -36,6 +37,7 @@ class Seen:
     apis: Sequence[str]
     sandbox: WatchedSandbox
     ledger: Ledger
+    reports: Reports
     family: Family
 
     def rows(self, statement: str) -> list[tuple[Any, ...]]:

@@ -9,7 +9,10 @@ from sqlalchemy import Connection, text
 import tracker_service.store
 from tracker_service.store.dialects import open_engine
 
-EARLIER = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010")
+EARLIER = (
+    *("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008"),
+    *("0009", "0010", "0011"),
+)
 LATER_MS = 4_000_000_000_000  # the end of a lease, far in the future
 THEN_MS = 1_700_000_000_000
 

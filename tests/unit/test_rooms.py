@@ -1,12 +1,18 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from flask.testing import FlaskClient
 
 from tests.unit.calls import GUEST
+from tests.unit.fakes import Clock
 from tracker_service import rooms
 from tracker_service.app import create_app
+from tracker_service.bootstrap import Service
+from tracker_service.bootstrap.ledger import build_ledgers
 from tracker_service.rooms import ALL_ROOMS
+from tracker_service.settings.ledger import LedgerSettings
 
 PATHS = {
     "tracking": "/api/jobs/tracking",
@@ -16,7 +22,16 @@ PATHS = {
     "login": "/api/login",
     "operations": "/healthz",
     "exporters": "/metrics/teraslice",
+    "ledger": "/api/ledger/jobs",
 }
+
+
+@pytest.fixture
+def service(service: Service, now: Clock) -> Service:
+    """The service with a ledger without sources."""
+    settings = LedgerSettings(enabled=True)
+    ledgers = build_ledgers(settings, service.store, service.metrics, now)
+    return replace(service, ledgers=ledgers)
 
 
 def status(client: FlaskClient, path: str) -> int:

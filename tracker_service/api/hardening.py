@@ -46,7 +46,8 @@ def _harden(response: Response) -> Response:
     response.headers["Referrer-Policy"] = "no-referrer"
     response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
     is_page = request.path.startswith("/docs")  # of Swagger UI, which styles itself
-    response.headers["Content-Security-Policy"] = _PAGE_POLICY if is_page else _DATA_POLICY
+    policy = _PAGE_POLICY if is_page else _DATA_POLICY
+    response.headers.setdefault("Content-Security-Policy", policy)
     if request.is_secure:
         response.headers["Strict-Transport-Security"] = "max-age=31536000"
     response.headers.setdefault("Cache-Control", "no-store")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import chain
 
 from flask import Response, jsonify
 from flask_openapi3 import APIBlueprint, Tag
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
+from prometheus_client.registry import Collector
 
 from tracker_service.api import openapi
 from tracker_service.api.problems import problem
@@ -28,6 +29,7 @@ def blueprint(
     listed_for: timedelta,
     *,
     clock: Callable[[], datetime],
+    more: Sequence[Collector] = (),
 ) -> APIBlueprint:
     """Return the calls for load balancers and supervisors; they need no credentials.
 
@@ -35,6 +37,7 @@ def blueprint(
         worker_silence_s: a worker that was silent for longer does not count.
         retention: after which the cluster deletes aggregated logs.
         listed_for: how long jobs, tasks and copies are counted after their end.
+        more: gauges of rooms.
     """
     bp = APIBlueprint("operations", __name__, abp_tags=[_TAG])
 
@@ -65,7 +68,7 @@ def blueprint(
             found = figures(connection, clock() - listed_for)
             load = capacity(connection, worker_silence_s)
         levels = chain(_levels(found, retention), _load_levels(found, load, clock()))
-        text = metrics.exposition(levels)
+        text = metrics.exposition(levels, more)
         return Response(text, content_type=CONTENT_TYPE_PLAIN_0_0_4)
 
     return bp

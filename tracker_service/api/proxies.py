@@ -66,18 +66,18 @@ class TrustedProxies:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request, seen as its client sent it to the proxy."""
-        if self._trusts(environ.get("REMOTE_ADDR")):
+        if is_trusted(environ.get("REMOTE_ADDR"), self._networks):
             return self._behind_proxy(environ, start_response)
         for name in [name for name in environ if name.startswith(_PROXY_HEADERS)]:
             del environ[name]
         return self._app(environ, start_response)
 
-    def _trusts(self, peer: str | None) -> bool:
-        if (
-            not peer
-        ):  # a Unix socket has the empty address: its file's permissions decide who may connect
-            return peer == ""
-        return _is_one_of(peer, self._networks)
+
+def is_trusted(peer: str | None, networks: Sequence[Network]) -> bool:
+    """Tell whether a peer is one of the trusted proxies."""
+    if not peer:  # a Unix socket has the empty address: its file's permissions decide who connects
+        return peer == ""
+    return _is_one_of(peer, networks)
 
 
 def _text(value: str) -> str:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import timedelta
-from functools import partial
 
 from tracker_service.api.rate_limit import RateLimit
 from tracker_service.archive.removal import Removal
 from tracker_service.archive.verification import Verifications
 from tracker_service.bootstrap.exporters import build_teraslice_pages
 from tracker_service.bootstrap.foundation import Foundation, build_foundation
-from tracker_service.causes.rules import load_rules
-from tracker_service.causes.verdict import cause_of
+from tracker_service.bootstrap.ledger import Ledgers, build_ledgers
+from tracker_service.bootstrap.reading import build_causes, build_lookup
 from tracker_service.engine.clock import Clock, utc_now
 from tracker_service.exporters.lookup import TeraslicePages
 from tracker_service.identities import Identities
@@ -51,6 +49,7 @@ class Service:
     teraslice: TeraslicePages
     metrics: Metrics
     clock: Clock
+    ledgers: Ledgers | None = None  #: None: the settings do not enable them
 
 
 def build_service(settings: Settings, clock: Clock = utc_now) -> Service:
@@ -60,14 +59,14 @@ def build_service(settings: Settings, clock: Clock = utc_now) -> Service:
         ConfigError: a setting cannot be used.
     """
     base = build_foundation(settings, Metrics(), Store(settings.store_url), clock)
-    lookup = _build_lookup(base)
+    lookup = build_lookup(base)
     return Service(
         settings=settings,
         store=base.store,
         identities=base.identities,
         intake=Intake(base.store, base.identities, clock),
         lookup=lookup,
-        causes=_build_causes(base, lookup),
+        causes=build_causes(base, lookup),
         removal=Removal(base.store, clock),
         verifications=Verifications(ThreadPoolExecutor(_VERIFYING, thread_name_prefix="verify")),
         notifications=Notifications(base.store, KeyRing(settings.key_file), clock),
@@ -77,6 +76,7 @@ def build_service(settings: Settings, clock: Clock = utc_now) -> Service:
         teraslice=build_teraslice_pages(settings.exporters, base.store),
         metrics=base.metrics,
         clock=clock,
+        ledgers=build_ledgers(settings.ledger, base.store, base.metrics, clock),
     )
 
 
@@ -84,14 +84,3 @@ def _build_subscribing(base: Foundation) -> Subscribing:
     settings = base.settings
     reach = Reach.of_users(settings.sinks)
     return Subscribing(base.store, KeyRing(settings.key_file), reach, base.clock)
-
-
-def _build_lookup(base: Foundation) -> Lookup:
-    listed_for = timedelta(hours=base.settings.polling.listed_h)
-    retention = timedelta(hours=base.settings.copying.retention_h)
-    return Lookup(base.store, base.identities, listed_for, retention, base.clock)
-
-
-def _build_causes(base: Foundation, lookup: Lookup) -> Causes:
-    conclude = partial(cause_of, rules=load_rules(base.settings.copying.cause_rules))
-    return Causes(base.store, lookup, conclude, base.clock)

@@ -26,6 +26,7 @@ from tracker_service.archive.manifest import write_manifest
 from tracker_service.archive.place import LogPlace
 from tracker_service.bootstrap.exporters import build_exporters_work
 from tracker_service.bootstrap.foundation import Foundation, build_foundation
+from tracker_service.bootstrap.ledger import build_ledger_duties
 from tracker_service.causes.rules import Rules, load_rules
 from tracker_service.causes.verdict import cause_of
 from tracker_service.domain.copies import Strategy
@@ -70,9 +71,13 @@ class _Threads:
     streams: ThreadPoolExecutor
     sends: ThreadPoolExecutor
     scrapes: ThreadPoolExecutor
+    actions: ThreadPoolExecutor
 
     def all(self) -> list[ThreadPoolExecutor]:
-        return [self.polls, self.details, self.copies, self.streams, self.sends, self.scrapes]
+        return [
+            *(self.polls, self.details, self.copies, self.streams),
+            *(self.sends, self.scrapes, self.actions),
+        ]
 
 
 def build_worker(settings: Settings, clock: Clock = utc_now, timing: Timing = OPERATION) -> Worker:
@@ -111,6 +116,7 @@ def build_worker(settings: Settings, clock: Clock = utc_now, timing: Timing = OP
             *sinks.duties(deliverer, _build_routes(base), _build_pruning(base)),
             *identities.duties(store, clock),
             *exporters.duties,
+            *build_ledger_duties(base, threads.actions),
         ],
         executors=threads.all(),
         lease_s=settings.worker.lease_s,
@@ -128,6 +134,7 @@ def _build_threads(settings: Settings) -> _Threads:
         streams=ThreadPoolExecutor(settings.copying.streams, "stream"),
         sends=ThreadPoolExecutor(_RECEIVERS_AT_ONCE, "send"),
         scrapes=ThreadPoolExecutor(MOST_SCRAPES, "scrape"),
+        actions=ThreadPoolExecutor(settings.worker.threads, "action"),
     )
 
 

@@ -14,6 +14,7 @@ from tracker_service.cli.checks import doctor
 from tracker_service.cli.completion import completion
 from tracker_service.cli.exporters import exporter
 from tracker_service.cli.keys import keys
+from tracker_service.cli.ledger import ledger
 from tracker_service.cli.notify import deliveries, notify
 from tracker_service.cli.tokens import notify_token
 
@@ -52,6 +53,7 @@ for _command in (
     deliveries,
     access.give_credential,
     keys,
+    ledger,
     doctor,
     exporter,
     completion,

@@ -21,6 +21,15 @@ from tracker_service import listening, logging, settings, supervisor
 from tracker_service.errors import ConfigError, TrackerError
 from tracker_service.settings.binds import binds
 
+#: What the ledger of a sandbox gives out: a job for each day of the last months.
+_SANDBOX_SOURCES = """\
+start_date: 2026-01-01
+sources:
+- bucket: sandbox
+  experiment: demo
+  datatype: lines
+  target_datasets: {tmp: tmp_demo, raw: raw_demo}
+"""
 _STOP_S = 10.0  #: for a child to end once the gateway has answered it
 
 
@@ -143,6 +152,11 @@ def _with_sandbox(chosen: settings.Settings) -> settings.Settings:
             file.unlink()
         database = chosen.state_dir.absolute() / "sandbox.db"
         os.environ["TRACKER_STORE__URL"] = f"sqlite:///{database}"
+    if "TRACKER_LEDGER__ENABLED" not in os.environ and not chosen.ledger.enabled:
+        sources = chosen.state_dir.absolute() / "sandbox-sources.yml"
+        sources.write_text(_SANDBOX_SOURCES)
+        os.environ["TRACKER_LEDGER__ENABLED"] = "true"
+        os.environ["TRACKER_LEDGER__CONFIG"] = str(sources)
     return settings.load(_config_file())
 
 
@@ -165,6 +179,12 @@ def _free_port(wanted: int) -> int:
 def _origin(url: str) -> str:
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}"
+
+
+def take_and_report(url: str) -> str:
+    """Return a command that takes a job of the ledger and reports it."""
+    take = f"curl -sX POST {url}/v2/job/next | cut -d'\"' -f4"
+    return f'curl -X POST "{url}/v2/job/update?state=parsing&detail=it+works&id=$({take})"'
 
 
 def _greeting(chosen: settings.Settings, with_sandbox: bool) -> supervisor.Greeting:
@@ -192,6 +212,9 @@ def _greeting(chosen: settings.Settings, with_sandbox: bool) -> supervisor.Greet
             "Be told of failed jobs: the receiver of the sandbox prints here what it gets",
             f"  {sys.argv[0]} notify add {_origin(chosen.gateway.base)}/receiver",
             f"Teraslice for Prometheus: curl {url}/metrics/teraslice",
+            "Try the ledger: take a job that reports itself and report it, then look at all",
+            f"  {take_and_report(url)}",
+            f"  curl {url}/status",
             f"All calls: {url}/docs",
         ]
     is_ready = partial(listening.answers, address, "/readyz")

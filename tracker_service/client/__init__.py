@@ -16,6 +16,7 @@ from typing import Any, Self, TypeVar
 from urllib.parse import quote, urlsplit
 
 from tracker_service.client import access, answers, events
+from tracker_service.client import ledger as ledger_answers
 from tracker_service.client.access import LoggedIn, NewNotifyToken, NotifyToken
 from tracker_service.client.answers import (
     Answered,
@@ -32,6 +33,7 @@ from tracker_service.client.answers import (
 )
 from tracker_service.client.connection import Connection, Timeouts, TrackerClientError
 from tracker_service.client.events import Delivery, NewSubscription, Subscription
+from tracker_service.client.ledger import LedgerJob, WholeLedgerJob
 from tracker_service.client.reading import LiveLog, Reading
 
 __all__ = [
@@ -43,6 +45,7 @@ __all__ = [
     "Job",
     "JobAction",
     "JobCause",
+    "LedgerJob",
     "LiveLog",
     "LogCopy",
     "LoggedIn",
@@ -56,6 +59,7 @@ __all__ = [
     "Timeouts",
     "TrackerClient",
     "TrackerClientError",
+    "WholeLedgerJob",
 ]
 
 
@@ -374,6 +378,39 @@ class TrackerClient:
         path = f"failures/{_segment(fingerprint)}/mute"
         body = {"hours": hours, "site": of_site}
         return str(self._json("POST", path, dict, json=body)["until"])
+
+    def ledger_jobs(
+        self, *, ledger: str = "default", state: str | None = None
+    ) -> Iterator[LedgerJob]:
+        """Yield the jobs of a ledger, those first that were started first, page after page.
+
+        Args:
+            state: only jobs in this state.
+        """
+        query = {"ledger": ledger, "state": state}
+        return self._pages("ledger/jobs", query, ledger_answers.ledger_job)
+
+    def ledger_job(self, job: str, *, ledger: str = "default") -> WholeLedgerJob:
+        """Return a job of a ledger with its whole history.
+
+        Raises:
+            TrackerClientError: 404 if the ledger does not have it.
+        """
+        return self._ledger_job("GET", quote(job, safe="/"), ledger)
+
+    def retry_ledger_job(self, job: str, *, ledger: str = "default") -> WholeLedgerJob:
+        """Put a job that has failed back into the state in which it failed.
+
+        Raises:
+            TrackerClientError: 404 if the ledger does not have it, 409 if it has not failed, 403
+                if the user is no admin.
+        """
+        return self._ledger_job("POST", f"{quote(job, safe='/')}/retry", ledger)
+
+    def _ledger_job(self, method: str, path: str, ledger: str) -> WholeLedgerJob:
+        body = self._json(method, f"ledger/jobs/{path}", dict, params={"ledger": ledger})
+        with _understood(path):
+            return ledger_answers.whole_ledger_job(body)
 
     def _json(self, method: str, path: str, kind: type, **more: Any) -> Any:  # noqa: ANN401
         return self._connection.body(self._connection.ask(method, path, **more), kind)

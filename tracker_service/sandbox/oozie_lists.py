@@ -62,6 +62,8 @@ class _Entry:
 
 def jobs_answer(cluster: Cluster, call: Call) -> Response:
     """Answer a request for a list of jobs."""
+    if external_id := call.text("external-id"):
+        return _with_external_id(cluster, external_id)
     asked = call.text("jobtype", "wf")
     kind = next((kind for kind in _KEYS if kind in asked), None)  # `coordinator` will do too
     if kind is None:
@@ -74,6 +76,17 @@ def jobs_answer(cluster: Cluster, call: Call) -> Response:
         found = _matching(_entries(cluster, kind, wanted.get("id"), now), wanted, now)
         beans = [entry.bean() for entry in found[offset - 1 : offset - 1 + length]]
     return json_answer({"total": len(found), "offset": offset, "len": length, _KEYS[kind]: beans})
+
+
+def _with_external_id(cluster: Cluster, external_id: str) -> Response:
+    """Answer with the id of the workflow that was submitted with an id of its client's."""
+    with cluster.settled():
+        found = (
+            job.job_id
+            for job in cluster.jobs.values()
+            if job.configuration.get("oozie.wf.external.id") == external_id
+        )
+        return json_answer({"id": next(found, None)})
 
 
 def _entries(cluster: Cluster, kind: str, ids: set[str] | None, now: float) -> list[_Entry]:

@@ -37,6 +37,7 @@ from tracker_service.errors import ConfigError
 from tracker_service.settings.binds import binds
 from tracker_service.settings.exporters import ExportersSettings
 from tracker_service.settings.kerberos import KerberosSettings
+from tracker_service.settings.ledger import LedgerSettings
 from tracker_service.settings.sinks import EventsAndSinks
 
 PREFIX = "TRACKER_"
@@ -327,6 +328,7 @@ class Settings(EventsAndSinks, BaseSettings):
     credentials: CredentialSettings = CredentialSettings()
     rights: RightsSettings = RightsSettings()
     exporters: ExportersSettings = ExportersSettings()
+    ledger: LedgerSettings = LedgerSettings()
 
     @classmethod
     def settings_customise_sources(

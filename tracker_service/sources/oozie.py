@@ -160,6 +160,17 @@ class Oozie:
         found = self._list({"jobtype": "wf", "filter": wanted}, "workflows")
         return JobId(str(found[0]["id"])) if found else None
 
+    def with_external_id(self, external_id: str) -> JobId | None:
+        """Return the workflow that was submitted with this `oozie.wf.external.id`, if any.
+
+        Follows https://oozie.apache.org/docs/5.2.1/WebServicesAPI.html
+        """
+        params = {"jobtype": "wf", "external-id": external_id}
+        answer = self._session.ask("GET", "oozie/v2/jobs", params=params)
+        _refuse_trouble(answer)
+        found = answer.json().get("id")
+        return JobId(str(found)) if found else None
+
     def details(self, job_id: JobId) -> JobDetails:
         """Ask about one job and its actions.
 

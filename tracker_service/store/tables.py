@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import (
     JSON,
@@ -32,6 +32,24 @@ metadata = MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
+
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class PreciseInstant(TypeDecorator[datetime]):
+    """An aware datetime, kept as microseconds since 1970-01-01T00:00Z."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
+        """Return microseconds."""
+        return None if value is None else (value - EPOCH) // timedelta(microseconds=1)
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
+        """Return the instant in UTC."""
+        return None if value is None else EPOCH + timedelta(microseconds=value)
 
 
 class Instant(TypeDecorator[datetime]):
@@ -380,4 +398,70 @@ expositions = Table(
     Column("tried_at", Instant, nullable=False),  # when the last update ended, by this database
     Column("snapshot", _Bytes),  # all values of the last update that succeeded
     Column("snapshot_at", Instant),  # when that one ended
+)
+
+ledger_jobs = Table(
+    "ledger_jobs",
+    metadata,
+    _key(),
+    Column("ledger", String(64), nullable=False),  # the name of the ledger
+    Column("job_key", String(500), nullable=False),
+    Column("bucket", String(500), nullable=False),
+    Column("experiment", String(500), nullable=False),
+    Column("datatype", String(500), nullable=False),
+    Column("date", String(40), nullable=False),  # RFC 3339, in its own zone
+    Column("filter", _Text, nullable=False),
+    Column("datasets", JSON, nullable=False),
+    Column("run", Integer, nullable=False),  # raised each time the job is started again
+    Column("entry", Integer, nullable=False),  # number of the last state in its run, from 0
+    Column("history_rows", Integer, nullable=False),  # in its history
+    Column("update_count", Integer, nullable=False),
+    Column("state", String(255), nullable=False),
+    Column("state_at", PreciseInstant, nullable=False),
+    Column("detail", _Text, nullable=False),
+    Column("detail_at", PreciseInstant, nullable=False),
+    Column("before_state", String(255)),  # the state before the last one
+    Column("before_detail", _Text),
+    Column("started_at", PreciseInstant, nullable=False),
+    Column("heartbeat_at", PreciseInstant),
+    Column("removed_at", PreciseInstant),  # when it expired or was cleaned up: nobody sees it
+    UniqueConstraint("ledger", "job_key"),
+    Index(None, "ledger", "removed_at", "started_at"),
+    Index(None, "ledger", "state", "removed_at"),
+    Index(None, "removed_at"),
+)
+
+ledger_changes = Table(
+    "ledger_changes",  # the history: rows are appended and never changed
+    metadata,
+    Column("job_id", _Key, ForeignKey("ledger_jobs.id", ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("run", Integer, nullable=False),
+    Column("entry", Integer, nullable=False),
+    Column("state", String(255), nullable=False),
+    Column("at", PreciseInstant, nullable=False),
+    Column("detail", _Text, nullable=False),
+)
+
+ledger_cursors = Table(
+    "ledger_cursors",
+    metadata,
+    Column("ledger", String(64), primary_key=True),
+    Column("iterator", String(16), primary_key=True),  # `daily` or `historical`
+    Column("source", String(500), primary_key=True),
+    Column("round", Integer, nullable=False),  # raised each time the dates begin anew
+    Column("date", PreciseInstant, nullable=False),  # the next one
+)
+
+ledger_actions = Table(
+    "ledger_actions",  # one row for each job whose post-processing has begun
+    metadata,
+    Column("job_id", _Key, ForeignKey("ledger_jobs.id", ondelete="CASCADE"), primary_key=True),
+    Column("run", Integer, nullable=False),  # of the job, and the number of its state in it:
+    Column("entry", Integer, nullable=False),  # the action is about no other
+    Column("worker", String(64)),  # that carries it out
+    Column("lease_until", Instant, nullable=False),  # by the database's clock
+    Column("due_at", Instant, nullable=False),  # likewise: when to look at it again
+    Column("attempts", Integer, nullable=False),
+    Column("reference", String(100)),  # id of the workflow that it has started
 )

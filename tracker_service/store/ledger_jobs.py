@@ -1,0 +1,538 @@
+"""The jobs of ledgers and their histories. Many updates are carried out together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from sqlalchemy import (
+    BigInteger,
+    Row,
+    Select,
+    and_,
+    bindparam,
+    case,
+    delete,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    type_coerce,
+    update,
+)
+
+from tracker_service.domain.chunks import chunks
+from tracker_service.domain.ledger import (
+    COMPLETE,
+    EVERYTHING,
+    FAILED,
+    LONGEST_KEY,
+    Datasets,
+    HistoryRow,
+    LedgerJob,
+    Scope,
+    StateInfo,
+    Status,
+)
+from tracker_service.errors import JobAlreadyExists, LedgerError, LedgerJobNotFound
+from tracker_service.store.database import Connection
+from tracker_service.store.tables import EPOCH, ledger_changes, ledger_jobs
+
+MOST_ROWS = 10_000  #: of one job's history; of a longer one the oldest rows are left out
+_LEFT_OUT_AT_ONCE = 1_000  #: so that not each further update removes a row
+_PAGE = 1000  #: jobs that are read at once
+
+
+@dataclass(frozen=True, slots=True)
+class StoredJob:
+    """A job of a ledger and where it stands."""
+
+    id: int
+    job: LedgerJob
+    status: Status
+    key: str  #: as the ledger has it; an imported key need not be that of its job
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A change of one job that shall be made."""
+
+    ledger: str
+    key: str
+    apply: Callable[[Status], Status]  #: raises LedgerError if it refuses
+    scope: Scope = EVERYTHING  #: of the writer
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """What a change has made of a job."""
+
+    job: LedgerJob
+    before: Status | None  #: None if the job was added
+    after: Status
+
+
+def change_all(connection: Connection, changes: Sequence[Change]) -> list[Changed | LedgerError]:
+    """Carry out changes in their order, and return what came of each.
+
+    Changes of one job all count, also those that other processes make at the same time: the rows
+    are locked.
+    """
+    wanted: dict[str, set[str]] = {}
+    for change in changes:
+        wanted.setdefault(change.ledger, set()).add(change.key)
+    found = {
+        (ledger, stored.key): stored
+        for ledger, keys in sorted(wanted.items())
+        for stored in _locked(connection, ledger, keys)
+    }
+    outcomes: list[Changed | LedgerError] = []
+    changed = dict[tuple[str, str], StoredJob]()
+    for change in changes:
+        place = change.ledger, change.key
+        if place not in found:
+            outcomes.append(LedgerJobNotFound(f"there is no job {change.key}"))
+            continue
+        stored = found[place]
+        try:
+            change.scope.check(stored.job.experiment, stored.job.datatype)
+            after = change.apply(stored.status)
+        except LedgerError as refused:
+            outcomes.append(refused)
+            continue
+        outcomes.append(Changed(stored.job, stored.status, after))
+        found[place] = changed[place] = replace(stored, status=after)
+    _write(connection, list(changed.values()))
+    return outcomes
+
+
+def add_all(
+    connection: Connection, ledger: str, jobs: Sequence[LedgerJob], now: datetime
+) -> list[Changed | JobAlreadyExists]:
+    """Add jobs; a job that was removed, has failed or is complete starts anew."""
+    keys = {job.key for job in jobs}
+    known = {row.job_key: row for row in connection.execute(_rows_of(ledger, keys))}
+    outcomes: list[Changed | JobAlreadyExists] = []
+    new, again = dict[str, tuple[LedgerJob, Status]](), dict[str, tuple[LedgerJob, Status]]()
+    for job in jobs:
+        row = known.get(job.key)
+        if job.key in new or job.key in again or (row and not _may_start_again(row)):
+            outcomes.append(JobAlreadyExists(f"the ledger has {job.key} already"))
+        elif row:
+            status = Status.new(now, run=row.run + 1, rows=row.history_rows)
+            again[job.key] = job, status
+            outcomes.append(Changed(job, _status(row) if row.removed_at is None else None, status))
+        else:
+            new[job.key] = job, Status.new(now)
+            outcomes.append(Changed(job, None, new[job.key][1]))
+    insert_all(connection, ledger, list(new.values()))
+    _restart(connection, [(known[key].id, *started) for key, started in again.items()])
+    return outcomes
+
+
+def insert_all(
+    connection: Connection, ledger: str, started: Sequence[tuple[LedgerJob, Status]]
+) -> None:
+    """Insert jobs that no ledger has had, with the rows of their histories."""
+    if not started:
+        return
+    rows = [
+        _job_columns(job)
+        | {"ledger": ledger, "heartbeat_at": status.heartbeat_time}
+        | _columns(status)
+        for job, status in started
+    ]
+    connection.execute(insert(ledger_jobs), rows)
+    ids = dict[str, int]()
+    for keys in chunks([job.key for job, _ in started]):
+        found = select(ledger_jobs.c.job_key, ledger_jobs.c.id).where(
+            ledger_jobs.c.ledger == ledger, ledger_jobs.c.job_key.in_(keys)
+        )
+        ids |= {row.job_key: row.id for row in connection.execute(found)}
+    _append(connection, [(ids[job.key], status) for job, status in started])
+
+
+def _restart(connection: Connection, started: Sequence[tuple[int, LedgerJob, Status]]) -> None:
+    if started:
+        rows = [_job_columns(j) | _columns(s) | {"job_id": i} for i, j, s in started]
+        connection.execute(_RESTART, rows)
+        _append(connection, [(job_id, status) for job_id, _, status in started])
+
+
+def _may_start_again(row: Row[Any]) -> bool:
+    return row.removed_at is not None or row.state in (COMPLETE, FAILED)
+
+
+def beat(connection: Connection, ledger: str, beats: Mapping[str, datetime]) -> None:
+    """Note the last heartbeats of jobs, by their keys."""
+    rows = [{"of": ledger, "key": key, "beat_at": at} for key, at in sorted(beats.items())]
+    if rows:
+        connection.execute(_BEAT, rows)
+
+
+def find(connection: Connection, ledger: str, key: str) -> StoredJob | None:
+    """Return a job, or None if the ledger does not have it."""
+    if len(key) > LONGEST_KEY:
+        return None
+    found = connection.execute(_rows_of(ledger, [key])).all()
+    there = (row for row in found if row.job_key == key and row.removed_at is None)
+    return next(map(stored_job, there), None)
+
+
+def known(connection: Connection, ledger: str, keys: Collection[str]) -> dict[str, tuple[str, str]]:
+    """Return the experiment and datatype of those jobs that a ledger has, by their keys."""
+    fitting = [key for key in keys if len(key) <= LONGEST_KEY]
+    rows = connection.execute(_KNOWN, {"of_ledger": ledger, "keys": fitting})
+    return {row.job_key: (row.experiment, row.datatype) for row in rows if row.removed_at is None}
+
+
+def keys_ever(connection: Connection, ledger: str, keys: Sequence[str]) -> set[str]:
+    """Return those keys of which a ledger has a job, also one that was removed."""
+    found = set[str]()
+    for some in chunks(keys):
+        rows = connection.execute(_rows_of(ledger, some))
+        found |= {row.job_key for row in rows}
+    return found
+
+
+def count(connection: Connection, ledger: str, state: str | None = None) -> int:
+    """Count the jobs of a ledger, or those in one state."""
+    counted = select(func.count()).where(ledger_jobs.c.ledger == ledger, IS_THERE)
+    if state is not None:
+        counted = counted.where(ledger_jobs.c.state == state)
+    return connection.scalar(counted) or 0
+
+
+def last_changes(connection: Connection, ledger: str) -> tuple[LedgerJob | None, datetime | None]:
+    """Return the job that was started last, and when anything has changed."""
+    c = ledger_jobs.c
+    of_ledger = select(ledger_jobs).where(c.ledger == ledger, IS_THERE)
+    newest = connection.execute(of_ledger.order_by(c.started_at.desc(), c.id.desc()).limit(1))
+    row = newest.first()
+    times = connection.execute(
+        select(func.max(c.detail_at), func.max(c.heartbeat_at), func.max(c.removed_at)).where(
+            c.ledger == ledger
+        )
+    ).one()
+    return (
+        stored_job(row).job if row else None,
+        max((time for time in times if time is not None), default=None),
+    )
+
+
+def listed(
+    connection: Connection, ledger: str, state: str | None = None, last: StoredJob | None = None
+) -> Iterator[StoredJob]:
+    """Yield the jobs of a ledger, those first that were started first; reads them page by page.
+
+    Args:
+        state: only jobs in this state.
+        last: begin after this job.
+    """
+    place = (last.status.start_time, last.id) if last else None
+    while rows := connection.execute(_page(ledger, state, place)).all():
+        yield from map(stored_job, rows)
+        place = rows[-1].started_at, rows[-1].id
+
+
+class Line(NamedTuple):
+    """What the status page shows of a job: of ten thousand, within a moment."""
+
+    started_us: int  #: microseconds since 1970
+    id: int
+    date: str  #: RFC 3339
+    experiment: str
+    datatype: str
+    state: str
+    detail: str
+    before_detail: str | None
+    detail_us: int  #: microseconds since 1970
+    update_count: int
+
+
+def lines(connection: Connection, ledger: str) -> Iterator[Line]:
+    """Yield the lines of all jobs of a ledger, in the order of `listed`."""
+    place = None
+    while rows := connection.execute(_page(ledger, None, place, _LINE)).all():
+        yield from map(Line._make, rows)
+        place = EPOCH + timedelta(microseconds=rows[-1][0]), rows[-1][1]
+
+
+def _page(
+    ledger: str,
+    state: str | None,
+    last: tuple[datetime, int] | None,
+    columns: Sequence[Any] = (ledger_jobs,),
+) -> Select[Any]:
+    started_at, key = ledger_jobs.c.started_at, ledger_jobs.c.id
+    page = select(*columns).where(ledger_jobs.c.ledger == ledger, IS_THERE)
+    if state is not None:
+        page = page.where(ledger_jobs.c.state == state)
+    if last is not None:
+        is_next = and_(started_at == last[0], key > last[1])
+        # The first condition is for the index, the second one is exact.
+        page = page.where(started_at >= last[0], or_(started_at > last[0], is_next))
+    return page.order_by(started_at, key).limit(_PAGE)
+
+
+def history(connection: Connection, job_id: int) -> list[HistoryRow]:
+    """Return the history of a job over all its runs, the oldest row first."""
+    rows = select(ledger_changes).where(ledger_changes.c.job_id == job_id)
+    return [_history_row(row) for row in connection.execute(rows.order_by(ledger_changes.c.number))]
+
+
+def histories(connection: Connection, job_ids: Collection[int]) -> dict[int, list[HistoryRow]]:
+    """Return the histories of several jobs, by their ids."""
+    found: dict[int, list[HistoryRow]] = {job_id: [] for job_id in job_ids}
+    rows = select(ledger_changes).where(ledger_changes.c.job_id.in_(list(job_ids)))
+    for row in connection.execute(rows.order_by(ledger_changes.c.job_id, ledger_changes.c.number)):
+        found[row.job_id].append(_history_row(row))
+    return found
+
+
+def _history_row(row: Row[Any]) -> HistoryRow:
+    return HistoryRow(row.number, row.run, row.entry, row.state, row.at, row.detail)
+
+
+@dataclass(frozen=True, slots=True)
+class InFlight:
+    """How many jobs of an experiment and datatype are in a state."""
+
+    experiment: str
+    datatype: str
+    label: str  #: the state, as `Status.label`
+    state: str
+    jobs: int
+
+
+def in_flight(connection: Connection, ledger: str | None = None) -> list[InFlight]:
+    """Count the jobs by experiment, datatype and state; of one ledger, or of all."""
+    c = ledger_jobs.c
+    before = case((c.state == FAILED, func.coalesce(c.before_state, "init")), else_=literal(""))
+    columns = (c.experiment, c.datatype, c.state, before.label("before"))
+    counted = select(*columns, func.count().label("jobs")).where(IS_THERE)
+    if ledger is not None:
+        counted = counted.where(c.ledger == ledger)
+    return [
+        InFlight(
+            row.experiment,
+            row.datatype,
+            f"{row.before}-{FAILED}" if row.state == FAILED else row.state,
+            row.state,
+            row.jobs,
+        )
+        for row in connection.execute(counted.group_by(*columns))
+    ]
+
+
+def remove_old(
+    connection: Connection,
+    ledger: str,
+    now: datetime,
+    *,
+    silent_since: datetime | None,
+    complete_since: datetime,
+    heartbeats_count: bool,
+) -> list[StoredJob]:
+    """Remove jobs that have expired, or have been complete for long enough.
+
+    Args:
+        silent_since: a job without a new detail since then has expired; None: jobs never expire.
+        complete_since: a complete job without a new detail since then is cleaned up.
+        heartbeats_count: a heartbeat counts like a detail.
+
+    Returns:
+        the jobs as they were.
+    """
+    c = ledger_jobs.c
+    is_over = and_(c.state == COMPLETE, c.detail_at < complete_since)
+    if silent_since is not None:
+        is_silent = c.detail_at < silent_since
+        if heartbeats_count:
+            is_silent = and_(
+                is_silent, or_(c.heartbeat_at.is_(None), c.heartbeat_at < silent_since)
+            )
+        is_over = or_(is_over, is_silent)
+    rows = connection.execute(
+        select(ledger_jobs)
+        .where(c.ledger == ledger, IS_THERE, is_over)
+        .order_by(c.id)
+        .limit(_PAGE)
+        .with_for_update()
+    ).all()
+    removed = update(ledger_jobs).where(c.id.in_([row.id for row in rows]))
+    connection.execute(removed.values(removed_at=now))
+    return [stored_job(row) for row in rows]
+
+
+def purge(connection: Connection, removed_before: datetime) -> int:
+    """Delete jobs that were removed long ago, and their histories; return how many."""
+    old = (
+        select(ledger_jobs.c.id)
+        .where(ledger_jobs.c.removed_at < removed_before)
+        .order_by(ledger_jobs.c.id)
+        .limit(_PAGE)
+    )
+    ids = list(connection.scalars(old))
+    return connection.execute(delete(ledger_jobs).where(ledger_jobs.c.id.in_(ids))).rowcount
+
+
+IS_THERE = ledger_jobs.c.removed_at.is_(None)
+_BY_KEYS = (
+    select(ledger_jobs)
+    .where(
+        ledger_jobs.c.ledger == bindparam("of_ledger"),
+        ledger_jobs.c.job_key.in_(bindparam("keys", expanding=True)),
+    )
+    .order_by(ledger_jobs.c.id)  # so that no two transactions wait for each other
+    .with_for_update()
+)
+# By the keys alone: with a condition on `removed_at`, SQLite reads all jobs of the ledger.
+_KNOWN = select(
+    *(ledger_jobs.c[name] for name in ("job_key", "experiment", "datatype", "removed_at"))
+).where(
+    ledger_jobs.c.ledger == bindparam("of_ledger"),
+    ledger_jobs.c.job_key.in_(bindparam("keys", expanding=True)),
+)
+_BEAT = (
+    update(ledger_jobs)
+    .where(ledger_jobs.c.ledger == bindparam("of"), ledger_jobs.c.job_key == bindparam("key"))
+    .values(heartbeat_at=bindparam("beat_at"))
+)
+_STATUS_COLUMNS = (
+    *("run", "entry", "history_rows", "update_count", "state", "state_at", "detail", "detail_at"),
+    *("before_state", "before_detail", "started_at"),
+)
+_UPDATE = (
+    update(ledger_jobs)
+    .where(ledger_jobs.c.id == bindparam("job_id"))
+    .values({name: bindparam(f"new_{name}") for name in _STATUS_COLUMNS})
+)
+_LINE = (
+    type_coerce(ledger_jobs.c.started_at, BigInteger),
+    *(ledger_jobs.c[name] for name in ("id", "date", "experiment", "datatype", "state")),
+    ledger_jobs.c.detail,
+    ledger_jobs.c.before_detail,
+    type_coerce(ledger_jobs.c.detail_at, BigInteger),
+    ledger_jobs.c.update_count,
+)
+_JOB_COLUMNS = ("bucket", "experiment", "datatype", "date", "filter", "datasets")
+_RESTART = (
+    update(ledger_jobs)
+    .where(ledger_jobs.c.id == bindparam("job_id"))
+    .values(heartbeat_at=None, removed_at=None)
+)
+_APPEND = insert(ledger_changes)
+_LEAVE_OUT = delete(ledger_changes).where(
+    ledger_changes.c.job_id == bindparam("of_job"), ledger_changes.c.number <= bindparam("up_to")
+)
+
+
+def _locked(connection: Connection, ledger: str, keys: Collection[str]) -> list[StoredJob]:
+    fitting = [key for key in keys if len(key) <= LONGEST_KEY]
+    rows = connection.execute(_BY_KEYS, {"of_ledger": ledger, "keys": fitting})
+    return [stored_job(row) for row in rows if row.removed_at is None]
+
+
+def _rows_of(ledger: str, keys: Collection[str]) -> Select[Any]:
+    return select(ledger_jobs).where(
+        ledger_jobs.c.ledger == ledger, ledger_jobs.c.job_key.in_(list(keys))
+    )
+
+
+def _write(connection: Connection, changed: Sequence[StoredJob]) -> None:
+    if changed:
+        rows = [
+            {f"new_{name}": value for name, value in _columns(stored.status).items()}
+            | {"job_id": stored.id}
+            for stored in changed
+        ]
+        connection.execute(_UPDATE, rows)
+        _append(connection, [(stored.id, stored.status) for stored in changed])
+
+
+def _append(connection: Connection, statuses: Sequence[tuple[int, Status]]) -> None:
+    rows = [
+        {
+            "job_id": job_id,
+            "number": row.number,
+            "run": row.run,
+            "entry": row.entry,
+            "state": row.state,
+            "at": row.at,
+            "detail": row.detail,
+        }
+        for job_id, status in statuses
+        for row in status.appended
+    ]
+    if rows:
+        connection.execute(_APPEND, rows)
+    for job_id, status in statuses:
+        before = status.rows - len(status.appended)
+        if status.rows > MOST_ROWS and (
+            before // _LEFT_OUT_AT_ONCE < status.rows // _LEFT_OUT_AT_ONCE
+        ):
+            up_to = status.rows - MOST_ROWS
+            connection.execute(_LEAVE_OUT, {"of_job": job_id, "up_to": up_to})
+
+
+def _columns(status: Status) -> dict[str, Any]:
+    before = status.before
+    return {
+        "run": status.run,
+        "entry": status.entry,
+        "history_rows": status.rows,
+        "update_count": status.update_count,
+        "state": status.last.state,
+        "state_at": status.last.start,
+        "detail": status.last.detail,
+        "detail_at": status.last.detail_time,
+        "before_state": before.state if before else None,
+        "before_detail": before.detail if before else None,
+        "started_at": status.start_time,
+    }
+
+
+def _job_columns(job: LedgerJob) -> dict[str, Any]:
+    datasets = {"tmp": job.datasets.tmp, "raw": job.datasets.raw, "join": job.datasets.join}
+    return {
+        "job_key": job.key,
+        "bucket": job.bucket,
+        "experiment": job.experiment,
+        "datatype": job.datatype,
+        "date": job.date.isoformat(),
+        "filter": job.filter,
+        "datasets": datasets,
+    }
+
+
+def stored_job(row: Row[Any]) -> StoredJob:
+    """Return the job of a row of the table."""
+    job = LedgerJob(
+        bucket=row.bucket,
+        experiment=row.experiment,
+        datatype=row.datatype,
+        date=datetime.fromisoformat(row.date),
+        filter=row.filter,
+        datasets=Datasets(**row.datasets),
+    )
+    return StoredJob(row.id, job, _status(row), row.job_key)
+
+
+def _status(row: Row[Any]) -> Status:
+    before = None
+    if row.before_state is not None:
+        before = StateInfo(row.before_state, row.started_at, row.state_at, row.before_detail)
+    return Status(
+        start_time=row.started_at,
+        last=StateInfo(row.state, row.state_at, row.detail_at, row.detail),
+        before=before,
+        heartbeat_time=row.heartbeat_at,
+        update_count=row.update_count,
+        run=row.run,
+        entry=row.entry,
+        rows=row.history_rows,
+    )
