@@ -131,8 +131,10 @@ class Masters:
         # Here events are written, in the same transaction, once there is an event log: the
         # executions that appeared or vanished, and those that began to fail slices.
         packed = found.snapshot.packed() if found.snapshot else None
-        with self._store.begin() as connection:
-            expositions.record(connection, task.id, task.lease, found.health.stored(), packed)
+        health = found.health.stored()
+        self._store.write(
+            lambda connection: expositions.record(connection, task.id, task.lease, health, packed)
+        )
 
 
 def _first_update(task: MasterTask, now: float) -> float:

@@ -62,6 +62,7 @@ def test_refusals_are_described_as_problems(document):
         for operation in item.values()
         for status, response in operation["responses"].items()
         if int(status) >= 400
+        and status != "414"  # the server itself refuses a URL that is too long
     ]
 
     assert len(refusals) > 50
