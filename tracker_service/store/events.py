@@ -60,7 +60,8 @@ def _write(connection: Connection, new: Sequence[Event]) -> None:
     The row of the counter stays locked until the commit, so a reader that sees an event also sees
     all events with smaller numbers.
     """
-    connection.execute(_COUNT, {"by": len(new)})
+    if not connection.execute(_COUNT, {"by": len(new)}).rowcount:  # it is the first of all
+        connection.execute(insert(counters).values(name=_COUNTER, value=len(new)))
     known = _known(connection, [event.id for event in new])
     first = last_sequence(connection) - len(new) + 1
     numbered = [
@@ -96,7 +97,7 @@ def _row(kept: KeptEvent) -> dict[str, Any]:
 
 def last_sequence(connection: Connection) -> int:
     """Return the number of the newest event, whether it is still kept or not."""
-    return int(connection.execute(_LAST).scalar_one())
+    return connection.scalar(_LAST) or 0
 
 
 def following(

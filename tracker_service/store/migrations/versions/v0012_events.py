@@ -101,6 +101,3 @@ def upgrade() -> None:
             name = f"ix_{table}_{'_'.join(columns)}"
             if name not in there:
                 op.create_index(name, table, list(columns))
-    counters = sa.table('counters', sa.column('name'), sa.column('value'))
-    if op.get_bind().scalar(sa.select(counters.c.name)) is None:
-        op.execute(counters.insert().values(name='events', value=0))
