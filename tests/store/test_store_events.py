@@ -17,7 +17,7 @@ from tracker_service.settings.sinks import WebhookSettings
 from tracker_service.sinks.opening import sealed, unsealed
 from tracker_service.store import conditions, deliveries, events, jobs, subscriptions, track_tasks
 from tracker_service.store.conditions import SCALING_LIMIT
-from tracker_service.store.database import Store, current_time
+from tracker_service.store.database import Connection, Store, current_time
 from tracker_service.store.events import EventFilter
 
 ALL, EVERY = EventFilter(), Selection()
@@ -30,9 +30,11 @@ def event(number: int = 1, **values) -> Event:
 
 
 def written(store: Store, *new: Event) -> None:
-    with store.begin() as connection:
+    def write(connection: Connection) -> None:
         for each in new:
             events.append(connection, each)
+
+    store.write(write)
 
 
 def kept(store: Store, wanted: EventFilter = ALL, after: int = 0) -> list[Event]:
