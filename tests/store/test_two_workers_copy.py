@@ -83,7 +83,7 @@ class Workers:
     task_ids: list[int] = field(default_factory=list)
 
     def fails(self, number: int, user: str, holder: str) -> None:
-        """Let a job fail; its copies wait in a jobset that one of the workers holds."""
+        """Fail a job; its copies wait in a jobset that one of the workers holds."""
         with self.store.begin() as connection:
             kept = jobs.record(connection, [seen(number, user=user)])
             affinity = f"{user} of {holder}"
@@ -112,7 +112,7 @@ class Workers:
             return {h.lease.jobset_id: h.lease for h in jobsets.held(connection, worker)}
 
     def look_at_once(self, meanwhile: Callable[[], None] = lambda: None) -> None:
-        """Let both workers look at the same time, with the leases that they have now."""
+        """Have both workers look at the same time, with the leases that they have now."""
         met, held = Barrier(3), {worker: self.leases(worker) for worker in self.copiers}
 
         def look(worker: str) -> None:
@@ -141,7 +141,7 @@ class Workers:
         return [copy for of_task in found.values() for copy in of_task]
 
     def end_workflows(self) -> None:
-        """Let each workflow that runs write its log, and end."""
+        """Have each workflow that runs write its log, and end."""
         for copy in self.all_copies():
             name = copy_job_name(copy)
             if workflow := self.oozie.named(name, copy.owner):

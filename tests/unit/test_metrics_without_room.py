@@ -36,7 +36,7 @@ def counted(counts: Metrics) -> float:
 
 
 def full_disk(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
-    """Let the disk have no room as long as the list has an entry."""
+    """Fill the disk as long as the list has an entry."""
     full, reserve = [True], os.posix_fallocate
 
     def no_room(*place: int) -> None:

@@ -104,7 +104,7 @@ class _InOneSegment:
         return self._pieces
 
     def close(self) -> None:
-        """Let everything out."""
+        """Send all that waits."""
         self._cork(0)
 
     def _cork(self, value: int) -> None:

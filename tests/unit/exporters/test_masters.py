@@ -107,7 +107,7 @@ def shown(pages: TeraslicePages, cluster: str | None = None) -> str:
 
 
 def sweep(worker: Scraping, ticks: Ticks, seconds: float = 3) -> None:
-    """Let time pass, and the worker start what is due; the first updates come within a tenth."""
+    """Advance the time, and start what is due; the first updates come within a tenth."""
     ticks.now += seconds
     worker.do("scrape")
 

@@ -76,7 +76,7 @@ def _is_ready(ledger: Ledger) -> None:
 
 
 def make_due(store: Store, **more: object) -> None:
-    """Let the pause before the next attempt, and each lease, be over."""
+    """End the pause before the next attempt, and each lease."""
     past = datetime(2000, 1, 1, tzinfo=UTC)
     with store.begin() as connection:
         connection.execute(update(ledger_actions).values(due_at=past, lease_until=past, **more))

@@ -91,7 +91,7 @@ class Delivering:
         return event
 
     def go_on(self, seconds: float) -> None:
-        """Let some time pass, and send what is due then."""
+        """Advance the time, and send what is due then."""
         self.passed += timedelta(seconds=seconds)
         self.seconds += seconds
         self.deliverer.deliver()

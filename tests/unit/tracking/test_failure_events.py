@@ -29,7 +29,7 @@ def told(completing: Completing, *types: str) -> list[Event]:
 
 
 def fail(completing: Completing, *numbers: int, owner: str = "guest") -> None:
-    """Let workflows fail, and all their logs be saved."""
+    """Fail workflows, and save all their logs."""
     for number in numbers:
         completing.cluster.oozie.has(
             details(job(number), "KILLED", action(job(number), "work", APP_1))

@@ -34,7 +34,7 @@ class SavedLog:
         return pieces
 
     def close(self) -> None:
-        """Let go of all that is still open in HDFS.
+        """Close all that is still open in HDFS.
 
         Generators that read from others are no help: since Python 3.12, closing one does not close
         the others at once.

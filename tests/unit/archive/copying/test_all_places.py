@@ -36,7 +36,7 @@ LAYOUTS = {
 
 
 def places(copying: Copying) -> None:
-    """Let the cluster be one whose configuration is Hadoop's own."""
+    """Make the cluster one whose configuration is Hadoop's own."""
     copying.parts.finder.patterns = CopySettings().log_directories
 
 

@@ -188,7 +188,7 @@ def test_where_nothing_can_be_read_the_reason_is_that_of_the_first_file(copying_
 
 
 def lose_a_block(copying: Copying, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the file of another node break off whenever it is read: HDFS has lost a block of it."""
+    """Break off the file of another node whenever it is read: HDFS has lost a block of it."""
     copying.home.files[BROKEN] = NODE_FILE
     whole = FakeHdfs.read_range
 
@@ -201,7 +201,7 @@ def lose_a_block(copying: Copying, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def fail_workflow(copying: Copying) -> None:
-    """Let the workflow of the copy fail as `yarn logs` does, as often as it is tried."""
+    """Fail the workflow of the copy as `yarn logs` does, as often as it is tried."""
     for _ in range(20):
         copying.advance(3600)
         copy = copying.copy()

@@ -24,7 +24,7 @@ WAYS = [Strategy.AUTO, Strategy.DIRECT, Strategy.WORKFLOW]
 
 
 def refuse(copying: Copying, trouble: Exception) -> None:
-    """Let HDFS take nothing in the user's directory."""
+    """Make HDFS refuse everything in the user's directory."""
     copy = copying.copy()
     for path in (
         copy.directory,
