@@ -201,7 +201,7 @@ def test_a_workflow_decides_how_a_job_goes_on(run: Run, stand: Stand, tmp_path):
     assert ended[bad] == "failed"
     assert state_of(service, bad)[1].endswith("An expression of the workflow cannot be worked out.")
     workflow = state_of(service, bad)[1].split(": ")[1]
-    assert service.get(f"job/{workflow}").json()["status"] == "KILLED"
+    assert service.get(f"job/{workflow}").json()["status"] == "FAILED"
 
 
 def next_job(service: RunningService) -> str:
