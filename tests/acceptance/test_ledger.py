@@ -180,7 +180,7 @@ def test_a_workflow_decides_how_a_job_goes_on(run: Run, stand: Stand, tmp_path):
         hdfs.make_directory(f"{hdfs.home()}/{name}")
         text = WORKFLOW.replace("SHELL", shell)
         hdfs.write(f"{hdfs.home()}/{name}/workflow.xml", text.encode())
-        path = {"oozie.wf.application.path": f"hdfs://namenode{hdfs.home()}/{name}"}
+        path = {"oozie.wf.application.path": f"{hdfs.home()}/{name}"}
         actions[state] = {"workflow": path | places, "next": "complete"}
     password = tmp_path / "password"
     password.write_text("guest-password\n")
