@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 
 from tracker_service.engine.clock import utc_now
@@ -20,7 +21,8 @@ def exported(chosen: Settings, ledger: str) -> Iterator[str]:
         ConfigError: there is no such ledger.
     """
     _check(chosen, ledger)
-    yield from export_state(Store(chosen.store_url), ledger, utc_now())
+    with closing(Store(chosen.store_url)) as store:
+        yield from export_state(store, ledger, utc_now())
 
 
 def imported(chosen: Settings, ledger: str, state: Path, dates: Mapping[str, Path | None]) -> int:
@@ -34,8 +36,18 @@ def imported(chosen: Settings, ledger: str, state: Path, dates: Mapping[str, Pat
         BadInput: a file is of another form, or the ledger has one of the jobs.
     """
     _check(chosen, ledger)
-    store = Store(chosen.store_url)
-    store.upgrade()
+    with closing(Store(chosen.store_url)) as store:
+        store.upgrade()
+        return _import(store, chosen, ledger, state, dates)
+
+
+def _import(
+    store: Store,
+    chosen: Settings,
+    ledger: str,
+    state: Path,
+    dates: Mapping[str, Path | None],
+) -> int:
     try:
         number = import_state(store, ledger, state.read_text())
     except BadInput as error:

@@ -128,8 +128,6 @@ class Masters:
             self._timetable.give_back(batch, now)
 
     def _record(self, task: MasterTask, found: Update) -> None:
-        # Here events are written, in the same transaction, once there is an event log: the
-        # executions that appeared or vanished, and those that began to fail slices.
         packed = found.snapshot.packed() if found.snapshot else None
         health = found.health.stored()
         self._store.write(
