@@ -16,7 +16,7 @@ from tracker_service.domain.chunks import chunks
 from tracker_service.domain.copies import CopyStatus
 from tracker_service.domain.jobs import JobStatus
 from tracker_service.domain.subscriptions import UNSENT, DeliveryState
-from tracker_service.domain.tasks import TRACK, TaskState
+from tracker_service.domain.tasks import TaskState
 from tracker_service.store import workers
 from tracker_service.store.copies import UNFINISHED
 from tracker_service.store.database import Connection, database_now
@@ -138,8 +138,10 @@ _JOBS = (
     .where(track_tasks.c.task_id.in_(_ids))
 )
 _TASKS = (
+    # Joined, because a condition on the kind tempts SQLite to read all tasks of that kind.
     select(tasks.c.state, _number)
-    .where(tasks.c.id.in_(_ids), tasks.c.kind == TRACK)
+    .join(track_tasks, track_tasks.c.task_id == tasks.c.id)
+    .where(track_tasks.c.task_id.in_(_ids))
     .group_by(tasks.c.state)
 )
 _COPIES = (

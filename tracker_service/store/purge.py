@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import and_, delete, or_, select, union
 
 from tracker_service.domain.jobs import OOZIE
-from tracker_service.domain.tasks import ENDED, TRACK
+from tracker_service.domain.tasks import ENDED
 from tracker_service.store.copies import UNFINISHED
 from tracker_service.store.database import Connection, after
 from tracker_service.store.tables import copies, jobs, tasks, track_tasks
@@ -45,7 +45,7 @@ def old_tasks(
         .add_columns(jobs.c.external_id.label("job_id"), jobs.c.parent_id)
         .join(track_tasks, track_tasks.c.task_id == tasks.c.id)
         .join(jobs, jobs.c.id == track_tasks.c.job_id)
-        .where(tasks.c.kind == TRACK, tasks.c.state == ENDED, tasks.c.ended_at < after(-kept_s))
+        .where(tasks.c.state == ENDED, tasks.c.ended_at < after(-kept_s))
         .order_by(tasks.c.ended_at, tasks.c.id)
         .limit(limit)
     )
