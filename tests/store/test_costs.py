@@ -18,9 +18,13 @@ from tracker_service.store import (
     adoption,
     children,
     credentials,
+    deliveries,
+    events,
     figures,
     hints,
     jobs,
+    ledger_actions,
+    ledger_jobs,
     purge,
     reruns,
     tasks,
@@ -29,11 +33,15 @@ from tracker_service.store import (
 )
 from tracker_service.store.database import Connection, Store
 
-GROWING = ("jobs", "tasks", "track_tasks", "copies", "causes", "applications", "job_state_changes")
+GROWING = (
+    *("jobs", "tasks", "track_tasks", "copies", "causes", "applications", "job_state_changes"),
+    *("events", "deliveries", "ledger_jobs", "ledger_changes"),
+)
 #: Each of these alone is true of nearly all rows.
-_UNSELECTIVE = r"(kind=\?|owner=\?|kind=\? AND owner=\?)"
+_UNSELECTIVE = r"(kind=\?|owner=\?|kind=\? AND owner=\?|ledger=\?)"
 _READS_ALL = re.compile(
-    rf"(SCAN ({'|'.join(GROWING)})\b)|SEARCH (jobs|tasks|track_tasks) .*\({_UNSELECTIVE}\)$"
+    rf"(SCAN ({'|'.join(GROWING)})\b)"
+    rf"|SEARCH (jobs|tasks|track_tasks|events|deliveries|ledger_jobs) .*\({_UNSELECTIVE}\)$"
 )
 SINCE = NOW - timedelta(days=1)
 
@@ -87,6 +95,30 @@ def _purge(connection: Connection) -> None:
     purge.remove(connection, 1, [old_task()])
 
 
+def _read_events(connection: Connection) -> None:
+    events.last_sequence(connection)
+    for owner in (None, "guest"):
+        for types in ((), ("tracker.job.*", "tracker.logs.lost")):
+            wanted = events.EventFilter(owner=owner, types=types)
+            events.following(connection, 7, wanted, 100)
+
+
+def _deliver(connection: Connection) -> None:
+    deliveries.with_work(connection, [1, 2], NOW)
+    deliveries.due(connection, 1, NOW, 100)
+    deliveries.held(connection, 1, NOW)
+    deliveries.last_sent(connection, 1, ["f"], SINCE)
+    deliveries.hasten(connection, [1], NOW)
+    deliveries.replay(connection, "guest", None)
+
+
+def _report(connection: Connection) -> None:
+    ledger_jobs.find(connection, "main", "20200101:ndt/tcpinfo")
+    ledger_jobs.known(connection, "main", [f"key {n}" for n in range(120)])
+    ledger_jobs.keys_ever(connection, "main", [f"key {n}" for n in range(120)])
+    ledger_jobs.beat(connection, "main", {"key": NOW})
+
+
 def old_task() -> purge.OldTask:
     return purge.OldTask(id=1, owner="guest", ended_at=NOW, job_id=job(1), parent_id=job(2))
 
@@ -114,6 +146,12 @@ ASKED_OFTEN: dict[str, Callable[[Connection], object]] = {
     "hint": lambda c: hints.tasks_to_hint(c, "guest", job(1)),
     "observe": lambda c: jobs.record(c, [seen(1, "KILLED"), seen(2, run=1)]),
     "purge": _purge,
+    "events": _read_events,
+    "old events": lambda c: (events.any_older(c, 60), events.prune(c, 60, 100)),
+    "deliveries": _deliver,
+    "ledger": _report,
+    "ledger claim": lambda c: ledger_actions.claim(c, "main", ["Parsing"], "w", 60, 10),
+    "ledger purge": lambda c: ledger_jobs.purge(c, NOW),
 }
 
 

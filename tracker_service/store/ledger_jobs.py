@@ -373,7 +373,7 @@ def purge(connection: Connection, removed_before: datetime) -> int:
     old = (
         select(ledger_jobs.c.id)
         .where(ledger_jobs.c.removed_at < removed_before)
-        .order_by(ledger_jobs.c.id)
+        .order_by(ledger_jobs.c.removed_at)
         .limit(_PAGE)
     )
     ids = list(connection.scalars(old))
