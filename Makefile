@@ -25,6 +25,8 @@ FAST := tests/unit tests/store tests/causes
 NO_SERVER := -k "not postgresql and not mariadb"
 ON_SERVERS := -k "postgresql or mariadb"
 TIMES := .times
+# The suite starts hundreds of interpreters; without this each would compile all modules for itself.
+unexport PYTHONDONTWRITEBYTECODE
 
 # $(call part,NAME,COMMAND): run a part of the tests, and write down how long it took and whether it
 # failed; the parts after it run all the same
@@ -61,10 +63,10 @@ $(INSTALLED) $(OLDEST)/.installed: %/.installed: setup.cfg pyproject.toml
 run: install ## Run the service with the sandbox cluster, and print how to try it
 	@$(BIN)/tracker run --sandbox
 
-check: install ## Check style and types, and run the tests that need no cluster and no server
+check: install ## Check style and types, and run the quick tests that need no cluster and no server
 	@rm -f $(TIMES)
 	$(call part,style,$(MAKE) --no-print-directory -k -j2 --output-sync lint types)
-	$(call part,unit,$(PYTEST) $(FAST) $(NO_SERVER))
+	$(call part,unit,$(PYTEST) $(FAST) $(NO_SERVER) -m "not slow")
 	$(SHOW_TIMES)
 
 test: install system-packages ## Run all that the promises rest on, on real clusters too
