@@ -25,7 +25,7 @@ def notify() -> None:
 
 
 @notify.command()
-@click.argument("to", metavar="URL")
+@click.argument("to", metavar="URL|ADDRESS")
 @click.option(
     "--type", "types", multiple=True, help="Only events of this type; tracker.logs.* for all such."
 )
@@ -38,21 +38,29 @@ def notify() -> None:
 @output_option
 @with_tracker
 def add(tracker: TrackerClient, to: str, output: str, **wishes: Any) -> None:  # noqa: ANN401
-    """Send events to a webhook; print the secret with which each request is signed.
+    """Send events to a webhook, or by mail to an address.
 
-    The secret is not shown again. Each request is a CloudEvent, signed as Standard Webhooks says.
+    Each request to a webhook is a CloudEvent, signed as Standard Webhooks says. The secret that
+    signs it is printed, and not shown again. Mail goes through the mail server of the site.
 
     \b
     Example:
       tracker notify add https://hooks.example.com/my-team --type tracker.job.failed
+      tracker notify add you@example.com --type tracker.job.failed --quiet 22:00-07:00
     """
-    new = tracker.subscribe({"type": "webhook", "url": to}, _wants(**wishes))
+    new = tracker.subscribe(_sink(to), _wants(**wishes))
     if output == "json":
         tables.show_json(new.raw)
         return
     click.echo(f"subscription {new.id}")
-    click.echo(f"secret       {new.secret}")
+    if new.secret:
+        click.echo(f"secret       {new.secret}")
     click.echo(f"try it:      tracker notify test {new.id}", err=True)
+
+
+def _sink(to: str) -> dict[str, str]:
+    is_address = "@" in to and "://" not in to
+    return {"type": "mail", "to": to} if is_address else {"type": "webhook", "url": to}
 
 
 def _wants(
@@ -145,6 +153,21 @@ def mute(tracker: TrackerClient, family: str, hours: float, site: bool) -> None:
     """
     until = tracker.mute(family, hours, of_site=site)
     click.echo(f"no message of {tables.plain(family)} until {tables.plain(until)}")
+
+
+@notify.command()
+@click.argument("family")
+@click.option("--site", is_flag=True, help="Unmute the messages of the site; for admins.")
+@with_tracker
+def unmute(tracker: TrackerClient, family: str, site: bool) -> None:
+    """Send messages of a family of failures again.
+
+    \b
+    Example:
+      tracker notify unmute f14b38a372c0
+    """
+    tracker.unmute(family, of_site=site)
+    click.echo(f"messages of {tables.plain(family)} are sent again")
 
 
 @click.command()

@@ -319,7 +319,8 @@ class TrackerClient:
         """Subscribe to events.
 
         Args:
-            sink: where to, such as `{"type": "webhook", "url": "https://…"}`.
+            sink: where to, such as `{"type": "webhook", "url": "https://…"}` or
+                `{"type": "mail", "to": "you@example.com"}`.
             wants: which events, such as `{"types": ["tracker.job.failed"]}`.
 
         Raises:
@@ -378,6 +379,16 @@ class TrackerClient:
         path = f"failures/{_segment(fingerprint)}/mute"
         body = {"hours": hours, "site": of_site}
         return str(self._json("POST", path, dict, json=body)["until"])
+
+    def unmute(self, fingerprint: str, *, of_site: bool = False) -> None:
+        """Send messages of a family of failures again.
+
+        Args:
+            of_site: those of the site; for admins.
+        """
+        path = f"failures/{_segment(fingerprint)}/mute"
+        params = {"site": "true"} if of_site else {}
+        self._connection.ask("DELETE", path, params=params).close()
 
     def ledger_jobs(
         self, *, ledger: str = "default", state: str | None = None

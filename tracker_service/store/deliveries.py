@@ -267,6 +267,20 @@ def replay(connection: Connection, owner: str | None, ids: Collection[int] | Non
     return connection.execute(dead).rowcount
 
 
+def mute(connection: Connection, owner: str, family: str) -> None:
+    """Send nothing of a family that an owner's subscriptions still have to send."""
+    of_owner = select(tasks.c.id).where(tasks.c.kind == NOTIFY, tasks.c.owner == owner)
+    unsent = (
+        update(deliveries)
+        .where(deliveries.c.family == family, deliveries.c.state.in_(UNSENT))
+        .where(deliveries.c.task_id.in_(of_owner))
+    )
+    now = current_time(connection)
+    connection.execute(
+        unsent.values(state=DeliveryState.MUTED, ended_at=now, answer="its family is muted")
+    )
+
+
 def hasten(connection: Connection, task_ids: Collection[int], now: datetime) -> None:
     """Make due what some subscriptions are to send later."""
     connection.execute(
