@@ -45,4 +45,5 @@ def test_a_failure_reaches_the_address_that_a_user_has_added(
     assert "Why: " in body.get_content()
     assert f"tracker why {job}" in body.get_content()
     assert "guest@example.com" in listed
-    assert (refused.returncode, "allowed_mail_domains" in refused.stderr) == (1, True)
+    assert refused.returncode
+    assert "allowed_mail_domains" in refused.stderr
