@@ -173,11 +173,18 @@ def unmute(tracker: TrackerClient, family: str, site: bool) -> None:
 @click.command()
 @click.argument("words", nargs=-1, metavar="[replay [ID...]]")
 @click.option("--failed", is_flag=True, help="Only those that were given up.")
+@click.option("--site", is_flag=True, help="What the site's routes send; for admins and auditors.")
 @click.option("--limit", type=int, default=50, show_default=True, help="How many at most.")
 @output_option
 @with_tracker
 def deliveries(
-    tracker: TrackerClient, words: Sequence[str], failed: bool, limit: int, output: str
+    tracker: TrackerClient,
+    *,
+    words: Sequence[str],
+    failed: bool,
+    site: bool,
+    limit: int,
+    output: str,
 ) -> None:
     """Show what was sent to you and what became of it, the newest first.
 
@@ -189,9 +196,10 @@ def deliveries(
       tracker deliveries replay 17 18
     """
     if words:
-        click.echo(f"{tracker.replay(_ids(words) or None)} deliveries are sent again")
+        count = tracker.replay(_ids(words) or None, of_site=site)
+        click.echo(f"{count} deliveries are sent again")
         return
-    found = tracker.deliveries(["dead"] if failed else [], limit)
+    found = tracker.deliveries(["dead"] if failed else [], limit, of_site=site)
     if output == "json":
         tables.show_json([each.raw for each in found])
     else:

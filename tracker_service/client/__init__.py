@@ -350,24 +350,28 @@ class TrackerClient:
         path = f"subscriptions/{_segment(subscription_id)}/test"
         return str(self._json("POST", path, dict, is_repeatable=False)["event"])
 
-    def deliveries(self, states: Sequence[str] = (), limit: int | None = None) -> list[Delivery]:
+    def deliveries(
+        self, states: Sequence[str] = (), limit: int | None = None, *, of_site: bool = False
+    ) -> list[Delivery]:
         """Return what was sent to the caller, the newest first.
 
         Args:
             states: only deliveries in one of these.
+            of_site: what the routes of the site send; for admins and auditors.
         """
-        params = {"state": list(states), "limit": limit}
+        params = {"state": list(states), "limit": limit, "site": "true" if of_site else None}
         body = self._json("GET", "deliveries", list, params=params)
         with _understood("deliveries"):
             return [events.delivery(each) for each in body]
 
-    def replay(self, ids: Sequence[int] | None = None) -> int:
+    def replay(self, ids: Sequence[int] | None = None, *, of_site: bool = False) -> int:
         """Send deliveries again that were given up; return how many.
 
         Args:
             ids: of the deliveries; None for all.
+            of_site: those of the site's routes; for admins.
         """
-        body = {} if ids is None else {"ids": list(ids)}
+        body: JsonObject = {"site": of_site} if ids is None else {"site": of_site, "ids": list(ids)}
         return int(self._json("POST", "deliveries/replay", dict, json=body)["replayed"])
 
     def mute(self, fingerprint: str, hours: float, *, of_site: bool = False) -> str:

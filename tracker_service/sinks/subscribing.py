@@ -134,12 +134,12 @@ class Subscribing:
     def deliveries(
         self, owner: str, states: Sequence[DeliveryState], before: int | None, limit: int
     ) -> Sequence[Delivery]:
-        """Return deliveries to a user, the newest first; see `store.deliveries.known`."""
+        """Return deliveries to an owner, the newest first; see `store.deliveries.known`."""
         with self._store.read() as connection:
             return deliveries.known(connection, owner, states, before, limit)
 
     def replay(self, owner: str, ids: Sequence[int] | None) -> int:
-        """Send deliveries to a user again that were given up; return how many.
+        """Send deliveries to an owner again that were given up; return how many.
 
         Args:
             ids: of the deliveries; None for all.

@@ -119,7 +119,10 @@ def test_deliveries_are_replayed(tracker, loopback):
     loopback.says(says({"replayed": 2}), says({"replayed": 5}))
 
     assert "2 deliveries" in tracker("deliveries", "replay", "17", "18").stdout
-    assert "5 deliveries" in tracker("deliveries", "replay").stdout
-    assert [json.loads(asked.body) for asked in loopback.asked] == [{"ids": [17, 18]}, {}]
+    assert "5 deliveries" in tracker("deliveries", "replay", "--site").stdout
+    assert [json.loads(asked.body) for asked in loopback.asked] == [
+        {"site": False, "ids": [17, 18]},
+        {"site": True},
+    ]
     assert tracker("deliveries", "again").exit_code == 2
     assert tracker("deliveries", "replay", "x").exit_code == 2
