@@ -14,6 +14,7 @@ from flask_openapi3 import APIBlueprint
 from tracker_service.api import (
     auth,
     causes,
+    deliveries,
     events,
     exporters,
     jobs,
@@ -89,7 +90,8 @@ def _events(service: Service) -> Iterable[APIBlueprint]:
     streams = EventStreams(service.store, base_url)
     return (
         events.blueprint(callers, service.store, overseers, streams, base_url),
-        subscriptions.blueprint(callers, service.subscribing, admins=admins, overseers=overseers),
+        subscriptions.blueprint(callers, service.subscribing),
+        deliveries.blueprint(callers, service.subscribing, admins=admins, overseers=overseers),
         muting.blueprint(callers, service.muting, admins),
         muting.links(service.muting),  # the token in the path is enough
     )

@@ -11,6 +11,7 @@ from markupsafe import escape
 
 from tracker_service.api import openapi
 from tracker_service.api.auth import Credentials, current_caller
+from tracker_service.api.deliveries import owner
 from tracker_service.api.schemas.subscriptions import (
     FamilyPath,
     MuteBody,
@@ -18,7 +19,6 @@ from tracker_service.api.schemas.subscriptions import (
     MuteLinkPath,
     MuteQuery,
 )
-from tracker_service.api.subscriptions import owner
 from tracker_service.sinks.muting import BY_LINK, Muting
 
 _PAGE = """\

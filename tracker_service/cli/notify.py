@@ -126,6 +126,21 @@ def remove(tracker: TrackerClient, subscriptions: Sequence[str]) -> None:
 @notify.command()
 @click.argument("subscription")
 @with_tracker
+def rotate(tracker: TrackerClient, subscription: str) -> None:
+    """Make a new secret for a webhook; requests are signed with it and with the last one.
+
+    Tell it to the receiver, which then may forget the last one.
+
+    \b
+    Example:
+      tracker notify rotate 3f9a01c2d4e5
+    """
+    click.echo(f"secret       {tracker.rotate(subscription).secret}")
+
+
+@notify.command()
+@click.argument("subscription")
+@with_tracker
 def test(tracker: TrackerClient, subscription: str) -> None:
     """Send a test event to a subscription.
 

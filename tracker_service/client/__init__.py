@@ -345,6 +345,17 @@ class TrackerClient:
         """
         self._connection.ask("DELETE", f"subscriptions/{_segment(subscription_id)}").close()
 
+    def rotate(self, subscription_id: str) -> NewSubscription:
+        """Give a subscription a new secret; requests are signed with it and with the last one.
+
+        Raises:
+            TrackerClientError: 404 if the caller has none with this id, 400 if it sends mail.
+        """
+        path = f"subscriptions/{_segment(subscription_id)}/secret"
+        answer = self._json("POST", path, dict, is_repeatable=False)
+        with _understood("subscriptions"):
+            return events.new_subscription(answer)
+
     def test_subscription(self, subscription_id: str) -> str:
         """Send an event to a subscription, whatever it selects; return the id of the event."""
         path = f"subscriptions/{_segment(subscription_id)}/test"

@@ -16,7 +16,7 @@ from tracker_service.domain.subscriptions import DeliveryState, Selection, Subsc
 from tracker_service.errors import BadInput, ConfigError, NoSuchSubscription, NotAllowed
 from tracker_service.identities.keys import KeyRing
 from tracker_service.settings.sinks import WebhookSettings
-from tracker_service.sinks.opening import sealed
+from tracker_service.sinks.opening import sealed, unsealed
 from tracker_service.sinks.reach import NotReachable, Reach
 from tracker_service.sinks.webhook import secret_key
 from tracker_service.store import deliveries, events, subscriptions
@@ -63,7 +63,7 @@ class Subscribing:
             raise BadInput(str(error), status=403) from error
         except ConfigError as error:
             raise BadInput(str(error)) from error
-        made = secret or f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}"
+        made = secret or _new_secret()
         kept = sealed(self._key_ring, WebhookSettings(type="webhook", url=url), [made])
         return NewSubscription(name=self._add(owner, kept, selection), secret=made)
 
@@ -97,6 +97,28 @@ class Subscribing:
 
         self._store.write(add)
         return name
+
+    def rotate(self, owner: str, name: str) -> NewSubscription:
+        """Give a subscription a new secret; requests are signed with it and with the last one.
+
+        Raises:
+            NoSuchSubscription: there is none of this name.
+            BadInput: it sends mail, which no secret signs.
+        """
+        made = _new_secret()
+
+        def change(connection: Connection) -> None:
+            known = subscriptions.locked(connection, owner, name)
+            if known is None:
+                raise NoSuchSubscription
+            if "sealed" not in known.sink:
+                raise BadInput(f"{name} sends mail, which no secret signs")
+            settings, used = unsealed(self._key_ring, known.sink)
+            sink = sealed(self._key_ring, settings, [made, *used[:1]])
+            subscriptions.change(connection, known, sink, known.selection)
+
+        self._store.write(change)
+        return NewSubscription(name=name, secret=made)
 
     def of(self, owner: str) -> Sequence[Subscription]:
         """Return the subscriptions of a user, the oldest first."""
@@ -145,3 +167,7 @@ class Subscribing:
             ids: of the deliveries; None for all.
         """
         return self._store.write(lambda c: deliveries.replay(c, owner, ids))
+
+
+def _new_secret() -> str:
+    return f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}"

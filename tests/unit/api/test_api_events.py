@@ -10,6 +10,7 @@ from tracker_service.domain.events import SITE, Event
 from tracker_service.domain.subscriptions import SITE_OWNER, DeliveryState, Selection
 from tracker_service.identities.keys import KeyRing
 from tracker_service.sinks.muting import Muting
+from tracker_service.sinks.opening import unsealed
 from tracker_service.store import deliveries, events, muted_families, subscriptions
 from tracker_service.store.database import Connection
 from tracker_service.store.deliveries import Change
@@ -168,6 +169,19 @@ def test_only_what_was_given_up_is_replayed(client, happens):
     answer = client.post("/api/deliveries/replay", auth=GUEST, json={})
     assert answer.json == {"replayed": 0}
     assert client.post("/api/deliveries/replay", auth=GUEST, json={"ids": ["x"]}).status_code == 400
+
+
+def test_a_new_secret_signs_beside_the_last_one_only(client, service, key_ring):
+    first = subscribed(client).json
+    path = f"/api/subscriptions/{first['id']}/secret"
+
+    assert client.post(path, auth=SAM).status_code == 404
+    second, third = (client.post(path, auth=GUEST).json["secret"] for _ in range(2))
+
+    [known] = service.subscribing.of("guest")
+    settings, used = unsealed(key_ring, known.sink)
+    assert len({first["secret"], second, third}) == 3
+    assert (str(settings.url), used) == (HOOK["url"], [third, second])
 
 
 @pytest.fixture

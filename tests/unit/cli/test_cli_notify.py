@@ -88,17 +88,20 @@ def test_subscriptions_are_tried_removed_and_families_muted(tracker, loopback):
         Reply(204),
         says({"fingerprint": "f1", "until": "tomorrow"}),
         Reply(204),
+        says(NEW),
     )
 
     assert "event e1 is on its way" in tracker("notify", "test", "3f9a01c2d4e5").stdout
     assert "is removed" in tracker("notify", "remove", "3f9a01c2d4e5").stdout
     assert "until tomorrow" in tracker("notify", "mute", "f1", "--hours", "8").stdout
     assert "are sent again" in tracker("notify", "unmute", "f1", "--site").stdout
+    assert tracker("notify", "rotate", "3f9a01c2d4e5").stdout == "secret       whsec_AAAA\n"
     assert [(asked.method, asked.path) for asked in loopback.asked] == [
         ("POST", "/api/subscriptions/3f9a01c2d4e5/test"),
         ("DELETE", "/api/subscriptions/3f9a01c2d4e5"),
         ("POST", "/api/failures/f1/mute"),
         ("DELETE", "/api/failures/f1/mute"),
+        ("POST", "/api/subscriptions/3f9a01c2d4e5/secret"),
     ]
     assert loopback.asked[3].query == {"site": "true"}
     assert json.loads(loopback.asked[2].body) == {"hours": 8.0, "site": False}

@@ -378,7 +378,7 @@ def test_a_sink_is_opened_anew_when_its_settings_change(delivering):
     after = delivering.receivers["a"] = Receiver()
     with delivering.store.begin() as connection:
         [known] = subscriptions.of_owners(connection, ["guest"])
-        change: Callable[..., None] = subscriptions._change
+        change: Callable[..., None] = subscriptions.change
         change(connection, known, {"type": "other"}, known.selection)
     delivering.load()
 
