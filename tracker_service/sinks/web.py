@@ -16,6 +16,7 @@ import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
 
+from tracker_service.domain.certificates import certificate_error
 from tracker_service.sinks.reach import NotReachable, Reach
 from tracker_service.sinks.sink import Outcome, delivered, refused, try_again
 
@@ -149,8 +150,11 @@ class _Answer(io.RawIOBase):
 
 def _why(error: Exception) -> str:
     """Return what went wrong, without the words of the library around it."""
-    reason = getattr(error, "reason", None)
-    return str(reason if isinstance(reason, Exception) else error).partition(": ")[2] or str(error)
+    if certificate := certificate_error(error):
+        return f"its certificate is refused: {certificate.verify_message}"
+    inner = [each for each in error.args if isinstance(each, Exception)]
+    text = str(inner[-1] if inner else error)
+    return text.partition("): ")[2] or text
 
 
 def _outcome(answer: urllib3.BaseHTTPResponse) -> Outcome:
