@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 
 from tests.acceptance.service import RunningService
 from tests.waiting import until
+from tracker_service import logging
 from tracker_service.engine.clock import utc_now
 from tracker_service.exporters import recording
 from tracker_service.exporters.health import Health
@@ -294,6 +295,7 @@ def measure_many(home: Path) -> None:
 
 def main() -> None:
     """Print the table."""
+    logging.configure("WARNING", "console")
     print("| figure | bar | original | ours |\n| --- | --- | --- | --- |")
     with tempfile.TemporaryDirectory() as home:
         measure_many(Path(home))
