@@ -52,7 +52,7 @@ class Order:
     apis: int = 2
     clients: int = 3
     writers: int = 2  #: of the ledger
-    settle_s: float = 120.0  #: the longest time in which no task ends
+    settle_s: float = 600.0  #: the longest time in which no task ends
 
 
 class Driver:

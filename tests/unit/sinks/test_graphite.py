@@ -8,8 +8,8 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -112,36 +112,45 @@ def test_after_the_server_has_hung_up_a_new_connection_is_made(carbon, sink):
     assert len(carbon.connections) == 2
 
 
-def test_a_server_that_hangs_up_in_the_middle_gets_all_lines_again_on_a_new_connection():
-    kept = message().kept
-    names = (f"{number}.{'x' * 180}" for number in range(4_000))  # more than fits between sockets
-    much = [Message(kept=replace(kept, event=replace(kept.event, type=name))) for name in names]
+@pytest.fixture
+def narrow(monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
+    """A server, and connections to it between which hardly a line fits."""
+    connected = socket.create_connection
+
+    def connect(*where: Any) -> socket.socket:
+        connection = connected(*where)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        return connection
+
+    monkeypatch.setattr(socket, "create_connection", connect)
     with socket.socket() as server:
         server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         server.bind(("127.0.0.1", 0))
         server.listen()
-        sink = Graphite("127.0.0.1", server.getsockname()[1], "events")
-        taken: list[bytes] = []
-        hanging_up = threading.Thread(target=_take_some, args=(server, taken))
-        hanging_up.start()
-        [outcome] = sink.deliver(much)
-        hanging_up.join()
-        again = threading.Thread(target=sink.deliver, args=(much[:1],))
-        again.start()
-        connection, _ = server.accept()
-        with connection, connection.makefile("rb") as lines:
-            line = lines.readline()
-        again.join()
-        sink.close()
+        yield server
 
+
+def test_a_server_that_hangs_up_in_the_middle_gets_all_lines_again_on_a_new_connection(narrow):
+    def hang_up() -> None:
+        """Take the begin of a line, and hang up in its middle."""
+        with narrow.accept()[0] as connection:
+            taken.append(connection.recv(100))
+
+    taken: list[bytes] = []
+    much = [message(f"{number}.{'x' * 180}") for number in range(1000)]
+    sink = Graphite("127.0.0.1", narrow.getsockname()[1], "events")
+    hanging_up = threading.Thread(target=hang_up)
+    hanging_up.start()
+    outcomes = sink.deliver(much)
+    hanging_up.join()
+    sink.deliver(much[:1])
+    with narrow.accept()[0] as connection, connection.makefile("rb") as lines:
+        line = lines.readline()
+    sink.close()
+
+    [outcome] = outcomes
     assert (outcome.result, outcome.is_outage) == (Result.TRY_AGAIN, True)
-    assert taken[0] == line[: len(taken[0])], "the second time, all is sent from the first line on"
-
-
-def _take_some(server: socket.socket, taken: list[bytes]) -> None:
-    """Take the begin of a line, and hang up in its middle."""
-    with server.accept()[0] as connection:
-        taken.append(connection.recv(100))
+    assert line.startswith(taken[0]), "the second time, all is sent from the first line on"
 
 
 @pytest.mark.parametrize(
