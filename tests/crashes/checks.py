@@ -163,18 +163,16 @@ def _history(seen: Seen) -> Iterator[Problem]:
 
 
 def _events(seen: Seen) -> Iterator[Problem]:
-    """Each user is told once of each failure and of its logs, in the log of events."""
+    """Each user is told once of each failure, and that its logs are saved."""
     told = Counter((type_, owner, job) for _, type_, owner, job, _ in seen.rows(_EVENTS))
     for user, job in sorted(seen.ledger.answered):
         if seen.status(job) not in ("KILLED", "FAILED"):
             continue
-        most = {"tracker.job.failed": 1}
-        if seen.logs(job):
-            most["tracker.logs.saved"] = 1 + seen.ledger.refreshes[user, job]
-        for type_, limit in most.items():
-            if not 1 <= (number := told[type_, user, job]) <= limit:
-                text = f"{user} has {number} events {type_} of {job}"
-                yield Problem(TWICE if number else LOST, text)
+        if (number := told["tracker.job.failed", user, job]) != 1:
+            text = f"{user} was told {number} times that {job} failed"
+            yield Problem(TWICE if number else LOST, text)
+        if seen.logs(job) and not told["tracker.logs.saved", user, job]:
+            yield Problem(LOST, f"{user} was not told that the logs of {job} are saved")
 
 
 def _changes_told(seen: Seen) -> Iterator[Problem]:
