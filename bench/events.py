@@ -187,7 +187,7 @@ def live() -> str:
     """Measure streams to many readers, and what each of them costs the API."""
     with running() as (service, store, _):
         requests.get(f"{service.url}/api/events", auth=GUEST, timeout=60)
-        api = max(service.processes(), key=lambda pid: "serve" in _command(pid) and pid)
+        [api] = service.processes(below=service.child("serve")) - {service.child("serve")}
         before = memory_mb(api)
         readers = [open_stream(service) for _ in range(READERS)]
         waits: list[float] = []
@@ -200,10 +200,6 @@ def live() -> str:
         stop.set()
         reading.join()
         return f"p95 {p95_ms(waits):.0f} ms, {per_reader:.2f} MB a reader"
-
-
-def _command(pid: int) -> str:
-    return Path(f"/proc/{pid}/comm").read_text()
 
 
 def open_stream(service: InstalledService) -> socket.socket:

@@ -14,6 +14,7 @@ from flask_openapi3 import APIBlueprint
 from tracker_service.api import (
     auth,
     causes,
+    deliveries,
     events,
     exporters,
     jobs,
@@ -84,12 +85,14 @@ def _notifications(service: Service) -> Iterable[APIBlueprint]:
 
 def _events(service: Service) -> Iterable[APIBlueprint]:
     callers = _gateway_users(service)
-    base_url, overseers = service.settings.base_url, service.settings.rights.overseers
+    base_url, rights = service.settings.base_url, service.settings.rights
+    admins, overseers = rights.admins, rights.overseers
     streams = EventStreams(service.store, base_url)
     return (
         events.blueprint(callers, service.store, overseers, streams, base_url),
         subscriptions.blueprint(callers, service.subscribing),
-        muting.blueprint(callers, service.muting, service.settings.rights.admins),
+        deliveries.blueprint(callers, service.subscribing, admins=admins, overseers=overseers),
+        muting.blueprint(callers, service.muting, admins),
         muting.links(service.muting),  # the token in the path is enough
     )
 

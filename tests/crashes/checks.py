@@ -25,7 +25,7 @@ _SIZES = (
     " ON tasks.jobset_id = jobsets.id AND tasks.state != 'ended'"
     " GROUP BY jobsets.id, jobsets.size"
 )
-_FAILED = "SELECT owner, subject FROM events WHERE type = 'tracker.job.failed'"
+_EVENTS = "SELECT id, type, owner, subject, data FROM events"
 _DELIVERIES = (
     "SELECT deliveries.state, events.id, deliveries.answer FROM deliveries"
     " JOIN events ON events.sequence = deliveries.event"
@@ -69,6 +69,7 @@ def problems(seen: Seen, left: Sequence[str]) -> list[Problem]:
         *_left_over(seen),
         *_manifests(seen),
         *_events(seen),
+        *_changes_told(seen),
         *_deliveries(seen),
         *_reports(seen),
     ]
@@ -162,18 +163,41 @@ def _history(seen: Seen) -> Iterator[Problem]:
 
 
 def _events(seen: Seen) -> Iterator[Problem]:
-    """Each user is told once of each failure, in the log of events."""
-    told = Counter((owner, job) for owner, job in seen.rows(_FAILED))
+    """Each user is told once of each failure, and that its logs are saved."""
+    told = Counter((type_, owner, job) for _, type_, owner, job, _ in seen.rows(_EVENTS))
     for user, job in sorted(seen.ledger.answered):
-        has_failed = seen.status(job) in ("KILLED", "FAILED")
-        if has_failed and told[user, job] != 1:
-            text = f"{user} was told {told[user, job]} times that {job} failed"
-            yield Problem(TWICE if told[user, job] else LOST, text)
+        if seen.status(job) not in ("KILLED", "FAILED"):
+            continue
+        if (number := told["tracker.job.failed", user, job]) != 1:
+            text = f"{user} was told {number} times that {job} failed"
+            yield Problem(TWICE if number else LOST, text)
+        if seen.logs(job) and not told["tracker.logs.saved", user, job]:
+            yield Problem(LOST, f"{user} was not told that the logs of {job} are saved")
+
+
+def _changes_told(seen: Seen) -> Iterator[Problem]:
+    """Each change of a job's state has one event for a user who tracks it, and never two."""
+    changes = Counter(tuple(row) for row in seen.rows(_HISTORY))
+    told: defaultdict[tuple[Any, ...], Counter[str]] = defaultdict(Counter)
+    for _, type_, owner, job, data in seen.rows(_EVENTS):
+        if type_ == "tracker.job.state_changed":
+            what = json.loads(data) if isinstance(data, str) else data
+            told[job, what["run"], what["from"], what["to"]][owner] += 1
+    answered = {job for _, job in seen.ledger.answered}
+    for (job, run, before, after), number in changes.items():
+        users = told[job, run, before, after]
+        text = f"that {job} went from {before} to {after} is told {dict(users)}"
+        if job in answered and before is not None and not users:
+            yield Problem(LOST, text)
+        if users and max(users.values()) > number:
+            yield Problem(TWICE, text)
 
 
 def _deliveries(seen: Seen) -> Iterator[Problem]:
-    """The receiver has each event that was to be delivered."""
+    """The receiver has each event that was to be delivered, and no event that was undone."""
     got = set(seen.sandbox.gateway.receiver.ids)
+    for event in got - {row[0] for row in seen.rows(_EVENTS)}:
+        yield Problem(TWICE, f"the event {event} was delivered, and is not in the log")
     for state, event, answer in seen.rows(_DELIVERIES):
         if state != "delivered":
             yield Problem(LOST, f"the event {event} is {state}: {answer}")

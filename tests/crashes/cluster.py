@@ -30,6 +30,7 @@ _MANIFEST = re.compile(r"^PUT .*/WORK/logs/[^?]*\.manifest[^?]*\?.*op=RENAME")
 _MIDDLE_BYTES = 10_000
 _CHOICE_S = 2.0
 _PAUSE_S = 0.25  #: on average between two kills at a point
+_SHARE_OF_DATABASE = 0.1  #: of these kills
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +74,11 @@ class Record:
 class Traps:
     """Waits at the chosen points for the processes to kill there."""
 
-    def __init__(self, family: Family, plan: Plan, rng: Random) -> None:
+    def __init__(
+        self, family: Family, plan: Plan, rng: Random, crash_database: Callable[[], bool]
+    ) -> None:
         self._family, self._plan, self._rng = family, plan, rng
+        self._crash_database = crash_database
         self._is_armed = False
         self._next = self._choose_at = 0.0
         self._lock = threading.Lock()
@@ -110,7 +114,12 @@ class Traps:
             return point, pid
 
     def kill(self, point: Point, pid: int) -> None:
-        """Kill the sender of a request, and count the kill unless the sender is already dead."""
+        """Kill the sender of a request, or sometimes the database under it.
+
+        The kill counts unless the sender is already dead.
+        """
+        if self._rng.random() < _SHARE_OF_DATABASE and self._crash_database():
+            return
         if not self._family.kill(pid):
             with self._lock:
                 self._plan.hits[point] -= 1

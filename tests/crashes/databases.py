@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
+from threading import Lock
 from typing import Protocol
 
 from tests.databases import SERVERS, Server
@@ -34,15 +35,16 @@ class OfServer:
     """A database of a server, which is killed or told to stop, under all its clients."""
 
     def __init__(self, server: Server, rng: Random) -> None:
-        self._server, self._rng = server, rng
+        self._server, self._rng, self._lock = server, rng, Lock()
         self.url = server.url("crashes")
 
     def crash(self) -> bool:
-        if self._rng.random() < 0.5:
-            self._server.kill()
-        else:
-            self._server.stop()
-        self._server.start()
+        with self._lock:
+            if self._rng.random() < 0.5:
+                self._server.kill()
+            else:
+                self._server.stop()
+            self._server.start()
         return True
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ from tracker_service.store.database import Store
 
 _DATABASE = "database"
 _PAUSE_S = 5.0  #: on average between two crashes of many processes at once
+_WORK = 20  #: requests to the cluster between two such crashes, also on a slow machine
 _JOBS_PER_KILL = 0.5
 _WRITER_PAUSE_S = 0.2  #: before each job of a ledger
 _LONGEST_LIMIT = 100_000  #: bytes of a log that is copied directly; some of the jobs have more
@@ -50,7 +52,7 @@ class Order:
     apis: int = 2
     clients: int = 3
     writers: int = 2  #: of the ledger
-    settle_s: float = 120.0  #: the longest time in which no task ends
+    settle_s: float = 600.0  #: the longest time in which no task ends
 
 
 class Driver:
@@ -63,10 +65,11 @@ class Driver:
         self._home = home
         self._plan = Plan(Random(order.seed + 1))
         self._family = Family([], Random(order.seed + 2))
-        self._traps = Traps(self._family, self._plan, Random(order.seed + 3))
+        self._traps = Traps(self._family, self._plan, Random(order.seed + 3), self._crash_database)
         self._cluster = Cluster(copy_runs_s=0.5)
+        self._requests: Counter[str] = Counter()  #: that the cluster has got
         self.ledger, self.reports = Ledger(), Reports()
-        self._next_kill = 0.0
+        self._next_kill, self._work_until = 0.0, 0
 
     def run(self, progress: Callable[[str], object]) -> Report:
         """Kill as often as ordered, wait until all is settled, check, and return the report."""
@@ -75,7 +78,7 @@ class Driver:
         with WatchedSandbox(self._cluster, self._family, self._traps) as sandbox:
             sandbox.gateway.receiver.prints = False
             self._subscribe(f"{sandbox.root_url}{RECEIVER}")
-            self._family.parts = self._parts(sandbox.url)
+            self._family.parts, self._requests = self._parts(sandbox.url), sandbox.record.requests
             try:
                 self._family.tend()
                 self._until_enough(began, progress)
@@ -191,17 +194,24 @@ class Driver:
             timer.start()
 
     def _kill_at_random(self) -> None:
-        now = time.monotonic()
-        if now < self._next_kill:
+        now, work = time.monotonic(), self._requests.total()
+        if now < self._next_kill or work < self._work_until:
             return
         self._next_kill = now + self._rng.expovariate(1 / _PAUSE_S)
-        if self._rng.random() < 0.3 and self._db.crash():
-            self._family.kills[_DATABASE] += 1
+        self._work_until = work + _WORK
+        if self._rng.random() < 0.3:
+            self._crash_database()
         if self._rng.random() < 0.2:
             self._family.kill_all()
         else:
             for _ in range(self._rng.randint(1, len(self._family.parts) - 1)):
                 self._family.kill()
+
+    def _crash_database(self) -> bool:
+        """Crash the server of the database; return False if there is none."""
+        is_server = self._db.crash()
+        self._family.kills[_DATABASE] += is_server
+        return is_server
 
 
 def run(order: Order, home: Path, progress: Callable[[str], object]) -> Report:

@@ -31,6 +31,9 @@ class Report:
     refreshes: int
     workflows: int
     manifests: int
+    events: int
+    deliveries: int
+    received: Sequence[str]  #: ids of events
     requests: Counter[str]
     problems: Sequence[Problem]
     killing_s: float
@@ -49,6 +52,8 @@ class Report:
         succeeded, tries = seen.rows(
             "SELECT sum(CASE WHEN status = 'SUCCEEDED' THEN 1 ELSE 0 END), sum(attempt) FROM copies"
         )[0]
+        [[events]] = seen.rows("SELECT count(*) FROM events")
+        [[deliveries]] = seen.rows("SELECT count(*) FROM deliveries")
         [[live]] = seen.rows("SELECT count(*) FROM tasks WHERE state != 'ended'")
         ledger, record = seen.ledger, seen.sandbox.record
         to_be_saved = [key for key in ledger.answered if seen.is_to_be_saved(*key)]
@@ -69,6 +74,9 @@ class Report:
             refreshes=ledger.refreshes.total(),
             workflows=sum(map(len, seen.workflows.values())),
             manifests=record.manifests,
+            events=events,
+            deliveries=deliveries,
+            received=list(seen.sandbox.gateway.receiver.ids),
             requests=record.requests,
             problems=problems,
             killing_s=killing_s,
@@ -94,6 +102,7 @@ class Report:
 
     def _figures(self) -> Iterator[str]:
         by_process = ", ".join(f"{number} {name}" for name, number in self.kills.most_common())
+        different = len(set(self.received))
         at_steps = self.hits.total()
         asked = ", ".join(f"{number:,} {name}" for name, number in self.requests.most_common())
         yield "| what | how many |"
@@ -112,6 +121,8 @@ class Report:
             "copies made": f"{self.copies} in {self.tries} tries, {self.workflows} workflows",
             "logs published": f"{self.published}; {self.refreshes} ids were requested again",
             "manifests written": self.manifests,
+            "events": f"{self.events}, of which {self.deliveries} to deliver",
+            "events received": f"{different}, and {len(self.received) - different} once more",
             "done twice": self.number(TWICE),
             "untidy": self.number(UNTIDY),
             "requests to the gateway": f"{self.requests.total():,}: {asked}",

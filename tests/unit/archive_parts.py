@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 from tests.unit.fakes import AtOnce
 from tracker_service.archive.copying.aggregation import Aggregation
@@ -21,8 +22,10 @@ from tracker_service.archive.copying.workflow_copy import WorkflowOptions
 from tracker_service.archive.copying.workflow_way import WorkflowWay
 from tracker_service.archive.place import LogPlace
 from tracker_service.causes.rules import load_rules
+from tracker_service.causes.scan.scanner import Scanner
 from tracker_service.domain.copies import Strategy
 from tracker_service.identities import Identities
+from tracker_service.redaction.masking import hidden
 from tracker_service.redaction.secrets import Secrets
 from tracker_service.store.database import Store
 
@@ -73,7 +76,13 @@ def build(
         earlier_runs=earlier_runs,
         direct=DirectWay(progress, publisher, streams, options),
         workflow=WorkflowWay(
-            progress, publisher, tries, streams, OPTIONS, rules=rules, clock=clock
+            progress,
+            publisher,
+            tries,
+            streams,
+            OPTIONS,
+            new_scanner=partial(Scanner, rules, partial(hidden, secrets) if secrets else str),
+            clock=clock,
         ),
         tries=tries,
         progress=progress,

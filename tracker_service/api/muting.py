@@ -11,6 +11,7 @@ from markupsafe import escape
 
 from tracker_service.api import openapi
 from tracker_service.api.auth import Credentials, current_caller
+from tracker_service.api.deliveries import owner
 from tracker_service.api.schemas.subscriptions import (
     FamilyPath,
     MuteBody,
@@ -18,8 +19,6 @@ from tracker_service.api.schemas.subscriptions import (
     MuteLinkPath,
     MuteQuery,
 )
-from tracker_service.domain.subscriptions import SITE_OWNER
-from tracker_service.errors import NotAllowed
 from tracker_service.sinks.muting import BY_LINK, Muting
 
 _PAGE = """\
@@ -44,25 +43,20 @@ def blueprint(credentials: Credentials, muting: Muting, admins: Collection[str])
     """
     bp = openapi.blueprint("muting", "Which failures nobody hears of.", "/api", credentials)
 
-    def owner(is_of_site: bool) -> str:
-        caller = current_caller().name
-        if is_of_site and caller not in admins:
-            raise NotAllowed
-        return SITE_OWNER if is_of_site else caller
-
     @bp.post(
         "/failures/<fingerprint>/mute", responses=openapi.answers({200: MutedAnswer}, 403, 415)
     )
     def mute(path: FamilyPath, body: MuteBody) -> Response:
         """Send you no message of a family of failures for a while."""
         length, caller = timedelta(hours=body.hours), current_caller().name
-        until = muting.mute(owner(body.site), path.fingerprint, length, caller)
+        whose = owner(is_of_site=body.site, allowed=admins)
+        until = muting.mute(whose, path.fingerprint, length, caller)
         return jsonify(MutedAnswer(fingerprint=path.fingerprint, until=until).model_dump())
 
     @bp.delete("/failures/<fingerprint>/mute", responses=openapi.answers({204: None}, 403))
     def unmute(path: FamilyPath, query: MuteQuery) -> Response:
         """Send you messages of a family of failures again."""
-        muting.unmute(owner(query.site), path.fingerprint)
+        muting.unmute(owner(is_of_site=query.site, allowed=admins), path.fingerprint)
         return Response(status=204)
 
     return bp

@@ -1,4 +1,4 @@
-"""Manage who hears of events, and show what became of each message."""
+"""Manage who hears of events: `/api/subscriptions`."""
 
 from __future__ import annotations
 
@@ -8,13 +8,8 @@ from flask_openapi3 import APIBlueprint
 from tracker_service.api import openapi
 from tracker_service.api.auth import Credentials, current_caller
 from tracker_service.api.schemas.subscriptions import (
-    DeliveriesQuery,
-    DeliveryAnswer,
-    DeliveryAnswers,
     MailBody,
     NewSubscriptionAnswer,
-    ReplayAnswer,
-    ReplayBody,
     SentTestAnswer,
     SubscriptionAnswer,
     SubscriptionAnswers,
@@ -56,17 +51,12 @@ def blueprint(credentials: Credentials, subscribing: Subscribing) -> APIBlueprin
         event = subscribing.send_test(current_caller().name, path.name)
         return jsonify(SentTestAnswer(event=event).model_dump()), 202
 
-    @bp.get("/deliveries", responses=openapi.answers({200: DeliveryAnswers}))
-    def list_deliveries(query: DeliveriesQuery) -> Response:
-        """List what was sent to you and what became of it, the newest first."""
-        caller = current_caller().name
-        found = subscribing.deliveries(caller, query.state, query.before, query.limit)
-        return jsonify([DeliveryAnswer.of(each).model_dump(mode="json") for each in found])
-
-    @bp.post("/deliveries/replay", responses=openapi.answers({200: ReplayAnswer}, 415))
-    def replay(body: ReplayBody) -> Response:
-        """Send again what was given up."""
-        count = subscribing.replay(current_caller().name, body.ids)
-        return jsonify(ReplayAnswer(replayed=count).model_dump())
+    @bp.post(
+        "/subscriptions/<name>/secret", responses=openapi.answers({200: NewSubscriptionAnswer}, 404)
+    )
+    def rotate(path: SubscriptionPath) -> Response:
+        """Make a new secret; requests are signed with it and with the last one."""
+        new = subscribing.rotate(current_caller().name, path.name)
+        return jsonify(NewSubscriptionAnswer(id=new.name, secret=new.secret).model_dump())
 
     return bp

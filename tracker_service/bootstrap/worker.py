@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
@@ -28,6 +29,7 @@ from tracker_service.bootstrap.exporters import build_exporters_work
 from tracker_service.bootstrap.foundation import Foundation, build_foundation
 from tracker_service.bootstrap.ledger import build_ledger_duties
 from tracker_service.causes.rules import Rules, load_rules
+from tracker_service.causes.scan.scanner import Scanner
 from tracker_service.causes.verdict import cause_of
 from tracker_service.domain.copies import Strategy
 from tracker_service.domain.tasks import TRACK
@@ -39,6 +41,8 @@ from tracker_service.exporters.duties import MOST_THREADS as MOST_SCRAPES
 from tracker_service.identities import duties as identities
 from tracker_service.identities.keys import KeyRing
 from tracker_service.metrics import Metrics
+from tracker_service.redaction.masking import hidden
+from tracker_service.redaction.secrets import Secrets
 from tracker_service.settings import CopySettings, Settings
 from tracker_service.sinks import duties as sinks
 from tracker_service.sinks.deliverer import Deliverer
@@ -236,7 +240,7 @@ def _build_copier(base: Foundation, threads: _Threads, rules: Rules, timing: Tim
             tries,
             streams,
             _workflow_options(copying),
-            rules=rules,
+            new_scanner=partial(Scanner, rules, _hide(base.secrets)),
             clock=base.clock,
         ),
         tries=tries,
@@ -282,6 +286,10 @@ def _limits(copying: CopySettings) -> CopyLimits:
         tries=copying.tries,
         retry_after=timedelta(seconds=copying.retry_after_s),
     )
+
+
+def _hide(secrets: Secrets | None) -> Callable[[str], str]:
+    return partial(hidden, secrets) if secrets else str
 
 
 def _workflow_options(copying: CopySettings) -> WorkflowOptions:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -64,6 +64,14 @@ class Findings:
         """Return it as JSON is made of it; see `of_json`."""
         return {"length": self.length, "lines": [_short(line) for line in self.lines]}
 
+    def hidden(self, hide: Callable[[str], str]) -> Findings:
+        """Return it with other texts.
+
+        Args:
+            hide: takes a text of a log, and returns it without secrets.
+        """
+        return replace(self, lines=tuple(_hidden(line, hide) for line in self.lines))
+
     @classmethod
     def of_json(cls, value: Mapping[str, Any]) -> Findings:
         """Return the findings of which `as_json` made a value."""
@@ -84,6 +92,11 @@ class Findings:
                 room -= size
                 kept.append(finding)
         return cls(length=length, lines=tuple(sorted(kept, key=lambda line: line.offset)))
+
+
+def _hidden(finding: Finding, hide: Callable[[str], str]) -> Finding:
+    groups = tuple((name, hide(value)) for name, value in finding.groups)
+    return replace(finding, text=hide(finding.text), groups=groups)
 
 
 _USUAL = {"groups": (), "depth": 0, "is_last": False, "frame": "", "times": 1}

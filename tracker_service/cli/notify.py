@@ -25,7 +25,7 @@ def notify() -> None:
 
 
 @notify.command()
-@click.argument("to", metavar="URL")
+@click.argument("to", metavar="URL|ADDRESS")
 @click.option(
     "--type", "types", multiple=True, help="Only events of this type; tracker.logs.* for all such."
 )
@@ -38,21 +38,29 @@ def notify() -> None:
 @output_option
 @with_tracker
 def add(tracker: TrackerClient, to: str, output: str, **wishes: Any) -> None:  # noqa: ANN401
-    """Send events to a webhook; print the secret with which each request is signed.
+    """Send events to a webhook, or by mail to an address.
 
-    The secret is not shown again. Each request is a CloudEvent, signed as Standard Webhooks says.
+    Each request to a webhook is a CloudEvent, signed as Standard Webhooks says. The secret that
+    signs it is printed, and not shown again. Mail goes through the mail server of the site.
 
     \b
     Example:
       tracker notify add https://hooks.example.com/my-team --type tracker.job.failed
+      tracker notify add you@example.com --type tracker.job.failed --quiet 22:00-07:00
     """
-    new = tracker.subscribe({"type": "webhook", "url": to}, _wants(**wishes))
+    new = tracker.subscribe(_sink(to), _wants(**wishes))
     if output == "json":
         tables.show_json(new.raw)
         return
     click.echo(f"subscription {new.id}")
-    click.echo(f"secret       {new.secret}")
+    if new.secret:
+        click.echo(f"secret       {new.secret}")
     click.echo(f"try it:      tracker notify test {new.id}", err=True)
+
+
+def _sink(to: str) -> dict[str, str]:
+    is_address = "@" in to and "://" not in to
+    return {"type": "mail", "to": to} if is_address else {"type": "webhook", "url": to}
 
 
 def _wants(
@@ -118,6 +126,21 @@ def remove(tracker: TrackerClient, subscriptions: Sequence[str]) -> None:
 @notify.command()
 @click.argument("subscription")
 @with_tracker
+def rotate(tracker: TrackerClient, subscription: str) -> None:
+    """Make a new secret for a webhook; requests are signed with it and with the last one.
+
+    Tell it to the receiver, which then may forget the last one.
+
+    \b
+    Example:
+      tracker notify rotate 3f9a01c2d4e5
+    """
+    click.echo(f"secret       {tracker.rotate(subscription).secret}")
+
+
+@notify.command()
+@click.argument("subscription")
+@with_tracker
 def test(tracker: TrackerClient, subscription: str) -> None:
     """Send a test event to a subscription.
 
@@ -147,14 +170,36 @@ def mute(tracker: TrackerClient, family: str, hours: float, site: bool) -> None:
     click.echo(f"no message of {tables.plain(family)} until {tables.plain(until)}")
 
 
+@notify.command()
+@click.argument("family")
+@click.option("--site", is_flag=True, help="Unmute the messages of the site; for admins.")
+@with_tracker
+def unmute(tracker: TrackerClient, family: str, site: bool) -> None:
+    """Send messages of a family of failures again.
+
+    \b
+    Example:
+      tracker notify unmute f14b38a372c0
+    """
+    tracker.unmute(family, of_site=site)
+    click.echo(f"messages of {tables.plain(family)} are sent again")
+
+
 @click.command()
 @click.argument("words", nargs=-1, metavar="[replay [ID...]]")
 @click.option("--failed", is_flag=True, help="Only those that were given up.")
+@click.option("--site", is_flag=True, help="What the site's routes send; for admins and auditors.")
 @click.option("--limit", type=int, default=50, show_default=True, help="How many at most.")
 @output_option
 @with_tracker
 def deliveries(
-    tracker: TrackerClient, words: Sequence[str], failed: bool, limit: int, output: str
+    tracker: TrackerClient,
+    *,
+    words: Sequence[str],
+    failed: bool,
+    site: bool,
+    limit: int,
+    output: str,
 ) -> None:
     """Show what was sent to you and what became of it, the newest first.
 
@@ -166,9 +211,10 @@ def deliveries(
       tracker deliveries replay 17 18
     """
     if words:
-        click.echo(f"{tracker.replay(_ids(words) or None)} deliveries are sent again")
+        count = tracker.replay(_ids(words) or None, of_site=site)
+        click.echo(f"{count} deliveries are sent again")
         return
-    found = tracker.deliveries(["dead"] if failed else [], limit)
+    found = tracker.deliveries(["dead"] if failed else [], limit, of_site=site)
     if output == "json":
         tables.show_json([each.raw for each in found])
     else:

@@ -123,7 +123,7 @@ def subscriptions(known: Sequence[Subscription]) -> str:
     """Return the list of subscriptions."""
     rows = [(each.id, each.sink, each.to, _wishes(each), each.trouble) for each in known]
     heads = ("SUBSCRIPTION", "SINK", "TO", "WANTS", "TROUBLE")
-    return table(heads, rows) if rows else "no subscriptions: tracker notify add URL"
+    return table(heads, rows) if rows else "no subscriptions: tracker notify add URL|ADDRESS"
 
 
 def _wishes(shown: Subscription) -> str:

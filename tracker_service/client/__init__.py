@@ -319,7 +319,8 @@ class TrackerClient:
         """Subscribe to events.
 
         Args:
-            sink: where to, such as `{"type": "webhook", "url": "https://…"}`.
+            sink: where to, such as `{"type": "webhook", "url": "https://…"}` or
+                `{"type": "mail", "to": "you@example.com"}`.
             wants: which events, such as `{"types": ["tracker.job.failed"]}`.
 
         Raises:
@@ -344,29 +345,44 @@ class TrackerClient:
         """
         self._connection.ask("DELETE", f"subscriptions/{_segment(subscription_id)}").close()
 
+    def rotate(self, subscription_id: str) -> NewSubscription:
+        """Give a subscription a new secret; requests are signed with it and with the last one.
+
+        Raises:
+            TrackerClientError: 404 if the caller has none with this id, 400 if it sends mail.
+        """
+        path = f"subscriptions/{_segment(subscription_id)}/secret"
+        answer = self._json("POST", path, dict, is_repeatable=False)
+        with _understood("subscriptions"):
+            return events.new_subscription(answer)
+
     def test_subscription(self, subscription_id: str) -> str:
         """Send an event to a subscription, whatever it selects; return the id of the event."""
         path = f"subscriptions/{_segment(subscription_id)}/test"
         return str(self._json("POST", path, dict, is_repeatable=False)["event"])
 
-    def deliveries(self, states: Sequence[str] = (), limit: int | None = None) -> list[Delivery]:
+    def deliveries(
+        self, states: Sequence[str] = (), limit: int | None = None, *, of_site: bool = False
+    ) -> list[Delivery]:
         """Return what was sent to the caller, the newest first.
 
         Args:
             states: only deliveries in one of these.
+            of_site: what the routes of the site send; for admins and auditors.
         """
-        params = {"state": list(states), "limit": limit}
+        params = {"state": list(states), "limit": limit, "site": "true" if of_site else None}
         body = self._json("GET", "deliveries", list, params=params)
         with _understood("deliveries"):
             return [events.delivery(each) for each in body]
 
-    def replay(self, ids: Sequence[int] | None = None) -> int:
+    def replay(self, ids: Sequence[int] | None = None, *, of_site: bool = False) -> int:
         """Send deliveries again that were given up; return how many.
 
         Args:
             ids: of the deliveries; None for all.
+            of_site: those of the site's routes; for admins.
         """
-        body = {} if ids is None else {"ids": list(ids)}
+        body: JsonObject = {"site": of_site} if ids is None else {"site": of_site, "ids": list(ids)}
         return int(self._json("POST", "deliveries/replay", dict, json=body)["replayed"])
 
     def mute(self, fingerprint: str, hours: float, *, of_site: bool = False) -> str:
@@ -378,6 +394,16 @@ class TrackerClient:
         path = f"failures/{_segment(fingerprint)}/mute"
         body = {"hours": hours, "site": of_site}
         return str(self._json("POST", path, dict, json=body)["until"])
+
+    def unmute(self, fingerprint: str, *, of_site: bool = False) -> None:
+        """Send messages of a family of failures again.
+
+        Args:
+            of_site: those of the site; for admins.
+        """
+        path = f"failures/{_segment(fingerprint)}/mute"
+        params = {"site": "true"} if of_site else {}
+        self._connection.ask("DELETE", path, params=params).close()
 
     def ledger_jobs(
         self, *, ledger: str = "default", state: str | None = None

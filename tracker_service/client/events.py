@@ -15,7 +15,7 @@ class Subscription:
 
     id: str
     sink: str  #: its type, such as `webhook`
-    to: str  #: the host to which it leads
+    to: str  #: the host to which it leads, or the address of mail
     wants: Mapping[str, Any]  #: which events; what is left out restricts nothing
     trouble: str | None  #: why the receiver does not take what is sent
     raw: JsonObject = field(repr=False, compare=False)
@@ -26,7 +26,7 @@ class NewSubscription:
     """A subscription that was just made; the service never tells its secret again."""
 
     id: str
-    secret: str = field(repr=False)
+    secret: str | None = field(repr=False)  #: None for mail
     raw: JsonObject = field(repr=False, compare=False)
 
 

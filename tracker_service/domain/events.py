@@ -14,7 +14,7 @@ SITE = None
 
 
 class EventType(StrEnum):
-    """The types of the tracker's events; other rooms have types of their own."""
+    """The types of events."""
 
     JOB_STATE_CHANGED = "tracker.job.state_changed"
     JOB_FAILED = "tracker.job.failed"
@@ -26,6 +26,9 @@ class EventType(StrEnum):
     SCALING_LIMIT_OVER = "tracker.scaling.limit_over"
     CLUSTER_TROUBLE = "tracker.cluster.trouble"
     CLUSTER_TROUBLE_OVER = "tracker.cluster.trouble_over"
+    EXECUTION_APPEARED = "teraslice.execution.appeared"
+    EXECUTION_VANISHED = "teraslice.execution.vanished"
+    EXECUTION_FAILING_SLICES = "teraslice.execution.failing_slices"
 
 
 TEST = "tracker.test"  #: goes only to the subscription that is its subject

@@ -19,10 +19,11 @@ SITE_OWNER = ""  #: the owner of a subscription of the site
 class DeliveryState(StrEnum):
     """The state of one delivery of an event."""
 
-    PENDING = "pending"  #: not accepted yet; -> DELIVERED | DEAD
-    HELD = "held"  #: waits to be sent together with others of its family; -> DELIVERED | GROUPED
+    PENDING = "pending"  #: not accepted yet; -> DELIVERED | MUTED | DEAD
+    HELD = "held"  #: waits for others of its family; -> DELIVERED | GROUPED | MUTED
     DELIVERED = "delivered"  #: the receiver has accepted it
     GROUPED = "grouped"  #: another message of the family has counted it
+    MUTED = "muted"  #: its family was muted before it was sent
     DEAD = "dead"  #: refused for good, or in vain for too long; can be replayed; -> PENDING
 
 

@@ -16,9 +16,10 @@ from tracker_service.engine.clock import Clock
 from tracker_service.engine.duties import Duty, Held
 from tracker_service.engine.timetable import Batch, Cadence, Entry, Timetable
 from tracker_service.errors import LeaseLost, StoreUnavailable
+from tracker_service.exporters import recording
 from tracker_service.exporters.health import Health
 from tracker_service.exporters.masters import TERASLICE, Master
-from tracker_service.exporters.scraping import Scraper, Update
+from tracker_service.exporters.scraping import Scraper
 from tracker_service.store import expositions
 from tracker_service.store.database import Connection, Store
 
@@ -115,7 +116,8 @@ class Masters:
         try:
             found = self._scraper.update(entry.task.master, entry.health)
             entry.health = found.health
-            self._record(entry.task, found)
+            task = entry.task
+            recording.record(self._store, task.id, task.lease, task.master, found)
         except LeaseLost:
             self._timetable.lose(entry.task.lease)
         except StoreUnavailable as error:
@@ -126,13 +128,6 @@ class Masters:
             now = time.monotonic()
             self._timetable.reschedule(entry, now)
             self._timetable.give_back(batch, now)
-
-    def _record(self, task: MasterTask, found: Update) -> None:
-        packed = found.snapshot.packed() if found.snapshot else None
-        health = found.health.stored()
-        self._store.write(
-            lambda connection: expositions.record(connection, task.id, task.lease, health, packed)
-        )
 
 
 def _first_update(task: MasterTask, now: float) -> float:

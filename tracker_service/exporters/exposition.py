@@ -91,8 +91,8 @@ def page(masters: Sequence[Exposed], families: Iterable[Family]) -> Iterator[byt
 
 
 def _of_master(family: Family, master: Exposed) -> str:
-    if family.kind == "histogram":
-        return _update_durations(family.name, master)
+    if whole := _WHOLE.get(family.name):
+        return whole(family.name, master)
     if series := _SPECIAL.get(family.name):
         return _lines(family.name, series(master))
     return _column(family, master)
@@ -114,15 +114,22 @@ def _column(family: Family, master: Exposed) -> str:
     return "".join([f"{start}{its}}} {value}\n" for its, value in pairs if value is not None])
 
 
-def _statuses(master: Exposed) -> Series:
-    statuses = [(status, f',status="{status}"') for status in STATUSES]
+_ENDS_OF_STATUS: Mapping[str | None, Sequence[str]] = {
+    None: (),
+    **{
+        its: [f',status="{status}"}} {int(status == its)}\n' for status in STATUSES]
+        for its in STATUSES
+    },
+}
+
+
+def _statuses(name: str, master: Exposed) -> str:
+    """Return a line for each execution and each status: a quarter of the page."""
+    start = name + "{"
     pairs = zip(master.labels(bare=False), master.column("execution_status"), strict=True)
-    return [
-        (labels + of_status, int(status == its))
-        for labels, its in pairs
-        if its is not None
-        for status, of_status in statuses
-    ]
+    return "".join(
+        [f"{start}{labels}{end}" for labels, its in pairs for end in _ENDS_OF_STATUS[its]]
+    )
 
 
 def _master_info(master: Exposed) -> Series:
@@ -216,7 +223,6 @@ def _build_info(_: Sequence[Exposed]) -> Series:
 
 
 _SPECIAL: Mapping[str, Callable[[Exposed], Series]] = {
-    names.EXECUTION_STATUS: _statuses,
     names.MASTER_INFO: _master_info,
     names.EXECUTION_INFO: _execution_info,
     names.QUERY_DURATION: _query_durations,
@@ -227,6 +233,10 @@ _SPECIAL: Mapping[str, Callable[[Exposed], Series]] = {
     names.LAST_SUCCESS: _last_success,
     names.ERRORS: _errors,
     **{f"got_phase_{bare}": _bare_phase(phase) for bare, phase in PHASES_OF_BARE.items()},
+}
+_WHOLE: Mapping[str, Callable[[str, Exposed], str]] = {
+    names.EXECUTION_STATUS: _statuses,
+    names.UPDATE_DURATION: _update_durations,
 }
 _OF_ALL: Mapping[str, Callable[[Sequence[Exposed]], Series]] = {
     names.RELEASE_ERRORS: _release_errors,

@@ -26,6 +26,8 @@ _OVER = "_over"
 _RESOLVE: Mapping[str, tuple[str, ...]] = {
     EventType.LOGS_SAVED: (EventType.LOGS_AT_RISK, EventType.LOGS_LOST),
     EventType.SCALING_LIMIT_OVER: (EventType.SCALING_LIMIT_HIT,),
+    EventType.EXECUTION_APPEARED: (),
+    EventType.EXECUTION_VANISHED: (EventType.EXECUTION_FAILING_SLICES,),
 }
 
 

@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 
 from tracker_service.errors import ConfigError, NoSuchLink
 from tracker_service.identities.keys import KeyRing
-from tracker_service.store import muted_families
-from tracker_service.store.database import Store
+from tracker_service.store import deliveries, muted_families
+from tracker_service.store.database import Connection, Store
 
 BY_LINK = timedelta(hours=24)  #: how long a family is muted by the link in a message
 _LINK_LASTS = timedelta(days=7)
@@ -31,9 +31,17 @@ class Muting:
         self._store, self._key_ring, self._clock = store, key_ring, clock
 
     def mute(self, owner: str, fingerprint: str, length: timedelta, muted_by: str) -> datetime:
-        """Send an owner no message of a family for a while; return until when."""
+        """Send an owner no message of a family for a while; return until when.
+
+        What waits to be sent is not sent either.
+        """
         until = self._clock() + length
-        self._store.write(lambda c: muted_families.mute(c, owner, fingerprint, until, muted_by))
+
+        def change(connection: Connection) -> None:
+            muted_families.mute(connection, owner, fingerprint, until, muted_by)
+            deliveries.mute(connection, owner, fingerprint)
+
+        self._store.write(change)
         return until
 
     def unmute(self, owner: str, fingerprint: str) -> None:

@@ -16,7 +16,7 @@ from tracker_service.domain.subscriptions import DeliveryState, Selection, Subsc
 from tracker_service.errors import BadInput, ConfigError, NoSuchSubscription, NotAllowed
 from tracker_service.identities.keys import KeyRing
 from tracker_service.settings.sinks import WebhookSettings
-from tracker_service.sinks.opening import sealed
+from tracker_service.sinks.opening import sealed, unsealed
 from tracker_service.sinks.reach import NotReachable, Reach
 from tracker_service.sinks.webhook import secret_key
 from tracker_service.store import deliveries, events, subscriptions
@@ -63,7 +63,7 @@ class Subscribing:
             raise BadInput(str(error), status=403) from error
         except ConfigError as error:
             raise BadInput(str(error)) from error
-        made = secret or f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}"
+        made = secret or _new_secret()
         kept = sealed(self._key_ring, WebhookSettings(type="webhook", url=url), [made])
         return NewSubscription(name=self._add(owner, kept, selection), secret=made)
 
@@ -97,6 +97,28 @@ class Subscribing:
 
         self._store.write(add)
         return name
+
+    def rotate(self, owner: str, name: str) -> NewSubscription:
+        """Give a subscription a new secret; requests are signed with it and with the last one.
+
+        Raises:
+            NoSuchSubscription: there is none of this name.
+            BadInput: it sends mail, which no secret signs.
+        """
+        made = _new_secret()
+
+        def change(connection: Connection) -> None:
+            known = subscriptions.locked(connection, owner, name)
+            if known is None:
+                raise NoSuchSubscription
+            if "sealed" not in known.sink:
+                raise BadInput(f"{name} sends mail, which no secret signs")
+            settings, used = unsealed(self._key_ring, known.sink)
+            sink = sealed(self._key_ring, settings, [made, *used[:1]])
+            subscriptions.change(connection, known, sink, known.selection)
+
+        self._store.write(change)
+        return NewSubscription(name=name, secret=made)
 
     def of(self, owner: str) -> Sequence[Subscription]:
         """Return the subscriptions of a user, the oldest first."""
@@ -134,14 +156,18 @@ class Subscribing:
     def deliveries(
         self, owner: str, states: Sequence[DeliveryState], before: int | None, limit: int
     ) -> Sequence[Delivery]:
-        """Return deliveries to a user, the newest first; see `store.deliveries.known`."""
+        """Return deliveries to an owner, the newest first; see `store.deliveries.known`."""
         with self._store.read() as connection:
             return deliveries.known(connection, owner, states, before, limit)
 
     def replay(self, owner: str, ids: Sequence[int] | None) -> int:
-        """Send deliveries to a user again that were given up; return how many.
+        """Send deliveries to an owner again that were given up; return how many.
 
         Args:
             ids: of the deliveries; None for all.
         """
         return self._store.write(lambda c: deliveries.replay(c, owner, ids))
+
+
+def _new_secret() -> str:
+    return f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}"

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import io
+import socket
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import urllib3
+from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
 
+from tracker_service.domain.certificates import certificate_error
 from tracker_service.sinks.reach import NotReachable, Reach
 from tracker_service.sinks.sink import Outcome, delivered, refused, try_again
 
-_TIMEOUT = urllib3.Timeout(connect=5.0, read=10.0)
+_CONNECT_S, _READ_S = 5.0, 10.0  #: without a sign of the receiver
+_TIMEOUT = urllib3.Timeout(connect=_CONNECT_S, read=_READ_S)
+_LONGEST_S = 20.0  #: of one answer, however slowly a receiver sends it
 _MOST_BYTES = 4096  #: of an answer that are read
 #: Statuses that may change, by RFC 9110 and RFC 6585; other answers of 4xx stay as they are.
 _MAY_CHANGE = frozenset({401, 403, 404, 407, 408, 423, 425, 429})
@@ -80,17 +87,74 @@ class WebReceiver:
     def _connected(self) -> urllib3.HTTPConnectionPool:
         address, *_ = self._reach.addresses(self._host, self._port)
         if not self._is_tls:
-            return urllib3.HTTPConnectionPool(address, self._port, maxsize=1)
+            return _Pool(address, self._port, maxsize=1)
         tls: dict[str, Any] = {"server_hostname": self._host, "assert_hostname": self._host}
         if self._ca_file:
             tls["ca_certs"] = str(self._ca_file)
-        return urllib3.HTTPSConnectionPool(address, self._port, maxsize=1, **tls)
+        return _TlsPool(address, self._port, maxsize=1, **tls)
+
+
+class _Connection(HTTPConnection):
+    def connect(self) -> None:
+        super().connect()
+        self.sock = cast(socket.socket, _Bounded(self.sock))
+
+
+class _TlsConnection(HTTPSConnection):
+    def connect(self) -> None:
+        super().connect()
+        self.sock = cast(socket.socket, _Bounded(self.sock))
+
+
+class _Pool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _TlsPool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _TlsConnection
+
+
+class _Bounded:
+    """A socket whose answers end at a deadline; the time-out of a socket begins anew each time."""
+
+    def __init__(self, connected: socket.socket) -> None:
+        self._socket = connected
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 (whatever a socket has)
+        return getattr(self._socket, name)
+
+    def makefile(self, *_: object) -> io.BufferedReader:
+        """Return a reader of the next answer."""
+        return io.BufferedReader(_Answer(self._socket, time.monotonic() + _LONGEST_S))
+
+
+class _Answer(io.RawIOBase):
+    def __init__(self, connected: socket.socket, deadline: float) -> None:
+        self._socket, self._deadline = connected, deadline
+        self._raw = connected.makefile("rb", buffering=0)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:  # noqa: ANN401 (as in `io`: any writable buffer)
+        left_s = self._deadline - time.monotonic()
+        if left_s <= 0:
+            raise TimeoutError
+        self._socket.settimeout(min(left_s, _READ_S))
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
 
 
 def _why(error: Exception) -> str:
     """Return what went wrong, without the words of the library around it."""
-    reason = getattr(error, "reason", None)
-    return str(reason if isinstance(reason, Exception) else error).partition(": ")[2] or str(error)
+    if certificate := certificate_error(error):
+        return f"its certificate is refused: {certificate.verify_message}"
+    inner = [each for each in error.args if isinstance(each, Exception)]
+    text = str(inner[-1] if inner else error)
+    return text.partition("): ")[2] or text
 
 
 def _outcome(answer: urllib3.BaseHTTPResponse) -> Outcome:

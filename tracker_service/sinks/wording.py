@@ -73,6 +73,17 @@ def _state_changed(event: Event) -> str:
     return f"{_job(event)}: {now} (before: {before})"
 
 
+def _executions(what: str) -> Callable[[Event], str]:
+    """Return a sentence of what some executions of a Teraslice master do."""
+
+    def sentence(event: Event) -> str:
+        count = _number(event.data.get("count"))
+        which = f"{count:,} executions" if count else f"Execution {event.subject} of {_job(event)}"
+        return f"{which} {what} on {clipped(event.data.get('cluster'), _LONGEST_NAME)}"
+
+    return sentence
+
+
 def _of_another_room(event: Event) -> str:
     return f"{event.type}: {event.subject}"
 
@@ -123,6 +134,11 @@ _KINDS: Mapping[str, _Kind] = {
     EventType.CLUSTER_TROUBLE_OVER: _Kind(
         severity=Severity.SUCCESS,
         sentence=lambda event: "The trouble of the cluster is over" + _unless_said(event),
+    ),
+    EventType.EXECUTION_APPEARED: _Kind(severity=Severity.INFO, sentence=_executions("appeared")),
+    EventType.EXECUTION_VANISHED: _Kind(severity=Severity.INFO, sentence=_executions("vanished")),
+    EventType.EXECUTION_FAILING_SLICES: _Kind(
+        severity=Severity.WARNING, sentence=_executions("began to fail slices")
     ),
     TEST: _Kind(severity=Severity.INFO, sentence=lambda _: "A test message of the tracker"),
 }

@@ -218,7 +218,7 @@ def last_sent(
 
 def known(
     connection: Connection,
-    owner: str | None,
+    owner: str,
     states: Sequence[DeliveryState],
     before: int | None,
     limit: int,
@@ -226,13 +226,12 @@ def known(
     """Return deliveries, the newest first.
 
     Args:
-        owner: of the subscriptions; None for those of the site.
+        owner: of the subscriptions.
         states: only deliveries in one of these; empty for all.
         before: only deliveries with a smaller id; None for the newest.
         limit: the most deliveries to return.
     """
-    whose = SITE_OWNER if owner is None else owner
-    of_owner = select(tasks.c.id).where(tasks.c.kind == NOTIFY, tasks.c.owner == whose)
+    of_owner = select(tasks.c.id).where(tasks.c.kind == NOTIFY, tasks.c.owner == owner)
     page = select(deliveries.c.id).where(deliveries.c.task_id.in_(of_owner))
     if states:
         page = page.where(deliveries.c.state.in_(states))
@@ -244,19 +243,18 @@ def known(
     return [_delivery(row) for row in connection.execute(rows)]
 
 
-def replay(connection: Connection, owner: str | None, ids: Collection[int] | None) -> int:
+def replay(connection: Connection, owner: str, ids: Collection[int] | None) -> int:
     """Send deliveries again that are dead.
 
     Args:
-        owner: of the subscriptions; None for those of the site.
+        owner: of the subscriptions.
         ids: of the deliveries; None for all that are dead.
 
     Returns:
         the number of deliveries that are sent again.
     """
     now = current_time(connection)
-    whose = SITE_OWNER if owner is None else owner
-    of_owner = select(tasks.c.id).where(tasks.c.kind == NOTIFY, tasks.c.owner == whose, IS_LIVE)
+    of_owner = select(tasks.c.id).where(tasks.c.kind == NOTIFY, tasks.c.owner == owner, IS_LIVE)
     dead = (
         update(deliveries)
         .where(deliveries.c.state == DeliveryState.DEAD, deliveries.c.task_id.in_(of_owner))
@@ -265,6 +263,20 @@ def replay(connection: Connection, owner: str | None, ids: Collection[int] | Non
     if ids is not None:
         dead = dead.where(deliveries.c.id.in_(sorted(ids)))
     return connection.execute(dead).rowcount
+
+
+def mute(connection: Connection, owner: str, family: str) -> None:
+    """Send nothing of a family that an owner's subscriptions still have to send."""
+    of_owner = select(tasks.c.id).where(tasks.c.kind == NOTIFY, tasks.c.owner == owner)
+    unsent = (
+        update(deliveries)
+        .where(deliveries.c.family == family, deliveries.c.state.in_(UNSENT))
+        .where(deliveries.c.task_id.in_(of_owner))
+    )
+    now = current_time(connection)
+    connection.execute(
+        unsent.values(state=DeliveryState.MUTED, ended_at=now, answer="its family is muted")
+    )
 
 
 def hasten(connection: Connection, task_ids: Collection[int], now: datetime) -> None:

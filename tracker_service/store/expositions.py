@@ -96,6 +96,14 @@ def record(
     upsert(connection, expositions, row)
 
 
+def last_snapshot(connection: Connection, task_id: int) -> bytes | None:
+    """Return the values that the last successful update of a source has found."""
+    found: bytes | None = connection.scalar(
+        select(expositions.c.snapshot).where(expositions.c.task_id == task_id)
+    )
+    return found
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exposition:
     """What is shown of a source."""

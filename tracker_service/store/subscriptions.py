@@ -65,6 +65,12 @@ def of_owners(connection: Connection, owners: Collection[str]) -> list[Subscript
     return [_subscription(row) for row in connection.execute(found)]
 
 
+def locked(connection: Connection, owner: str, name: str) -> Subscription | None:
+    """Return a subscription; nobody else changes it until this transaction ends."""
+    locks.take(connection, "subscriptions", owner)
+    return next((each for each in of_owners(connection, [owner]) if each.name == name), None)
+
+
 def of_jobset(connection: Connection, lease: Lease) -> list[Subscription]:
     """Return the subscriptions in a jobset, the oldest first."""
     found = select(tasks).where(*_LIVE, tasks.c.jobset_id == lease.jobset_id).order_by(tasks.c.id)
@@ -123,12 +129,13 @@ def set_routes(
         if before is None:
             add(connection, SITE_OWNER, name, sink, selection, now)
         elif (before.sink, before.selection) != (sink, selection):
-            _change(connection, before, sink, selection)
+            change(connection, before, sink, selection)
 
 
-def _change(
+def change(
     connection: Connection, before: Subscription, sink: Mapping[str, Any], selection: Selection
 ) -> None:
+    """Change where a subscription leads, and what it wants; its worker hears of it."""
     spec = {"sink": dict(sink), "selection": selection.to_json()}
     changed = update(tasks).where(tasks.c.id == before.task_id)
     connection.execute(changed.values(spec=spec))

@@ -6,10 +6,14 @@ import pytest
 
 from tests.unit.calls import ADMIN, GUEST, SAM
 from tests.unit.fakes import NOW, job
-from tracker_service.domain.events import Event
+from tracker_service.domain.events import SITE, Event
+from tracker_service.domain.subscriptions import SITE_OWNER, DeliveryState, Selection
 from tracker_service.identities.keys import KeyRing
 from tracker_service.sinks.muting import Muting
-from tracker_service.store import events, muted_families
+from tracker_service.sinks.opening import unsealed
+from tracker_service.store import deliveries, events, muted_families, subscriptions
+from tracker_service.store.database import Connection
+from tracker_service.store.deliveries import Change
 
 HOOK = {"type": "webhook", "url": "https://hooks.example.com/my-team?key=1"}
 
@@ -165,6 +169,48 @@ def test_only_what_was_given_up_is_replayed(client, happens):
     answer = client.post("/api/deliveries/replay", auth=GUEST, json={})
     assert answer.json == {"replayed": 0}
     assert client.post("/api/deliveries/replay", auth=GUEST, json={"ids": ["x"]}).status_code == 400
+
+
+def test_a_new_secret_signs_beside_the_last_one_only(client, service, key_ring):
+    first = subscribed(client).json
+    path = f"/api/subscriptions/{first['id']}/secret"
+
+    assert client.post(path, auth=SAM).status_code == 404
+    second, third = (client.post(path, auth=GUEST).json["secret"] for _ in range(2))
+
+    [known] = service.subscribing.of("guest")
+    settings, used = unsealed(key_ring, known.sink)
+    assert len({first["secret"], second, third}) == 3
+    assert (str(settings.url), used) == (HOOK["url"], [third, second])
+
+
+@pytest.fixture
+def of_site(store) -> None:
+    """A delivery of a route of the site, which was given up."""
+    sink, every = {"name": "ops", "type": "webhook"}, Selection()
+
+    def fail(connection: Connection) -> None:
+        [delivery] = deliveries.known(connection, SITE_OWNER, (), None, 10)
+        dead = Change(id=delivery.id, state=DeliveryState.DEAD, due_at=NOW, answer="410 Gone")
+        deliveries.change(connection, [dead], NOW)
+
+    store.write(lambda c: subscriptions.set_routes(c, routes={"ops": (sink, every)}, now=NOW))
+    told = Event(type="tracker.cluster.trouble", subject="oozie", time=NOW, owner=SITE, data={})
+    store.write(lambda connection: events.append(connection, told))
+    store.write(fail)
+
+
+def test_what_the_site_sends_is_seen_and_replayed_by_who_oversees_it(client, of_site):
+    path, replay = "/api/deliveries?site=true", "/api/deliveries/replay"
+
+    assert client.get("/api/deliveries", auth=ADMIN).json == []
+    assert client.get(path, auth=GUEST).status_code == 403
+    [seen] = client.get(path, auth=ADMIN).json
+    assert (seen["subscription"], seen["state"], seen["answer"]) == ("ops", "dead", "410 Gone")
+    assert client.post(replay, auth=GUEST, json={"site": True}).status_code == 403
+    assert client.post(replay, auth=ADMIN, json={}).json == {"replayed": 0}
+    assert client.post(replay, auth=ADMIN, json={"site": True}).json == {"replayed": 1}
+    assert client.get(path, auth=ADMIN).json[0]["state"] == "pending"
 
 
 def muted(store) -> set[tuple[str, str | None]]:

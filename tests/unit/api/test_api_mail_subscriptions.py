@@ -28,6 +28,7 @@ def test_a_user_subscribes_to_mail_and_sees_the_address(client):
     [listed] = client.get(SUBSCRIPTIONS, auth=GUEST).json
     assert (listed["id"], listed["sink"], listed["to"]) == (made.json["id"], "mail", TO)
     assert client.get(SUBSCRIPTIONS, auth=SAM).json == []
+    assert_problem(client.post(f"{SUBSCRIPTIONS}/{made.json['id']}/secret", auth=GUEST), 400)
 
 
 @pytest.mark.parametrize("to", ["a@elsewhere.com", "a@example.com.evil.com", "a@sub.example.com"])

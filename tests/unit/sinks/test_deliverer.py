@@ -12,6 +12,7 @@ from tracker_service.domain.subscriptions import NOTIFY, DeliveryState, Selectio
 from tracker_service.errors import ConfigError
 from tracker_service.sinks import deliverer as module
 from tracker_service.sinks.deliverer import Deliverer
+from tracker_service.sinks.muting import Muting
 from tracker_service.sinks.sink import Message, Outcome, delivered, one_by_one, refused, try_again
 from tracker_service.store import deliveries, events, jobsets, muted_families, subscriptions
 from tracker_service.store.database import Connection, Store, current_time
@@ -341,6 +342,20 @@ def test_nothing_of_a_muted_family_is_sent(delivering):
     assert ids(receiver) == [other.id]
 
 
+def test_what_is_held_back_of_a_family_that_is_muted_then_is_not_sent(delivering, key_ring):
+    receiver = delivering.subscribe("a")
+    for number in range(3):
+        delivering.happens(number, family="f1")
+    delivering.go_on(1)
+
+    muting = Muting(delivering.store, key_ring, lambda: NOW)
+    muting.mute("guest", "f1", timedelta(hours=8), "guest")
+    delivering.go_on(3601)
+
+    assert len(receiver.got) == 1
+    assert delivering.states() == ["delivered", "muted", "muted"]
+
+
 def test_after_the_clock_was_set_what_waits_is_sent_at_once(delivering):
     receiver = delivering.subscribe("a")
     receiver.answers = [try_again("500", 3000.0)]
@@ -363,7 +378,7 @@ def test_a_sink_is_opened_anew_when_its_settings_change(delivering):
     after = delivering.receivers["a"] = Receiver()
     with delivering.store.begin() as connection:
         [known] = subscriptions.of_owners(connection, ["guest"])
-        change: Callable[..., None] = subscriptions._change
+        change: Callable[..., None] = subscriptions.change
         change(connection, known, {"type": "other"}, known.selection)
     delivering.load()
 

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -109,6 +110,47 @@ def test_after_the_server_has_hung_up_a_new_connection_is_made(carbon, sink):
     assert outcome.result == Result.DELIVERED
     carbon.lines(2)
     assert len(carbon.connections) == 2
+
+
+@pytest.fixture
+def narrow(monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
+    """A server, and connections to it between which hardly a line fits."""
+    connected = socket.create_connection
+
+    def connect(*where: Any) -> socket.socket:
+        connection = connected(*where)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        return connection
+
+    monkeypatch.setattr(socket, "create_connection", connect)
+    with socket.socket() as server:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        yield server
+
+
+def test_a_server_that_hangs_up_in_the_middle_gets_all_lines_again_on_a_new_connection(narrow):
+    def hang_up() -> None:
+        """Take the begin of a line, and hang up in its middle."""
+        with narrow.accept()[0] as connection:
+            taken.append(connection.recv(100))
+
+    taken: list[bytes] = []
+    much = [message(f"{number}.{'x' * 180}") for number in range(1000)]
+    sink = Graphite("127.0.0.1", narrow.getsockname()[1], "events")
+    hanging_up = threading.Thread(target=hang_up)
+    hanging_up.start()
+    outcomes = sink.deliver(much)
+    hanging_up.join()
+    sink.deliver(much[:1])
+    with narrow.accept()[0] as connection, connection.makefile("rb") as lines:
+        line = lines.readline()
+    sink.close()
+
+    [outcome] = outcomes
+    assert (outcome.result, outcome.is_outage) == (Result.TRY_AGAIN, True)
+    assert line.startswith(taken[0]), "the second time, all is sent from the first line on"
 
 
 @pytest.mark.parametrize(

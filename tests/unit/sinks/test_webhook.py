@@ -5,6 +5,9 @@ import hashlib
 import hmac
 import json
 import socket
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from ipaddress import ip_network
@@ -16,6 +19,7 @@ from tests.unit.loopback_server import Asked, Reply
 from tests.unit.tls import Authority, secure, tls_loopback
 from tracker_service.domain.events import Event, KeptEvent
 from tracker_service.errors import ConfigError
+from tracker_service.sinks import web
 from tracker_service.sinks.reach import NotReachable, Reach
 from tracker_service.sinks.sink import Message, Others, Outcome, Result
 from tracker_service.sinks.web import WebReceiver
@@ -160,6 +164,42 @@ def test_a_receiver_that_is_not_there_is_asked_again_later(url):
 
     assert (outcome.result, outcome.is_outage) == (Result.TRY_AGAIN, True)
     assert len(outcome.answer) > 10
+
+
+def test_a_host_that_nobody_knows_is_named_with_the_reason():
+    [outcome] = sent(webhook("http://no-such-host.invalid/x"))
+
+    assert outcome.answer.startswith("no-such-host.invalid: ")
+    assert "Name or service not known" in outcome.answer
+
+
+@pytest.fixture(params=[b"", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\n\r\nbegin of a body"])
+def endless(request) -> Iterator[str]:
+    """A receiver that begins an answer, and sends the rest so slowly that it never ends."""
+    over = threading.Event()
+
+    def answer() -> None:
+        with server.accept()[0] as connection, suppress(OSError):
+            connection.sendall(request.param)
+            while request.param and not over.wait(0.05):
+                connection.sendall(b"x")
+            over.wait()
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=answer)
+        thread.start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}/x"
+        over.set()
+        thread.join()
+
+
+def test_a_receiver_whose_answer_never_ends_is_asked_again_later(endless, monkeypatch):
+    monkeypatch.setattr(web, "_LONGEST_S", 0.3)
+
+    [outcome] = sent(webhook(endless))
+
+    assert (outcome.result, outcome.is_outage) == (Result.TRY_AGAIN, True)
+    assert outcome.answer.startswith("127.0.0.1: Read timed out")
 
 
 def test_a_certificate_has_to_be_valid_for_the_host(tmp_path):

@@ -99,6 +99,7 @@ class DeliveriesQuery(Query):
     """Which deliveries."""
 
     state: list[DeliveryState] = Field([], description="only deliveries in one of these states")
+    site: Flag = Field(False, description="admins and auditors only: those of the site's routes")
     before: int | None = Field(None, ge=1, le=2**53, description="only deliveries before this one")
     limit: int = Field(100, ge=1, le=_MOST_DELIVERIES, description="deliveries in one answer")
 
@@ -147,6 +148,7 @@ class ReplayBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     ids: list[StrictInt] | None = Field(None, max_length=10_000)
+    site: StrictBool = Field(False, description="admins only: those of the site's routes")
 
 
 class ReplayAnswer(Schema):

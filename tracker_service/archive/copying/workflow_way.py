@@ -19,7 +19,6 @@ from tracker_service.archive.copying.streams import Streams
 from tracker_service.archive.copying.tries import Tries
 from tracker_service.archive.copying.ways import Choice
 from tracker_service.archive.copying.workflow_copy import WorkflowOptions
-from tracker_service.causes.rules import Rules
 from tracker_service.causes.scan.scanner import Scanner
 from tracker_service.domain.copies import STOPPED_BY_US, Copy, CopyReason, CopyStatus, Strategy
 from tracker_service.domain.jobs import JobDetails, JobId, JobStatus
@@ -50,12 +49,17 @@ class WorkflowWay:
         streams: Streams,
         options: WorkflowOptions,
         *,
-        rules: Rules,
+        new_scanner: Callable[[], Scanner],
         clock: Callable[[], datetime],
     ) -> None:
+        """Prepare to copy.
+
+        Args:
+            new_scanner: makes what looks for the cause in one log, which still has its secrets.
+        """
         self._progress, self._publisher, self._tries = progress, publisher, tries
-        self._streams, self._options, self._rules = streams, options, rules
-        self._clock = clock
+        self._streams, self._options = streams, options
+        self._new_scanner, self._clock = new_scanner, clock
 
     def limit_reached(self, owner: str) -> Reason[CopyReason] | None:
         """Say which limit leaves no room for one more copy; None if there is room."""
@@ -120,7 +124,7 @@ class WorkflowWay:
     def _read_back(self, access: ClusterAccess, copy: Copy, lease: Lease) -> None:
         """Take the checksum of what a workflow wrote, unless that was done before a crash."""
         written = copy.part or workflow_copy.read_back(
-            access.hdfs, copy, Scanner(self._rules), self._streams.stopping
+            access.hdfs, copy, self._new_scanner(), self._streams.stopping
         )
         self._publisher.publish(access.hdfs, copy, lease, written)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 from tracker_service.causes.findings import Finding, Findings
@@ -49,8 +49,14 @@ class _Allowance:
 class Scanner:
     """Looks at one application's log, as `yarn logs` prints it."""
 
-    def __init__(self, rules: Rules) -> None:
-        self._rules = rules
+    def __init__(self, rules: Rules, hide: Callable[[str], str] = str) -> None:
+        """Prepare to look.
+
+        Args:
+            rules: find the lines.
+            hide: takes a text of the log, and returns it without secrets.
+        """
+        self._rules, self._hide = rules, hide
         self._stream = SectionStream()
         self._kept: dict[tuple[str, str], Finding] = {}
         self._file: _File | None = None
@@ -75,7 +81,7 @@ class Scanner:
             nth[finding.rule] += 1
             order.append(nth[finding.rule])
         by_turns = [finding for _, finding in sorted(zip(order, ranked, strict=True), key=_turn)]
-        return Findings.of(self._stream.length, by_turns)
+        return Findings.of(self._stream.length, by_turns).hidden(self._hide)
 
     def _rank(self, finding: Finding) -> float:
         rule = self._rules.by_id.get(finding.rule)
