@@ -25,6 +25,8 @@ FAST := tests/unit tests/store tests/causes
 NO_SERVER := -k "not postgresql and not mariadb"
 ON_SERVERS := -k "postgresql or mariadb"
 TIMES := .times
+# The suite starts hundreds of interpreters; without this each would compile all modules for itself.
+unexport PYTHONDONTWRITEBYTECODE
 
 # $(call part,NAME,COMMAND): run a part of the tests, and write down how long it took and whether it
 # failed; the parts after it run all the same
