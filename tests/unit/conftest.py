@@ -4,15 +4,18 @@ import random
 import shutil
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from functools import cache
 from pathlib import Path
 
-import flask_openapi3.utils
 import pytest
 import structlog
 from flask.testing import FlaskClient
+from flask_openapi3 import APIBlueprint
+from flask_openapi3.types import ParametersTuple
+from flask_openapi3.utils import parse_parameters
 from sqlalchemy import event
+from werkzeug.routing import Rule
 
+from tests.statements import share_compiled
 from tests.unit.fakes import (
     APP_1,
     AtOnce,
@@ -62,8 +65,19 @@ structlog.configure(
 )
 
 
-# Each application describes the same models anew, which takes most of the time of its tests.
-flask_openapi3.utils.get_model_schema = cache(flask_openapi3.utils.get_model_schema)
+# Each application compiles the same functions that make URLs anew, which nearly no test calls.
+_compile_builder = Rule._compile_builder
+_builders: dict[tuple[object, ...], Callable[..., tuple[str, str]]] = {}
+
+
+def _builder(rule: Rule, append_unknown: bool = True) -> Callable[..., tuple[str, str]]:
+    key = (*rule._trace, *sorted((rule.defaults or {}).items()), append_unknown)
+    if key not in _builders:
+        _builders[key] = _compile_builder(rule, append_unknown)
+    return _builders[key]
+
+
+Rule._compile_builder = _builder  # type: ignore[method-assign]
 
 
 @pytest.fixture
@@ -121,6 +135,7 @@ def empty_database(tmp_path_factory) -> Path:
 def store(empty_database: Path, tmp_path: Path) -> Iterator[FragileStore]:
     shutil.copy(empty_database, tmp_path / "tracker.db")
     opened = FragileStore(f"sqlite:///{tmp_path}/tracker.db")
+    share_compiled(opened)
     # No test outlives a power failure; waiting for the disk takes most of the time.
     event.listen(opened._engine, "connect", lambda db, _: db.execute("PRAGMA synchronous=OFF"))
     yield opened
@@ -195,8 +210,27 @@ def service(
     )
 
 
+_parameters: dict[object, ParametersTuple] = {}
+
+
+def _undescribed(_: APIBlueprint, __: str, func: Callable[..., object], **___: object):
+    """Return the models of a call's parameters, and write nothing down for OpenAPI."""
+    if func.__code__ not in _parameters:
+        _parameters[func.__code__] = parse_parameters(func, doc_ui=False)
+    return _parameters[func.__code__]
+
+
 @pytest.fixture
 def client(service: Service) -> FlaskClient:
+    """A client of an application without the OpenAPI document, which takes long to make."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(APIBlueprint, "_collect_openapi_info", _undescribed)
+        return create_app(service, ALL_ROOMS).test_client()
+
+
+@pytest.fixture
+def documented(service: Service) -> FlaskClient:
+    """A client of an application with the OpenAPI document, as in operation."""
     return create_app(service, ALL_ROOMS).test_client()
 
 

@@ -57,15 +57,15 @@ OPEN = {
 }
 
 
-def test_nothing_is_told_to_who_does_not_prove_who_they_are(client):
+def test_nothing_is_told_to_who_does_not_prove_who_they_are(documented):
     """Each call that needs credentials refuses those that are missing, and wrong ones."""
-    paths = client.get("/openapi.json").json["paths"]
+    paths = documented.get("/openapi.json").json["paths"]
     calls = [(path, method) for path in set(paths) - OPEN for method in paths[path]]
     values = {"job_id": job(1), "application": APP_1[12:], "token_id": "0" * 12}
     values |= {"name": "0" * 12, "fingerprint": "f" * 12}
 
     for number, (path, method) in enumerate(calls):
-        call = getattr(client, method)
+        call = getattr(documented, method)
         for wrong in (None, (f"user{number}", "wrong")):
             assert_problem(call(path.format(**values), auth=wrong), 401)
     assert len(calls) > 15

@@ -4,8 +4,14 @@ import re
 from typing import Any
 
 import pytest
+from flask.testing import FlaskClient
 
 ID = re.compile(r"<(?:\w+:)?(\w+)>")
+
+
+@pytest.fixture
+def client(documented: FlaskClient) -> FlaskClient:
+    return documented
 
 
 @pytest.fixture

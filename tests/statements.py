@@ -1,0 +1,16 @@
+"""Compile each SQL statement once in a process, not once for the database of each test."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tracker_service.store.database import Store
+
+_dialects: dict[str, tuple[Any, Any]] = {}  #: with the statements compiled for each
+
+
+def share_compiled(store: Store) -> None:
+    """Let a store use the statements that others with the same kind of database have compiled."""
+    for engine in (store._engine, store._reader):
+        own = engine.dialect, engine._compiled_cache
+        engine.dialect, engine._compiled_cache = _dialects.setdefault(engine.dialect.name, own)
