@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import random
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -59,9 +60,11 @@ from tracker_service.tracking.poller import Poller
 from tracker_service.tracking.reruns import Reruns
 from tracker_service.tracking.schedule import Schedule
 
-# Tracebacks with all local variables take half a second each.
+# Tracebacks with all local variables take half a second each. A thread of one test that still logs
+# must not write to what another test has put in the place of standard output.
 structlog.configure(
-    processors=[structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
+    processors=[structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)],
+    logger_factory=structlog.PrintLoggerFactory(sys.__stderr__),
 )
 
 
