@@ -13,6 +13,8 @@ from sqlalchemy import Engine, create_engine
 
 from tests.databases import Databases, NoDatabase
 from tests.shared_database import shared
+from tests.statements import share_compiled
+from tests.store.schemas import NEW, make
 from tracker_service.store.database import Store
 from tracker_service.store.tables import metadata
 
@@ -113,6 +115,7 @@ DATABASES: dict[str, Callable[[pytest.FixtureRequest], str]] = {
 @pytest.fixture(params=sorted(DATABASES))
 def store(request: pytest.FixtureRequest) -> Iterator[Store]:
     opened = Store(DATABASES[request.param](request))
+    share_compiled(opened)
     yield opened
     opened.close()
 
@@ -122,6 +125,36 @@ def connection(store: Store):
     """One transaction for the whole test."""
     with store.begin() as opened:
         yield opened
+
+
+@pytest.fixture(params=sorted(DATABASES))
+def kind(request: pytest.FixtureRequest) -> str:
+    """Each kind of database in turn."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def upgraded_once(
+    servers: Servers, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[str, str], Store]]:
+    """Databases of a kind that a release has filled, upgraded, for tests that change nothing."""
+    opened: dict[tuple[str, str], Store] = {}
+
+    def upgraded(kind: str, revision: str) -> Store:
+        if (kind, revision) not in opened:
+            if kind == "sqlite":
+                url = f"sqlite:///{tmp_path_factory.mktemp('upgraded')}/tracker.db"
+            else:
+                url = servers(kind).url(f"{WORKER}_upgraded_{revision}")
+            if revision != NEW:
+                make(url, revision)
+            opened[kind, revision] = Store(url)
+            opened[kind, revision].upgrade()
+        return opened[kind, revision]
+
+    yield upgraded
+    for each in opened.values():
+        each.close()
 
 
 _numbers = count()

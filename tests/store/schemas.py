@@ -13,6 +13,7 @@ EARLIER = (
     *("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008"),
     *("0009", "0010", "0011"),
 )
+NEW = "new"  #: in place of an earlier release: nothing was there before
 LATER_MS = 4_000_000_000_000  # the end of a lease, far in the future
 THEN_MS = 1_700_000_000_000
 

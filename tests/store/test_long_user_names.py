@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import inspect
 
 from tests.store.rows import NOW, hold, job, seen
-from tests.store.schemas import EARLIER, make
+from tests.store.schemas import EARLIER, NEW, make
 from tracker_service.domain.leases import affinity
 from tracker_service.domain.users import safe_user
 from tracker_service.store import (
@@ -31,9 +31,9 @@ from tracker_service.store.verified_callers import VerifiedCaller
 NAMES = ["a" * 65, "a" * 255, "á" * 127, "王" * 85, "𠮷" * 63]
 
 
-@pytest.fixture(params=["new", *EARLIER])
+@pytest.fixture(params=[NEW, *EARLIER])
 def any_store(request: pytest.FixtureRequest, bare_url: str) -> Iterator[Store]:
-    if request.param != "new":
+    if request.param != NEW:
         make(bare_url, request.param)
     opened = Store(bare_url)
     opened.upgrade()
@@ -81,8 +81,9 @@ def test_names_that_differ_only_in_their_last_letter_are_two_users(store):
     assert len(leases) == 2
 
 
-def test_each_column_for_a_user_takes_the_longest_name(any_store):
-    with any_store.read() as connection:
+@pytest.mark.parametrize("revision", [NEW, *EARLIER])
+def test_each_column_for_a_user_takes_the_longest_name(upgraded_once, kind, revision):
+    with upgraded_once(kind, revision).read() as connection:
         found = inspect(connection)
         lengths = {
             table: column["type"].length
