@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -72,6 +73,12 @@ def stand(request: pytest.FixtureRequest) -> stands.Stand:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the tests that take longest; the others fill the gaps."""
     items.sort(key=lambda item: scheduling.turn(item.nodeid))
+
+
+def pytest_collection_finish() -> None:
+    """Leave all that is loaded by now out of each later look for garbage."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByUnit | None:
