@@ -213,6 +213,7 @@ def oozie(at: Layout) -> Properties:
         f"{service}.JPAService.jdbc.url": "jdbc:derby:memory:oozie;create=true",
         f"{service}.ActionCheckerService.action.check.interval": 5,
         f"{service}.ActionCheckerService.action.check.delay": 10,
+        f"{service}.StatusTransitService.statusTransit.interval": 2,  # of coordinators and bundles
         f"{service}.AuthorizationService.authorization.enabled": acl,
         f"{service}.AuthorizationService.security.enabled": acl,
         "oozie.launcher.default.memory.mb": 512,
