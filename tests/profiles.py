@@ -1,12 +1,17 @@
-"""How many random examples tests try: TESTS_PROFILE is `short` or `long`."""
+"""How much the tests try: TESTS_PROFILE is `short` or `long`, as before a release."""
 
 from __future__ import annotations
 
 import os
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 IS_LONG = os.environ.get("TESTS_PROFILE", "short") == "long"
+
+_STANDS = ["sandbox", pytest.param("real", marks=pytest.mark.cluster)]
+#: For what another test proves on the real cluster too: there, it runs before a release only.
+REAL_IF_LONG = pytest.mark.parametrize("stand", _STANDS if IS_LONG else ["sandbox"], indirect=True)
 
 
 def load() -> None:

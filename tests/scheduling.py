@@ -18,6 +18,8 @@ CLUSTER_OF = {
     "test_kerberos": "kerberos",
     "test_random_ids": "apart",
 }
+#: Files whose tests take a minute each, alone on a sandbox.
+LONG = ("test_schemathesis",)
 _ON_REAL = re.compile(r"[\[-]real[\]-]")
 
 
@@ -29,7 +31,7 @@ def unit_of(test: str) -> str:
     Args:
         test: pytest's id of the test.
     """
-    file = PurePath(test.partition("::")[0]).stem
+    file = _file(test)
     if file in CLUSTER_OF:
         return CLUSTER_OF[file]
     return file if _ON_REAL.search(test) else test
@@ -38,7 +40,13 @@ def unit_of(test: str) -> str:
 def turn(test: str) -> int:
     """Return a number by which tests are sorted: the longest units first, then single tests."""
     unit = unit_of(test)
-    return 0 if unit in CLUSTER_OF.values() else 1 + (unit == test)
+    if unit in CLUSTER_OF.values():
+        return 0
+    return 1 if _file(test) in LONG else 2 + (unit == test)
+
+
+def _file(test: str) -> str:
+    return PurePath(test.partition("::")[0]).stem
 
 
 class ByUnit(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types

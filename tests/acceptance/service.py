@@ -6,8 +6,10 @@ import os
 import signal
 import sqlite3
 import subprocess
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from tests.acceptance.command import installed
 from tests.ports import free_port
 from tests.stands import Address, Stand
 from tests.waiting import GENEROUS_S, until
+from tracker_service.store.database import Store
 
 Process = warm.Process | subprocess.Popen[bytes]
 
@@ -44,7 +47,16 @@ class RunningService:
         self._timing = warm.QUICK if stand.name == "sandbox" else None
         self._started: list[Process] = []
         self._saved_jobs: dict[str, str] = {}
+        self.prepare()
         self.start()
+
+    def prepare(self) -> None:
+        """Copy a database with nothing in it: to make one takes a third of the work of a start."""
+        if "TRACKER_STORE__URL" not in self.settings:
+            self.state_dir.mkdir(0o700, exist_ok=True)
+            database = self.state_dir / "tracker.db"
+            database.touch(0o600)
+            database.write_bytes(_empty_database())
 
     def reached(self, stand: Address) -> dict[str, str]:
         """Return the settings with which the service reaches a stand."""
@@ -190,10 +202,22 @@ class RunningService:
 
 
 class InstalledService(RunningService):
-    """The command `tracker` as it is installed, in interpreters of its own."""
+    """The command `tracker` as it is installed, in interpreters of its own, on an empty disk."""
+
+    def prepare(self) -> None:
+        """Leave all to the service."""
 
     def _begin(self, words: Sequence[str], environment: Mapping[str, str]) -> Process:
         return installed(words, environment, self.log)
+
+
+@cache
+def _empty_database() -> bytes:
+    with tempfile.TemporaryDirectory() as directory:
+        store = Store(f"sqlite:///{directory}/tracker.db")
+        store.upgrade()
+        store.close()
+        return Path(directory, "tracker.db").read_bytes()
 
 
 def _kill(pids: Iterable[int]) -> None:

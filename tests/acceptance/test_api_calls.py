@@ -10,6 +10,7 @@ import requests
 
 from tests.acceptance.conftest import Run
 from tests.acceptance.service import RunningService
+from tests.profiles import REAL_IF_LONG
 from tests.stands import SandboxStand, Stand, access
 from tests.waiting import until
 from tracker_service.domain.applications import ApplicationId
@@ -39,6 +40,7 @@ def wait_copied(service: RunningService, job: str) -> dict[str, Any]:
     return until(look, lambda seen: seen[0])[1]
 
 
+@REAL_IF_LONG
 def test_the_logs_of_a_job_that_succeeds_are_saved_if_somebody_wants_them(
     stand: Stand, service: RunningService
 ) -> None:
@@ -102,6 +104,7 @@ def test_a_log_that_is_wanted_while_the_job_runs_is_saved_when_the_application_e
     assert set(applications) <= set(copies)
 
 
+@REAL_IF_LONG
 def test_who_stops_tracking_keeps_what_is_saved(stand: Stand, service: RunningService) -> None:
     saved, running = stand.start("fail"), stand.start("sleep")
     service.track(saved, running)

@@ -15,6 +15,7 @@ import pytest
 
 from tests.acceptance import command
 from tests.acceptance.service import RunningService
+from tests.profiles import REAL_IF_LONG
 from tests.stands import Stand
 from tests.waiting import GENEROUS_S
 
@@ -34,6 +35,7 @@ def tracker(service: RunningService, tmp_path: Path) -> Tracker:
     return run
 
 
+@REAL_IF_LONG
 def test_a_job_from_a_pipe_is_followed_to_its_good_end(tracker: Tracker, stand: Stand) -> None:
     job = stand.start("ok")
 
@@ -63,6 +65,7 @@ def test_a_job_that_fails_is_waited_for_until_its_log_can_be_read(
     assert len(whole.stdout.encode()) == copy["bytes"]
 
 
+@REAL_IF_LONG
 def test_a_job_is_shown_to_people_and_to_programs(
     tracker: Tracker, service: RunningService, saved_job: str
 ) -> None:
@@ -79,6 +82,7 @@ def test_a_job_is_shown_to_people_and_to_programs(
     assert job not in tracker("jobs", user="sam").stdout
 
 
+@REAL_IF_LONG
 def test_what_is_not_there_is_told_by_1_and_what_cannot_be_told_by_2(
     tracker: Tracker, stand: Stand
 ) -> None:
@@ -98,6 +102,7 @@ def test_what_is_not_there_is_told_by_1_and_what_cannot_be_told_by_2(
     assert "not over after 0.5 s" in never.stderr
 
 
+@REAL_IF_LONG
 def test_a_job_that_is_untracked_is_followed_no_longer(
     tracker: Tracker, service: RunningService, stand: Stand
 ) -> None:
@@ -113,6 +118,7 @@ def test_a_job_that_is_untracked_is_followed_no_longer(
     stand.kill(job)
 
 
+@REAL_IF_LONG
 def test_the_logs_of_a_job_that_has_succeeded_are_saved_where_they_are_asked_for(
     tracker: Tracker, stand: Stand
 ) -> None:
@@ -130,6 +136,7 @@ def test_the_logs_of_a_job_that_has_succeeded_are_saved_where_they_are_asked_for
     assert (log.returncode, len(log.stdout.encode())) == (0, copy["bytes"])
 
 
+@REAL_IF_LONG
 def test_jobs_are_listed_by_state_and_as_oozie_has_them(tracker: Tracker, stand: Stand) -> None:
     ended, untracked = stand.start("ok"), stand.start("ok")
     assert tracker("track", "--wait", ended).returncode == 0

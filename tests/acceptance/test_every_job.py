@@ -10,6 +10,7 @@ import pytest
 from tests.acceptance.conftest import Run
 from tests.acceptance.service import RunningService
 from tests.acceptance.test_main_way import ON_THE_SANDBOX, assert_all_logs_are_saved
+from tests.profiles import REAL_IF_LONG
 from tests.stands import Stand, access
 from tests.waiting import until
 from tracker_service.domain.jobs import JobId, Observation
@@ -64,6 +65,7 @@ def test_each_workflow_of_a_coordinator_is_followed_and_the_logs_of_those_that_f
         until(partial(service.live_tasks, job), lambda count: count == 0)
 
 
+@REAL_IF_LONG
 def test_a_coordinator_that_is_posted_when_it_has_ended_tells_of_all_its_workflows(
     service: RunningService, stand: Stand
 ) -> None:
@@ -79,6 +81,7 @@ def test_a_coordinator_that_is_posted_when_it_has_ended_tells_of_all_its_workflo
     assert_all_logs_are_saved(service, stand, failed)
 
 
+@REAL_IF_LONG
 def test_all_that_a_bundle_starts_is_followed(service: RunningService, stand: Stand) -> None:
     bundle = stand.start("bundle")
 

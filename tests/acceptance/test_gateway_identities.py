@@ -21,7 +21,7 @@ from tests.waiting import until
 
 # They stop the directory: nothing else may run on this cluster meanwhile.
 pytestmark = [pytest.mark.slow, pytest.mark.cluster]
-GUESSES = 10_000 if IS_LONG else 2_000
+GUESSES = 10_000 if IS_LONG else 1_000
 
 
 @pytest.fixture(scope="session")

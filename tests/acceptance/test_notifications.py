@@ -9,6 +9,7 @@ import requests
 
 from tests.acceptance.conftest import Run
 from tests.acceptance.service import RunningService
+from tests.profiles import REAL_IF_LONG
 from tests.stands import SandboxStand, Stand, ask
 from tests.waiting import until
 
@@ -54,6 +55,7 @@ def test_the_end_of_a_job_that_notifies_is_known_at_once(stand: Stand, run: Run)
     assert service.query("SELECT count(*) FROM hints")[0][0] == 0
 
 
+@REAL_IF_LONG
 def test_the_logs_of_a_job_that_notifies_of_its_failure_are_saved(stand: Stand, run: Run) -> None:
     service = run(stand, **SELDOM)
     job = stand.start("fail", **new_token(service)["properties"])
@@ -64,6 +66,7 @@ def test_the_logs_of_a_job_that_notifies_of_its_failure_are_saved(stand: Stand, 
     assert [copy["status"] for copy in copies.values()] == ["SUCCEEDED"]
 
 
+@REAL_IF_LONG
 def test_a_token_stands_in_no_log_and_in_no_database(stand: Stand, run: Run) -> None:
     service = run(stand, **SELDOM)
     new = new_token(service)

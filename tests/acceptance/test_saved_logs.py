@@ -13,6 +13,7 @@ import requests
 from tests.acceptance import command
 from tests.acceptance.conftest import Run
 from tests.acceptance.service import RunningService
+from tests.profiles import REAL_IF_LONG
 from tests.stands import SandboxStand, Stand, access
 from tests.waiting import until
 from tracker_service.errors import PathNotFound
@@ -62,6 +63,7 @@ def names(stand: Stand, directory: str) -> set[str] | None:
         return None
 
 
+@REAL_IF_LONG
 def test_a_log_that_somebody_has_damaged_is_found_out(
     stand: Stand, service: RunningService, tracker: Tracker, saved: tuple[str, dict[str, Any]]
 ) -> None:
