@@ -18,10 +18,9 @@ MEMORY := $(shell grep ' /dev/shm ' /proc/mounts | grep -qv noexec && test -w /d
 IN_MEMORY := TMPDIR=$(or $(MEMORY),$(TMPDIR),/tmp)
 XDIST := -n $(CORES) --dist worksteal
 PYTEST := $(IN_MEMORY) $(BIN)/pytest $(XDIST)
-# These tests wait more than they compute: three for each core keep it busy. `loadscope` is that of
-# tests/scheduling.py.
+# These tests wait more than they compute. `loadscope` is that of tests/scheduling.py.
 CLUSTERS := $(IN_MEMORY) $(BIN)/python -m tests.on_cluster $(BIN)/pytest tests/contract \
-	tests/acceptance -n $$(( 3 * $(CORES) )) --dist loadscope --no-loadscope-reorder --durations 15
+	tests/acceptance -n $$(( 2 * $(CORES) )) --dist loadscope --no-loadscope-reorder --durations 15
 FAST := tests/unit tests/store tests/causes
 NO_SERVER := -k "not postgresql and not mariadb"
 ON_SERVERS := -k "postgresql or mariadb"

@@ -10,6 +10,8 @@ from tests.stands import Stand
 
 Run = Callable[..., RunningService]
 
+_shared_services: list[RunningService] = []
+
 
 def _shared(stand: str) -> Callable[..., Iterator[RunningService]]:
     """Return the fixture of the one service in front of a stand."""
@@ -19,6 +21,7 @@ def _shared(stand: str) -> Callable[..., Iterator[RunningService]]:
     ) -> Iterator[RunningService]:
         state_dir = tmp_path_factory.mktemp("service") / stand
         started = RunningService(request.getfixturevalue(stand), state_dir)
+        _shared_services.append(started)
         yield started
         started.end()
 
@@ -32,9 +35,15 @@ _of_sandbox, _of_real = _shared("sandbox"), _shared("real")
 def service(stand: Stand, request: pytest.FixtureRequest) -> RunningService:
     """The service in front of the stand, started once for all tests that leave it running.
 
-    If it cannot be started, all of these tests fail, and only the first one waits.
+    If it cannot be started, all of these tests fail, and only the first one waits. While tests use
+    the one of the other stand, it is stopped: a service that waits computes, too.
     """
     started: RunningService = request.getfixturevalue(f"service_of_{stand.name}")
+    for each in _shared_services:
+        if each is not started and each.process.poll() is None:
+            each.stop()
+    if started.process.poll() is not None:
+        started.start()
     return started
 
 

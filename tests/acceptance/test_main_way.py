@@ -128,7 +128,7 @@ def test_a_child_that_oozie_had_no_time_to_write_down_is_saved_too(
 
 def killed_before_oozie_writes(service: RunningService, real: RealStand) -> str:
     """Track a job that launches another, and kill it before Oozie has written that one down."""
-    for _ in range(10):
+    for _ in range(20):
         job = real.start("count")
         service.track(job)
         both = until(partial(real.yarn_applications, job), lambda found: len(found) == 2)

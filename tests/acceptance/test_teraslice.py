@@ -63,7 +63,8 @@ def test_each_process_shows_what_one_worker_has_scraped(service):
 
 def test_after_a_worker_was_killed_another_one_goes_on_and_counts_on(service, fake):
     fake.replies["/"] = Reply(500)
-    until(lambda: updates(service, fake), lambda count: count >= 2)
+    errors = "teraslice_exporter_errors_total"
+    until(lambda: one(page(service), errors, error_type="status") or 0, lambda count: count >= 2)
     fake.replies.clear()
     until(lambda: one(page(service), "teraslice_up", name="lab") == 1)
     counted, before = updates(service, fake), page(service)
@@ -71,7 +72,6 @@ def test_after_a_worker_was_killed_another_one_goes_on_and_counts_on(service, fa
     os.kill(until(lambda: service.child("worker") or 0, bool), signal.SIGKILL)
 
     until(lambda: updates(service, fake), lambda count: count >= counted + 3)
-    errors = "teraslice_exporter_errors_total"
     counts = [one(each, errors, error_type="status") or 0 for each in (before, page(service))]
     assert counts[1] >= counts[0] >= 2
 

@@ -80,7 +80,7 @@ def _builder(rule: Rule, append_unknown: bool = True) -> Callable[..., tuple[str
     return _builders[key]
 
 
-Rule._compile_builder = _builder  # type: ignore[method-assign]
+Rule._compile_builder = _builder  # type: ignore[assignment,method-assign]
 
 
 @pytest.fixture
