@@ -63,10 +63,10 @@ $(INSTALLED) $(OLDEST)/.installed: %/.installed: setup.cfg pyproject.toml
 run: install ## Run the service with the sandbox cluster, and print how to try it
 	@$(BIN)/tracker run --sandbox
 
-check: install ## Check style and types, and run the tests that need no cluster and no server
+check: install ## Check style and types, and run the quick tests that need no cluster and no server
 	@rm -f $(TIMES)
 	$(call part,style,$(MAKE) --no-print-directory -k -j2 --output-sync lint types)
-	$(call part,unit,$(PYTEST) $(FAST) $(NO_SERVER))
+	$(call part,unit,$(PYTEST) $(FAST) $(NO_SERVER) -m "not slow")
 	$(SHOW_TIMES)
 
 test: install system-packages ## Run all that the promises rest on, on real clusters too

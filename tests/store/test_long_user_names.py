@@ -28,6 +28,8 @@ from tracker_service.store.notify_tokens import KeptNotifyToken
 from tracker_service.store.tables import metadata
 from tracker_service.store.verified_callers import VerifiedCaller
 
+pytestmark = pytest.mark.slow
+
 NAMES = ["a" * 65, "a" * 255, "á" * 127, "王" * 85, "𠮷" * 63]
 
 

@@ -97,6 +97,7 @@ def test_a_place_that_cannot_hold_a_key_is_refused(tmp_path):
         KeyRing(tmp_path / "file" / "x.key")
 
 
+@pytest.mark.slow
 def test_processes_that_make_the_key_at_once_agree(key_file):
     code = (
         "import sys; from pathlib import Path\n"

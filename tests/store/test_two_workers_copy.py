@@ -28,6 +28,8 @@ from tracker_service.store import copies, credentials, jobs, jobsets, track_task
 from tracker_service.store.database import Store
 from tracker_service.tracking import outcome
 
+pytestmark = pytest.mark.slow
+
 APPLICATIONS = [ApplicationId(f"application_1795323341942_{number:04d}") for number in range(1, 4)]
 USERS = ("guest", "sam")
 ROUNDS = 60

@@ -36,6 +36,8 @@ from tracker_service.store.tables import jobsets as jobset_table
 from tracker_service.store.tables import metadata
 from tracker_service.store.tables import tasks as task_table
 
+pytestmark = pytest.mark.slow
+
 THEN = datetime.fromtimestamp(THEN_MS / 1000, UTC)
 
 

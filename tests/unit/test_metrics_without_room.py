@@ -16,6 +16,8 @@ from tests.unit.test_metrics import samples
 from tracker_service import metrics
 from tracker_service.metrics import Metrics
 
+pytestmark = pytest.mark.slow
+
 HTTP = "tracker_http_request_duration_seconds_count"
 
 

@@ -20,6 +20,8 @@ from tracker_service.errors import ConfigError
 from tracker_service.exporters import alone
 from tracker_service.exporters.alone import Exporter, Options
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def fake(loopback: Loopback) -> FakeMaster:

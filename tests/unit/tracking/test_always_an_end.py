@@ -32,6 +32,8 @@ from tracker_service.store import causes, jobs, jobsets, track_tasks
 from tracker_service.tracking import outcome
 from tracker_service.tracking.completion import Completion
 
+pytestmark = pytest.mark.slow
+
 FAILED = details(job(1), "KILLED", action(job(1), "work", APP_1))
 HOURS = 3600
 

@@ -11,6 +11,8 @@ from tracker_service.archive.reading.sections import open_sections
 from tracker_service.yarn_log.grammar import AHEAD_BYTES, Window
 from tracker_service.yarn_log.stream import SectionStream
 
+pytestmark = pytest.mark.slow
+
 OURS = [f"container_1795577930939_0007_01_{number:06d}" for number in (1, 2)]
 FOREIGN = "container_e12_1795577930939_0008_01_000001"
 BLOCK_BYTES = 4 * AHEAD_BYTES

@@ -14,6 +14,8 @@ from tracker_service.domain.copies import Copy, Strategy, part_path, working_dir
 from tracker_service.errors import AccessDenied, GatewayUnavailable, RequestRefused
 from tracker_service.store import copies, tables
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["copying", "copying_with"]  # fixtures
 
 REFUSALS = [
