@@ -13,8 +13,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.cluster]
 
 
 @pytest.fixture
-def service(service_of_real: RunningService) -> RunningService:
-    return service_of_real
+def stand(real: RealStand) -> RealStand:
+    return real
 
 
 @pytest.fixture

@@ -28,8 +28,16 @@ def shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         monkeypatch.setattr(values, name, getattr(values, name))
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", "")
     metrics.share(tmp_path / "metrics")
+    kind, opened = vars(values)["MmapedDict"], []
+
+    def noted(*given: object):
+        opened.append(kind(*given))
+        return opened[-1]
+
+    monkeypatch.setattr(values, "MmapedDict", noted)
     yield tmp_path / "metrics"
-    values.close_all_multiprocess_files()
+    for each in opened:
+        each.close()
 
 
 def counted(counts: Metrics) -> float:

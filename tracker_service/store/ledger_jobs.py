@@ -128,7 +128,7 @@ def add_all(
         else:
             new[job.key] = job, Status.new(now)
             outcomes.append(Changed(job, None, new[job.key][1]))
-    # In one order, so that two writers who add the same jobs wait for one another and not in a ring.
+    # In one order, so that two writers of the same jobs wait for one another and not in a ring.
     insert_all(connection, ledger, [new[key] for key in sorted(new)])
     _restart(connection, [(known[key].id, *started) for key, started in again.items()])
     return outcomes
