@@ -39,6 +39,7 @@ from tracker_service.domain.ledger import (
 )
 from tracker_service.errors import JobAlreadyExists, LedgerError, LedgerJobNotFound
 from tracker_service.store.database import Connection
+from tracker_service.store.many_rows import insert_rows, update_rows
 from tracker_service.store.tables import EPOCH, ledger_changes, ledger_jobs
 
 MOST_ROWS = 10_000  #: of one job's history; of a longer one the oldest rows are left out
@@ -403,15 +404,6 @@ _BEAT = (
     .where(ledger_jobs.c.ledger == bindparam("of"), ledger_jobs.c.job_key == bindparam("key"))
     .values(heartbeat_at=bindparam("beat_at"))
 )
-_STATUS_COLUMNS = (
-    *("run", "entry", "history_rows", "update_count", "state", "state_at", "detail", "detail_at"),
-    *("before_state", "before_detail", "started_at"),
-)
-_UPDATE = (
-    update(ledger_jobs)
-    .where(ledger_jobs.c.id == bindparam("job_id"))
-    .values({name: bindparam(f"new_{name}") for name in _STATUS_COLUMNS})
-)
 _LINE = (
     type_coerce(ledger_jobs.c.started_at, BigInteger),
     *(ledger_jobs.c[name] for name in ("id", "date", "experiment", "datatype", "state")),
@@ -426,7 +418,6 @@ _RESTART = (
     .where(ledger_jobs.c.id == bindparam("job_id"))
     .values(heartbeat_at=None, removed_at=None)
 )
-_APPEND = insert(ledger_changes)
 _LEAVE_OUT = delete(ledger_changes).where(
     ledger_changes.c.job_id == bindparam("of_job"), ledger_changes.c.number <= bindparam("up_to")
 )
@@ -445,14 +436,9 @@ def _rows_of(ledger: str, keys: Collection[str]) -> Select[Any]:
 
 
 def _write(connection: Connection, changed: Sequence[StoredJob]) -> None:
-    if changed:
-        rows = [
-            {f"new_{name}": value for name, value in _columns(stored.status).items()}
-            | {"job_id": stored.id}
-            for stored in changed
-        ]
-        connection.execute(_UPDATE, rows)
-        _append(connection, [(stored.id, stored.status) for stored in changed])
+    rows = [{"id": stored.id} | _columns(stored.status) for stored in changed]
+    update_rows(connection, ledger_jobs, rows)
+    _append(connection, [(stored.id, stored.status) for stored in changed])
 
 
 def _append(connection: Connection, statuses: Sequence[tuple[int, Status]]) -> None:
@@ -469,8 +455,7 @@ def _append(connection: Connection, statuses: Sequence[tuple[int, Status]]) -> N
         for job_id, status in statuses
         for row in status.appended
     ]
-    if rows:
-        connection.execute(_APPEND, rows)
+    insert_rows(connection, ledger_changes, rows)
     for job_id, status in statuses:
         before = status.rows - len(status.appended)
         if status.rows > MOST_ROWS and (
