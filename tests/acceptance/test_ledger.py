@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import ssl
 import subprocess
@@ -19,6 +20,7 @@ from tests.acceptance.conftest import Run
 from tests.acceptance.proxied import NGINX, Front, gunicorn
 from tests.acceptance.service import RunningService
 from tests.ports import free_port
+from tests.profiles import IS_LONG
 from tests.stands import Stand, access
 from tests.waiting import until
 from tracker_service.cli.running import take_and_report
@@ -104,6 +106,46 @@ def test_the_next_job_is_whole_in_the_first_read_from_nginx(served):
         return context.wrap_socket(plain, server_hostname="localhost")
 
     assert_whole(first_reads(connect() for _ in range(CALLS // PER_CONNECTION)))
+
+
+GO = shutil.which("go", path=f"{os.environ.get('PATH', '')}:/usr/local/go/bin")
+NO_GO = "no Go: the client of Gardener is left out (https://go.dev/doc/install)"
+IN_GO = pytest.mark.skipif(not IS_LONG, reason="`make test-all` builds and runs a client in Go")
+
+
+@pytest.fixture(scope="module")
+def go_client(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A program that calls a ledger as Gardener's client does."""
+    if GO is None:
+        pytest.skip(NO_GO)
+    home = tmp_path_factory.mktemp("go")
+    source, program = Path(__file__).with_name("gardener_client.go"), home / "client"
+    places = {"HOME": str(home), "GOCACHE": str(home / "cache"), "CGO_ENABLED": "0"}
+    build = [GO, "build", "-o", str(program), str(source)]
+    subprocess.run(build, check=True, cwd=home, env=os.environ | places, timeout=600)
+    return program
+
+
+def assert_the_go_client_works(program: Path, url: str, **environment: str) -> None:
+    command = [str(program), url, str(CALLS)]
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=600, check=False
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(set(done.stdout.split())) == CALLS
+
+
+@IN_GO
+def test_a_go_client_takes_and_reports_jobs_at_gunicorn(served, go_client):
+    assert_the_go_client_works(go_client, f"http://{served[0]}")
+
+
+@IN_GO
+@pytest.mark.skipif(NGINX is None and not os.environ.get("CI"), reason="no nginx")
+def test_a_go_client_takes_and_reports_jobs_at_nginx(served, go_client):
+    _, front = served
+    assert_the_go_client_works(go_client, front.url, SSL_CERT_FILE=str(front.ca_file))
 
 
 def test_calls_and_other_requests_share_a_connection(served):
