@@ -16,6 +16,7 @@ EARLIER = (
 NEW = "new"  #: in place of an earlier release: nothing was there before
 LATER_MS = 4_000_000_000_000  # the end of a lease, far in the future
 THEN_MS = 1_700_000_000_000
+LEDGER_JOB = "lab/ndt/ndt7/20240102"  # since 0011
 
 
 def make(url: str, revision: str) -> None:
@@ -70,9 +71,50 @@ def _fill(connection: Connection, revision: str) -> None:
             )
     for number, status in enumerate(("WAITING", "RUNNING", "SUCCEEDED", "FAILED"), start=1):
         _insert(connection, "copies", **_copy(number, status, revision))
+    if revision >= "0011":
+        _fill_ledger(connection)
     _insert(connection, "credentials", owner="guest", sealed=b"\0\xff", kept_at=1, refusals=0)
     _insert(connection, "verdicts", fingerprint="f" * 64, owner="guest", expires_at=LATER_MS)
     _insert(connection, "workers", id="old", started_at=THEN_MS, seen_at=THEN_MS)
+
+
+def _fill_ledger(connection: Connection) -> None:
+    """Write a job that came to `parsing`."""
+    _insert(
+        connection,
+        "ledger_jobs",
+        ledger="default",
+        job_key=LEDGER_JOB,
+        bucket="lab",
+        experiment="ndt",
+        datatype="ndt7",
+        date="2024-01-02T00:00:00+00:00",
+        filter="",
+        datasets='{"tmp": "t", "raw": "r", "join": ""}',
+        run=0,
+        entry=1,
+        history_rows=2,
+        update_count=1,
+        state="parsing",
+        state_at=THEN_MS * 1000,
+        detail="a file",
+        detail_at=THEN_MS * 1000,
+        before_state="init",
+        before_detail="",
+        started_at=THEN_MS * 1000,
+    )
+    for number, state in ((1, "init"), (2, "parsing")):
+        _insert(
+            connection,
+            "ledger_changes",
+            job_id=1,
+            number=number,
+            run=0,
+            entry=number - 1,
+            state=state,
+            at=THEN_MS * 1000,
+            detail="a file" if state == "parsing" else "",
+        )
 
 
 def _job(number: int) -> str:
