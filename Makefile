@@ -9,7 +9,8 @@ COMPILE := $(BIN)/pip-compile -q --strip-extras --generate-hashes --allow-unsafe
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host setup.cfg
 OLDEST := .venv-oldest
 COMPILE_OLDEST := $(BIN)/uv pip compile -q --python-version 3.11 --generate-hashes --no-header \
-	--no-annotate --extra postgres --extra mysql --extra cli --extra notify --extra aws setup.cfg
+	--no-annotate --extra postgres --extra mysql --extra cli --extra notify --extra aws --extra s3 \
+	--extra gcs setup.cfg
 
 CORES := $(shell nproc)
 # Tests and their databases write where a commit waits for no disk, if there is such a place.
