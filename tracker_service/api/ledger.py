@@ -18,6 +18,7 @@ from tracker_service.api.schemas.ledger import (
     LedgerQuery,
     WholeLedgerJobAnswer,
 )
+from tracker_service.domain.ledger import StoredJob
 from tracker_service.errors import LedgerJobNotFound, NotAllowed, NotAuthenticated, NotFound
 from tracker_service.ledger.calls import OpenLedger
 from tracker_service.ledger.ledger import Ledger
@@ -25,7 +26,6 @@ from tracker_service.ledger.page import POLICY, page
 from tracker_service.ledger.writers import Writers
 from tracker_service.store import ledger_jobs
 from tracker_service.store.database import Connection, Store
-from tracker_service.store.ledger_jobs import StoredJob
 
 
 def require_writer(writers: Writers, admins: Collection[str]) -> None:

@@ -164,6 +164,7 @@ def rules_of(settings: OneLedgerSettings) -> Rules:
         expiration=settings.expiration or None,
         cleanup_delay=settings.cleanup_delay,
         heartbeats_count=settings.heartbeats_postpone_expiry,
+        announced=frozenset(settings.events),
     )
 
 

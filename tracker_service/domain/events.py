@@ -31,6 +31,16 @@ class EventType(StrEnum):
     EXECUTION_FAILING_SLICES = "teraslice.execution.failing_slices"
 
 
+class LedgerEventType(StrEnum):
+    """The types of the events of ledgers."""
+
+    STATE_CHANGED = "ledger.job.state_changed"
+    FAILED = "ledger.job.failed"
+    COMPLETED = "ledger.job.completed"
+    ACTION_DONE = "ledger.job.action_done"
+    EXPIRED = "ledger.job.expired"
+
+
 TEST = "tracker.test"  #: goes only to the subscription that is its subject
 
 

@@ -215,6 +215,16 @@ class Status:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredJob:
+    """A job of a ledger and where it stands."""
+
+    id: int
+    job: LedgerJob
+    status: Status
+    key: str  #: as the ledger has it; an imported key need not be that of its job
+
+
+@dataclass(frozen=True, slots=True)
 class Scope:
     """The jobs that a writer may ask for and report; None: all."""
 

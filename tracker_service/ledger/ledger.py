@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -58,6 +58,7 @@ class Rules:
     expiration: timedelta | None = timedelta(hours=24)  #: without news; None: jobs never expire
     cleanup_delay: timedelta = timedelta(hours=3)  #: a complete job is kept so long
     heartbeats_count: bool = False  #: a heartbeat is news
+    announced: Collection[str] = ()  #: states that are told in an event when a job comes to one
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +139,7 @@ class Ledger:
             LedgerJobNotFound: the ledger does not have the job.
         """
         now = self.clock()
-        self._change(self._changing(key, lambda status: status.with_detail(_cut(detail), now)))
+        self._change(self.change(key, lambda status: status.with_detail(_cut(detail), now)))
 
     def set_job_error(self, key: str, message: str) -> None:
         """Note that a job has failed in its last state.
@@ -147,7 +148,7 @@ class Ledger:
             LedgerJobNotFound: the ledger does not have the job.
         """
         now = self.clock()
-        self._change(self._changing(key, lambda status: status.with_error(_cut(message), now)))
+        self._change(self.change(key, lambda status: status.with_error(_cut(message), now)))
 
     def update_job(self, key: str, status: Status) -> None:
         """Append to a job what was made of its status since it was read; nothing else is lost.
@@ -167,7 +168,7 @@ class Ledger:
             count = max(stored.update_count + 1, status.update_count)
             return replace(merged, update_count=count)
 
-        self._change(self._changing(key, apply))
+        self._change(self.change(key, apply))
 
     def retry(self, key: str) -> None:
         """Put a failed job back into the state in which it failed.
@@ -183,7 +184,7 @@ class Ledger:
                 raise InvalidStateTransition(f"{key} is {status.state} and has not failed")
             return status.updated(status.prev, UNCHANGED, now)
 
-        self._change(self._changing(key, apply))
+        self._change(self.change(key, apply))
 
     def heartbeat(self, key: str) -> None:
         """Note that somebody works on a job; it is durable within a second.
@@ -233,7 +234,21 @@ class Ledger:
             self.rules.transitions.check(status.state, state)
             return status.updated(state, detail, now)
 
-        return Change(self.name, key, apply, scope)
+        return self.change(key, apply, scope)
+
+    def change(
+        self,
+        key: str,
+        apply: Callable[[Status], Status],
+        scope: Scope = EVERYTHING,
+        action: str | None = None,
+    ) -> Change:
+        """Return a change of a job, which `ledger_jobs.change_all` carries out.
+
+        Args:
+            action: the state whose action of post-processing makes it.
+        """
+        return Change(self.name, key, apply, scope, self.rules.announced, action)
 
     def count(self, outcomes: Sequence[Changed | LedgerError]) -> None:
         """Count what has come of changes that are stored."""
@@ -253,9 +268,6 @@ class Ledger:
             if isinstance(outcome, LedgerJobNotFound):
                 self._counts.not_found()
         return outcomes
-
-    def _changing(self, key: str, apply: Callable[[Status], Status]) -> Change:
-        return Change(self.name, key, apply)
 
     def _change(self, change: Change) -> None:
         [outcome] = self._writes.write(

@@ -17,7 +17,6 @@ from tracker_service.ledger.ledger import Counts, Ledger
 from tracker_service.store import ledger_actions, ledger_jobs
 from tracker_service.store.database import Connection, Store
 from tracker_service.store.ledger_actions import Claim
-from tracker_service.store.ledger_jobs import Change
 
 log = structlog.get_logger()
 
@@ -202,8 +201,8 @@ class PostProcessing:
             self.ledger.rules.transitions.check(status.state, step.next)
             return status.updated(step.next, outcome.detail, now)
 
-        changes = [Change(self.ledger.name, claim.stored.key, apply)]
-        [changed] = ledger_jobs.change_all(connection, changes)
+        change = self.ledger.change(claim.stored.key, apply, action=step.name)
+        [changed] = ledger_jobs.change_all(connection, [change])
         if isinstance(changed, LedgerError) and not isinstance(changed, _GoneOn):
             raise changed
         return [changed]

@@ -20,6 +20,7 @@ from tracker_service.domain.ledger import (
     LedgerJob,
     StateInfo,
     Status,
+    StoredJob,
     history_of,
 )
 from tracker_service.errors import BadInput
@@ -27,7 +28,6 @@ from tracker_service.ledger import go_json
 from tracker_service.ledger.job_service import JobService
 from tracker_service.store import ledger_cursors, ledger_jobs
 from tracker_service.store.database import Connection, Store
-from tracker_service.store.ledger_jobs import StoredJob
 
 _AT_ONCE = 500
 

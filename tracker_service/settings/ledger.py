@@ -82,6 +82,8 @@ class OneLedgerSettings(_LedgerSection):
     heartbeats_postpone_expiry: bool = False  #: a heartbeat is news
     #: the states that may follow each state; not set: every state may follow every other
     states: dict[State, tuple[State, ...]] | None = None
+    #: states that are told in the event `ledger.job.state_changed` when a job comes to one
+    events: tuple[State, ...] = ()
     actions: dict[State, ActionSettings] = {}  #: what is done in each state
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from tracker_service.domain.events import TEST, Event, EventType
+from tracker_service.domain.events import TEST, Event, EventType, LedgerEventType
 from tracker_service.sinks.cloud_events import message_json
 from tracker_service.sinks.sink import Message, Others
 from tracker_service.sinks.words import Proof, Severity, Words, clipped
@@ -139,6 +139,16 @@ _KINDS: Mapping[str, _Kind] = {
     EventType.EXECUTION_VANISHED: _Kind(severity=Severity.INFO, sentence=_executions("vanished")),
     EventType.EXECUTION_FAILING_SLICES: _Kind(
         severity=Severity.WARNING, sentence=_executions("began to fail slices")
+    ),
+    LedgerEventType.FAILED: _Kind(
+        severity=Severity.FAILURE, sentence=lambda event: f"{event.subject} failed"
+    ),
+    LedgerEventType.COMPLETED: _Kind(
+        severity=Severity.SUCCESS, sentence=lambda event: f"{event.subject} is complete"
+    ),
+    LedgerEventType.EXPIRED: _Kind(
+        severity=Severity.WARNING,
+        sentence=lambda event: f"{event.subject} was without news for too long",
     ),
     TEST: _Kind(severity=Severity.INFO, sentence=lambda _: "A test message of the tracker"),
 }

@@ -9,9 +9,10 @@ from typing import Any
 
 from sqlalchemy import Update, and_, delete, or_, select, update
 
+from tracker_service.domain.ledger import StoredJob
 from tracker_service.errors import LeaseLost
 from tracker_service.store.database import Connection, after, database_now, insert_new
-from tracker_service.store.ledger_jobs import IS_THERE, StoredJob, stored_job
+from tracker_service.store.ledger_jobs import IS_THERE, stored_job
 from tracker_service.store.tables import ledger_actions, ledger_jobs
 
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)

@@ -36,8 +36,10 @@ from tracker_service.domain.ledger import (
     Scope,
     StateInfo,
     Status,
+    StoredJob,
 )
 from tracker_service.errors import JobAlreadyExists, LedgerError, LedgerJobNotFound
+from tracker_service.store import ledger_events
 from tracker_service.store.database import Connection
 from tracker_service.store.many_rows import insert_rows, update_rows
 from tracker_service.store.tables import EPOCH, ledger_changes, ledger_jobs
@@ -48,16 +50,6 @@ _PAGE = 1000  #: jobs that are read at once
 
 
 @dataclass(frozen=True, slots=True)
-class StoredJob:
-    """A job of a ledger and where it stands."""
-
-    id: int
-    job: LedgerJob
-    status: Status
-    key: str  #: as the ledger has it; an imported key need not be that of its job
-
-
-@dataclass(frozen=True, slots=True)
 class Change:
     """A change of one job that shall be made."""
 
@@ -65,6 +57,8 @@ class Change:
     key: str
     apply: Callable[[Status], Status]  #: raises LedgerError if it refuses
     scope: Scope = EVERYTHING  #: of the writer
+    announced: Collection[str] = ()  #: states that are told in an event when the job comes to one
+    action: str | None = None  #: the state whose action of post-processing makes the change
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +98,14 @@ def change_all(connection: Connection, changes: Sequence[Change]) -> list[Change
         except LedgerError as refused:
             outcomes.append(refused)
             continue
+        ledger_events.job_changed(
+            connection,
+            change.ledger,
+            stored,
+            after,
+            announced=change.announced,
+            action=change.action,
+        )
         outcomes.append(Changed(stored.job, stored.status, after))
         found[place] = changed[place] = replace(stored, status=after)
     _write(connection, list(changed.values()))
@@ -367,7 +369,11 @@ def remove_old(
     ).all()
     removed = update(ledger_jobs).where(c.id.in_([row.id for row in rows]))
     connection.execute(removed.values(removed_at=now))
-    return [stored_job(row) for row in rows]
+    old = [stored_job(row) for row in rows]
+    for stored in old:
+        if stored.status.state != COMPLETE:
+            ledger_events.job_expired(connection, ledger, stored, now)
+    return old
 
 
 def purge(connection: Connection, removed_before: datetime) -> int:

@@ -15,7 +15,7 @@ from tests.ports import free_port, listens
 from tests.unit.loopback_server import Loopback, Reply
 from tests.unit.sinks.messages import BASE_URL, JOB, failure, message, numbered, state_changed
 from tests.waiting import until
-from tracker_service.domain.events import EventType
+from tracker_service.domain.events import EventType, LedgerEventType
 from tracker_service.settings.sinks import AlertmanagerSettings
 from tracker_service.sinks.alertmanager import Alertmanager
 from tracker_service.sinks.opening import open_sink
@@ -65,6 +65,7 @@ def test_a_failed_job_fires_and_its_success_resolves_the_same_alert(loopback):
         (EventType.LOGS_AT_RISK, EventType.LOGS_LOST),
         (EventType.SCALING_LIMIT_HIT, EventType.SCALING_LIMIT_OVER),
         (EventType.CLUSTER_TROUBLE, EventType.CLUSTER_TROUBLE_OVER),
+        (LedgerEventType.FAILED, LedgerEventType.COMPLETED),
         ("check.trouble", "check.trouble_over"),
     ],
 )

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.unit.sinks.messages import AT, BASE_URL, CAUSE, JOB, LINKS, failure, message
-from tracker_service.domain.events import TEST, EventType
+from tracker_service.domain.events import TEST, EventType, LedgerEventType
 from tracker_service.sinks.sink import Message, Others
 from tracker_service.sinks.wording import words_of
 from tracker_service.sinks.words import Severity, Words
@@ -87,7 +87,7 @@ def test_a_long_summary_leaves_room_for_the_count():
     assert told.subject.endswith("… (and 14 more, since 02:10 UTC)")
 
 
-@pytest.mark.parametrize("kind", [*EventType, TEST, "check.failed", HOSTILE])
+@pytest.mark.parametrize("kind", [*EventType, *LedgerEventType, TEST, "check.failed", HOSTILE])
 def test_hostile_texts_of_any_event_do_no_harm(kind):
     changed: dict[str, Any] = {"from": HOSTILE, "to": HOSTILE}
     quote = dict.fromkeys(("text", "action", "application", "container", "file"), HOSTILE * 1000)
@@ -172,6 +172,24 @@ def test_data_of_another_form_is_told_as_far_as_it_goes(kind, data):
             {},
             Severity.SUCCESS,
             f"The trouble of the cluster is over: {JOB}",
+        ),
+        (
+            LedgerEventType.FAILED,
+            {"reason": "loading: no room"},
+            Severity.FAILURE,
+            f"{JOB} failed: loading: no room",
+        ),
+        (
+            LedgerEventType.COMPLETED,
+            {"reason": ""},
+            Severity.SUCCESS,
+            f"{JOB} is complete",
+        ),
+        (
+            LedgerEventType.EXPIRED,
+            {},
+            Severity.WARNING,
+            f"{JOB} was without news for too long",
         ),
         (
             "check.failed",

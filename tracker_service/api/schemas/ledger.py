@@ -8,8 +8,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 
 from tracker_service.api.schemas.base import Instant, Schema
-from tracker_service.domain.ledger import HistoryRow, Status
-from tracker_service.store.ledger_jobs import StoredJob
+from tracker_service.domain.ledger import HistoryRow, Status, StoredJob
 
 MAX_JOBS = 10_000  #: on one page
 
