@@ -83,7 +83,11 @@ class Verdict:
     @property
     def wrong(self) -> list[str]:
         """Return what is told wrongly."""
-        parts = {"category": self.has_category, "evidence": self.has_evidence}
+        parts = {
+            "category": self.has_category,
+            "evidence": self.has_evidence,
+            "confidence": not self.is_confidently_wrong,
+        }
         return [name for name, is_right in parts.items() if not is_right]
 
 
@@ -152,9 +156,10 @@ def _action(told: dict[str, object]) -> Action:
 def verdicts(noise: Noise | None = None) -> list[Verdict]:
     """Judge all cases, as they are or in noise."""
     rules = load_rules()
-    whole = [(case, failure_of(case, rules, noise)) for case in cases()]
-    short = [(case, case.failure(rules, noise)) for case in short_cases()]
-    return [Verdict(case, cause_of(failure, rules)) for case, failure in (*whole, *short)]
+    return [
+        *(Verdict(case, cause_of(failure_of(case, rules, noise), rules)) for case in cases()),
+        *(Verdict(case, cause_of(case.failure(rules, noise), rules)) for case in short_cases()),
+    ]
 
 
 def grouped() -> dict[str, list[Verdict]]:
@@ -201,7 +206,7 @@ def misses(groups: dict[str, list[Verdict]]) -> dict[str, dict[str, list[str]]]:
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--wrong", is_flag=True, help="Also each case of the tuning group that is told wrong.")
+@click.option("--wrong", is_flag=True, help="Also each tuning case that is told wrong.")
 def main(wrong: bool) -> None:
     """Print how often causes are told right."""
     groups = grouped()

@@ -115,9 +115,7 @@ class Short:
             for application, content in files.items()
         }
 
-    def _around(
-        self, application: ApplicationId, file: str, text: str, noise: Noise | None
-    ) -> str:
+    def _around(self, application: ApplicationId, file: str, text: str, noise: Noise | None) -> str:
         text = noise.around(text) if noise and text and file != "stdout" else text
         if application != _LAUNCHER:
             return text

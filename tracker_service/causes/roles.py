@@ -20,7 +20,7 @@ class Role(StrEnum):
 
 
 #: Points by which a role outweighs what a rule knows; an end outweighs each rule.
-POINTS = {Role.END: 70, Role.OPEN: 0, Role.WARNING: -72, Role.SURVIVED: -86, Role.AFTER: -86}
+POINTS = {Role.END: 80, Role.OPEN: 0, Role.WARNING: -72, Role.SURVIVED: -110, Role.AFTER: -110}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

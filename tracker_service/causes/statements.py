@@ -97,7 +97,7 @@ def _score(finding: Finding, rule: Rule | None, witness: Witness) -> float:
     if rule is None:
         return _OUTPUT if finding.text.startswith(SHELL_OUTPUT) else _TAIL
     if rule.weight < WRAPPER:
-        return rule.weight
+        return rule.weight + min(POINTS[finding.role], 0)
     score = rank(rule, finding.kind, finding.role, finding.depth)
     return score + _LAST * finding.is_last + _CHILD * (witness.role == "child")
 

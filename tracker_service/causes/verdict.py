@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from math import inf
 
 from tracker_service.causes.findings import Kind
 from tracker_service.causes.fingerprint import fingerprint, normalised
 from tracker_service.causes.roles import Role
-from tracker_service.causes.rules import SPECIFIC, WRAPPER, Place, Rule, Rules
+from tracker_service.causes.rules import SPECIFIC, WRAPPER, Place, Rules
 from tracker_service.causes.statements import Statement, statements
 from tracker_service.domain.causes import Category, Cause, Quote, Retryable, Source
 from tracker_service.domain.failures import Failure
@@ -17,9 +18,12 @@ from tracker_service.domain.jobs import Action, JobStatus
 
 _MOST_QUOTES = 5
 _LONGEST_SUMMARY = 400
+_FORM = 30  #: a rule of less weight only knows that something is an error
 _NEAR = 30  #: points between two causes that might be either
 #: How often a card is right whose proof has this part in the end of the job; see `docs/causes.md`.
 _SURE = {Role.END: 0.92, Role.OPEN: 0.82, Role.WARNING: 0.45, Role.SURVIVED: 0.2, Role.AFTER: 0.2}
+#: Less where a rule knows no more than that a line complains, or only the form of an error.
+_UNSURE = ((_FORM, 0.25), (SPECIFIC, 0.1), (inf, 0.0))
 _FAILED = frozenset({"ERROR", "FAILED"})
 _STOPPED = frozenset({"KILLED", "START_MANUAL", "END_MANUAL", "START_RETRY", "END_RETRY"})
 _ENDED_BADLY = frozenset({JobStatus.KILLED, JobStatus.FAILED, JobStatus.DONEWITHERROR})
@@ -174,7 +178,7 @@ def _of_unknown(failure: Failure, failing: Sequence[Action], ranked: Sequence[St
     ended = "" if code is None else f" with exit code {code}"
     last = ranked[0].quote.text.strip() if ranked and ranked[0].rule is None else None
     name = f"The action {_name(failing)}" if failing else "The job"
-    words = f"; its last words: {last}" if last else ", and says nowhere why"
+    words = f"; its last words: {last.rstrip('.')}." if last else ", and says nowhere why."
     return Cause(
         category=Category.APPLICATION_ERROR if last and code else Category.UNKNOWN,
         summary=f"{name} failed{ended}{words}"[:_LONGEST_SUMMARY],
@@ -203,7 +207,8 @@ def _name(failing: Sequence[Action]) -> str | None:
 def _confidence(best: Statement, other: Statement | None, *, is_complete: bool) -> float:
     """Return how sure the cause is: by the part that its proof has in the end of the job."""
     weight = best.rule.weight if best.rule else 0
-    sure = _SURE[best.role] if weight >= SPECIFIC else _SURE[best.role] - 0.1
+    unsure = next(less for most, less in _UNSURE if weight < most)
+    sure = _SURE[best.role] - unsure
     if best.rule and best.rule.category is Category.UNKNOWN:
         sure = min(sure, 0.4)
     return round(max(sure - 0.35 * (other is not None) - 0.1 * (not is_complete), 0.05), 2)

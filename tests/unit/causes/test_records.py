@@ -29,7 +29,8 @@ def test_the_level_of_a_line_is_read_in_the_layout_of_any_logger(line, level):
         (b"\x1b[32m10:00\x1b[0m [\x1b[31mERROR\x1b[0m] no rows", b"10:00 [ERROR] no rows"),
         (b'{"level":"error","msg":"no rows"}', b"ERROR: no rows"),
         (
-            b'{"severity":"ERROR","message":"load","stack_trace":"a.B: x\\n\\tat c\\nCaused by: d.E: y"}',
+            b'{"severity":"ERROR","message":"load",'
+            b'"stack_trace":"a.B: x\\n\\tat c\\nCaused by: d.E: y"}',
             b"ERROR: load: d.E: y",
         ),
         (b'{"no level": 1}', b'{"no level": 1}'),

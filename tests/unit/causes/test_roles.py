@@ -15,11 +15,12 @@ from tracker_service.domain.jobs import Action, JobId, JobStatus
 
 JOB = JobId("0000042-261122041514971-oozie-test-W")
 OWN = """\
-26/11/30 10:02:00 ERROR ApplicationMaster: User class threw exception: com.acme.NoKeyException: 17 rows
+26/11/30 10:02:00 ERROR ApplicationMaster: User class threw exception: \
+com.acme.NoKeyException: 17 rows
 com.acme.NoKeyException: 17 rows
 \tat com.acme.Job.main(Job.scala:20)
 """
-DENIED = "java.io.IOException: Permission denied: user=anna, access=WRITE, inode=\"/out\"\n"
+DENIED = 'java.io.IOException: Permission denied: user=anna, access=WRITE, inode="/out"\n'
 
 
 @pytest.fixture(scope="module")
@@ -186,6 +187,8 @@ def test_what_is_only_echoed_is_no_complaint(roles, echo):
 
 
 def test_a_cause_in_the_middle_of_a_long_file_is_found(card):
-    row = "26/11/30 10:00:00 INFO load.Step: 1000 rows so far\n" * 2000
+    rows = "26/11/30 10:00:00 INFO load.Step: 1000 rows so far\n" * 2000
 
-    assert card(f"{row}cp: a.csv: No space left on device\n{row}").category is Category.DISK_OR_QUOTA
+    told = card(f"{rows}cp: a.csv: No space left on device\n{rows}")
+
+    assert told.category is Category.DISK_OR_QUOTA

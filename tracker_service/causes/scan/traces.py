@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
 from tracker_service.causes.findings import Finding, Kind, excerpt
 from tracker_service.causes.roles import POINTS, Role
 from tracker_service.causes.rules import SPECIFIC, TRACEBACK, WRAPPER, Found, Place, Rule, Rules
-from tracker_service.causes.scan.records import LONGEST_LINE, cut, is_more, level_of, words_of
+from tracker_service.causes.scan.records import cut, is_more, level_of, words_of
 from tracker_service.domain.log_levels import LogLevel
 from tracker_service.regex import compiled, text_of
 
@@ -21,15 +21,19 @@ _MOST_DULL = 512  #: different lines of a file that are known to say nothing
 _LONGEST_TRACEBACK = 200  #: lines
 _LONGEST_RECORD = 120  #: lines of a record above one of its causes
 _FRAMES = 30  #: of a stack trace that are looked at for one of the program's own
-_LINES_AFTER = 3  #: behind a traceback: nothing follows the one that ended a program
+_LINES_AFTER = 3  #: behind a stack trace: of the one that ended a program, they tell no work
+_WENT_ON = (Role.WARNING, Role.SURVIVED)
 _TAIL_LINES = 3
 _MOST_TAIL = 50  #: lines in which they are looked for
-_TAIL_BYTES = 4096
+_TAIL_BYTES = 4096  #: in which any line may be one of them
+_ROWS_BYTES = 64 * 1024  #: more, in which they are looked for among rows that begin with a time
+_NO_ROW = compiled(rb"^[A-Za-z/.][^\n]*")
 _CAUSED = b"Caused by: "
 _WITHIN = (b" ", b"\t", b"|", b"")  #: with what lines begin that go on with what is above them
 _FOREIGN = (b"java.", b"javax.", b"jdk.", b"sun.", b"com.sun.", b"scala.", b"org.apache.")
 #: What a framework says when it is through with work of which parts had failed before.
 _RECOVERED = (b" finished: ", b"completed successfully")
+_NAMED = compiled(rb"^(?:\w+\.)+[\w$]*(?:Exception|Error|Throwable)\b")
 _RECOVERABLE = compiled(rb"[Ll]ost (?:executor|task)|in stage \d|attempt_\d|Container killed")
 
 
@@ -230,11 +234,25 @@ class FileTraces:
         head = words if kept.level else self._head_of(line, begin)
         kept.level = kept.level or level_of(head)
         kept.role = self._rules.roles.of(head, words, kept.level)
+        if head is not words and kept.role in _WENT_ON and self._is_at_the_end(line):
+            kept.role = Role.OPEN  # nothing tells whether the program or its logger printed it
         kept.is_close = self._rules.roles.is_close(head, words)
         if kept.role is Role.AFTER and head is not words:
             self._follow_suit(head)
         if kept.role is not Role.END and _RECOVERABLE.search(head):
             kept.is_loss = self._has_lost = True
+
+    def _is_at_the_end(self, line: ScannedLine) -> bool:
+        """Tell whether nothing follows a stack trace but what follows any end."""
+        others = (
+            each.text
+            for each in line.lines_after(_FRAMES)
+            if each.text[:1] not in _WITHIN and not each.text.startswith(_CAUSED)
+        )
+        return all(self._is_after(text) for text in islice(others, _LINES_AFTER))
+
+    def _is_after(self, text: bytes) -> bool:
+        return _ends(text) or self._rules.roles.of(text, text, None) is Role.AFTER
 
     def _follow_suit(self, head: bytes) -> None:
         """Let the first line of a record be no more than the fault that it reports."""
@@ -254,7 +272,7 @@ class FileTraces:
             level = level_of(above)
             if level is None and not is_more(above):
                 return above if self._rules.roles.is_end(above) else head
-            if level is LogLevel.INFO and self._rules.roles.of(above, head, None) is Role.OPEN:
+            if level is LogLevel.INFO and self._rules.roles.of(above, b"", None) is Role.OPEN:
                 return head  # what a program prints by itself may follow any record
             head = above
         return head
@@ -272,6 +290,8 @@ class FileTraces:
             kept.level, kept.role = above.level, above.role
         elif _has_frames(line):
             kept.kind, self._depth = Kind.CAUSE, 0
+        else:  # causes below it are its own, not those of the stack trace before
+            self._member, self._depth = kept if _NAMED.search(kept.text) else None, 0
         if kept.kind is Kind.CAUSE:
             kept.frame = _frame(line)
             self._member = kept
@@ -343,15 +363,14 @@ class FileTraces:
         if found is None:
             return
         kept.rule = found.rule
-        is_last = all(_ends(each) for each in following)
-        kept.role = (
-            Role.END if is_last else self._rules.roles.of(traceback.head, text, traceback.level)
-        )
+        role = self._rules.roles.of(traceback.head, text, traceback.level)
+        role = Role.END if self._is_at_the_end(line) else role
+        kept.role = Role.AFTER if self._chained and self._is_after(text) else role
         self._keep(line.text.translate(None, _DIGITS), kept)
         for earlier in self._chained:
-            earlier.role, earlier.level = kept.role, kept.level
+            earlier.role, earlier.level = role, kept.level
         self._chained.clear()
-        after = b"".join(following[:2])
+        after = b"".join(following)
         if b"direct cause of the following exception" in after:
             kept.depth = 1  # what was raised from it comes after it
         if b"the following exception" in after or b"During handling of" in after:
@@ -366,17 +385,19 @@ class FileTraces:
             end: the empty line behind the file's last one.
             begin: where in the block the file begins.
         """
-        found = 0
-        for line in end.lines_before(max(begin, end.start - _TAIL_BYTES), _MOST_TAIL):
-            text = line.text
-            if text[:1] in _WITHIN or TRACEBACK in text or level_of(text):
-                continue
-            if self._rules.is_noise(text) or is_more(text):
-                continue
+        near = max(begin, end.start - _TAIL_BYTES)
+        said = self._last_words(end.lines_before(near, _MOST_TAIL))
+        for line in said or self._last_words(_among_rows(end, max(begin, near - _ROWS_BYTES))):
             self._take_tail(line)
-            found += 1
-            if found == _TAIL_LINES:
-                return
+
+    def _last_words(self, lines: Iterable[ScannedLine]) -> list[ScannedLine]:
+        """Return the first few of the lines that stand alone and name no level."""
+        return list(islice((line for line in lines if self._are_words(line.text)), _TAIL_LINES))
+
+    def _are_words(self, text: bytes) -> bool:
+        if text[:1] in _WITHIN or TRACEBACK in text or _ends(text) or level_of(text):
+            return False
+        return not self._rules.is_noise(text) and not is_more(text)
 
     def findings(self, container: str, file: str) -> Iterator[Finding]:
         """Yield what was kept."""
@@ -416,6 +437,17 @@ class FileTraces:
     def _found(self, kept: _Kept) -> Found | None:
         place = Place.TRACEBACK if kept.kind is Kind.TRACEBACK else Place.LOG
         return self._rules.find(place, kept.words) if kept.rule else None
+
+
+def _among_rows(end: ScannedLine, begin: int) -> Iterator[ScannedLine]:
+    """Yield the lines before a line that are no rows of a log, the nearest first."""
+    block, at, starts = end.block, end.block.find(b"\n", begin, end.start), []
+    while at >= 0 and (found := _NO_ROW.search(block, at, end.start)):
+        starts.append(found.span())
+        at = found.end()
+    for start, stop in starts[: -_MOST_TAIL - 1 : -1]:
+        number = end.number - block.count(b"\n", start, end.start)
+        yield ScannedLine(block, start, stop, end.end, number, end.offset - (end.start - start))
 
 
 def _ends(text: bytes) -> bool:
