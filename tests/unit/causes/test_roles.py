@@ -192,3 +192,46 @@ def test_a_cause_in_the_middle_of_a_long_file_is_found(card):
     told = card(f"{rows}cp: a.csv: No space left on device\n{rows}")
 
     assert told.category is Category.DISK_OR_QUOTA
+
+
+TROUBLE = 'Traceback (most recent call last):\n  File "a.py", line 3, in <module>\nKeyError: 17\n'
+ROWS = "26/11/30 10:00:00 INFO load.Step: 1000 rows so far\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (
+            "26/11/30 10:00:00 WARN Rates: answer 503, retrying in 2 s\n",
+            "26/11/30 10:05:01 ERROR Utils: Uncaught exception in thread shutdown-hook-0\n",
+        ),
+        (ROWS, ROWS * 700),
+    ],
+)
+def test_a_traceback_is_no_part_of_a_record_that_only_stands_above_it(card, before, after):
+    assert card(f"{before}{TROUBLE}{after}").evidence[0].text == "KeyError: 17"
+
+
+def test_the_causes_of_a_stack_trace_are_not_those_of_the_one_before(card):
+    told = card(
+        f"26/11/30 10:00:00 WARN Load: slow\n{DENIED}\tat a.B.c(B.java:1)\n"
+        "26/11/30 10:00:01 ERROR Sql: Error executing statement\ncom.acme.LinkException: no link\n"
+        "\nThe last packet was sent 0 ms ago.\n\tat a.B.c(B.java:1)\n"
+        "Caused by: java.net.NoRouteToHostException: No route to host\n\tat a.D.e(D.java:2)\n"
+    )
+
+    assert told.category is Category.NETWORK
+    assert told.confidence > 0.8
+
+
+def test_last_words_are_found_among_the_rows_of_a_log(card):
+    told = card(f"{ROWS * 700}sums of the bills differ\n{ROWS * 700}")
+
+    assert told.error == "sums of the bills differ"
+
+
+def test_a_line_that_only_says_error_makes_no_sure_card(card):
+    told = card("Error: Could not start\n")
+
+    assert told.rule == "error-line"
+    assert told.confidence < 0.8
