@@ -117,19 +117,26 @@ def any_word(words: Iterable[str]) -> Pattern:
 
 
 class Several:
-    """Patterns that are looked for all at once: RE2 tries a pattern only if its words are there."""
+    """Patterns that are looked for all at once: RE2 tries a pattern only if its words are there.
+
+    RE2 cannot do so with letters outside of ASCII: such patterns are looked for one by one.
+    """
 
     def __init__(self, patterns: Sequence[Pattern]) -> None:
         self._filter = re2.Filter()
-        self._is_empty = not patterns
-        for pattern in patterns:
-            self._filter.Add(pattern.pattern, _options())
-        if patterns:
+        numbered = list(enumerate(patterns))
+        self._foreign = [(n, pattern) for n, pattern in numbered if not pattern.pattern.isascii()]
+        self._filtered = [n for n, pattern in numbered if pattern.pattern.isascii()]
+        for number in self._filtered:
+            self._filter.Add(patterns[number].pattern, _options())
+        if self._filtered:
             self._filter.Compile()
 
     def in_text(self, text: bytes) -> list[int]:
         """Return which of the patterns match somewhere in a text."""
-        return [] if self._is_empty else self._filter.Match(text) or []
+        found = self._filter.Match(text) or [] if self._filtered else []
+        numbers = [self._filtered[number] for number in found]
+        return numbers + [number for number, pattern in self._foreign if pattern.search(text)]
 
 
 def literal(text: bytes) -> Pattern:

@@ -67,8 +67,11 @@ RULES = Rules(
         lines=compiled(rb"^SLF4J:"),
         before=compiled(b"^>>> Invoking"),
     ),
-    ("Exception", "ERROR", "FATAL", "denied", "OutOfMemory", "exit code", "Traceback", "invoking"),
-    ("Exception", "ERROR", "Traceback"),
+    words=(
+        *("Exception", "ERROR", "FATAL", "denied", "OutOfMemory", "exit code", "Traceback"),
+        "invoking",
+    ),
+    marks=("Exception", "ERROR", "Traceback"),
 )
 
 

@@ -8,10 +8,26 @@ from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any
 
+from tracker_service.causes.roles import Role
 from tracker_service.domain.log_levels import LogLevel
 
 MOST_BYTES = 16 * 1024  #: of all findings of an application as JSON
 LONGEST_TEXT = 1000  #: characters of a line
+_LEAST_PROOF = 200  #: characters of a longer line that stay at its beginning and of its proof
+
+
+def excerpt(line: str, proof: str) -> str:
+    """Return a line as it is kept and quoted: of a very long one its beginning and what proves.
+
+    Args:
+        proof: the end of the line that a rule has matched.
+    """
+    line = line.rstrip()
+    if len(line) <= LONGEST_TEXT:
+        return line
+    if not proof or line.find(proof) + _LEAST_PROOF <= LONGEST_TEXT:
+        return line[:LONGEST_TEXT]
+    return f"{line[:_LEAST_PROOF]} ... {proof[: LONGEST_TEXT - _LEAST_PROOF - 5]}"
 
 
 class Kind(StrEnum):
@@ -47,6 +63,7 @@ class Finding:
     groups: tuple[tuple[str, str], ...] = ()  #: what the rule's pattern holds, by name
     kind: Kind
     level: LogLevel | None  #: at which it was logged: ERROR, WARN or INFO
+    role: Role = Role.OPEN
     depth: int = 0  #: causes above it in its stack trace
     is_last: bool = False  #: no other error follows in its file
     frame: str = ""  #: where in the program's own code, as the stack trace says
@@ -99,7 +116,7 @@ def _hidden(finding: Finding, hide: Callable[[str], str]) -> Finding:
     return replace(finding, text=hide(finding.text), groups=groups)
 
 
-_USUAL = {"groups": (), "depth": 0, "is_last": False, "frame": "", "times": 1}
+_USUAL = {"groups": (), "role": Role.OPEN, "depth": 0, "is_last": False, "frame": "", "times": 1}
 
 
 def _short(finding: Finding) -> dict[str, Any]:
@@ -109,5 +126,10 @@ def _short(finding: Finding) -> dict[str, Any]:
 
 def _line(values: Mapping[str, Any]) -> Finding:
     groups = tuple((str(name), str(value)) for name, value in values.get("groups", ()))
-    typed = {"groups": groups, "kind": Kind(values["kind"]), "level": _LEVELS[values["level"]]}
+    typed = {
+        "groups": groups,
+        "kind": Kind(values["kind"]),
+        "level": _LEVELS[values["level"]],
+        "role": Role(values.get("role", Role.OPEN)),
+    }
     return Finding(**{**values, **typed})

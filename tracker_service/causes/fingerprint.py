@@ -25,6 +25,18 @@ _HOST = re.compile(
     r"(?![.\w])"
 )
 _HOME = re.compile(r"(/(?:user|home|Users)/)[^/\s'\":,;)\]]+")
+_USER = re.compile(
+    r"(\b(?:user|owner|as user|run as)(?: is |=|: ?| ?'| ?\[))[A-Za-z_][\w.@-]*"
+    r"|(\buser )[A-Za-z_][\w.@-]*(?= (?:cannot|can not|does|is|has|may|not|at|on|was)\b)",
+    re.IGNORECASE,
+)
+_DATE = re.compile(
+    r"\b(?:(?:Mon|Tues?|Wed(?:nes)?|Thu(?:rs)?|Fri|Sat(?:ur)?|Sun)(?:day)?,?"
+    r"|(?:Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|June?|July?|Aug(?:ust)?|Sep(?:tember)?"
+    r"|Oct(?:ober)?|Nov(?:ember)?|Dec(?:ember)?)(?=[\s,-]*\d)"
+    r"|(?<=\d[\s-])(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)(?=[\s-])"
+    r"|UTC|GMT|CES?T|[ECMP][SD]T|JST|IST|MSK)(?!\w)"
+)
 _HEX = re.compile(
     r"\b(?:0x[0-9a-fA-F]+|(?=[0-9a-f]*\d)(?=[0-9a-f]*[a-f])[0-9a-f]{6,})\b|@[0-9a-f]{4,}\b"
 )
@@ -33,6 +45,7 @@ _TURN = re.compile(r"[A-Za-z](?=[0-9])|[0-9](?=[A-Za-z])")
 _MOST_TURNS = 2  #: between letters and digits in a word that somebody thought of: `s3a`, `Utf8`
 _NUMBER = re.compile(r"[-+]?\d+(?:[.,:/_-]*\d+)*")
 _SPACE = re.compile(r"\s+")
+_AGAIN = re.compile(r"#(?:[ ,-]+#)+")  #: a time has one part more in some months
 
 
 def fingerprint(rule: str, text: str) -> str:
@@ -49,8 +62,8 @@ def fingerprint(rule: str, text: str) -> str:
 def normalised(text: str) -> str:
     """Return a line without what differs between failures of one family.
 
-    That is ids, hosts, ports, numbers, times, users' directories, and what a log4j layout puts
-    before the message.
+    That is ids, hosts, ports, numbers, users and their directories, times with their days, months
+    and zones, and what a log4j layout puts before the message.
     """
     text = _OPENING.sub("", _PREFIX.sub("", text.strip()[:_LONGEST]))
     text = _UUID.sub("#", text)
@@ -59,10 +72,12 @@ def normalised(text: str) -> str:
     text = _URL.sub(r"\1://#", text)
     text = _HOST.sub("#", text)
     text = _HOME.sub(r"\1#", text)
+    text = _USER.sub(lambda found: f"{found[1] or found[2]}#", text)
+    text = _DATE.sub("#", text)
     text = _HEX.sub("#", text)
     text = _WORD.sub(_no_random, text)
     text = _NUMBER.sub("#", text)
-    return _SPACE.sub(" ", text).strip()
+    return _AGAIN.sub("#", _SPACE.sub(" ", text).strip())
 
 
 def _no_random(word: re.Match[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import string
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from typing import Annotated, Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from tracker_service.causes.roles import Roles
 from tracker_service.domain.causes import Category, Retryable
 from tracker_service.errors import ConfigError
 from tracker_service.regex import Pattern, Several, any_word, compiled, literal, text_of
@@ -22,7 +24,15 @@ from tracker_service.regex import Pattern, Several, any_word, compiled, literal,
 _OWN = "rules.yml"
 _MOST_RULES = 1000
 _LONGEST_GROUP = 200  #: characters
+_MOST_LINKS = 8  #: causes that one line names, of which the innermost are tried
 TRACEBACK = b"Traceback (most recent call last):"
+WRAPPER = 20  #: a rule of less weight only says that something else has failed
+SPECIFIC = 50  #: a rule of less weight only knows the form of an error, not what it means
+#: Where within a line the name of an inner exception begins.
+_LINK = compiled(
+    rb"(?:[:\[(=;>] ?|Reason: )(?P<link>(?:[a-zA-Z_][\w$]*\.)+[A-Z][\w$]*"
+    rb"(?:Exception|Error|Failure|Throwable)\b)|(?P<cause>Caused by: (?:[a-zA-Z_]\w*\.)+[A-Z])"
+)
 
 
 class Place(StrEnum):
@@ -63,10 +73,31 @@ class Rule:
         }
 
     def summary_of(self, groups: Mapping[str, str]) -> str:
-        """Return the summary with the values of the groups in it."""
-        value = next(iter(groups.values()), "?")  # a pattern may have a group for each wording
-        names = {name: value for _, name, _, _ in string.Formatter().parse(self.summary) if name}
-        return self.summary.format_map({**names, **groups})
+        """Return the summary with the values of the groups in it.
+
+        What stands in square brackets is left out where the line has no value for it.
+        """
+        values = {name: _trimmed(value) for name, value in groups.items()}
+        names = list(_placeholders(self.summary))
+        others = (value for name, value in values.items() if value and name not in names)
+        value = next(others, "")  # a pattern may have a group for each wording
+        shown = {**dict.fromkeys(names, value), **{n: v for n, v in values.items() if v}}
+        parts = (_filled(part, shown) for part in re.split(r"\[([^\[\]]*)\]", self.summary))
+        return _sentence("".join(parts))
+
+
+def _trimmed(value: str) -> str:
+    return value.strip().rstrip(".,:;")
+
+
+def _filled(part: str, values: Mapping[str, str]) -> str:
+    """Return a part of a summary with its values; nothing if one is missing."""
+    lacks = any(not values.get(name) for name in _placeholders(part))
+    return "" if lacks else part.format_map(values)
+
+
+def _sentence(text: str) -> str:
+    return re.sub(r"\s+([.,:;])", r"\1", " ".join(text.split())).rstrip(".:; ") + "."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +107,34 @@ class Noise:
     files: Pattern | None = None  #: names of files that are not looked at
     lines: Pattern | None = None
     before: Pattern | None = None  #: nothing in a file before such a line proves anything
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A rule, and the part of a line that it matches."""
+
+    rule: Rule
+    text: bytes
+
+    @property
+    def groups(self) -> dict[str, str]:
+        """Return what the named groups of the rule's pattern hold."""
+        return self.rule.groups(self.text)
+
+    @property
+    def says_something(self) -> bool:
+        """Tell whether there is more than the name of an exception."""
+        has_message = b"message" in self.rule.pattern.groupindex
+        return not has_message or self.groups.get("message", "").strip() not in ("", "null")
+
+
+def _links(line: bytes) -> list[int]:
+    """Return where the causes within a line begin, the innermost first."""
+    starts, at = [], 0
+    while found := _LINK.search(line, at):
+        starts.append(max(found.start(1), found.start(2)))
+        at = found.end()
+    return starts[: -_MOST_LINKS - 1 : -1]
 
 
 class _Patterns:
@@ -97,6 +156,7 @@ class Rules:
 
     rules: tuple[Rule, ...]
     noise: Noise = field(default_factory=Noise)
+    roles: Roles = field(default_factory=Roles)
     #: a line of a log is looked at only if it has one of these, in small letters or capitals
     words: tuple[str, ...] = ()
     marks: tuple[str, ...] = ()  #: and in the middle of a long file only if it has one of these
@@ -114,8 +174,32 @@ class Rules:
         }
 
     def match(self, place: Place, line: bytes) -> Rule | None:
-        """Return the first rule that matches a line, None if the line is noise."""
-        return None if self.is_noise(line) else self._places[place].first(line)
+        """Return the rule that decides what a line means, None if no rule knows it."""
+        found = self.find(place, line)
+        return found.rule if found else None
+
+    def find(self, place: Place, line: bytes) -> Found | None:
+        """Return the rule that decides what a line means, and where in the line.
+
+        Of the causes that a line names the innermost decides: the line of a driver also has the
+        exception of its executor. A rule that only knows the form of an error gives way to one
+        that knows what the line means, and a wrapper to both.
+        """
+        if self.is_noise(line):
+            return None
+        general = wrapper = None
+        for start in dict.fromkeys((*_links(line), 0)):
+            rule = self._places[place].first(line[start:])
+            if rule is None:
+                continue
+            found = Found(rule, line[start:])
+            if rule.weight >= SPECIFIC:
+                return found
+            if rule.weight < WRAPPER:
+                wrapper = found
+            elif general is None or not general.says_something:
+                general = found
+        return general or wrapper
 
     def is_noise(self, line: bytes) -> bool:
         """Tell whether every launcher prints such a line."""
@@ -182,7 +266,7 @@ class _RuleShape(_Shape):
         )
 
 
-_Word = Annotated[str, Field(min_length=3, max_length=40)]
+_Word = Annotated[str, Field(min_length=2, max_length=40)]
 
 
 class _NoiseShape(_Shape):
@@ -191,8 +275,17 @@ class _NoiseShape(_Shape):
     before: tuple[str, ...] = ()
 
 
+class _RolesShape(_Shape):
+    ends: tuple[str, ...] = ()
+    closes: tuple[str, ...] = ()
+    survived: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    vague: tuple[str, ...] = ()
+
+
 class _FileShape(_Shape):
     noise: _NoiseShape = _NoiseShape()
+    roles: _RolesShape = _RolesShape()
     words: tuple[_Word, ...] = ()
     marks: tuple[_Word, ...] = ()
     rules: tuple[dict[str, Any], ...] = ()
@@ -223,6 +316,7 @@ def load_rules(extra: Sequence[Path] = ()) -> Rules:
     if len(rules) > _MOST_RULES:
         raise ConfigError(f"{', '.join(map(str, extra))}: more than {_MOST_RULES} rules in all")
     noises = [shape.noise for shape in shapes.values()]
+    roles = [shape.roles for shape in shapes.values()]
     files = (f"^(?:{name})$" for name in _joined(noise.files for noise in noises))
     return Rules(
         tuple(rules.values()),
@@ -230,6 +324,12 @@ def load_rules(extra: Sequence[Path] = ()) -> Rules:
             files=_any_of(tuple(files)),
             lines=_any_of(_joined(noise.lines for noise in noises)),
             before=_any_of(_joined(noise.before for noise in noises)),
+        ),
+        Roles(
+            **{
+                name: _any_of(_joined(getattr(role, name) for role in roles))
+                for name in _RolesShape.model_fields
+            }
         ),
         words,
         _joined(shape.marks for shape in shapes.values()),
@@ -247,8 +347,9 @@ def _read(path: Path) -> _FileShape:
         raise ConfigError(f"{path}: cannot read the rules: {error}") from error
     try:
         shape = _FileShape.model_validate(content)
-        for name in _NoiseShape.model_fields:
-            _any_of(getattr(shape.noise, name))
+        for part in (shape.noise, shape.roles):
+            for name in type(part).model_fields:
+                _any_of(getattr(part, name))
     except (ValidationError, ValueError) as error:
         raise ConfigError(f"{path}: {_wrong(error)}") from error
     return shape

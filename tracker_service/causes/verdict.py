@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from math import inf
 
 from tracker_service.causes.findings import Kind
 from tracker_service.causes.fingerprint import fingerprint, normalised
-from tracker_service.causes.rules import Place, Rule, Rules
-from tracker_service.causes.scan.traces import WRAPPER
+from tracker_service.causes.roles import Role
+from tracker_service.causes.rules import SPECIFIC, WRAPPER, Place, Rules
 from tracker_service.causes.statements import Statement, statements
 from tracker_service.domain.causes import Category, Cause, Quote, Retryable, Source
 from tracker_service.domain.failures import Failure
@@ -17,7 +18,12 @@ from tracker_service.domain.jobs import Action, JobStatus
 
 _MOST_QUOTES = 5
 _LONGEST_SUMMARY = 400
-_NEAR = 5  #: points between two causes that might be either
+_FORM = 30  #: a rule of less weight only knows that something is an error
+_NEAR = 30  #: points between two causes that might be either
+#: How often a card is right whose proof has this part in the end of the job; see `docs/causes.md`.
+_SURE = {Role.END: 0.92, Role.OPEN: 0.82, Role.WARNING: 0.45, Role.SURVIVED: 0.2, Role.AFTER: 0.2}
+#: Less where a rule knows no more than that a line complains, or only the form of an error.
+_UNSURE = ((_FORM, 0.25), (SPECIFIC, 0.1), (inf, 0.0))
 _FAILED = frozenset({"ERROR", "FAILED"})
 _STOPPED = frozenset({"KILLED", "START_MANUAL", "END_MANUAL", "START_RETRY", "END_RETRY"})
 _ENDED_BADLY = frozenset({JobStatus.KILLED, JobStatus.FAILED, JobStatus.DONEWITHERROR})
@@ -96,29 +102,56 @@ def _of_exit_codes(found: Sequence[Statement], rules: Rules) -> Iterator[Stateme
         rule = rules.match(Place.EXIT_CODE, code.encode()) if code else None
         if rule is not None:
             groups = {**statement.groups, **rule.groups(code.encode())}
-            yield replace(statement, rule=rule, groups=groups, score=float(rule.weight))
+            yield replace(
+                statement, rule=rule, groups=groups, score=float(rule.weight), role=Role.OPEN
+            )
 
 
 def _of_best(failure: Failure, failing: Sequence[Action], ranked: Sequence[Statement]) -> Cause:
     """Return the card that the best statement gives."""
-    best = ranked[0]
+    best, other = ranked[0], _other_story(ranked)
     rule = best.rule
     if rule is None:
         raise ValueError("a statement without a rule tells no cause")
     return Cause(
         category=rule.category,
-        summary=rule.summary_of(best.groups)[:_LONGEST_SUMMARY],
+        summary=_told(best, other)[:_LONGEST_SUMMARY],
         hint=rule.hint,
         retryable=rule.retryable,
-        confidence=_confidence(rule, ranked, is_complete=_is_complete(failure)),
+        confidence=_confidence(best, other, is_complete=_is_complete(failure)),
         rule=rule.id,
         fingerprint=fingerprint(rule.id, best.quote.text),
         action=best.quote.action or _name(failing),
         error=_error(ranked),
         exit_code=_exit_code(ranked),
-        evidence=_evidence(ranked),
+        evidence=_evidence([best, other, *ranked[1:]] if other else ranked),
         is_complete=_is_complete(failure),
     )
+
+
+def _other_story(ranked: Sequence[Statement]) -> Statement | None:
+    """Return the best statement of another kind of cause, if it might be the true one."""
+    best = ranked[0]
+    for other in ranked[1:]:
+        if not _explains(other) or other.role not in (Role.END, Role.OPEN):
+            continue
+        if other.rule and best.rule and other.rule.category is best.rule.category:
+            continue
+        if _is_wrapper(other) or best.quote.text in other.quote.text:
+            continue
+        if best.score - other.score < _NEAR:
+            return other
+    return None
+
+
+def _is_wrapper(statement: Statement) -> bool:
+    return statement.finding is not None and statement.finding.kind is Kind.WRAPPER
+
+
+def _told(best: Statement, other: Statement | None) -> str:
+    """Return the sentence of the best statement, and of the other story if there is one."""
+    sentences = [each.rule.summary_of(each.groups) for each in (best, other) if each and each.rule]
+    return " Or else: ".join(sentences)
 
 
 def _of_killed(failure: Failure, failing: Sequence[Action], ranked: Sequence[Statement]) -> Cause:
@@ -145,7 +178,7 @@ def _of_unknown(failure: Failure, failing: Sequence[Action], ranked: Sequence[St
     ended = "" if code is None else f" with exit code {code}"
     last = ranked[0].quote.text.strip() if ranked and ranked[0].rule is None else None
     name = f"The action {_name(failing)}" if failing else "The job"
-    words = f"; its last words: {last}" if last else ", and says nowhere why"
+    words = f"; its last words: {last.rstrip('.')}." if last else ", and says nowhere why."
     return Cause(
         category=Category.APPLICATION_ERROR if last and code else Category.UNKNOWN,
         summary=f"{name} failed{ended}{words}"[:_LONGEST_SUMMARY],
@@ -157,7 +190,7 @@ def _of_unknown(failure: Failure, failing: Sequence[Action], ranked: Sequence[St
         action=_name(failing),
         error=last,
         exit_code=code,
-        evidence=_evidence(ranked),
+        evidence=_evidence(sorted(ranked, key=lambda each: each.rule is not None)),
         is_complete=_is_complete(failure),
     )
 
@@ -171,17 +204,14 @@ def _name(failing: Sequence[Action]) -> str | None:
     return failing[0].name if failing else None
 
 
-def _confidence(rule: Rule, ranked: Sequence[Statement], *, is_complete: bool) -> float:
-    """Return how sure the cause is: less where another one is near, or where logs are missing."""
-    best = ranked[0].score
-    near = {
-        statement.rule.category
-        for statement in ranked
-        if statement.rule is not None and best - statement.score < _NEAR
-    }
-    confidence = 0.3 + 0.65 * rule.weight / 100
-    confidence -= 0.15 * (len(near) > 1) + 0.1 * (not is_complete)
-    return round(max(confidence, 0.05), 2)
+def _confidence(best: Statement, other: Statement | None, *, is_complete: bool) -> float:
+    """Return how sure the cause is: by the part that its proof has in the end of the job."""
+    weight = best.rule.weight if best.rule else 0
+    unsure = next(less for most, less in _UNSURE if weight < most)
+    sure = _SURE[best.role] - unsure
+    if best.rule and best.rule.category is Category.UNKNOWN:
+        sure = min(sure, 0.4)
+    return round(max(sure - 0.35 * (other is not None) - 0.1 * (not is_complete), 0.05), 2)
 
 
 def _error(ranked: Sequence[Statement]) -> str | None:

@@ -170,7 +170,7 @@ def test_the_last_words_of_a_program_are_told_if_no_rule_knows_them():
     assert told.rule == "unknown"
     assert told.category is Category.APPLICATION_ERROR
     assert told.evidence[0].text == "no rows"
-    assert told.summary == "The action load failed with exit code 1; its last words: no rows"
+    assert told.summary == "The action load failed with exit code 1; its last words: no rows."
     assert told.confidence < 0.5
 
 
@@ -178,7 +178,7 @@ def test_what_a_script_wrote_before_it_ended_is_quoted_but_may_be_no_complaint()
     told = cause(logs={APP: f"Stdoutput two rows\nExit code of the Shell command 7\n{LAUNCHED}"})
 
     assert told.category is Category.UNKNOWN
-    assert told.summary == "The action load failed with exit code 7, and says nowhere why"
+    assert told.summary == "The action load failed with exit code 7, and says nowhere why."
     assert "Stdoutput two rows" in [quote.text for quote in told.evidence]
 
 

@@ -14,6 +14,7 @@ from tracker_service.causes.scan.traces import FileTraces, ScannedLine, rank
 from tracker_service.yarn_log.stream import SectionPart, SectionStream
 
 _EDGE_BYTES = 32 * 1024  #: at both ends of a file, where rules look at everything
+_MIDDLE_BYTES = 2 * 1024**2  #: of the middles of an application's files: so they do there, too
 _LAST_LINES = 16  #: of a part that are looked at however much was found in it
 _LAST_BYTES = 4096  #: of a file, in which its last lines are looked for
 _MOST_FOUND = 200  #: lines in a part
@@ -34,6 +35,7 @@ class _Allowance:
 
     def __init__(self) -> None:
         self._lines: float = _SHARE
+        self.middle = _MIDDLE_BYTES
 
     def of(self, part: SectionPart) -> int:
         """Return how many lines of the next part may be looked at."""
@@ -85,7 +87,7 @@ class Scanner:
 
     def _rank(self, finding: Finding) -> float:
         rule = self._rules.by_id.get(finding.rule)
-        return rank(rule, finding.kind, finding.level, finding.depth) + 4 * finding.is_last
+        return rank(rule, finding.kind, finding.role, finding.depth) + 4 * finding.is_last
 
     def _look(self, parts: Iterable[SectionPart]) -> None:
         for part in parts:
@@ -94,7 +96,8 @@ class Scanner:
                     continue
                 self._file = _File(self._rules)
             allowed = self._allowance.of(part)
-            self._allowance.take(self._file.look(part, allowed))
+            self._allowance.take(self._file.look(part, allowed, self._allowance.middle))
+            self._allowance.middle -= min(part.end - part.start, self._allowance.middle)
             if part.is_last:
                 section = part.section
                 names = section.container[:_LONGEST_NAME], section.file[:_LONGEST_NAME]
@@ -128,8 +131,12 @@ class _File:
         self._numbers = LineNumbers()
         self.traces = FileTraces(rules)
 
-    def look(self, part: SectionPart, allowed: int) -> int:
+    def look(self, part: SectionPart, allowed: int, middle: int) -> int:
         """Look at the next part, but at not many more lines than are allowed.
+
+        Args:
+            allowed: lines.
+            middle: bytes of the middle of the file in which the rules look at everything.
 
         Returns:
             at how many it has looked.
@@ -139,7 +146,7 @@ class _File:
         at = self._begin(part)
         most = max(before + allowed, _FIRST_FOUND)
         is_flooded = allowed < _MOST_FOUND
-        for words, end in self._parts(part, is_flooded=is_flooded):
+        for words, end in self._parts(part, middle, is_flooded=is_flooded):
             at = self._search(words, part, at, end, most)
             if self.traces.taken >= most:
                 break
@@ -148,6 +155,7 @@ class _File:
             self._search(self._telling, part, last, part.end, most + _LAST_LINES + 1)
         if part.is_last and part.section.file.startswith("stderr"):
             self.traces.take_end(self._line(part, part.end), part.start)
+        self.traces.pass_by(part.block, part.offset, part.start, part.end)
         self._numbers.leave(part.end)
         return self.traces.taken - before
 
@@ -167,12 +175,16 @@ class _File:
             at = take(self._line(part, start), part.start)
         return max(at, end)
 
-    def _parts(self, part: SectionPart, *, is_flooded: bool) -> Iterator[tuple[LineFinder, int]]:
+    def _parts(
+        self, part: SectionPart, middle: int, *, is_flooded: bool
+    ) -> Iterator[tuple[LineFinder, int]]:
         """Yield how to look at a part, and up to where."""
         section = part.section
         if section.announced_end is not None:
             first = _line_from(part, section.offset - part.offset + _EDGE_BYTES)
             last = _line_from(part, section.announced_end - part.offset - _EDGE_BYTES)
+            if not is_flooded:
+                first = max(first, min(_line_from(part, part.start + middle), last))
             yield self._telling, min(first, part.end)
             if first < last and is_flooded:  # a few marks are found without a look at all of it
                 glance = _line_from(part, max(first, part.start) + _GLANCE_BYTES)
