@@ -83,7 +83,7 @@ REASONS = {
             summary="guest has no WRITE right on /user/sam.",
             action="count",
             proof='Permission denied: user=guest, access=WRITE, inode="/user/sam":sam',
-            place="syslog",
+            place="YARN",
         ),
     ),
     "a job whose sub-workflow fails": ("parent", PYTHON_FILE_MISSING),
