@@ -65,7 +65,7 @@ def normalised(text: str) -> str:
     That is ids, hosts, ports, numbers, users and their directories, times with their days, months
     and zones, and what a log4j layout puts before the message.
     """
-    text = _OPENING.sub("", _PREFIX.sub("", text.strip()[:_LONGEST]))
+    text = _without_head(_SPACE.sub(" ", text.strip()[:_LONGEST]))
     text = _UUID.sub("#", text)
     text = _OOZIE_ID.sub("#", text)
     text = _YARN_ID.sub("#", text)
@@ -78,6 +78,14 @@ def normalised(text: str) -> str:
     text = _WORD.sub(_no_random, text)
     text = _NUMBER.sub("#", text)
     return _AGAIN.sub("#", _SPACE.sub(" ", text).strip())
+
+
+def _without_head(text: str) -> str:
+    """Return a line without what stands before its message, also where that stands there twice."""
+    before = None
+    while before != text:
+        before, text = text, _OPENING.sub("", _PREFIX.sub("", text))
+    return text
 
 
 def _no_random(word: re.Match[str]) -> str:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tracker_service.causes.fingerprint import fingerprint, normalised
@@ -68,6 +68,9 @@ def test_other_failures_have_other_fingerprints(one, other):
 
 
 @given(st.text())
+@example(":\x1f0")
+@example(": : it failed")
+@example(": ERROR: ERROR: it failed")
 def test_what_is_normal_stays_as_it_is(text):
     assert normalised(normalised(text)) == normalised(text)
 
