@@ -10,7 +10,7 @@ _dialects: dict[str, tuple[Any, Any]] = {}  #: with the statements compiled for 
 
 
 def share_compiled(store: Store) -> None:
-    """Let a store use the statements that others with the same kind of database have compiled."""
+    """Share compiled statements between the stores of one kind of database."""
     for engine in (store._engine, store._reader):
         own = engine.dialect, engine._compiled_cache
         engine.dialect, engine._compiled_cache = _dialects.setdefault(engine.dialect.name, own)

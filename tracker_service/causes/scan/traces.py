@@ -255,7 +255,7 @@ class FileTraces:
         return _ends(text) or self._rules.roles.of(text, text, None) is Role.AFTER
 
     def _follow_suit(self, head: bytes) -> None:
-        """Let the first line of a record be no more than the fault that it reports."""
+        """Judge the first line of a record like the fault that it reports."""
         reported = self._kept.get(head.translate(None, _DIGITS))
         if reported is not None and reported.role is Role.OPEN:
             reported.role = Role.AFTER
