@@ -12,5 +12,8 @@ _dialects: dict[str, tuple[Any, Any]] = {}  #: with the statements compiled for 
 def share_compiled(store: Store) -> None:
     """Share compiled statements between the stores of one kind of database."""
     for engine in (store._engine, store._reader):
-        own = engine.dialect, engine._compiled_cache
-        engine.dialect, engine._compiled_cache = _dialects.setdefault(engine.dialect.name, own)
+        name = engine.dialect.name
+        if name not in _dialects:
+            engine.connect().close()  # only then does a dialect know the version of its server
+            _dialects[name] = engine.dialect, engine._compiled_cache
+        engine.dialect, engine._compiled_cache = _dialects[name]
