@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
@@ -202,7 +203,8 @@ class RealStand:
     def change(self, *words: str) -> None:
         """Run a verb of the command `cluster` that stops, starts or changes a part.
 
-        Only for the cluster of `apart_stand`: other tests run on the usual one meanwhile.
+        Only for the cluster of `apart_stand`, or what no other test needs: other tests run on the
+        usual one meanwhile.
         """
         done = cluster(*words, home=self.described["home"])
         assert done.returncode == 0, done.stderr
@@ -231,6 +233,33 @@ def sandbox_stand(latency_s: float = 0.0) -> Iterator[SandboxStand]:
     """Run a sandbox for the length of the block."""
     with SandboxServer(latency_s=latency_s) as server:
         yield SandboxStand(server)
+
+
+@dataclass(frozen=True)
+class Topology:
+    """A further topology of a stand's gateway."""
+
+    name: str
+    url: str
+    ca_file: Path | None
+
+
+@contextmanager
+def httpfs(stand: Stand) -> Iterator[Address]:
+    """Serve the files of a stand through HttpFS while the block runs."""
+    if isinstance(stand, SandboxStand):
+        stand.server.gateway.webhdfs.plays_httpfs = True
+        try:
+            yield stand
+        finally:
+            stand.server.gateway.webhdfs.plays_httpfs = False
+        return
+    assert isinstance(stand, RealStand)
+    stand.change("httpfs", "start")
+    try:
+        yield Topology("HttpFS", f"{stand.url.rpartition('/')[0]}/httpfs", stand.ca_file)
+    finally:
+        stand.change("httpfs", "stop")
 
 
 @contextmanager

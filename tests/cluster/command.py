@@ -1,4 +1,4 @@
-"""The command line: `cluster up|down|logs|ldap|kdc|status|show|env`."""
+"""The command line: `cluster up|down|logs|httpfs|ldap|kdc|status|show|env`."""
 
 import argparse
 import contextlib
@@ -29,6 +29,8 @@ def parser() -> argparse.ArgumentParser:
     logs = verbs.add_parser("logs", help="let the NodeManagers write logs in another format")
     logs.add_argument("format", choices=("tfile", "ifile"))
     logs.add_argument("compression", choices=("none", "gz"))
+    httpfs = verbs.add_parser("httpfs", help="start HttpFS, with a topology of its own, or stop it")
+    httpfs.add_argument("action", choices=("stop", "start"))
     kdc = verbs.add_parser("kdc", help="stop the KDC alone, or start it again with the same keys")
     kdc.add_argument("action", choices=("stop", "start"))
     ldap = verbs.add_parser("ldap", help="stop the directory of users alone, or start it again")
@@ -121,6 +123,10 @@ def run(home: pathlib.Path, options: argparse.Namespace) -> int:
     if options.verb == "logs":
         with locked(home):
             running.write_logs(home, options.format, options.compression)
+        return 0
+    if options.verb == "httpfs":
+        with locked(home):
+            running.httpfs(home, options.action)
         return 0
     if options.verb == "kdc":
         with locked(home):

@@ -114,6 +114,17 @@ class Daemons:
         people = ",".join(USERS)
         self.spawn("core", "hdfs", 640, classpath, "Core", people, *share, properties=separate)
 
+    def httpfs(self) -> None:
+        """HttpFS, and the gateway's topology that has it in place of the NameNode."""
+        at = self.at
+        directories = {"home": "run", "config": at.conf().name, "log": "logs", "temp": "run"}
+        given = [f"-Dhttpfs.{name}.dir={at.home}/{path}" for name, path in directories.items()]
+        main = "org.apache.hadoop.fs.http.server.HttpFSServerWebServer"
+        self.spawn("httpfs", "httpfs", 256, at.hadoop_classpath(), main, properties=given)
+        gateway.write_httpfs(at)
+        for url in probes.httpfs(at):
+            self.wait_answer(url, "httpfs")
+
     def node_manager(self, node: int) -> None:
         """One NodeManager."""
         classpath, options = self.at.hadoop_classpath(node), self.at.container_options

@@ -41,17 +41,32 @@ def write(at: Layout) -> None:
     put(home / "conf/gateway-site.xml", site_text(properties | given(at, "gateway-site.xml")))
     if at.kerberos:
         put(home / "conf/jaas.conf", kerberos.gateway_login(at))
-    values = {"services": services(at), "ldap": at.port("ldap")}
-    for source, target, life_ms, filter_ in (
-        ("sandbox.xml", "topologies/sandbox.xml", 3_600_000, ""),
-        ("sandbox.xml", "topologies/guarded.xml", 3_600_000, FILTER),
-        ("sandbox.xml", "topologies/brief.xml", 20_000, ""),  # for tests of tokens that expire
-        ("tokens.xml", "topologies/tokens.xml", 20_000, ""),
-        ("log4j2.xml", "log4j2.xml", 0, ""),
-    ):
-        template = Template((HERE / "knox" / source).read_text())
-        put(home / "conf" / target, template.substitute(values, life=life_ms, filter=filter_))
+    put(home / "conf/log4j2.xml", (HERE / "knox/log4j2.xml").read_text())
+    write_topology(at, "sandbox")
+    write_topology(at, "guarded", filter_=FILTER)
+    write_topology(at, "brief", life_ms=20_000)  # for tests of tokens that expire
+    write_topology(at, "tokens", "tokens.xml", life_ms=20_000)
     put(users(at), (HERE / "knox/users.ldif").read_text())
+
+
+def write_httpfs(at: Layout) -> None:
+    """Writes the topology with HttpFS in place of the NameNode; a running gateway takes it up."""
+    write_topology(at, "httpfs", webhdfs="httpfs")
+
+
+def write_topology(
+    at: Layout,
+    name: str,
+    source: str = "sandbox.xml",
+    life_ms: int = 3_600_000,
+    filter_: str = "",
+    webhdfs: str = "namenode_http",
+) -> None:
+    """Writes a topology of the gateway; its tokens live `life_ms`, `webhdfs` serves its files."""
+    values = {"services": services(at, webhdfs), "ldap": at.port("ldap")}
+    template = Template((HERE / "knox" / source).read_text())
+    text = template.substitute(values, life=life_ms, filter=filter_)
+    put(at.home / f"knox/conf/topologies/{name}.xml", text)
 
 
 def users(at: Layout) -> pathlib.Path:
@@ -68,13 +83,13 @@ def change_password(at: Layout, user: str, password: str) -> None:
     put(users(at), before + start + changed)
 
 
-def services(at: Layout) -> str:
+def services(at: Layout, webhdfs: str) -> str:
     """The services of a topology, as XML."""
     roles = {
         "NAMENODE": at.namenode,
         "JOBTRACKER": f"rpc://localhost:{at.port('rm')}",
         "RESOURCEMANAGERAPI": f"rpc://localhost:{at.port('rm')}",
-        "WEBHDFS": at.url("namenode_http") + "/webhdfs",
+        "WEBHDFS": at.url(webhdfs) + "/webhdfs",
         "OOZIE": at.url("oozie") + "/oozie",
         "RESOURCEMANAGER": at.url("rm_http") + "/ws",
         "YARNUI": at.url("rm_http"),

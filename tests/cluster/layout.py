@@ -29,6 +29,7 @@ PORTS = {
     "jhs_http": 19888,
     "oozie": 11000,
     "ldap": 10389,
+    "httpfs": 14000,
     "knox": 8443,
     "kdc": 10088,
 }
@@ -74,7 +75,7 @@ class Layout:
 
     def ports(self) -> dict[int, str]:
         """Every port that this cluster listens on: {port: what for}."""
-        unused = ("kdc",) * (not self.kerberos) + ("knox", "ldap") * (not self.knox)
+        unused = ("kdc",) * (not self.kerberos) + ("knox", "ldap", "httpfs") * (not self.knox)
         found = {self.port(name): name for name in PORTS if name not in unused}
         for node in range(1, self.nodes):
             more = {self.port(name, node): f"{name} of node {node + 1}" for name in NODE_PORTS}

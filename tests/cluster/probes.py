@@ -36,6 +36,12 @@ def through_gateway(at: Layout) -> dict[str, str]:
     }
 
 
+def httpfs(at: Layout) -> list[str]:
+    """HttpFS itself, and through the gateway."""
+    path = "webhdfs/v1/?op=GETFILESTATUS"
+    return [f"{at.url('httpfs')}/{path}&user.name=hdfs", f"{at.topology('httpfs')}/{path}"]
+
+
 def ask(at: Layout, url: str) -> int | None:
     """The status of an answer through the gateway, as guest; None if there is no answer."""
     request = urllib.request.Request(url)

@@ -12,7 +12,7 @@ from .machine import Failure
 
 STARTS = 300  # seconds that a daemon may take to answer
 STOPS = 15  # seconds that a daemon may take to end by itself
-STOP_ORDER = ("knox", "ldap", "oozie", "jhs", "nm", "rm", "core", "kdc")
+STOP_ORDER = ("knox", "ldap", "httpfs", "oozie", "jhs", "nm", "rm", "core", "kdc")
 
 
 def born(pid: int) -> str | None:

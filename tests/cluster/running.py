@@ -87,6 +87,18 @@ def kdc(home: pathlib.Path, action: str) -> None:
         daemons.kdc()
 
 
+def httpfs(home: pathlib.Path, action: str) -> None:
+    """Starts HttpFS, which no other part needs, or stops it."""
+    described = description(home)
+    if not described or not described["gateway"]:
+        raise Failure("no cluster with a gateway is up: first `cluster up`")
+    daemons = Daemons(Layout.of_options(home, described["options"]), java_home())
+    if action == "stop":
+        daemons.processes.stop("httpfs")
+    elif not daemons.processes.pid("httpfs"):
+        daemons.httpfs()
+
+
 def ldap(home: pathlib.Path, action: str, passwords: Sequence[str]) -> None:
     """Stops or starts the LDAP directory; passwords may change with its start."""
     described = description(home)

@@ -27,6 +27,7 @@ def sites(at: Layout) -> dict[str, Properties]:
         "yarn-site.xml": resource_manager(at) | node_managers(at) | log_aggregation(at),
         "mapred-site.xml": mapred(at),
         "capacity-scheduler.xml": scheduler(),
+        "httpfs-site.xml": httpfs(at),
         "oozie-site.xml": oozie(at),
     }
     if at.kerberos:
@@ -60,6 +61,7 @@ def core(at: Layout) -> Properties:
         "mapred": "hadoop",
         "oozie": "hadoop",
         "HTTP": "hadoop",
+        "httpfs": "hadoop",
         "root": "root,supergroup",
         "knox": "knox",
         TRACKER: TRACKER,
@@ -72,7 +74,7 @@ def core(at: Layout) -> Properties:
             f"{user}={names}" for user, names in groups.items()
         ),
     }
-    for proxy in ("oozie", "knox", "HTTP", TRACKER):
+    for proxy in ("oozie", "knox", "HTTP", "httpfs", TRACKER):
         found |= {f"hadoop.proxyuser.{proxy}.{what}": "*" for what in ("hosts", "groups")}
     return found
 
@@ -96,6 +98,18 @@ def hdfs(at: Layout) -> Properties:
         "dfs.datanode.http.address": f"127.0.0.1:{at.port('datanode_http')}",
         "dfs.datanode.ipc.address": f"127.0.0.1:{at.port('datanode_ipc')}",
     }
+
+
+def httpfs(at: Layout) -> Properties:
+    """HttpFS; the gateway acts for its users there, too."""
+    found = {
+        "httpfs.http.hostname": "127.0.0.1",
+        "httpfs.http.port": at.port("httpfs"),
+        "hadoop.http.authentication.signature.secret.file": f"{at.conf()}/http-secret",
+    }
+    for what in ("hosts", "groups"):
+        found[f"httpfs.proxyuser.knox.{what}"] = "*"
+    return found
 
 
 def resource_manager(at: Layout) -> Properties:

@@ -6,25 +6,21 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.stands import SandboxStand, Stand, access
+from tests.stands import Stand, access, httpfs
 from tracker_service.errors import PathNotFound
 from tracker_service.sources.webhdfs import WebHdfs
 
 CONTENT = b"a newer log\n"
 
 
-@pytest.fixture(params=["WebHDFS", "HttpFS"])
+@pytest.fixture(scope="module", params=["WebHDFS", "HttpFS"])
 def hdfs(stand: Stand, request: pytest.FixtureRequest) -> Iterator[WebHdfs]:
-    """HDFS as guest; of the real cluster there is its own server only."""
-    if isinstance(stand, SandboxStand):
-        webhdfs = stand.server.gateway.webhdfs
-        webhdfs.plays_httpfs = request.param == "HttpFS"
+    """HDFS as guest, through the NameNode or through HttpFS."""
+    if request.param == "WebHDFS":
         yield access(stand).hdfs
-        webhdfs.plays_httpfs = False
-    elif request.param == "HttpFS":
-        pytest.skip("the cluster has no HttpFS")
-    else:
-        yield access(stand).hdfs
+        return
+    with httpfs(stand) as address:
+        yield access(address).hdfs
 
 
 @pytest.fixture
