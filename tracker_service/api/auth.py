@@ -11,7 +11,8 @@ from flask import Request, g, request
 
 from tracker_service.api.proxies import NAMED
 from tracker_service.api.rate_limit import RateLimit
-from tracker_service.errors import BadInput, CredentialsRefused, NotAuthenticated
+from tracker_service.domain.subscriptions import SITE_OWNER
+from tracker_service.errors import BadInput, CredentialsRefused, NotAllowed, NotAuthenticated
 from tracker_service.identities import Caller, Identities
 from tracker_service.sources.credentials import BasicCredential, TokenCredential
 from tracker_service.sources.tokens import expiry_of, user_of
@@ -59,6 +60,18 @@ def visible_owner(admins: Collection[str]) -> str | None:
     """Return the user whose failures the caller may see, or None if the caller may see all."""
     name = current_caller().name
     return None if name in admins else name
+
+
+def owner_of_call(*, is_of_site: bool, allowed: Collection[str]) -> str:
+    """Return the owner of what a call is about: the caller, or the site.
+
+    Raises:
+        NotAllowed: it is about the site, and the caller is not one of those who are allowed to.
+    """
+    caller = current_caller().name
+    if is_of_site and caller not in allowed:
+        raise NotAllowed
+    return SITE_OWNER if is_of_site else caller
 
 
 def _credential(sent: Request) -> BasicCredential | TokenCredential:

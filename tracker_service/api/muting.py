@@ -10,8 +10,7 @@ from flask_openapi3 import APIBlueprint, Tag
 from markupsafe import escape
 
 from tracker_service.api import openapi
-from tracker_service.api.auth import Credentials, current_caller
-from tracker_service.api.deliveries import owner
+from tracker_service.api.auth import Credentials, current_caller, owner_of_call
 from tracker_service.api.schemas.subscriptions import (
     FamilyPath,
     MuteBody,
@@ -49,14 +48,14 @@ def blueprint(credentials: Credentials, muting: Muting, admins: Collection[str])
     def mute(path: FamilyPath, body: MuteBody) -> Response:
         """Send you no message of a family of failures for a while."""
         length, caller = timedelta(hours=body.hours), current_caller().name
-        whose = owner(is_of_site=body.site, allowed=admins)
+        whose = owner_of_call(is_of_site=body.site, allowed=admins)
         until = muting.mute(whose, path.fingerprint, length, caller)
         return jsonify(MutedAnswer(fingerprint=path.fingerprint, until=until).model_dump())
 
     @bp.delete("/failures/<fingerprint>/mute", responses=openapi.answers({204: None}, 403))
     def unmute(path: FamilyPath, query: MuteQuery) -> Response:
         """Send you messages of a family of failures again."""
-        muting.unmute(owner(is_of_site=query.site, allowed=admins), path.fingerprint)
+        muting.unmute(owner_of_call(is_of_site=query.site, allowed=admins), path.fingerprint)
         return Response(status=204)
 
     return bp
