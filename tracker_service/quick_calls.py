@@ -13,7 +13,7 @@ import selectors
 import socket
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import formatdate
@@ -29,6 +29,8 @@ from tracker_service.ledger.calls import NAMES, PATH, Answer, Call
 log = structlog.get_logger()
 
 _LONGEST = 16 * 1024  #: bytes of a request that is answered here
+_GATHER_S = 0.002  #: the longest wait for calls that share a transaction
+_LATELY_S = 0.1  #: a caller who was answered within this time may call again at once
 _START = b"POST " + PATH.encode()
 _HEAD = re.compile(
     rb"POST %b(%b)(?:\?([!-~]*))? HTTP/1\.1\r\n((?:[!-~]+:[ -~]*\r\n)*)\r\n"
@@ -69,6 +71,8 @@ class QuickCalls:
         self._selector = selectors.DefaultSelector()
         self._arrived: deque[Any] = deque()
         self._used: dict[Any, float] = {}  #: when each connection was last used
+        #: whom the last turn answered, and the turn before it
+        self._last_two: tuple[Iterable[Any], Iterable[Any]] = (), ()
         self._reader, self._writer = socket.socketpair()
         self._writer.setblocking(False)
         self._selector.register(self._reader, selectors.EVENT_READ, None)
@@ -124,8 +128,30 @@ class QuickCalls:
         self._writer.close()
 
     def _turn(self) -> None:
-        """Answer what has come."""
-        ready = [key.data for key, _ in self._selector.select(timeout=5.0)]
+        """Answer what has come, and what comes within a moment: one transaction serves all."""
+        requests = dict[Any, _Request]()
+        self._gather(requests, 5.0)
+        if not requests:
+            self._end_idle()
+            return
+        began = time.monotonic()
+        expected = self._expected(began)
+        while len(requests) < expected and (left_s := began + _GATHER_S - time.monotonic()) > 0:
+            self._gather(requests, left_s)
+        self._answer(requests)
+        self._last_two = requests.keys(), self._last_two[0]
+
+    def _expected(self, now: float) -> int:
+        """Return how many callers are likely to call now: those whom the last two turns answered.
+
+        With one turn alone, callers would stay in two halves that wait for each other.
+        """
+        callers = {caller for turn in self._last_two for caller in turn}
+        return sum(self._used.get(caller, 0) > now - _LATELY_S for caller in callers)
+
+    def _gather(self, requests: dict[Any, _Request], timeout_s: float) -> None:
+        """Wait until something comes; add the requests, one of each connection."""
+        ready = [key.data for key, _ in self._selector.select(timeout_s)]
         if None in ready:
             self._reader.recv(4096)
         while self._arrived:
@@ -133,11 +159,9 @@ class QuickCalls:
             self._selector.register(connection.sock, selectors.EVENT_READ, connection)
             self._used[connection] = time.monotonic()
             ready.append(connection)
-        requests = [(c, r) for c in dict.fromkeys(ready) if c and (r := self._request(c))]
-        if requests:
-            self._answer(requests)
-        else:
-            self._end_idle()
+        for connection in ready:
+            if connection and connection not in requests and (found := self._request(connection)):
+                requests[connection] = found
 
     def _request(self, connection: Any) -> _Request | None:  # noqa: ANN401
         """Return the next request of a connection, if it is one for this thread."""
@@ -186,11 +210,11 @@ class QuickCalls:
         )
         return _Request(call, end)
 
-    def _answer(self, requests: list[tuple[Any, _Request]]) -> None:
+    def _answer(self, requests: Mapping[Any, _Request]) -> None:
         began = time.monotonic()
-        answers = self._front.calls.answer_all([request.call for _, request in requests])
+        answers = self._front.calls.answer_all([request.call for request in requests.values()])
         now = time.monotonic()
-        for (connection, request), answer in zip(requests, answers, strict=True):
+        for (connection, request), answer in zip(requests.items(), answers, strict=True):
             try:
                 connection.sock.sendall(self._written(answer))
                 self._used[connection] = now

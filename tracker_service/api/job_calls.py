@@ -6,6 +6,7 @@ comes later.
 
 from __future__ import annotations
 
+import posixpath
 import re
 import socket
 import time
@@ -55,7 +56,8 @@ class JobCallFront:
             self.count(found["name"], answer, time.monotonic() - began, environ["REQUEST_METHOD"])
             start_response(_REASONS[answer.status], answer.headers)
             return _InOneSegment(environ, answer.body)
-        if "//" in path and _CALL.fullmatch(clean := re.sub("/+", "/", path)):
+        clean = posixpath.normpath(f"/{path.lstrip('/')}")
+        if clean != path and not path.endswith("/") and _CALL.fullmatch(clean):
             query = environ.get("QUERY_STRING")
             place = f"{clean}?{query}" if query else clean
             start_response("301 Moved Permanently", [("Location", place), ("Content-Length", "0")])

@@ -16,6 +16,7 @@ COMPLETE = "complete"
 
 UNCHANGED = "-"  #: a detail that leaves the detail as it is
 LONGEST_KEY, LONGEST_STATE = 500, 255  #: characters; longer ones are refused
+NO_DATE = datetime(1, 1, 1, tzinfo=UTC)  #: of a job without one: the zero time of Go
 LONGEST_DETAIL = 65_536  #: characters; the rest is cut off
 
 
@@ -67,7 +68,7 @@ class LedgerJob:
     @property
     def _directory(self) -> str:
         parts = (self.experiment, self.datatype) if self.datatype else (self.experiment,)
-        day = f"{self.date.year:04}/{self.date:%m/%d}"
+        day = f"{self.date.year:04}/{self.date.month:02}/{self.date.day:02}"
         return "".join(f"{part}/" for part in (*parts, day))
 
     @property
@@ -90,7 +91,7 @@ def yesterday(now: datetime) -> datetime:
 
 
 def _compact(date: datetime) -> str:
-    return f"{date.year:04}{date:%m%d}"  # %Y writes the year 1 without zeros
+    return f"{date.year:04}{date.month:02}{date.day:02}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +134,8 @@ class Status:
     def new(cls, now: datetime, *, run: int = 0, rows: int = 0) -> Status:
         """Return the status of a job that has just been added."""
         first = StateInfo(INIT, now, now)
-        return cls(start_time=now, last=first, run=run, rows=rows)._append(first.detail)
+        new = cls(start_time=now, last=first, run=run, rows=rows)
+        return new._append(first, before=None, entry=0)
 
     @property
     def state(self) -> str:
@@ -180,22 +182,20 @@ class Status:
         """Return the status with a new state; the same status if that is the last one already."""
         if state == self.state:
             return self
-        changed = replace(
-            self, before=self.last, last=StateInfo(state, now, now), entry=self.entry + 1
-        )
-        return changed._append("")
+        last = StateInfo(state, now, now)
+        return self._append(last, before=self.last, entry=self.entry + 1)
 
     def set_detail(self, detail: str, now: datetime) -> Status:
         """Return the status with another detail of the last state; `-` leaves it as it is."""
         if detail == UNCHANGED:
             return self
         last = StateInfo(self.last.state, self.last.start, now, detail)
-        return replace(self, last=last)._append(detail)
+        return self._append(last, before=self.before, entry=self.entry)
 
     def updated(self, state: str, detail: str, now: datetime) -> Status:
         """Return the status after an update: the detail belongs to the state that ends."""
-        changed = self.set_detail(detail, now).new_state(state, now)
-        return replace(changed, update_count=self.update_count + 1)
+        counted = replace(self, update_count=self.update_count + 1)
+        return counted.set_detail(detail, now).new_state(state, now)
 
     def with_detail(self, detail: str, now: datetime) -> Status:
         """Return the status after an update of the detail alone."""
@@ -206,12 +206,11 @@ class Status:
         detail = f"{self.state}: {message}"
         return self.new_state(FAILED, now).set_detail(detail, now)
 
-    def _append(self, detail: str) -> Status:
+    def _append(self, last: StateInfo, *, before: StateInfo | None, entry: int) -> Status:
         number = self.rows + 1
-        row = HistoryRow(
-            number, self.run, self.entry, self.last.state, self.last.detail_time, detail
-        )
-        return replace(self, rows=number, appended=(*self.appended, row))
+        row = HistoryRow(number, self.run, entry, last.state, last.detail_time, last.detail)
+        appended = (*self.appended, row)
+        return replace(self, last=last, before=before, entry=entry, rows=number, appended=appended)
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,7 @@ NAMES = ("next", "update", "heartbeat", "error")
 MAX_BODY_BYTES = 1024 * 1024
 _ORIGINAL_LIMIT = 10 * 1024 * 1024  #: what Go reads of a form at most
 _TEXT = "text/plain; charset=utf-8"
-_EXISTS = b"Job already exists. Try again."
+_EXISTS, _NO_JOB = b"Job already exists. Try again.", b"No job found. Try again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,4 +279,6 @@ def _next_answer(outcome: Given | object) -> Answer:
         return Answer(200, go_json.job_with_target(outcome))
     if isinstance(outcome, JobAlreadyExists):
         return Answer(500, _EXISTS)
+    if isinstance(outcome, LedgerJobNotFound):
+        return Answer(500, _NO_JOB)
     return Answer(500) if outcome is None else _plain(outcome)

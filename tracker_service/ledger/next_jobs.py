@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import partial
 from threading import Lock
 from typing import Protocol
 
-from tracker_service.domain.ledger import LedgerJob, Scope
-from tracker_service.errors import JobAlreadyExists
+from tracker_service.domain.ledger import NO_DATE, LedgerJob, Scope
+from tracker_service.errors import JobAlreadyExists, LedgerJobNotFound
 from tracker_service.ledger.job_service import Cursor, JobService, Walk
 from tracker_service.ledger.ledger import Ledger
 from tracker_service.store import ledger_cursors, ledger_jobs
 from tracker_service.store.database import Connection, Store
 from tracker_service.store.ledger_jobs import Changed
 
-Given = LedgerJob | JobAlreadyExists | None
+Given = LedgerJob | JobAlreadyExists | LedgerJobNotFound | None
 
 
 class Storage(Protocol):
@@ -49,8 +49,9 @@ class NextJobs:
         """Give out the next job to each of several writers.
 
         Returns:
-            for each writer the job; JobAlreadyExists if it is still worked on; None if there is
-            none now. The places of the iterators and the jobs are stored in one transaction.
+            for each writer the job; JobAlreadyExists if it is still worked on; LedgerJobNotFound if
+            it has no date; None if there is none now. The places of the iterators and the jobs are
+            stored in one transaction.
         """
         now = self._ledger.clock()
         with self._turn:
@@ -79,20 +80,29 @@ class NextJobs:
         files: dict[str, bool] | None,
         now: datetime,
         connection: Connection,
-    ) -> list[Changed | JobAlreadyExists | None]:
+    ) -> list[Changed | JobAlreadyExists | LedgerJobNotFound | None]:
         ledger = self._ledger.name
         ledger_cursors.lock(connection, ledger)
         walk = self._walk(connection)
         chosen = [self.service.choose(walk, now, scope) for scope in scopes]
         given = [job if job and _has_files(job, files) else None for job in chosen]
-        added = iter(ledger_jobs.add_all(connection, ledger, [j for j in given if j], now))
+        dated = [job for job in given if job and job.date != NO_DATE]
+        added = iter(ledger_jobs.add_all(connection, ledger, dated, now))
         moved = {place: (cursor.round, cursor.date) for place, cursor in walk.moved.items()}
         ledger_cursors.write(connection, ledger, moved)
-        return [next(added) if job else None for job in given]
+        return [_outcome(job, added) for job in given]
 
     def _walk(self, connection: Connection) -> Walk:
         stored = ledger_cursors.read(connection, self._ledger.name)
         return Walk({place: Cursor(*cursor) for place, cursor in stored.items()})
+
+
+def _outcome(
+    job: LedgerJob | None, added: Iterator[Changed | JobAlreadyExists]
+) -> Changed | JobAlreadyExists | LedgerJobNotFound | None:
+    if job is None:
+        return None
+    return LedgerJobNotFound("the job has no date") if job.date == NO_DATE else next(added)
 
 
 class _NotLookedAt(Exception):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import Protocol
 
@@ -145,7 +145,7 @@ class PostProcessing:
         if step.waits_for and job.datatype != step.waits_for:
             if not job.datasets.join:
                 return Done(f"{job.datatype} does not require join")
-            if self._is_awaited(claim.stored.key, job, step.waits_for):
+            if self._is_awaited(replace(job, datatype=step.waits_for)):
                 return Retry(f"waits for {step.waits_for}")
 
         def note(reference: str) -> None:
@@ -159,12 +159,10 @@ class PostProcessing:
             log.warning("ledger_action_failed", job=claim.stored.key, exc_info=error)
             return Retry(f"{type(error).__name__}: {error}")
 
-    def _is_awaited(self, key: str, job: LedgerJob, datatype: str) -> bool:
-        """Tell whether the job of another datatype is there and not complete."""
-        parts = key.split("/")
-        other = "/".join([*parts[:-2], datatype, parts[-1]])
+    def _is_awaited(self, job: LedgerJob) -> bool:
+        """Tell whether a job is there and not complete."""
         with self.store.read() as connection:
-            found = ledger_jobs.find(connection, self.ledger.name, other)
+            found = ledger_jobs.find(connection, self.ledger.name, job.key)
         return found is not None and found.status.state != COMPLETE
 
     def _record(self, step: Step, claim: Claim, outcome: Outcome, seconds: float) -> None:

@@ -8,7 +8,8 @@ import hashlib
 import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 from tracker_service.domain.ledger import EVERYTHING, Scope
 from tracker_service.errors import NotAuthenticated
@@ -79,13 +80,20 @@ class Writers:
     def _is_near(self, client: str) -> bool:
         if not client:  # a Unix socket: the permissions of its file decide who may connect
             return any(network.is_loopback for network in self._networks)
-        try:
-            address = ip_address(client)
-        except ValueError:
-            return False
-        if isinstance(address, IPv6Address) and address.ipv4_mapped:
-            address = address.ipv4_mapped  # an IPv4 peer of a socket for both versions
-        return any(address in network for network in self._networks)
+        address = _address(client)
+        return address is not None and any(address in network for network in self._networks)
+
+
+@lru_cache  # a writer reports often
+def _address(text: str) -> IPv4Address | IPv6Address | None:
+    """Return an address; None if it is none."""
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return None
+    if isinstance(address, IPv6Address) and address.ipv4_mapped:
+        return address.ipv4_mapped  # an IPv4 peer of a socket for both versions
+    return address
 
 
 def _name_and_secret(kind: str, text: str) -> tuple[str | None, str]:

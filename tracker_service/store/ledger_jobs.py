@@ -16,7 +16,6 @@ from sqlalchemy import (
     case,
     delete,
     func,
-    insert,
     literal,
     or_,
     select,
@@ -116,21 +115,21 @@ def add_all(
     connection: Connection, ledger: str, jobs: Sequence[LedgerJob], now: datetime
 ) -> list[Changed | JobAlreadyExists]:
     """Add jobs; a job that was removed, has failed or is complete starts anew."""
-    keys = {job.key for job in jobs}
-    known = {row.job_key: row for row in connection.execute(_rows_of(ledger, keys))}
+    keys = [job.key for job in jobs]
+    known = {row.job_key: row for row in _rows_of(connection, ledger, keys)}
     outcomes: list[Changed | JobAlreadyExists] = []
     new, again = dict[str, tuple[LedgerJob, Status]](), dict[str, tuple[LedgerJob, Status]]()
-    for job in jobs:
-        row = known.get(job.key)
-        if job.key in new or job.key in again or (row and not _may_start_again(row)):
-            outcomes.append(JobAlreadyExists(f"the ledger has {job.key} already"))
+    for job, key in zip(jobs, keys, strict=True):
+        row = known.get(key)
+        if key in new or key in again or (row and not _may_start_again(row)):
+            outcomes.append(JobAlreadyExists(f"the ledger has {key} already"))
         elif row:
             status = Status.new(now, run=row.run + 1, rows=row.history_rows)
-            again[job.key] = job, status
+            again[key] = job, status
             outcomes.append(Changed(job, _status(row) if row.removed_at is None else None, status))
         else:
-            new[job.key] = job, Status.new(now)
-            outcomes.append(Changed(job, None, new[job.key][1]))
+            new[key] = job, Status.new(now)
+            outcomes.append(Changed(job, None, new[key][1]))
     # In one order, so that two writers of the same jobs wait for one another and not in a ring.
     insert_all(connection, ledger, [new[key] for key in sorted(new)])
     _restart(connection, [(known[key].id, *started) for key, started in again.items()])
@@ -149,13 +148,11 @@ def insert_all(
         | _columns(status)
         for job, status in started
     ]
-    connection.execute(insert(ledger_jobs), rows)
+    insert_rows(connection, ledger_jobs, rows)
     ids = dict[str, int]()
     for keys in chunks([job.key for job, _ in started]):
-        found = select(ledger_jobs.c.job_key, ledger_jobs.c.id).where(
-            ledger_jobs.c.ledger == ledger, ledger_jobs.c.job_key.in_(keys)
-        )
-        ids |= {row.job_key: row.id for row in connection.execute(found)}
+        found = connection.execute(_IDS, {"of_ledger": ledger, "keys": keys})
+        ids |= {row.job_key: row.id for row in found}
     _append(connection, [(ids[job.key], status) for job, status in started])
 
 
@@ -181,7 +178,7 @@ def find(connection: Connection, ledger: str, key: str) -> StoredJob | None:
     """Return a job, or None if the ledger does not have it."""
     if len(key) > LONGEST_KEY:
         return None
-    found = connection.execute(_rows_of(ledger, [key])).all()
+    found = _rows_of(connection, ledger, [key])
     there = (row for row in found if row.job_key == key and row.removed_at is None)
     return next(map(stored_job, there), None)
 
@@ -197,8 +194,7 @@ def keys_ever(connection: Connection, ledger: str, keys: Sequence[str]) -> set[s
     """Return those keys of which a ledger has a job, also one that was removed."""
     found = set[str]()
     for some in chunks(keys):
-        rows = connection.execute(_rows_of(ledger, some))
-        found |= {row.job_key for row in rows}
+        found |= {row.job_key for row in _rows_of(connection, ledger, some)}
     return found
 
 
@@ -389,22 +385,18 @@ def purge(connection: Connection, removed_before: datetime) -> int:
 
 
 IS_THERE = ledger_jobs.c.removed_at.is_(None)
-_BY_KEYS = (
-    select(ledger_jobs)
-    .where(
-        ledger_jobs.c.ledger == bindparam("of_ledger"),
-        ledger_jobs.c.job_key.in_(bindparam("keys", expanding=True)),
-    )
-    .order_by(ledger_jobs.c.id)  # so that no two transactions wait for each other
-    .with_for_update()
-)
-# By the keys alone: with a condition on `removed_at`, SQLite reads all jobs of the ledger.
-_KNOWN = select(
-    *(ledger_jobs.c[name] for name in ("job_key", "experiment", "datatype", "removed_at"))
-).where(
+_OF_KEYS = (
     ledger_jobs.c.ledger == bindparam("of_ledger"),
     ledger_jobs.c.job_key.in_(bindparam("keys", expanding=True)),
 )
+_BY_KEYS = select(ledger_jobs).where(*_OF_KEYS)
+_IDS = select(ledger_jobs.c.job_key, ledger_jobs.c.id).where(*_OF_KEYS)
+# Ordered, so that no two transactions wait for each other.
+_LOCKED = _BY_KEYS.order_by(ledger_jobs.c.id).with_for_update()
+# By the keys alone: with a condition on `removed_at`, SQLite reads all jobs of the ledger.
+_KNOWN = select(
+    *(ledger_jobs.c[name] for name in ("job_key", "experiment", "datatype", "removed_at"))
+).where(*_OF_KEYS)
 _BEAT = (
     update(ledger_jobs)
     .where(ledger_jobs.c.ledger == bindparam("of"), ledger_jobs.c.job_key == bindparam("key"))
@@ -431,14 +423,12 @@ _LEAVE_OUT = delete(ledger_changes).where(
 
 def _locked(connection: Connection, ledger: str, keys: Collection[str]) -> list[StoredJob]:
     fitting = [key for key in keys if len(key) <= LONGEST_KEY]
-    rows = connection.execute(_BY_KEYS, {"of_ledger": ledger, "keys": fitting})
+    rows = connection.execute(_LOCKED, {"of_ledger": ledger, "keys": fitting})
     return [stored_job(row) for row in rows if row.removed_at is None]
 
 
-def _rows_of(ledger: str, keys: Collection[str]) -> Select[Any]:
-    return select(ledger_jobs).where(
-        ledger_jobs.c.ledger == ledger, ledger_jobs.c.job_key.in_(list(keys))
-    )
+def _rows_of(connection: Connection, ledger: str, keys: Sequence[str]) -> Sequence[Row[Any]]:
+    return connection.execute(_BY_KEYS, {"of_ledger": ledger, "keys": keys}).all()
 
 
 def _write(connection: Connection, changed: Sequence[StoredJob]) -> None:

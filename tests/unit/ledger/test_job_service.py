@@ -11,13 +11,14 @@ import pytest
 
 from tests.unit.ledger.conftest import SOURCES
 from tests.unit.ledger.writers import Wsgi, front_of
-from tracker_service.domain.ledger import EVERYTHING, Scope
+from tracker_service.domain.ledger import EVERYTHING, NO_DATE, Scope
 from tracker_service.errors import ConfigError
 from tracker_service.ledger.job_service import JobService, Source, Walk
 from tracker_service.ledger.ledger import Ledger
 from tracker_service.ledger.next_jobs import NextJobs
 from tracker_service.ledger.sources import load_sources
 from tracker_service.metrics import Metrics
+from tracker_service.store import ledger_cursors
 
 
 def source(datatype: str, **more: object) -> Source:
@@ -244,6 +245,17 @@ def test_writers_who_look_at_the_same_job_still_get_different_ones(looking):
 
     assert str(first.take([EVERYTHING])[0]) == "20261101:e/a"
     assert str(late[0]) == "20261121:e/a"
+
+
+def test_a_job_without_a_date_is_told_and_not_added(ledgers, ledger, store):
+    begun = ledgers.by_name["default"].next_jobs.service.begin({"daily": NO_DATE})
+    places = {place: (cursor.round, cursor.date) for place, cursor in begun.items()}
+    store.write(lambda c: ledger_cursors.write(c, "default", places))
+
+    answer = Wsgi(front_of(ledgers))("/v2/job/next")
+
+    assert (answer.status, answer.body) == (500, b"No job found. Try again.")
+    assert ledger.num_jobs() == 0
 
 
 def test_a_job_that_was_given_out_and_failed_is_given_out_again(ledger, looking, now):
