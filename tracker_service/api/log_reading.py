@@ -98,7 +98,9 @@ def _text_found(grep: Grep, pieces: Pieces) -> Iterator[bytes]:
                 block = line.block
             lines.append(_numbered(line))
         yield b"".join(lines)
-    if grep.has_more:
+    if stopped := grep.stopped:
+        yield f"--\n-- The search stopped at byte {stopped.offset}: {stopped.reason}.\n".encode()
+    elif grep.has_more:
         yield b"--\n-- There is more: these are the first %d lines that are found.\n" % grep.hits
 
 
@@ -113,6 +115,8 @@ def _json_found(grep: Grep, pieces: Pieces) -> Iterator[bytes]:
     for found in grep.of(pieces):
         yield b"".join(_object(line.line, hit=line.is_hit, block=line.block) for line in found)
     end = {"end": True, "hits": grep.hits, "more": grep.has_more}
+    if stopped := grep.stopped:
+        end |= {"stopped_at": stopped.offset, "reason": stopped.reason}
     yield json.dumps(end).encode() + b"\n"
 
 

@@ -55,7 +55,7 @@ class DirectWay:
 
     def limit_reached(self, owner: str) -> Reason[CopyReason] | None:
         """Say which limit leaves no room for one more copy; None if there is room."""
-        return self._streams.limit_reached
+        return self._streams.limit_reached(owner)
 
     def begin(self, access: ClusterAccess, copy: Copy, lease: Lease, choice: Choice) -> None:
         """Note a new try, then copy the log on a thread of the streams."""
@@ -76,7 +76,7 @@ class DirectWay:
             scanner=Scanner(self._options.rules),
             redaction=Redaction(secrets) if secrets else None,
             is_last=(is_last := self._is_last(copy)),
-            leaves_unknown=self._options.may_use_workflow and not is_last,
+            has_workflow=self._options.may_use_workflow and not is_last,
         )
         self._publisher.publish(access.hdfs, copy, lease, direct_copy.write())
 

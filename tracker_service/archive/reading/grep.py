@@ -15,10 +15,12 @@ from tracker_service.archive.reading.grep_window import GrepWindow, Hit
 from tracker_service.archive.reading.lines import LogLine, Pieces
 from tracker_service.archive.reading.stack_traces import Span, trace_around
 from tracker_service.domain.log_levels import SPELLINGS, LevelName, LogLevel, spellings_from
-from tracker_service.errors import BadInput
+from tracker_service.domain.work_budget import WorkBudget
+from tracker_service.errors import BadInput, TooMuchWork
 from tracker_service.regex import BadPattern, Pattern, within_lines
 
 _MOST_LINES = 500  #: given at once
+_CPU_S, _WALL_S = 2.0, 600.0  #: for a search; more computing with each MiB of the log
 
 #: Parts of a pattern that are no plain characters, as far as `_NOT_TAKEN` has to know them.
 _TOKENS = re.compile(
@@ -77,19 +79,29 @@ def _compiled(pattern: str) -> Pattern:
         ) from error
 
 
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """Where a search has ended before the end of the log, and why."""
+
+    offset: int  #: in the saved log
+    reason: str
+
+
 class Grep:
     """One search; knows afterwards how many lines it has found."""
 
-    def __init__(self, search: Search) -> None:
+    def __init__(self, search: Search, budget: WorkBudget | None = None) -> None:
         self.hits = 0
-        self.has_more = False  #: lines beyond the limit
-        self._search = search
+        self.has_more = False  #: lines beyond the limit, or beyond where it stopped
+        self.stopped: Stopped | None = None
+        self._search, self._budget = search, budget or WorkBudget(cpu_s=_CPU_S, wall_s=_WALL_S)
         self._blocks = 0
 
     def of(self, pieces: Pieces) -> Iterator[list[GrepLine]]:
         """Yield what is found as soon as it is, with what is around it."""
         window: GrepWindow | None = None
         for stretch, piece in pieces:
+            self._budget.read += len(piece)
             if window is None or stretch != window.stretch:
                 if window:
                     yield from self._found_in(window, is_last=True)
@@ -105,7 +117,7 @@ class Grep:
         """Yield what is found in the lines of a window whose surroundings are known."""
         found: list[GrepLine] = []
         border = window.border(is_last=is_last)
-        while hit := window.next_hit(self._search.pattern, border):
+        while hit := self._next_hit(window, border):
             block = self._block(window, hit)
             if block is None:
                 continue
@@ -124,6 +136,13 @@ class Grep:
         if found:
             yield found
         window.forget(border)
+
+    def _next_hit(self, window: GrepWindow, border: int) -> Hit | None:
+        try:
+            return window.next_hit(self._search.pattern, border, self._budget)
+        except TooMuchWork as error:
+            self.stopped, self.has_more = Stopped(window.position, str(error)), True
+            return None
 
     def _block(self, window: GrepWindow, hit: Hit) -> Span | None:
         """Return a line with its trace and context; None if it was logged at a lower level."""

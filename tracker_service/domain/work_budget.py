@@ -1,0 +1,79 @@
+"""How much work a log, a pattern or an answer that others wrote may cause."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from threading import Event
+
+from tracker_service.errors import TooMuchWork, WorkerStops
+
+_MIB = 1024 * 1024
+_FREE_UNPACKED = 96 * _MIB  #: bytes that may unpack from however few
+_MOST_RATIO = 100  #: unpacked bytes for each byte read; usual logs have 5 to 30
+_FREE_PARTS = 10_000  #: that may stand in however few bytes
+_LEAST_BYTES_A_PART = 64  #: on average, as they are stored
+_MOST_PARTS = 500_000  #: of one application; a large one has 10,000 containers with 8 logs each
+_CPU_S_PER_MIB = 0.1  #: for each MiB that is read: usual searches take a tenth of that
+
+
+@dataclass(slots=True, kw_only=True)
+class WorkBudget:
+    """Counts the work done for one copy, one search or one answer, and ends it at its limits.
+
+    Whatever makes progress charges what it has done. Each charge also looks at the clock, and at
+    whether this process ends. It is used by one thread.
+    """
+
+    wall_s: float = 3600.0  #: from now on
+    cpu_s: float | None = None  #: of this thread, more with each MiB read; None: any
+    most_written: int = 20 * 1024 * _MIB  #: bytes of text
+    stopping: Event | None = None  #: set when the work has to break off
+    read: int = 0  #: bytes that came from the cluster
+    unpacked: int = 0  #: bytes
+    written: int = 0  #: bytes of text
+    parts: int = 0  #: logs, and what a format is made of
+    _began: float = field(default_factory=time.monotonic, init=False)
+    _cpu_began: float = field(default_factory=time.thread_time, init=False)
+
+    def charge_read(self, count: int) -> None:
+        """Count bytes that came from the cluster.
+
+        Raises:
+            TooMuchWork: the work takes longer than it may; so do all charges.
+            WorkerStops: this process ends; so do all charges.
+        """
+        self.read += count
+        self.go_on()
+
+    def charge_unpacked(self, count: int) -> None:
+        """Count bytes that were unpacked, also those that are passed over."""
+        self.unpacked += count
+        if self.unpacked > _FREE_UNPACKED + _MOST_RATIO * self.read:
+            raise TooMuchWork(f"{self.read} bytes unpack to more than {self.unpacked - count}")
+        self.go_on()
+
+    def charge_written(self, count: int) -> None:
+        """Count bytes of text."""
+        self.written += count
+        if self.written > self.most_written:
+            raise TooMuchWork(f"its text has more than {self.most_written} bytes")
+
+    def charge_part(self) -> None:
+        """Count a log, or a record or a chunk of a file with logs."""
+        self.parts += 1
+        most = min(_MOST_PARTS, _FREE_PARTS + self.read // _LEAST_BYTES_A_PART)
+        if self.parts > most:
+            raise TooMuchWork(f"{self.read} bytes hold more than {most} logs, records and chunks")
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Look at the clocks."""
+        if self.stopping is not None and self.stopping.is_set():
+            raise WorkerStops("this worker stops")
+        if time.monotonic() - self._began > self.wall_s:
+            raise TooMuchWork(f"it takes longer than {self.wall_s:.0f} s")
+        if self.cpu_s is not None:
+            most_s = self.cpu_s + self.read / _MIB * _CPU_S_PER_MIB
+            if time.thread_time() - self._cpu_began > most_s:
+                raise TooMuchWork(f"it takes more than {most_s:.0f} s of computing")
