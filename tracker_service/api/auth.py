@@ -11,6 +11,7 @@ from flask import Request, g, request
 
 from tracker_service.api.proxies import NAMED
 from tracker_service.api.rate_limit import RateLimit
+from tracker_service.domain.users import folded
 from tracker_service.errors import BadInput, CredentialsRefused, NotAuthenticated
 from tracker_service.identities import Caller, Identities
 from tracker_service.sources.credentials import BasicCredential, TokenCredential
@@ -42,12 +43,27 @@ def _require_caller(identities: Identities, limit: RateLimit) -> None:
         GatewayUnavailable: the gateway does not answer.
         BadInput: a page of another site sends this from a browser (403).
     """
-    # A text/plain body needs no preflight, and browsers add stored Basic credentials by themselves.
-    if request.method != "GET" and request.headers.get("Sec-Fetch-Site") == "cross-site":
+    if _is_of_another_site(request):
         raise BadInput("Requests from pages of other sites are refused.", status=403)
     named = request.environ.get(NAMED)
-    g.caller = identities.named(named) if named else identities.verify(_credential(request))
-    limit.spend(g.caller.name)
+    peer = request.remote_addr or ""
+    g.caller = identities.named(named) if named else identities.verify(_credential(request), peer)
+    limit.spend(folded(g.caller.name))
+
+
+def _is_of_another_site(sent: Request) -> bool:
+    """Tell whether a page of another site sends a request; see https://www.w3.org/TR/fetch-metadata
+
+    A text/plain body needs no preflight, and browsers add stored Basic credentials by themselves.
+    Only a person who follows a link may come from elsewhere.
+    """
+    site = sent.headers.get("Sec-Fetch-Site")
+    if site is not None:
+        is_link = sent.headers.get("Sec-Fetch-Mode") == "navigate" and sent.method == "GET"
+        is_seen = sent.headers.get("Sec-Fetch-Dest", "document") == "document"
+        return site not in ("same-origin", "none") and not (is_link and is_seen)
+    origin = sent.headers.get("Origin")
+    return origin is not None and origin != sent.host_url.rstrip("/")
 
 
 def current_caller() -> Caller:

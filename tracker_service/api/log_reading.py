@@ -114,7 +114,7 @@ def _numbered(found: GrepLine) -> bytes:
 def _json_found(grep: Grep, pieces: Pieces) -> Iterator[bytes]:
     for found in grep.of(pieces):
         yield b"".join(_object(line.line, hit=line.is_hit, block=line.block) for line in found)
-    end = {"end": True, "hits": grep.hits, "more": grep.has_more}
+    end: dict[str, object] = {"end": True, "hits": grep.hits, "more": grep.has_more}
     if stopped := grep.stopped:
         end |= {"stopped_at": stopped.offset, "reason": stopped.reason}
     yield json.dumps(end).encode() + b"\n"

@@ -9,6 +9,7 @@ from threading import Lock
 
 from flask import Response
 
+from tracker_service.domain.users import folded
 from tracker_service.errors import TooManyRequests
 
 _RETRY_AFTER_S = 2
@@ -32,6 +33,7 @@ class ReadLimits:
         Raises:
             TooManyRequests: as many are being sent as may be.
         """
+        user = folded(user)
         self._enter(user)
         leave = partial(self._leave, user)
         try:

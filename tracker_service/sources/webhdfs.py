@@ -5,9 +5,11 @@ Follows https://hadoop.apache.org/docs/r3.3.6/hadoop-project-dist/hadoop-hdfs/We
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -36,6 +38,9 @@ from tracker_service.sources.bodies import (
 )
 from tracker_service.sources.gateway import CANNOT_ANSWER_NOW, GatewaySession
 
+_HOME = re.compile(
+    r"(?:/[^/]+)+/[^/]+"
+)  #: `<prefix>/<name>`: hdfs-default.xml, dfs.user.home.dir.prefix
 #: What is held of a file in memory. Smaller pieces cost more calls, larger ones are no faster.
 _PIECE_BYTES = 256 * 1024
 _MEANINGS: dict[str, type[GatewayError]] = {
@@ -118,11 +123,14 @@ class WebHdfs:
         return self._home
 
     def _ask_home(self) -> str:
-        answer = self._session.ask("GET", "webhdfs/v1/", params={"op": "GETHOMEDIRECTORY"}).json()
-        path = answer.get("Path")
-        if not isinstance(path, str):
-            raise GatewayUnavailable("GETHOMEDIRECTORY: the answer has no Path")
-        return urlsplit(path).path.rstrip("/") if "://" in path else path.rstrip("/")
+        answer = self._session.ask("GET", "webhdfs/v1/", params={"op": "GETHOMEDIRECTORY"})
+        path = answer.json().get("Path")
+        if answer.status != HTTPStatus.OK or not isinstance(path, str):
+            raise GatewayUnavailable(f"GETHOMEDIRECTORY: answered {answer.status} without a Path")
+        home = urlsplit(path).path.rstrip("/") if "://" in path else path.rstrip("/")
+        if not _HOME.fullmatch(home) or {".", ".."}.intersection(home.split("/")):
+            raise GatewayUnavailable(f"GETHOMEDIRECTORY: {path[:200]!r} is the home of nobody")
+        return home
 
     def status(self, path: str) -> FileStatus:
         """Return the status of a file or directory.

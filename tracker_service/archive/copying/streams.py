@@ -98,7 +98,9 @@ class Streams:
     def _next(self) -> int | None:
         """Return the place of the work that is next: of the users with the fewest threads."""
         most = max(1, self._slots - max(1, self._slots // 4))
-        places = [n for n, (copy, *_) in enumerate(self._waiting) if self._running[copy.owner] < most]
+        places = [
+            n for n, (copy, *_) in enumerate(self._waiting) if self._running[copy.owner] < most
+        ]
         half = self._slots / 2
         return min(
             places,

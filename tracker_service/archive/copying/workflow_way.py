@@ -115,7 +115,7 @@ class WorkflowWay:
             self._progress.not_submitted(copy, lease)
 
     def _start_reading_back(self, copy: Copy, lease: Lease) -> None:
-        if limit := self._streams.limit_reached:
+        if limit := self._streams.limit_reached(copy.owner):
             reason = f"is copied and will be checked: {limit.text}"
             self._progress.postpone([copy], lease, LOOK_AGAIN_AFTER, reason)
         else:
