@@ -29,7 +29,7 @@ from tracker_service.errors import ConfigError
 from tracker_service.request_threads import HealthFirstWorker
 from tracker_service.rooms import ALL_ROOMS
 from tracker_service.settings import Settings, load
-from tracker_service.supervisor import die_with_parent
+from tracker_service.supervisor import die_with_parent, keep_memory_private
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -169,10 +169,17 @@ def _close_after_a_long_body(_worker: object, request: Request) -> None:
 
 def _after_fork(_server: object, _worker: object) -> None:
     die_with_parent()
+    keep_memory_private()
 
 
 def serve(settings: Settings) -> None:
-    """Serve the API until SIGTERM."""
+    """Serve the API until SIGTERM; warn where clients reach it without a proxy."""
+    if settings.serve.is_open_to_a_network and not settings.serve.trusted_proxies:
+        log.warning(
+            "api_without_proxy",
+            bind=settings.serve.bind,
+            risk="passwords travel unencrypted, and nobody limits the connections of a client",
+        )
     _Server(settings).run()
 
 

@@ -11,11 +11,14 @@ from flask import Request, g, request
 
 from tracker_service.api.proxies import NAMED
 from tracker_service.api.rate_limit import RateLimit
+from tracker_service.audit import AuditedAction, audited
 from tracker_service.domain.users import folded
-from tracker_service.errors import BadInput, CredentialsRefused, NotAuthenticated
+from tracker_service.errors import BadInput, CredentialsRefused, NotAuthenticated, TooManyRequests
 from tracker_service.identities import Caller, Identities
 from tracker_service.sources.credentials import BasicCredential, TokenCredential
 from tracker_service.sources.tokens import expiry_of, user_of
+
+_SHOWN_CHARS = 64  #: of a name that anybody may have written
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,15 @@ def _require_caller(identities: Identities, limit: RateLimit) -> None:
         raise BadInput("Requests from pages of other sites are refused.", status=403)
     named = request.environ.get(NAMED)
     peer = request.remote_addr or ""
-    g.caller = identities.named(named) if named else identities.verify(_credential(request), peer)
+    if named:
+        g.caller = identities.named(named)
+    else:
+        credential = _credential(request)
+        try:
+            g.caller = identities.verify(credential, peer)
+        except (NotAuthenticated, TooManyRequests):
+            with audited(AuditedAction.LOG_IN, credential.user[:_SHOWN_CHARS], client=peer):
+                raise
     limit.spend(folded(g.caller.name))
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from flask import Flask, Response, request
 
 from tracker_service.api import problems
+from tracker_service.api.openapi import SCRIPT_HASH
 from tracker_service.api.schemas import queries
 from tracker_service.errors import BadInput
 
 _DATA_POLICY = "default-src 'none'; frame-ancestors 'none'"
 _PAGE_POLICY = (
-    "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
+    f"default-src 'self'; script-src 'self' {SCRIPT_HASH}; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'"
 )
 _LISTS = ("id", "seen", "state", "status", "type")  #: parameters that may be given more than once

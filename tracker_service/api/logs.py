@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from typing import cast
 
 from flask import Response, jsonify
 from flask_openapi3 import APIBlueprint
+from werkzeug.exceptions import HTTPException
 
 from tracker_service.api import log_answers, log_files, log_reading, openapi
 from tracker_service.api.auth import Credentials, current_caller
@@ -21,10 +22,10 @@ from tracker_service.archive.reading.opening import open_log, open_logs
 from tracker_service.archive.reading.saved_log import SavedLog
 from tracker_service.archive.removal import Removal
 from tracker_service.archive.verification import Verification, Verifications
-from tracker_service.audit import AuditedAction, audited
+from tracker_service.audit import AuditedAction, AuditedPieces, audited
 from tracker_service.domain.applications import ApplicationId, short
 from tracker_service.domain.copies import Copy, one_per_application
-from tracker_service.errors import BadInput, LogNotSaved
+from tracker_service.errors import BadInput, LogNotSaved, TrackerError
 from tracker_service.identities import Identities
 from tracker_service.tracking.lookup import JobCopies, Lookup
 
@@ -39,7 +40,9 @@ _LOG = openapi.answers(
             },
         },
         206: openapi.text("The bytes that the header `Range` asks for."),
-        414: openapi.text("`seen` names more than fits into a URL of 8 KB.", "text/html"),
+        414: openapi.text(
+            "`seen` names more than fits into a URL of 8 KB.", "application/problem+json"
+        ),
     },
     403,
     404,
@@ -86,14 +89,14 @@ def blueprint(
     def logs(path: queries.JobPath, query: queries.LogsQuery) -> Response:
         """Read the saved logs of all applications of a job, or of some."""
         caller = current_caller()
-        found = lookup.copies(caller, named_job(path, lookup))
-        copies = _chosen(found, [ApplicationId(wanted) for wanted in query.id])
 
         def several() -> Response:
-            with _reading(found.id, *(copy.application for copy in copies)):
-                return log_answers.several(open_logs(identities.access(caller).hdfs, copies))
+            found = lookup.copies(caller, named_job(path, lookup))
+            copies = _chosen(found, [ApplicationId(wanted) for wanted in query.id])
+            return log_answers.several(open_logs(identities.access(caller).hdfs, copies))
 
-        return limits.sent(caller.name, several)
+        reading = partial(_audited, several, path.job_id, query.id)
+        return limits.sent(caller.name, reading)
 
     @bp.delete("/logs", responses=openapi.answers({200: RemovedAnswer}, 404, 409))
     def remove(path: queries.JobPath) -> Response:
@@ -123,12 +126,17 @@ def blueprint(
     def log(path: queries.ApplicationPath, query: queries.LogQuery) -> Response:
         """Read the log of one application: all of it, a part, or what it writes now."""
         part = partial(_part, lookup, identities, path, query)
-        return limits.sent(current_caller().name, part)
+        reading = partial(_audited, part, path.job_id, [path.application])
+        return limits.sent(current_caller().name, reading)
 
     @bp.get("/logs/<application>/files", responses=openapi.answers({200: LogFilesAnswer}, 404))
     def files(path: queries.ApplicationPath) -> Response:
         """List the files of containers in the saved log of one application."""
-        return log_files.answer(_opened(lookup, identities, path))
+
+        def listed() -> Response:
+            return log_files.answer(_opened(lookup, identities, path))
+
+        return _audited(listed, path.job_id, [path.application])
 
     return bp
 
@@ -137,8 +145,7 @@ def _opened(lookup: Lookup, identities: Identities, path: queries.ApplicationPat
     caller = current_caller()
     found = lookup.copies(caller, named_job(path, lookup))
     [copy] = _chosen(found, [ApplicationId(path.application)])
-    with _reading(found.id, copy.application):
-        return open_log(identities.access(caller).hdfs, copy)
+    return open_log(identities.access(caller).hdfs, copy)
 
 
 def _part(
@@ -157,8 +164,7 @@ def _live(
     lookup.status(caller, job_id)  # raises if there is no such job
     application = ApplicationId(path.application)
     chosen = Chosen(query.container, query.file, dict(map(_seen, query.seen)))
-    with _reading(job_id, application):
-        pieces = live_log(identities.access(caller), caller.name, application, chosen)
+    pieces = live_log(identities.access(caller), caller.name, application, chosen)
     if query.model_dump(exclude_defaults=True, exclude=_LIVE):
         pieces.close()
         raise BadInput("With live=true only container and file can be chosen: leave out the rest.")
@@ -185,15 +191,31 @@ def _verdicts(
         return {}
     caller, wanted = current_caller(), [ApplicationId(each) for each in query.id]
     chosen = _chosen(found, wanted) if wanted else one_per_application(found.copies)
-    with _reading(found.id, *(copy.application for copy in chosen)):
+    applications = [short(copy.application) for copy in chosen]
+    with audited(AuditedAction.READ_LOG, caller.name, job=found.id, applications=applications):
         return verifications.verdicts(identities.access(caller).hdfs, caller.name, chosen)
 
 
-def _reading(job_id: str, *applications: ApplicationId) -> AbstractContextManager[None]:
+def _audited(answer: Callable[[], Response], job_id: str, applications: Sequence[str]) -> Response:
+    """Return an answer with a log; what is refused, and the first byte that goes out, is audited.
+
+    Args:
+        applications: as the caller names them; all of the job if none.
+    """
+    what = {"job": job_id, "applications": list(map(short, applications))}
     user = current_caller().name
-    return audited(
-        AuditedAction.READ_LOG, user, job=job_id, applications=list(map(short, applications))
-    )
+    try:
+        response = answer()
+    except (TrackerError, HTTPException):
+        with audited(AuditedAction.READ_LOG, user, **what):
+            raise
+    if response.is_streamed:
+        pieces = cast(Iterable[bytes], response.response)
+        response.response = AuditedPieces(pieces, AuditedAction.READ_LOG, user, **what)
+    else:
+        with audited(AuditedAction.READ_LOG, user, **what):
+            pass
+    return response
 
 
 def _chosen(found: JobCopies, wanted: Sequence[ApplicationId]) -> list[Copy]:

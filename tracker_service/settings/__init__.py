@@ -219,6 +219,12 @@ class ServeSettings(_SettingsSection):
     #: how people and receivers of events reach this service; default: http:// and `bind`
     public_url: HttpUrl | None = None
 
+    @property
+    def is_open_to_a_network(self) -> bool:
+        """Whether other machines reach the API."""
+        hosts = [bind.host for bind in binds(self.bind) if bind.host]
+        return not all(leads_to_this_machine(f"http://{host}") for host in hosts)
+
     @field_validator("bind", mode="before")
     @classmethod
     def _can_listen(cls, text: object) -> str:

@@ -11,8 +11,10 @@ from tracker_service.archive.copying.progress import Progress
 from tracker_service.archive.copying.publishing import Publisher
 from tracker_service.archive.copying.streams import Streams
 from tracker_service.archive.copying.ways import Choice
+from tracker_service.audit import AuditedAction, audited
 from tracker_service.causes.rules import Rules
 from tracker_service.causes.scan.scanner import Scanner
+from tracker_service.domain.applications import short
 from tracker_service.domain.copies import Copy, CopyReason, Strategy
 from tracker_service.domain.jobs import JobStatus
 from tracker_service.domain.leases import Lease
@@ -78,7 +80,10 @@ class DirectWay:
             is_last=(is_last := self._is_last(copy)),
             has_workflow=self._options.may_use_workflow and not is_last,
         )
-        self._publisher.publish(access.hdfs, copy, lease, direct_copy.write())
+        what = {"job": copy.job_id, "applications": [short(copy.application)]}
+        with audited(AuditedAction.COPY_LOG, copy.owner, **what):
+            written = direct_copy.write()
+        self._publisher.publish(access.hdfs, copy, lease, written)
 
     def _is_last(self, copy: Copy) -> bool:
         """Tell whether neither another direct try nor a workflow follows if this try fails."""
