@@ -40,11 +40,9 @@ def audited(action: AuditedAction, user: str, **what: object) -> Iterator[None]:
 class AuditedPieces(Iterator[bytes]):
     """Pieces of a log, whose first one, or the error in its place, writes the line."""
 
-    def __init__(
-        self, pieces: Iterable[bytes], action: AuditedAction, user: str, **what: object
-    ) -> None:
+    def __init__(self, pieces: Iterable[bytes], line: AbstractContextManager[None]) -> None:
         self._pieces, self._left = pieces, iter(pieces)
-        self._line: AbstractContextManager[None] | None = audited(action, user, **what)
+        self._line: AbstractContextManager[None] | None = line
 
     def __next__(self) -> bytes:
         line, self._line = self._line, None

@@ -1,4 +1,4 @@
-"""The answers of the server itself, before the application sees a request: RFC 9457 over RFC 9112."""
+"""Answer for the server itself, where the application sees no request (RFC 9457, RFC 9112)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """The threads of gunicorn's worker, which wait for no client, with some that only answer monitors.
 
-A request gets a thread once it has come whole. What a client does not read of its answer is sent on
-without a thread, but for logs, of which `api.read_limits` lets fewer be read than there are threads.
+A request gets a thread once it has come whole. What a client does not read of its answer is sent
+on without a thread, but for logs, of which fewer are read than there are threads
+(`api.read_limits`).
 """
 
 from __future__ import annotations

@@ -6,6 +6,32 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.unit.conftest import (
+    client,
+    empty_database,
+    engine,
+    fake_cluster,
+    identities,
+    key_ring,
+    now,
+    oozie,
+    service,
+    store,
+)
+
+__all__ = [  # fixtures
+    "client",
+    "empty_database",
+    "engine",
+    "fake_cluster",
+    "identities",
+    "key_ring",
+    "now",
+    "oozie",
+    "service",
+    "store",
+]
+
 Row = Callable[[str, str, str], None]
 _ROWS = pytest.StashKey[list[tuple[str, str, str]]]()
 

@@ -19,7 +19,7 @@ _HEX = "0123456789abcdef"
 
 
 def _of(length: int, letters: str = _WORD) -> str:
-    chosen = random.Random(next(_SEEDS)).choices(letters, k=length - 1)  # noqa: S311
+    chosen = random.Random(next(_SEEDS)).choices(letters, k=length - 1)
     return "".join(chosen) + "7"
 
 

@@ -124,7 +124,8 @@ def test_chunked_bodies_have_the_same_limit(port, row):
 
 
 def test_chunks_and_several_requests_at_once_are_answered(port):
-    chunked = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;a=b\r\nde\r\n0\r\n\r\n"
+    chunked = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    chunked += b"3\r\nabc\r\n2;a=b\r\nde\r\n0\r\n\r\n"
     with socket.create_connection(("127.0.0.1", port), 60) as client:
         client.sendall(chunked + b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         answer = b"".join(iter(lambda: client.recv(4096), b""))

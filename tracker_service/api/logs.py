@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from functools import partial
 from typing import cast
 
@@ -93,10 +95,11 @@ def blueprint(
         def several() -> Response:
             found = lookup.copies(caller, named_job(path, lookup))
             copies = _chosen(found, [ApplicationId(wanted) for wanted in query.id])
+            what.job, what.applications = found.id, [copy.application for copy in copies]
             return log_answers.several(open_logs(identities.access(caller).hdfs, copies))
 
-        reading = partial(_audited, several, path.job_id, query.id)
-        return limits.sent(caller.name, reading)
+        what = _Reading(path.job_id, query.id)
+        return limits.sent(caller.name, partial(_audited, several, what))
 
     @bp.delete("/logs", responses=openapi.answers({200: RemovedAnswer}, 404, 409))
     def remove(path: queries.JobPath) -> Response:
@@ -126,8 +129,8 @@ def blueprint(
     def log(path: queries.ApplicationPath, query: queries.LogQuery) -> Response:
         """Read the log of one application: all of it, a part, or what it writes now."""
         part = partial(_part, lookup, identities, path, query)
-        reading = partial(_audited, part, path.job_id, [path.application])
-        return limits.sent(current_caller().name, reading)
+        what = _Reading(path.job_id, [path.application])
+        return limits.sent(current_caller().name, partial(_audited, part, what))
 
     @bp.get("/logs/<application>/files", responses=openapi.answers({200: LogFilesAnswer}, 404))
     def files(path: queries.ApplicationPath) -> Response:
@@ -136,7 +139,7 @@ def blueprint(
         def listed() -> Response:
             return log_files.answer(_opened(lookup, identities, path))
 
-        return _audited(listed, path.job_id, [path.application])
+        return _audited(listed, _Reading(path.job_id, [path.application]))
 
     return bp
 
@@ -196,24 +199,32 @@ def _verdicts(
         return verifications.verdicts(identities.access(caller).hdfs, caller.name, chosen)
 
 
-def _audited(answer: Callable[[], Response], job_id: str, applications: Sequence[str]) -> Response:
-    """Return an answer with a log; what is refused, and the first byte that goes out, is audited.
+@dataclass(slots=True)
+class _Reading:
+    """What a caller wants to read."""
 
-    Args:
-        applications: as the caller names them; all of the job if none.
-    """
-    what = {"job": job_id, "applications": list(map(short, applications))}
-    user = current_caller().name
+    job: str
+    applications: Sequence[str]  #: all of the job if none
+
+    def audited(self) -> AbstractContextManager[None]:
+        """Write a line with the result of the block."""
+        named = list(map(short, self.applications))
+        user = current_caller().name
+        return audited(AuditedAction.READ_LOG, user, job=self.job, applications=named)
+
+
+def _audited(answer: Callable[[], Response], reading: _Reading) -> Response:
+    """Return an answer with a log; audit its first byte, or the refusal."""
     try:
         response = answer()
     except (TrackerError, HTTPException):
-        with audited(AuditedAction.READ_LOG, user, **what):
+        with reading.audited():
             raise
     if response.is_streamed:
         pieces = cast(Iterable[bytes], response.response)
-        response.response = AuditedPieces(pieces, AuditedAction.READ_LOG, user, **what)
+        response.response = AuditedPieces(pieces, reading.audited())
     else:
-        with audited(AuditedAction.READ_LOG, user, **what):
+        with reading.audited():
             pass
     return response
 

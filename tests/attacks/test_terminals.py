@@ -1,0 +1,66 @@
+"""Texts of others that would control a terminal, forge a line or break a database."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+import structlog
+
+from tracker_service.cli.options import CannotTell
+from tracker_service.cli.paint import painted
+from tracker_service.logging import processors
+from tracker_service.sources.bodies import json_object
+from tracker_service.sources.plain_values import number_of, text_of
+from tracker_service.sources.yarn import _user
+
+ODD = ["\x1b[2J", "\r", "\a", "\x9b31m", "\x85", "\u2028", "\u202e", "\n", "\0", "\ud800"]
+
+
+@pytest.mark.parametrize("odd", ODD)
+@pytest.mark.parametrize("form", ["console", "json"])
+def test_no_line_of_the_log_has_it_raw(odd, form, row):
+    written = io.StringIO()
+    log = structlog.wrap_logger(structlog.PrintLogger(written), processors=processors(form))
+
+    log.warning("request", path=f"/api/{odd}/x")
+
+    line = written.getvalue().removesuffix("\n")
+    assert line.isprintable()
+    row("terminals", f"{odd!r} in our log ({form})", "escaped")
+
+
+@pytest.mark.parametrize("odd", [odd for odd in ODD if odd != "\n"])
+def test_no_error_and_no_log_on_a_terminal_has_it_raw(odd):
+    assert odd not in CannotTell(f"the job {odd} is away").format_message()
+    shown = b"".join(painted([f"a{odd}b\n".encode("utf-8", "replace")], in_colour=False))
+    assert shown.decode().removesuffix("\n").isprintable()
+
+
+@pytest.mark.parametrize("odd", [r"\u001b", r"\ud800", r"\u0000", r"\u202e", "\x1b", "\x85"])
+def test_what_the_cluster_says_is_plain(odd):
+    assert json_object(f'{{"name": ["a{odd}b"]}}'.encode()) == {"name": ["a?b"]}
+
+
+def test_json_of_any_depth_is_no_answer_or_harmless(row):
+    json_object(b'{"a":' * 3000 + b"1" + b"}" * 3000)
+    json_object(b'{"a\\u001b":' + b"[" * 900 + b"]" * 900 + b"}")
+    row("bodies", "JSON 3,000 deep", "harmless")
+
+
+@pytest.mark.parametrize("value", [2**70, -1, "9" * 5000, "NaN", 1e300])
+def test_numbers_beyond_all_are_refused(value):
+    with pytest.raises(ValueError, match="is no count"):
+        number_of(value)
+
+
+def test_numbers_and_texts_are_read():
+    assert [number_of(value) for value in (None, "", 7, "7")] == [0, 0, 7, 7]
+    assert [text_of(value) for value in (None, ["a"], {}, 7, "a")] == [None, None, None, "7", "a"]
+
+
+@pytest.mark.parametrize("name", ["../../user/alice/private", "a/b", "", "\x1b", ["alice"], "-rf"])
+def test_the_owner_that_yarn_names_is_a_user_or_unknown(name, row):
+    assert _user(name) == ""
+    assert _user("alice") == "alice"
+    row("lies", f"YARN names the owner {name!r}", "unknown")
