@@ -211,9 +211,9 @@ _WITH_PREFIX = (
 def _named(name: str, names: str) -> Iterator[SecretPattern]:
     """Yield the rules for values that have one of these names."""
     before = rf"(?i:{names})"
+    yield SecretPattern(name, (before + _IN_BLOCK).encode())
     yield SecretPattern(name, (before + _IS + _QUOTED).encode())
     yield SecretPattern(name, (before + _IS + _BARE).encode(), is_bare=True)
-    yield SecretPattern(name, (before + _IN_BLOCK).encode())
     yield SecretPattern(name, (before + _IN_PAIR).encode())
     yield SecretPattern(name, (before + _IN_PROPERTY).encode())
     yield SecretPattern(name, (before + _IN_ELEMENT).encode())
@@ -227,10 +227,12 @@ def _in_commands() -> Iterator[SecretPattern]:
     yield SecretPattern("password", rb"(?i:\blogin\s+[^\s]+\s+password\s+)([^\s])", is_bare=True)
     yield SecretPattern("password", rb"(?i:\bidentified\s+by\s+)[\"']?([^\s\"';]+)")
     yield SecretPattern("password", rb"(?i:\bpassword\s*\(?\s*)'([^'\n]+)'")  # of SQL
-    word = rb"[ \t]*[\"']?([^\s\"'-][^\s\"']*)"
+    word = rb"([^\s\"'-][^\s\"']*)"
+    next_word = rb"[ \t]+[\"']?" + word
     user = rb"\s(?:-u|--(?:proxy-)?user)[ \t=]*[\"']?[^\s:\"']+:([^\s\"']+)"
     yield SecretPattern("password", user, after=rb"curl|wget|http")
-    yield SecretPattern("password", rb"\s-p" + word, after=rb"beeline|sshpass|docker login")
-    yield SecretPattern("password", rb"\s-p([^\s\"'-][^\s\"']*)", after=rb"mysql\w*|mariadb[\w-]*")
-    yield SecretPattern("password", rb"\s-w" + word, after=rb"ldap[a-z]+")
-    yield SecretPattern("password", rb"\s-a" + word, after=rb"redis-cli")
+    with_p = rb"mysql\w*|mariadb[\w-]*|beeline|sshpass"  # `mysql -p sales` asks for the password
+    yield SecretPattern("password", rb"\s-p" + word, after=with_p)
+    yield SecretPattern("password", rb"\s-p" + next_word, after=rb"beeline|sshpass|docker login")
+    yield SecretPattern("password", rb"\s-w(?:[ \t]+[\"']?)?" + word, after=rb"ldap[a-z]+")
+    yield SecretPattern("password", rb"\s-a" + next_word, after=rb"redis-cli")

@@ -371,8 +371,16 @@ def _action(action: dict[str, Any], hide: Callable[[str], str]) -> Action:
         error_message=hide(message) if message else message,
         started_at=instant_of(action.get("startTime")),
         ended_at=instant_of(action.get("endTime")),
-        retry_count=number_of(action.get("userRetryCount")),
+        retry_count=_retries(action.get("userRetryCount")),
     )
+
+
+def _retries(value: object) -> int:
+    """Return how often an action was repeated; what is no count is 0."""
+    try:
+        return number_of(value)
+    except ValueError:
+        return 0
 
 
 def _needed(value: object) -> str:

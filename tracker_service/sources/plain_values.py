@@ -9,6 +9,7 @@ import re
 from typing import Any
 
 _MOST_CHARS = 64 * 1024  #: of a text; Oozie's database has no longer message
+_MOST_DIGITS = 20
 _MOST_NUMBER = 2**31 - 1  #: of a column of all databases
 #: What a terminal obeys, a database refuses or nobody sees: control characters but for the end of a
 #: line and the tab, halves of surrogate pairs, and what turns the direction of a text.
@@ -58,8 +59,12 @@ def number_of(value: object) -> int:
     Raises:
         ValueError: it is no number, or beyond 31 bits.
     """
-    text = text_of(value) or "0"
-    number = int(text) if len(text) < 20 else -1
+    if value in (None, ""):
+        return 0
+    if isinstance(value, float) and value.is_integer() and abs(value) < _MOST_NUMBER:
+        value = int(value)
+    text = str(value) if isinstance(value, str | int) else ""
+    number = int(text) if text.isdecimal() and len(text) < _MOST_DIGITS else -1
     if not 0 <= number <= _MOST_NUMBER:
-        raise ValueError(f"{text[:40]} is no count")
+        raise ValueError(f"{text[:40]!r} is no count")
     return number

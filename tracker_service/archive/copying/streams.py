@@ -91,7 +91,7 @@ class Streams:
             with self._lock:
                 del self._copies[copy.id]
                 self._running[copy.owner] -= 1
-                is_held_back = bool(self._waiting)
+                is_held_back = bool(self._waiting) and not self.stopping.is_set()
             if is_held_back:
                 self._executor.submit(self._run_next)
 
