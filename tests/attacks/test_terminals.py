@@ -58,8 +58,11 @@ def test_numbers_beyond_all_are_refused(value):
 
 
 def test_numbers_and_texts_are_read():
-    assert [number_of(value) for value in (None, "", 7, "7")] == [0, 0, 7, 7]
-    assert [text_of(value) for value in (None, ["a"], {}, 7, "a")] == [None, None, None, "7", "a"]
+    numbers: list[object] = [None, "", 7, "7"]
+    texts: list[object] = [None, ["a"], {}, 7, "a"]
+
+    assert [number_of(value) for value in numbers] == [0, 0, 7, 7]
+    assert [text_of(value) for value in texts] == [None, None, None, "7", "a"]
 
 
 @pytest.mark.parametrize("name", ["../../user/alice/private", "a/b", "", "\x1b", ["alice"], "-rf"])
