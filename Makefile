@@ -41,7 +41,7 @@ covered = $(BIN)/coverage erase && $(IN_MEMORY) $(BIN)/coverage run -m pytest $(
 SHOW_TIMES = @cat $(TIMES); ! grep -q failed $(TIMES)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run check test test-all parts-of-test unit oldest lint types \
+.PHONY: help install run check test test-all parts-of-test unit attack oldest lint types \
 	kerberos cluster cluster-down bench crash lock system-packages clean
 
 help: ## Show what there is to make
