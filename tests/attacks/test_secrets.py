@@ -13,6 +13,7 @@ from itertools import count
 from tracker_service.redaction.masking import hidden
 from tracker_service.redaction.secrets import Secrets
 
+SECRETS = Secrets({})
 _SEEDS = count(1)
 _WORD = string.ascii_letters + string.digits
 _HEX = "0123456789abcdef"
@@ -224,7 +225,7 @@ def _found(line: str) -> bool:
         text = form.replace("@@", secret)
     else:
         text = form.replace("@", secret)
-    kept = hidden(Secrets({}), f"before\n{text}\nafter")
+    kept = hidden(SECRETS, f"before\n{text}\nafter")
     core = secret.rpartition("_")[2][-8:]
     return core not in kept and kept.startswith("before\n") and kept.endswith("\nafter")
 
@@ -248,7 +249,7 @@ def test_realistic_secrets_are_hidden(row):
 
 def test_harmless_lines_are_left_whole(row):
     lines = _lines(HARMLESS)
-    changed = [line for line in lines if hidden(Secrets({}), line) != line]
+    changed = [line for line in lines if hidden(SECRETS, line) != line]
 
     row("redaction", "harmless lines", f"{len(lines) - len(changed)} of {len(lines)} whole")
     assert not changed
