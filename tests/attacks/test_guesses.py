@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import jwt
 import pytest
 
 from tracker_service.domain.users import folded
-from tracker_service.errors import GatewayUnavailable, NotAuthenticated, TooManyRequests
+from tracker_service.errors import (
+    CredentialsRefused,
+    GatewayUnavailable,
+    NotAuthenticated,
+    TooManyRequests,
+)
 from tracker_service.sources.credentials import BasicCredential, TokenCredential
 from tracker_service.sources.gateway import Answer
 from tracker_service.sources.webhdfs import WebHdfs
@@ -72,7 +79,8 @@ def test_forged_tokens_lock_nobody_out(identities, row):
 class _Lying:
     """A session whose gateway answers what a test says."""
 
-    user = "guest"
+    user, url = "guest", "https://knox.example.com/gateway/default"
+    gateway = SimpleNamespace(connect_timeout_s=1, read_timeout_s=1)
 
     def __init__(self, status: int, path: object) -> None:
         self._status, self._path = status, path
@@ -96,6 +104,10 @@ class _Lying:
     ],
 )
 def test_a_name_is_believed_only_from_a_home_directory(status, path, row):
-    with pytest.raises(GatewayUnavailable):
+    with pytest.raises((GatewayUnavailable, CredentialsRefused)):
         WebHdfs(_Lying(status, path)).user()  # type: ignore[arg-type]
     row("lies", f"the home {path} with status {status}", "nobody gets in")
+
+
+def test_the_name_of_a_home_directory_is_believed():
+    assert WebHdfs(_Lying(200, '"/user/alice"')).user() == "alice"  # type: ignore[arg-type]

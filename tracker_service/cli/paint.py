@@ -53,7 +53,7 @@ def _line(line: bytes, in_colour: bool) -> bytes:
     wide = line.decode("utf-8", "replace").removesuffix("\r")
     text = "".join(char if char.isprintable() or char == "\t" else "?" for char in wide)
     if not in_colour:
-        return text.encode()
+        return text.encode() + b"\r" * line.endswith(b"\r")
     if _TITLE.match(text):
         text = click.style(text, fg="cyan", bold=True)
     elif _FRAME.match(text):

@@ -38,9 +38,8 @@ from tracker_service.sources.bodies import (
 )
 from tracker_service.sources.gateway import CANNOT_ANSWER_NOW, GatewaySession
 
-_HOME = re.compile(
-    r"(?:/[^/]+)+/[^/]+"
-)  #: `<prefix>/<name>`: hdfs-default.xml, dfs.user.home.dir.prefix
+#: `<prefix>/<name>`: hdfs-default.xml, dfs.user.home.dir.prefix
+_HOME = re.compile(r"(?:/[^/]+)+/[^/]+")
 #: What is held of a file in memory. Smaller pieces cost more calls, larger ones are no faster.
 _PIECE_BYTES = 256 * 1024
 _MEANINGS: dict[str, type[GatewayError]] = {
@@ -129,7 +128,7 @@ class WebHdfs:
             raise GatewayUnavailable(f"GETHOMEDIRECTORY: answered {answer.status} without a Path")
         home = urlsplit(path).path.rstrip("/") if "://" in path else path.rstrip("/")
         if not _HOME.fullmatch(home) or {".", ".."}.intersection(home.split("/")):
-            raise GatewayUnavailable(f"GETHOMEDIRECTORY: {path[:200]!r} is the home of nobody")
+            raise CredentialsRefused(f"GETHOMEDIRECTORY: {path[:200]!r} is the home of nobody")
         return home
 
     def status(self, path: str) -> FileStatus:
