@@ -94,7 +94,7 @@ unit: install ## Run the fast tests alone, those of the store on each database t
 	$(PYTEST) $(FAST)
 
 attack: install ## Attack the service in all ways that are known, and print a table
-	$(IN_MEMORY) $(BIN)/pytest -n0 tests/attacks
+	TESTS_PROFILE=long $(IN_MEMORY) $(BIN)/pytest -n0 tests/attacks
 
 oldest: $(OLDEST)/.installed ## Run the fast tests with the oldest dependencies that are allowed
 	$(IN_MEMORY) $(OLDEST)/bin/pytest $(XDIST) $(FAST) $(NO_SERVER)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import random
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from threading import Event
 
 import pytest
 
+from tests.profiles import IS_LONG
 from tests.unit.fakes import job
 from tests.unit.log_files import APP, MARKER, NODE, Disk, bcfile, index, trailer, utf, vint
 from tracker_service.api.log_reading import _text_found
@@ -22,6 +23,7 @@ from tracker_service.errors import BadInput, LogFileBroken, TooMuchWork, WorkerS
 from tracker_service.sources.oozie import _action
 
 MOST_CPU_S = 5.0
+IF_LONG = pytest.mark.skipif(not IS_LONG, reason="before a release: TESTS_PROFILE=long")
 CONTAINER = f"container_{APP[12:]}_01_000001"
 ENDLESS = vint(-(1 << 40))
 
@@ -62,8 +64,12 @@ def _unpack(data: bytes, budget: WorkBudget) -> int:
     return sum(map(len, as_text(NODE, logs_of(Disk(data).file(budget=budget)))))
 
 
+def _names(cases: Iterable[str], *long_ones: str):
+    return [pytest.param(name, marks=[IF_LONG] * (name in long_ones)) for name in cases]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", BOMBS)
+@pytest.mark.parametrize("name", _names(BOMBS, "2 GB of one log in 2 MB"))
 def test_a_bomb_ends_soon(row, name):
     data = BOMBS[name]()
     began = time.thread_time()
@@ -115,7 +121,7 @@ SEARCHES = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", SEARCHES)
+@pytest.mark.parametrize("name", _names(SEARCHES, "a pattern that is large enough"))
 def test_a_search_ends_soon_and_says_where(row, name):
     pattern, context = SEARCHES[name]
     letters = random.Random(1).choices(b"abcdefghijklmnop qrst uvwxyz", k=4 << 20)

@@ -17,6 +17,7 @@ from tests.attacks.slow_app import LONG
 from tests.ports import free_port
 from tests.waiting import until
 
+pytestmark = pytest.mark.slow
 THREADS = 4
 ATTACKERS = 40
 
@@ -89,7 +90,8 @@ def test_monitors_are_answered_while_readers_of_logs_hold_all_threads(port, row)
     attackers = _attackers(port, b"GET /log HTTP/1.1\r\nHost: x\r\n\r\n")
     began = time.monotonic()
 
-    assert _status(port, "/healthz") == 200
+    for path in ("/healthz", "/readyz", "/readyz?verbose=true"):
+        assert _status(port, path) == 200
 
     row("threads", f"{ATTACKERS} slow readers of logs", f"{time.monotonic() - began:.2f} s")
     for attacker in attackers:
