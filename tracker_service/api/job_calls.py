@@ -14,7 +14,7 @@ from http import HTTPStatus
 from ipaddress import IPv4Network, IPv6Network
 from typing import TYPE_CHECKING
 
-from tracker_service.api.proxies import is_trusted
+from tracker_service.api.proxies import forwarded_client, is_trusted
 from tracker_service.ledger.calls import MAX_BODY_BYTES, NAMES, PATH, Answer, Call, JobCalls
 
 if TYPE_CHECKING:
@@ -64,9 +64,8 @@ class JobCallFront:
 
     def client(self, peer: str, forwarded_for: str | None) -> str:
         """Return the address of a caller, as a trusted proxy names it."""
-        if forwarded_for and is_trusted(peer, self._trusted):
-            return forwarded_for.rpartition(",")[2].strip()
-        return peer
+        client = forwarded_client(forwarded_for) if is_trusted(peer, self._trusted) else None
+        return client or peer
 
     def count(self, name: str, answer: Answer, seconds: float, method: str = "POST") -> None:
         """Count an answer."""
