@@ -109,5 +109,9 @@ def test_a_name_is_believed_only_from_a_home_directory(status, path, row):
     row("lies", f"the home {path} with status {status}", "nobody gets in")
 
 
-def test_the_name_of_a_home_directory_is_believed():
-    assert WebHdfs(_Lying(200, '"/user/alice"')).user() == "alice"  # type: ignore[arg-type]
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [("/user/alice", "alice"), ("hdfs://nn/home/x/alice", "alice"), ("/guest", "guest")],
+)
+def test_the_name_of_a_home_directory_is_believed(path, name):
+    assert WebHdfs(_Lying(200, f'"{path}"')).user() == name  # type: ignore[arg-type]

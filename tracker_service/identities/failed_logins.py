@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from ipaddress import IPv6Address, ip_address
 from threading import Lock
 
 from tracker_service.domain.users import folded
@@ -18,6 +19,7 @@ from tracker_service.store.failed_logins import LoginAttempt
 
 _KEPT_NAMES = 10_000  #: names without a try left that one process remembers
 _PER_PEER, _IN_ALL = 30, 300  #: in a minute, whatever names they are for
+_OF_ONE_CLIENT = 64  #: bits of an IPv6 address; a client chooses the others (RFC 4291, section 2.5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ class FailedLogins:
             self._store.write(lambda c: failed_logins.take(c, _by_name(user).key, self._clock()))
 
     def _taken(self, user: str | None, peer: str) -> list[LoginAttempt]:
-        now = self._clock()
+        now, peer = self._clock(), _client(peer)
         counts = [_Count(_key(f"peer {peer}"), _PER_PEER, "from your address")]
         counts.append(_Count(_key("all of them"), _IN_ALL, "of all users"))
         self._refuse_known(counts, now)
@@ -142,6 +144,19 @@ def _too_many(count: _Count, free_at: datetime, now: datetime) -> TooManyRequest
         "then send the right ones.",
         retry_after_s=seconds,
     )
+
+
+def _client(peer: str) -> str:
+    """Return the part of an address that its client has not chosen."""
+    try:
+        address = ip_address(peer)
+    except ValueError:  # of a Unix socket
+        return peer
+    if not isinstance(address, IPv6Address):
+        return peer
+    if address.ipv4_mapped:
+        return str(address.ipv4_mapped)
+    return str(int(address) >> (128 - _OF_ONE_CLIENT))
 
 
 def _by_name(user: str) -> _Count:

@@ -38,7 +38,7 @@ from tracker_service.sources.bodies import (
 )
 from tracker_service.sources.gateway import CANNOT_ANSWER_NOW, GatewaySession
 
-#: `<prefix>/<name>`: hdfs-default.xml, dfs.user.home.dir.prefix
+#: `<prefix>/<name>`: hdfs-default.xml, dfs.user.home.dir.prefix, which may be `/`
 _HOME = re.compile(r"(?:/[^/]+)+/[^/]+")
 #: What is held of a file in memory. Smaller pieces cost more calls, larger ones are no faster.
 _PIECE_BYTES = 256 * 1024
@@ -127,7 +127,9 @@ class WebHdfs:
         if answer.status != HTTPStatus.OK or not isinstance(path, str):
             raise GatewayUnavailable(f"GETHOMEDIRECTORY: answered {answer.status} without a Path")
         home = urlsplit(path).path.rstrip("/") if "://" in path else path.rstrip("/")
-        if not _HOME.fullmatch(home) or {".", ".."}.intersection(home.split("/")):
+        # Any path looks like a home without a prefix: then it must have the name that was sent.
+        is_home = _HOME.fullmatch(home) or home.strip("/") == self._session.user
+        if not is_home or {".", ".."}.intersection(home.split("/")):
             raise CredentialsRefused(f"GETHOMEDIRECTORY: {path[:200]!r} is the home of nobody")
         return home
 
