@@ -32,9 +32,14 @@ def audited(action: AuditedAction, user: str, **what: object) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        log.info("audit", action=action, user=user, **what, result=type(error).__name__)
+        note(action, user, type(error).__name__, **what)
         raise
-    log.info("audit", action=action, user=user, **what, result="ok")
+    note(action, user, "ok", **what)
+
+
+def note(action: AuditedAction, user: str, result: str, **what: object) -> None:
+    """Log an action whose result is known."""
+    log.info("audit", action=action, user=user, **what, result=result)
 
 
 class AuditedPieces(Iterator[bytes]):
@@ -53,6 +58,8 @@ class AuditedPieces(Iterator[bytes]):
         return piece
 
     def close(self) -> None:
-        """Close what the pieces come from."""
-        if close := getattr(self._pieces, "close", None):
-            close()
+        """Close what the pieces come from; nobody may have read any, as after HEAD."""
+        line, self._line = self._line, None
+        with line or nullcontext():
+            if close := getattr(self._pieces, "close", None):
+                close()
