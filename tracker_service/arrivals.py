@@ -11,7 +11,7 @@ _HEAD_END = b"\r\n\r\n"
 _HEADER = re.compile(
     rb"(?im)^(content-length|transfer-encoding|expect)[ \t]*:[ \t]*([^\r\n]*?)[ \t]*\r?$"
 )
-_HEALTH = re.compile(rb"(GET|HEAD) /(healthz|readyz|metrics)[ ?]")
+_HEALTH = re.compile(rb"(GET|HEAD) /(healthz|readyz|metrics|metrics/teraslice)[ ?]")
 _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\r\n]*)?")
 
 

@@ -14,7 +14,7 @@ _DFA_BYTES = 8 * 1024**2  #: at most for a pattern: RE2 takes what it needs, usu
 _SENT_DFA_BYTES = 1024**2  #: at most for a pattern that a caller has sent; RE2 keeps the last 128
 #: Steps of a pattern that a caller has sent. Where its states do not fit into the memory, RE2 takes
 #: up to 4 ms a MB for each step.
-_MOST_SENT_STEPS = 2000
+_MOST_SENT_STEPS = 1100
 
 
 class BadPattern(ValueError):

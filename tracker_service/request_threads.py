@@ -7,28 +7,34 @@ on without a thread, but for logs, of which fewer are read than there are thread
 
 from __future__ import annotations
 
+import errno
 import io
 import selectors
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from threading import Event
 from types import FrameType
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from gunicorn import SERVER
 from gunicorn.workers.gthread import ThreadWorker
 
 from tracker_service.api.job_calls import JobCallFront
 from tracker_service.api.problems import TOO_LONG
+from tracker_service.api.read_budgets import STOPPING
 from tracker_service.api.schemas.queries import MAX_BODY_BYTES
 from tracker_service.arrivals import Arrival, Arriving
 from tracker_service.held_socket import HeldSocket
 from tracker_service.own_errors import plain_answer
 from tracker_service.quick_calls import QuickCalls
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 _HEALTH_THREADS = 4
 _HEAD_S = 10.0  #: for a request's head to come
@@ -65,6 +71,7 @@ class HealthFirstWorker(ThreadWorker):
         self._health = ThreadPoolExecutor(_HEALTH_THREADS, thread_name_prefix="health")
         self._waiting: dict[_Waiting, None] = {}  #: the longest first
         self._arriving = 0  #: bytes
+        self._stopping = Event()
         super().init_process()
 
     def finish_request(self, conn: Any, fs: Future[Any]) -> None:  # noqa: ANN401 (gunicorn's types)
@@ -97,6 +104,20 @@ class HealthFirstWorker(ThreadWorker):
                 server=SERVER,
             )
             self._quick_calls.start()
+        self.wsgi = partial(_told_of_the_end, cast(Any, self.wsgi), self._stopping)
+
+    def is_for_monitors(self, _conn: Any) -> bool:  # noqa: ANN401
+        """Tell whether a connection may only ask how the service is."""
+        return False
+
+    def accept(self, listener: Any) -> None:  # noqa: ANN401
+        """Accept a connection; end the one that has waited longest where no file is left for it."""
+        try:
+            super().accept(listener)
+        except OSError as error:
+            if error.errno not in (errno.EMFILE, errno.ENFILE):
+                raise
+            self._end_oldest()
 
     def enqueue_req(self, conn: Any) -> None:  # noqa: ANN401 (gunicorn's own type)
         """Have the next request of a connection answered once it has come."""
@@ -106,6 +127,7 @@ class HealthFirstWorker(ThreadWorker):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to stop."""
         super().handle_exit(sig, frame)
+        self._stopping.set()
         if self._quick_calls:
             self._quick_calls.stop()
 
@@ -123,14 +145,19 @@ class HealthFirstWorker(ThreadWorker):
     def _await_request(self, conn: Any) -> None:  # noqa: ANN401
         if not isinstance(conn.sock, HeldSocket):
             conn.sock = HeldSocket(conn.sock)
-        if self.nr_conns > self.worker_connections - _SPARE_CONNECTIONS and self._waiting:
-            oldest = next(iter(self._waiting))
-            oldest.on_late(oldest)
+        if self.nr_conns > self.worker_connections - _SPARE_CONNECTIONS:
+            self._end_oldest()
         waiting = _Waiting(conn, self._late, time.monotonic() + _HEAD_S)
         self._wait(waiting, selectors.EVENT_READ, partial(self._on_bytes, waiting))
         if conn.parser and (left := conn.parser.unreader.buf.getvalue()):
             conn.parser.unreader.buf = io.BytesIO()
             self._take(waiting, left)
+
+    def _end_oldest(self) -> None:
+        """End the connection that has waited longest, but for those of monitors."""
+        oldest = next((w for w in self._waiting if not self.is_for_monitors(w.connection)), None)
+        if oldest:
+            oldest.on_late(oldest)
 
     def _wait(self, waiting: _Waiting, events: int, then: Callable[[Any], None]) -> None:
         waiting.connection.sock.setblocking(False)
@@ -187,8 +214,11 @@ class HealthFirstWorker(ThreadWorker):
                     waiting.connection.sock.send(_CONTINUE)
 
     def _begin(self, waiting: _Waiting) -> None:
-        self._go_on(waiting)
         conn, request = waiting.connection, waiting.request
+        if self.is_for_monitors(conn) and not request.is_for_health:
+            self._refuse(waiting, 404, "Here are only /healthz, /readyz and /metrics.")
+            return
+        self._go_on(waiting)
         conn.init()
         conn.parser.unreader.unread(bytes(request.data))
         conn.data_ready = True
@@ -246,6 +276,27 @@ class HealthFirstWorker(ThreadWorker):
     def _close(self, connection: Any) -> None:  # noqa: ANN401
         self.nr_conns -= 1
         connection.close()
+
+
+def _told_of_the_end(
+    app: WSGIApplication, stopping: Event, environ: WSGIEnvironment, start_response: StartResponse
+) -> Iterable[bytes]:
+    """Answer a request with an application that sees when this process begins to stop."""
+    environ[STOPPING] = stopping
+    return app(environ, start_response)
+
+
+class MonitoredWorker(HealthFirstWorker):
+    """A worker whose last socket is for monitors alone."""
+
+    def init_process(self) -> None:
+        """Prepare the worker, and serve."""
+        self._monitors_at = self.sockets[-1].getsockname()
+        super().init_process()
+
+    def is_for_monitors(self, conn: Any) -> bool:  # noqa: ANN401
+        """Tell whether a connection has come to the socket for monitors."""
+        return bool(conn.server == self._monitors_at)
 
 
 class _InOwnForm:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import random
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from threading import Event
 
 import pytest
@@ -13,13 +12,10 @@ import pytest
 from tests.profiles import IS_LONG
 from tests.unit.fakes import job
 from tests.unit.log_files import APP, MARKER, NODE, Disk, bcfile, index, trailer, utf, vint
-from tracker_service.api.log_reading import _text_found
 from tracker_service.archive.formats.node_logs import logs_of
 from tracker_service.archive.formats.yarn_text import as_text
-from tracker_service.archive.reading.grep import Grep, search_for
-from tracker_service.archive.reading.lines import Stretch
 from tracker_service.domain.work_budget import WorkBudget
-from tracker_service.errors import BadInput, LogFileBroken, TooMuchWork, WorkerStops
+from tracker_service.errors import LogFileBroken, TooMuchWork, WorkerStops
 from tracker_service.sources.oozie import _action
 
 MOST_CPU_S = 5.0
@@ -106,47 +102,6 @@ def test_a_budget_grows_with_what_is_read():
     for _ in range(100_000):
         budget.charge_part()
     budget.charge_unpacked(1024**3)
-
-
-def _pieces(text: bytes) -> Iterator[tuple[Stretch, bytes]]:
-    for at in range(0, len(text), 1 << 18):
-        yield Stretch(0), text[at : at + (1 << 18)]
-
-
-SEARCHES = {
-    "a pattern of 990 characters": (r"[a-z].{990}Z?[0-9]", 0),
-    "a pattern that is large enough": (r"[a-m][a-z ]{900}[0-9]", 0),
-    "empty lines with 50 around each": ("^", 50),
-}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", _names(SEARCHES, "a pattern that is large enough"))
-def test_a_search_ends_soon_and_says_where(row, name):
-    pattern, context = SEARCHES[name]
-    letters = random.Random(1).choices(b"abcdefghijklmnop qrst uvwxyz", k=4 << 20)
-    text = b"\n" * (4 << 20) if pattern == "^" else bytes(letters)
-    began = time.thread_time()
-
-    try:
-        grep = Grep(search_for(pattern, None, context, 1_000_000))
-        last = b"".join(_text_found(grep, _pieces(text))).splitlines()[-1]
-    except BadInput:
-        last = b"refused"
-
-    spent_s = time.thread_time() - began
-    row("bombs", f"grep: {name}", f"{spent_s:.1f} s of CPU, {last[:40].decode()}")
-    assert last == b"refused" or last.startswith(b"-- The search stopped at byte ")
-    assert spent_s < MOST_CPU_S
-
-
-def test_usual_searches_are_not_limited():
-    text = b"INFO all is well\n" * 300_000 + b"ERROR 7\n"
-
-    grep = Grep(search_for(r"ERROR \d", None, 5, 10))
-
-    assert sum(line.is_hit for found in grep.of(_pieces(text)) for line in found) == 1
-    assert grep.stopped is None
 
 
 def test_an_action_has_at_most_a_thousand_applications(row):

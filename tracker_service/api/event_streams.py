@@ -19,7 +19,12 @@ import structlog
 from flask import Response
 
 from tracker_service.domain.events import KeptEvent
-from tracker_service.errors import GatewayUnavailable, RouteClosed, StoreUnavailable
+from tracker_service.errors import (
+    GatewayUnavailable,
+    RouteClosed,
+    StoreUnavailable,
+    TooManyRequests,
+)
 from tracker_service.sinks.cloud_events import cloud_event
 from tracker_service.store import events
 from tracker_service.store.database import Store
@@ -32,6 +37,7 @@ log = structlog.get_logger()
 
 CONTENT_TYPE = "text/event-stream"
 MOST_STREAMS = 500  #: of one process
+_MOST_OF_A_USER = MOST_STREAMS // 2
 _LOOK_S = 0.2  #: from one look for new events to the next
 _PAGE = 200  #: events that are read at once
 _ALIVE_S = 15.0  #: a comment is sent after such a silence, so that no proxy closes the connection
@@ -45,6 +51,7 @@ class _Reader:
     """One reader; times are of the monotonic clock."""
 
     connection: socket.socket
+    user: str
     is_chunked: bool  #: by HTTP/1.1
     wanted: EventFilter
     position: int  #: the number of the last event that was looked at for this reader
@@ -80,11 +87,14 @@ class EventStreams:
         self._readers: set[_Reader] = set()
         self._thread: Thread | None = None
 
-    def opened(self, environ: WSGIEnvironment, wanted: EventFilter, after: int | None) -> Response:
+    def opened(
+        self, environ: WSGIEnvironment, user: str, wanted: EventFilter, after: int | None
+    ) -> Response:
         """Return an answer with the events after a number; None for those from now on.
 
         Raises:
             GatewayUnavailable: as many readers are connected as may be.
+            TooManyRequests: as many readers of this user are.
             RouteClosed: the server is not gunicorn.
         """
         if "gunicorn.socket" not in environ:
@@ -95,18 +105,31 @@ class EventStreams:
                 "ask for pages of events",
                 retry_after_s=_RETRY_AFTER_S,
             )
+        with self._lock:
+            own = sum(reader.user == user for reader in self._readers)
+        if own >= _MOST_OF_A_USER:
+            raise TooManyRequests(
+                f"{own} of your readers are connected, as many as may be: end some of them",
+                retry_after_s=_RETRY_AFTER_S,
+            )
         if after is None:
             with self._store.read() as connection:
                 after = events.last_sequence(connection)
-        return _HandedOver(self, wanted, after)
+        return _HandedOver(self, user, wanted, after)
 
     def take(
-        self, connection: socket.socket, *, is_chunked: bool, wanted: EventFilter, after: int
+        self,
+        connection: socket.socket,
+        *,
+        user: str,
+        is_chunked: bool,
+        wanted: EventFilter,
+        after: int,
     ) -> None:
-        """Serve a connection from now on."""
+        """Serve a connection of a user from now on."""
         connection.setblocking(False)
         now = time.monotonic()
-        reader = _Reader(connection, is_chunked, wanted, after, opened=now, spoke=now)
+        reader = _Reader(connection, user, is_chunked, wanted, after, opened=now, spoke=now)
         with self._lock:
             self._readers.add(reader)
             if self._thread is None:
@@ -198,11 +221,11 @@ def _has_gone(connection: socket.socket) -> bool:
 class _HandedOver(Response):
     """An answer whose connection leaves gunicorn once gunicorn has sent its head."""
 
-    def __init__(self, streams: EventStreams, wanted: EventFilter, after: int) -> None:
+    def __init__(self, streams: EventStreams, user: str, wanted: EventFilter, after: int) -> None:
         super().__init__(self._pieces(), content_type=CONTENT_TYPE)
         self.headers["Cache-Control"] = "no-store"
         self.headers["X-Accel-Buffering"] = "no"  # nginx passes each event on at once
-        self._streams, self._wanted, self._after = streams, wanted, after
+        self._streams, self._user, self._wanted, self._after = streams, user, wanted, after
         self._server: Any = None  # gunicorn's own response
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -217,6 +240,7 @@ class _HandedOver(Response):
         self._server.force_close()
         self._streams.take(
             socket.socket(fileno=self._server.sock.detach()),
+            user=self._user,
             is_chunked=is_chunked,
             wanted=self._wanted,
             after=self._after,

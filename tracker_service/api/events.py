@@ -47,7 +47,7 @@ def blueprint(
             subject=query.subject,
         )
         if request.accept_mimetypes.best_match(["application/json", CONTENT_TYPE]) == CONTENT_TYPE:
-            return streams.opened(request.environ, wanted, _last_seen(query))
+            return streams.opened(request.environ, caller, wanted, _last_seen(query))
         after = query.after or 0
         with store.read() as connection:
             found = events.following(connection, after, wanted, query.limit)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import cast
@@ -24,10 +24,10 @@ from tracker_service.archive.reading.opening import open_log, open_logs
 from tracker_service.archive.reading.saved_log import SavedLog
 from tracker_service.archive.removal import Removal
 from tracker_service.archive.verification import Verification, Verifications
-from tracker_service.audit import AuditedAction, AuditedPieces, audited
+from tracker_service.audit import AuditedAction, AuditedPieces, audited, note
 from tracker_service.domain.applications import ApplicationId, short
 from tracker_service.domain.copies import Copy, one_per_application
-from tracker_service.errors import BadInput, LogNotSaved, TrackerError
+from tracker_service.errors import AccessDenied, BadInput, LogNotSaved, TrackerError
 from tracker_service.identities import Identities
 from tracker_service.tracking.lookup import JobCopies, Lookup
 
@@ -51,6 +51,7 @@ _LOG = openapi.answers(
     409,
     412,
     416,
+    422,
     501,
 )
 
@@ -63,6 +64,10 @@ several ranges is answered with the whole log.
 `container` and `file` choose files. Each file follows a line `==> container/file <==`, unless you
 give both parameters. `from` and `lines`, or `tail`, choose lines of these files. `grep` and `level`
 search these lines; each line that they find comes with its whole stack trace.
+
+The computing for one request has a limit, which only odd logs and patterns meet: then a last line,
+or `stopped_at` and `reason` at the end of JSON, say at which byte of the log the answer ends. 422:
+it is spent before the first byte is found.
 
 `live=true` reads what the containers of a running application have written until now. To follow it,
 send with `seen` what you have, such as `seen=container_…_000001/stderr:4096`: these bytes are left
@@ -96,9 +101,10 @@ def blueprint(
             found = lookup.copies(caller, named_job(path, lookup))
             copies = _chosen(found, [ApplicationId(wanted) for wanted in query.id])
             what.job, what.applications = found.id, [copy.application for copy in copies]
-            return log_answers.several(open_logs(identities.access(caller).hdfs, copies))
+            hdfs = identities.access(caller).hdfs
+            return log_answers.several(open_logs(hdfs, copies, what.note_opened))
 
-        what = _Reading(path.job_id, query.id)
+        what = _Reading(caller.name, path.job_id, query.id)
         return limits.sent(caller.name, partial(_audited, several, what))
 
     @bp.delete("/logs", responses=openapi.answers({200: RemovedAnswer}, 404, 409))
@@ -129,8 +135,9 @@ def blueprint(
     def log(path: queries.ApplicationPath, query: queries.LogQuery) -> Response:
         """Read the log of one application: all of it, a part, or what it writes now."""
         part = partial(_part, lookup, identities, path, query)
-        what = _Reading(path.job_id, [path.application])
-        return limits.sent(current_caller().name, partial(_audited, part, what))
+        user = current_caller().name
+        what = _Reading(user, path.job_id, [path.application])
+        return limits.sent(user, partial(_audited, part, what))
 
     @bp.get("/logs/<application>/files", responses=openapi.answers({200: LogFilesAnswer}, 404))
     def files(path: queries.ApplicationPath) -> Response:
@@ -139,7 +146,9 @@ def blueprint(
         def listed() -> Response:
             return log_files.answer(_opened(lookup, identities, path))
 
-        return _audited(listed, _Reading(path.job_id, [path.application]))
+        user = current_caller().name
+        what = _Reading(user, path.job_id, [path.application])
+        return limits.sent(user, partial(_audited, listed, what))
 
     return bp
 
@@ -194,23 +203,47 @@ def _verdicts(
         return {}
     caller, wanted = current_caller(), [ApplicationId(each) for each in query.id]
     chosen = _chosen(found, wanted) if wanted else one_per_application(found.copies)
-    applications = [short(copy.application) for copy in chosen]
-    with audited(AuditedAction.READ_LOG, caller.name, job=found.id, applications=applications):
-        return verifications.verdicts(identities.access(caller).hdfs, caller.name, chosen)
+    reading = _Reading(caller.name, found.id, [copy.application for copy in chosen])
+    try:
+        verdicts = verifications.verdicts(identities.access(caller).hdfs, caller.name, chosen)
+    except TrackerError:
+        with reading.audited():
+            raise
+    for copy in chosen:
+        if verdicts[copy.id].is_read:
+            reading.note(copy, _result(verdicts[copy.id]))
+    return verdicts
+
+
+def _result(verdict: Verification) -> str:
+    if verdict.is_pending:
+        return "pending"
+    return AccessDenied.__name__ if verdict.is_refused else "ok"
 
 
 @dataclass(slots=True)
 class _Reading:
     """What a caller wants to read."""
 
+    user: str
     job: str
     applications: Sequence[str]  #: all of the job if none
+    is_noted: bool = False  #: each application has a line of its own
+
+    def note_opened(self, copy: Copy, error: Exception | None) -> None:
+        """Write a line for one of several logs, as it is opened."""
+        self.note(copy, type(error).__name__ if error else "ok")
+
+    def note(self, copy: Copy, result: str) -> None:
+        """Write a line for one application."""
+        self.is_noted = True
+        applications = [short(copy.application)]
+        note(AuditedAction.READ_LOG, self.user, result, job=self.job, applications=applications)
 
     def audited(self) -> AbstractContextManager[None]:
         """Write a line with the result of the block."""
         named = list(map(short, self.applications))
-        user = current_caller().name
-        return audited(AuditedAction.READ_LOG, user, job=self.job, applications=named)
+        return audited(AuditedAction.READ_LOG, self.user, job=self.job, applications=named)
 
 
 def _audited(answer: Callable[[], Response], reading: _Reading) -> Response:
@@ -218,8 +251,10 @@ def _audited(answer: Callable[[], Response], reading: _Reading) -> Response:
     try:
         response = answer()
     except (TrackerError, HTTPException):
-        with reading.audited():
+        with nullcontext() if reading.is_noted else reading.audited():
             raise
+    if reading.is_noted:
+        return response
     if response.is_streamed:
         pieces = cast(Iterable[bytes], response.response)
         response.response = AuditedPieces(pieces, reading.audited())

@@ -30,6 +30,7 @@ _MEANING = {
     412: "What is saved is not what `If-Match` names.",
     415: "Neither text/plain nor application/json.",
     416: "The log has no such bytes; `Content-Range` tells how many it has.",
+    422: "What is asked for takes more computing than it may.",
     429: "More requests than one user may make in a minute.",
     501: "This site does not allow it.",
     502: "The cluster refuses what it was asked.",

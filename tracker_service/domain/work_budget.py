@@ -14,7 +14,6 @@ _MOST_RATIO = 100  #: unpacked bytes for each byte read; usual logs have 5 to 30
 _FREE_PARTS = 10_000  #: that may stand in however few bytes
 _LEAST_BYTES_A_PART = 64  #: on average, as they are stored
 _MOST_PARTS = 500_000  #: of one application; a large one has 10,000 containers with 8 logs each
-_CPU_S_PER_MIB = 0.1  #: for each MiB that is read: usual searches take a tenth of that
 
 
 @dataclass(slots=True, kw_only=True)
@@ -26,7 +25,8 @@ class WorkBudget:
     """
 
     wall_s: float = 3600.0  #: from now on
-    cpu_s: float | None = None  #: of this thread, more with each MiB read; None: any
+    cpu_s: float | None = None  #: of this thread, until the first byte is read; None: any
+    cpu_s_per_mib: float = 0.1  #: more with each MiB read: usual searches take a tenth of that
     most_written: int = 20 * 1024 * _MIB  #: bytes of text
     stopping: Event | None = None  #: set when the work has to break off
     read: int = 0  #: bytes that came from the cluster
@@ -74,6 +74,6 @@ class WorkBudget:
         if time.monotonic() - self._began > self.wall_s:
             raise TooMuchWork(f"it takes longer than {self.wall_s:.0f} s")
         if self.cpu_s is not None:
-            most_s = self.cpu_s + self.read / _MIB * _CPU_S_PER_MIB
+            most_s = self.cpu_s + self.read / _MIB * self.cpu_s_per_mib
             if time.thread_time() - self._cpu_began > most_s:
                 raise TooMuchWork(f"it takes more than {most_s:.0f} s of computing")

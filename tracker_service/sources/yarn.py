@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
+import structlog
+
 from tracker_service.domain.applications import ApplicationId, application_id
 from tracker_service.domain.chunks import chunks
 from tracker_service.domain.users import NoUserNameError, safe_user
@@ -19,6 +21,8 @@ from tracker_service.sources.bodies import items, nested_items, trusting_nothing
 from tracker_service.sources.gateway import GatewaySession
 from tracker_service.sources.nodes import RunningContainer, running_container
 from tracker_service.sources.plain_values import text_of
+
+log = structlog.get_logger()
 
 _TAGS_PER_REQUEST = 100  #: 41 bytes each of the 8 KB that Knox takes as a request line
 _MOST_LISTED = 10_000  #: applications or containers of one answer; a large job has fewer
@@ -121,7 +125,7 @@ class Yarn:
             return []
         with trusting_nothing(path):
             found = nested_items(answer.json(), outer, inner)
-            return [dict(item) for item in found[:_MOST_LISTED]]
+            return [dict(item) for item in _first_of(found, path)]
 
     def tagged(self, tags: Collection[str]) -> list[tuple[ApplicationId, str]]:
         """Return the applications that carry any of these tags, with the tag, oldest first."""
@@ -135,11 +139,18 @@ class Yarn:
         params, path = {"applicationTags": ",".join(tags)}, "resourcemanager/v1/cluster/apps"
         listed = self._session.ask("GET", path, params=params).json()
         with trusting_nothing(path):
-            for app in nested_items(listed, "apps", "app")[:_MOST_LISTED]:
+            for app in _first_of(nested_items(listed, "apps", "app"), path):
                 named = application_id(str(app.get("id")))
                 carried = set(str(app.get("applicationTags")).split(",")).intersection(tags)
                 if named and carried:
                     yield named, min(carried)
+
+
+def _first_of(found: list[Any], path: str) -> list[Any]:
+    """Return as many as one answer may list, and log how many more there are."""
+    if more := len(found[_MOST_LISTED:]):
+        log.warning("answer_cut", path=path, left_out=more)
+    return found[:_MOST_LISTED]
 
 
 def _user(named: object) -> str:

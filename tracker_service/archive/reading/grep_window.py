@@ -12,8 +12,8 @@ from tracker_service.regex import Pattern
 
 _AROUND_BYTES = 2 * REACH_BYTES  #: before and behind a line that is found: its trace, and context
 _LEAST_BYTES = 256 * 1024  #: searched at once, but for the last
-_LONGEST_SEARCHED = 256 * 1024  #: a line that is longer is searched in parts
-_SEARCHED_AT_ONCE = 64 * 1024  #: to the end of a line, before the budget is looked at again
+_LONGEST_SEARCHED = 128 * 1024  #: a line that is longer is searched in parts
+_SEARCHED_AT_ONCE = 16 * 1024  #: to the end of a line, before the budget is looked at again
 _LONGEST_BLOCK = 256 * 1024  #: a longer one is given in parts
 
 
@@ -82,8 +82,9 @@ class GrepWindow:
         """
         while self._searched < border:
             budget.go_on()
-            end = self._data.find(b"\n", self._searched + _SEARCHED_AT_ONCE, border) + 1
-            if hit := self._hit_before(end or border, pattern):
+            most = min(border, self._searched + _LONGEST_SEARCHED)
+            end = self._data.find(b"\n", self._searched + _SEARCHED_AT_ONCE, most) + 1
+            if hit := self._hit_before(end or most, pattern):
                 return hit
         return None
 
