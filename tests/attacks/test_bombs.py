@@ -16,7 +16,7 @@ from tracker_service.archive.formats.node_logs import logs_of
 from tracker_service.archive.formats.yarn_text import as_text
 from tracker_service.domain.work_budget import WorkBudget
 from tracker_service.errors import LogFileBroken, TooMuchWork, WorkerStops
-from tracker_service.sources.oozie import _action
+from tracker_service.sources.oozie import _action, _of_a_job
 
 MOST_CPU_S = 5.0
 IF_LONG = pytest.mark.skipif(not IS_LONG, reason="before a release: TESTS_PROFILE=long")
@@ -113,3 +113,13 @@ def test_an_action_has_at_most_a_thousand_applications(row):
     assert (read.child_ids or "").count("application_") == 1000
     assert read.error_message == "JA018 (and 99000 more applications, which are not followed)"
     row("bombs", "an action with 100,000 applications", "1,000 are followed, the rest is counted")
+
+
+def test_a_job_has_at_most_ten_thousand_applications_whatever_its_actions_print():
+    ids = ",".join(f"application_1795323187948_{n:06d}" for n in range(900))
+    answers = [{"id": f"{job(1)}@{n}", "name": "a", "externalChildIDs": ids} for n in range(30)]
+
+    read = list(_of_a_job(_action(answer, str) for answer in answers))
+
+    assert sum((action.child_ids or "").count("application_") for action in read) == 10_000
+    assert read[-1].error_message == "(and 900 more applications, which are not followed)"

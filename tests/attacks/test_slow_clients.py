@@ -23,11 +23,18 @@ ATTACKERS = 40
 
 
 @pytest.fixture(scope="module")
-def port() -> Iterator[int]:
-    """Gunicorn with four threads, on a port."""
+def monitors() -> int:
+    """The port for monitors."""
+    return free_port()
+
+
+@pytest.fixture(scope="module")
+def port(monitors: int) -> Iterator[int]:
+    """Gunicorn with four threads, on a port; monitors have another one."""
     port = free_port()
-    worker = "tracker_service.request_threads.HealthFirstWorker"
-    command = [sys.executable, "-m", "gunicorn", f"--bind=127.0.0.1:{port}", "--log-level=error"]
+    worker = "tracker_service.request_threads.MonitoredWorker"
+    command = [sys.executable, "-m", "gunicorn", "--log-level=error"]
+    command += [f"--bind=127.0.0.1:{each}" for each in (port, monitors)]
     command += [f"--worker-class={worker}", f"--threads={THREADS}", "tests.attacks.slow_app:app"]
     process = subprocess.Popen(command, start_new_session=True)
     try:
@@ -97,6 +104,23 @@ def test_monitors_are_answered_while_readers_of_logs_hold_all_threads(port, row)
     for attacker in attackers:
         attacker.close()
     assert _status(port, "/") == 200
+
+
+def test_the_socket_for_monitors_answers_nobody_else(port, monitors, row):
+    attackers = _attackers(port, b"GET /log HTTP/1.1\r\nHost: x\r\n\r\n")
+    attackers += _attackers(monitors, b"")
+    began = time.monotonic()
+
+    told = [_status(monitors, path) for path in ("/healthz", "/metrics", "/", "/log")]
+
+    row(
+        "threads",
+        "80 clients, half at the socket for monitors",
+        f"{time.monotonic() - began:.2f} s",
+    )
+    assert told == [200, 200, 404, 404]
+    for attacker in attackers:
+        attacker.close()
 
 
 def test_a_slow_reader_gets_all_of_its_answer(port):

@@ -12,6 +12,7 @@ from tracker_service.cli.paint import painted
 from tracker_service.logging import processors
 from tracker_service.sources.bodies import json_object
 from tracker_service.sources.plain_values import number_of, text_of
+from tracker_service.sources.webhdfs import _file_status
 from tracker_service.sources.yarn import _user
 
 ODD = ["\x1b[2J", "\r", "\a", "\x9b31m", "\x85", "\u2028", "\u202e", "\n", "\0", "\ud800"]
@@ -70,3 +71,20 @@ def test_the_owner_that_yarn_names_is_a_user_or_unknown(name, row):
     assert _user(name) == ""
     assert _user("alice") == "alice"
     row("lies", f"YARN names the owner {name!r}", "unknown")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("length", 2**70), ("length", -1), ("modificationTime", 1e300), ("length", [1])],
+)
+def test_a_file_has_a_length_and_a_time_or_is_not_believed(key, value):
+    status = {"type": "FILE", "length": 5, "owner": "alice", "permission": "600"}
+
+    with pytest.raises(ValueError, match="is no count"):
+        _file_status("a.log", status | {"modificationTime": 0, key: value})
+
+
+@pytest.mark.parametrize("name", ["..", "../../alice/a.log", "/etc/passwd"])
+def test_a_listing_names_files_of_its_directory_alone(name):
+    with pytest.raises(ValueError, match="is no name of a file"):
+        _file_status(name, {})

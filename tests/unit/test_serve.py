@@ -102,3 +102,19 @@ def test_an_api_that_clients_reach_without_a_proxy_is_warned_of(tmp_path, bind, 
         serve.options(Settings(state_dir=tmp_path, serve=chosen))
 
     assert [line["event"] for line in logged] == ["api_without_proxy"] * warnings
+
+
+def test_monitors_have_an_address_of_their_own_where_one_is_set(settings):
+    chosen = ServeSettings(bind="127.0.0.1:8080", monitoring_bind="10.1.2.4:9180")
+
+    options = serve.options(settings.model_copy(update={"serve": chosen}))
+
+    assert options["bind"] == "127.0.0.1:8080,10.1.2.4:9180"
+    assert options["worker_class"] is serve.MonitoredWorker
+    assert serve.options(settings)["worker_class"] is serve.HealthFirstWorker
+
+
+@pytest.mark.parametrize("address", ["9180", "127.0.0.1:1,127.0.0.1:2"])
+def test_the_address_of_monitors_is_one_address(address):
+    with pytest.raises(ValueError, match=r"name one address|write"):
+        ServeSettings(monitoring_bind=address)

@@ -9,6 +9,7 @@ from typing import cast
 
 from flask import Request, g, request
 
+from tracker_service.api.origins import is_of_another_site
 from tracker_service.api.proxies import NAMED
 from tracker_service.api.rate_limit import RateLimit
 from tracker_service.audit import AuditedAction, audited
@@ -46,7 +47,7 @@ def _require_caller(identities: Identities, limit: RateLimit) -> None:
         GatewayUnavailable: the gateway does not answer.
         BadInput: a page of another site sends this from a browser (403).
     """
-    if _is_of_another_site(request):
+    if is_of_another_site(request):
         raise BadInput("Requests from pages of other sites are refused.", status=403)
     named = request.environ.get(NAMED)
     peer = request.remote_addr or ""
@@ -60,21 +61,6 @@ def _require_caller(identities: Identities, limit: RateLimit) -> None:
             with audited(AuditedAction.LOG_IN, credential.user[:_SHOWN_CHARS], client=peer):
                 raise
     limit.spend(folded(g.caller.name))
-
-
-def _is_of_another_site(sent: Request) -> bool:
-    """Tell whether a page of another site sends a request; see https://www.w3.org/TR/fetch-metadata
-
-    A text/plain body needs no preflight, and browsers add stored Basic credentials by themselves.
-    Only a person who follows a link may come from elsewhere.
-    """
-    site = sent.headers.get("Sec-Fetch-Site")
-    if site is not None:
-        is_link = sent.headers.get("Sec-Fetch-Mode") == "navigate" and sent.method == "GET"
-        is_seen = sent.headers.get("Sec-Fetch-Dest", "document") == "document"
-        return site not in ("same-origin", "none") and not (is_link and is_seen)
-    origin = sent.headers.get("Origin")
-    return origin is not None and origin != sent.host_url.rstrip("/")
 
 
 def current_caller() -> Caller:

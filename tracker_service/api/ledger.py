@@ -10,6 +10,7 @@ from flask_openapi3 import APIBlueprint
 
 from tracker_service.api import openapi
 from tracker_service.api.auth import Credentials, current_caller
+from tracker_service.api.origins import is_from_elsewhere
 from tracker_service.api.read_limits import ReadLimits
 from tracker_service.api.schemas.ledger import (
     LedgerJobAnswer,
@@ -51,7 +52,7 @@ def reader_credentials(writers: Writers, gateway: Credentials) -> Credentials:
 
 def _is_writer(writers: Writers) -> bool:
     # A page of another site must not use that a browser runs near the service.
-    if request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
+    if is_from_elsewhere(request.environ):
         return False
     try:
         writers.writer(request.remote_addr or "", request.headers.get("Authorization"))

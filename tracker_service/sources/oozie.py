@@ -65,7 +65,9 @@ _CHILDREN = {
 #: The states in which an action of a coordinator has ended, also if it never had a workflow.
 _ENDED_BADLY = ("FAILED", "KILLED", "TIMEDOUT")
 _MOST_CHILDREN = 1000  #: applications of one action; Hive and Pig start dozens
+_MOST_OF_A_JOB = 10_000  #: applications of all actions of a job
 _CHILD_CHARS = 48  #: of an id with its comma
+_LONGEST_INPUT = 16 * 1024  #: characters that name the missing input of an action
 ACTIONS_PER_PAGE = 1000  #: about 700 bytes each
 
 
@@ -192,7 +194,7 @@ class Oozie:
                 raise ValueError(f"it is about {observation.id}")
             return JobDetails(
                 observation=observation,
-                actions=tuple(_action(action, self._hide) for action in actions),
+                actions=tuple(_of_a_job(_action(action, self._hide) for action in actions)),
                 are_actions_told=job_type == JobType.WORKFLOW,
             )
 
@@ -342,8 +344,10 @@ def _never_started(action: dict[str, Any], hide: Callable[[str], str]) -> Action
     """Describe an action that never became a job; an action with all its fields tells why."""
     action_id = str(action.get("id") or action.get("coordJobId") or action.get("coordJobName"))
     missing = [action.get(key) for key in ("missingDependencies", "pushMissingDependencies")]
-    named = ", ".join(str(text).replace("#", ", ") for text in missing if text)
-    message = action.get("errorMessage") or (f"its input is missing: {named}" if named else None)
+    named = ", ".join(str(text)[:_LONGEST_INPUT].replace("#", ", ") for text in missing if text)
+    message = text_of(action.get("errorMessage")) or (
+        f"its input is missing: {named}" if named else None
+    )
     return Action(
         id=action_id,
         name=action_id.rpartition("@")[2],
@@ -358,7 +362,7 @@ def _action(action: dict[str, Any], hide: Callable[[str], str]) -> Action:
     message = text_of(action.get("errorMessage"))
     child_ids, more = _limited(str(action.get("externalChildIDs") or ""))
     if more:
-        message = f"{message or ''} (and {more} more applications, which are not followed)".strip()
+        message = _with_more(message, more)
     return Action(
         id=_needed(action["id"]),
         name=_needed(action["name"]),
@@ -373,6 +377,24 @@ def _action(action: dict[str, Any], hide: Callable[[str], str]) -> Action:
         ended_at=instant_of(action.get("endTime")),
         retry_count=_retries(action.get("userRetryCount")),
     )
+
+
+def _of_a_job(actions: Iterable[Action]) -> Iterator[Action]:
+    """Yield the actions of a job; the last ones without the applications that are too many."""
+    left = _MOST_OF_A_JOB
+    for action in actions:
+        children = action.child_ids.split(",") if action.child_ids else []
+        if more := max(0, len(children) - left):
+            message = _with_more(action.error_message, more)
+            first = ",".join(children[:left])
+            yield replace(action, child_ids=first or None, error_message=message)
+        else:
+            yield action
+        left = max(0, left - len(children))
+
+
+def _with_more(message: str | None, more: int) -> str:
+    return f"{message or ''} (and {more} more applications, which are not followed)".strip()
 
 
 def _retries(value: object) -> int:

@@ -53,18 +53,18 @@ def text_of(value: object) -> str | None:
     return str(value) if isinstance(value, int | float) and abs(value) < 1e18 else None
 
 
-def number_of(value: object) -> int:
+def number_of(value: object, most: int = _MOST_NUMBER) -> int:
     """Return a count, 0 for nothing.
 
     Raises:
-        ValueError: it is no number, or beyond 31 bits.
+        ValueError: it is no number, negative, or beyond the most.
     """
     if value in (None, ""):
         return 0
-    if isinstance(value, float) and value.is_integer() and abs(value) < _MOST_NUMBER:
+    if isinstance(value, float) and value.is_integer() and abs(value) < most:
         value = int(value)
     text = str(value) if isinstance(value, str | int) else ""
     number = int(text) if text.isdecimal() and len(text) < _MOST_DIGITS else -1
-    if not 0 <= number <= _MOST_NUMBER:
+    if not 0 <= number <= most:
         raise ValueError(f"{text[:40]!r} is no count")
     return number

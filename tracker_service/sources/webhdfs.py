@@ -37,11 +37,14 @@ from tracker_service.sources.bodies import (
     words_of,
 )
 from tracker_service.sources.gateway import CANNOT_ANSWER_NOW, GatewaySession
+from tracker_service.sources.plain_values import number_of
 
 #: `<prefix>/<name>`: hdfs-default.xml, dfs.user.home.dir.prefix, which may be `/`
 _HOME = re.compile(r"(?:/[^/]+)+/[^/]+")
 #: What is held of a file in memory. Smaller pieces cost more calls, larger ones are no faster.
 _PIECE_BYTES = 256 * 1024
+_MOST_BYTES = 2**53  #: of a file: what all programs that read JSON can hold
+_LAST_MS = 253_402_300_799_000  #: the end of the year 9999, the last that a date can have
 _MEANINGS: dict[str, type[GatewayError]] = {
     "FileNotFoundException": PathNotFound,
     "AccessControlException": AccessDenied,
@@ -296,13 +299,15 @@ def _watched(pieces: Iterable[bytes], broken: list[Exception]) -> Iterator[bytes
 
 
 def _file_status(name: str, status: dict[str, Any]) -> FileStatus:
+    if "/" in name or name in (".", ".."):
+        raise ValueError(f"{name[:40]!r} is no name of a file")
     return FileStatus(
         name=name,
         is_directory=status["type"] == "DIRECTORY",
-        length=int(status["length"]),
+        length=number_of(status["length"], _MOST_BYTES),
         owner=str(status["owner"]),
         permission=str(status["permission"]),
-        modified_ms=int(status["modificationTime"]),
+        modified_ms=number_of(status["modificationTime"], _LAST_MS),
     )
 
 
