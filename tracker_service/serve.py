@@ -30,7 +30,7 @@ from tracker_service.errors import ConfigError
 from tracker_service.request_threads import HealthFirstWorker, MonitoredWorker
 from tracker_service.rooms import ALL_ROOMS
 from tracker_service.settings import Settings, load
-from tracker_service.supervisor import die_with_parent, keep_memory_private
+from tracker_service.supervisor import die_with_parent, keep_memory_private, take_short_turns
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -173,6 +173,7 @@ def _close_after_a_long_body(_worker: object, request: Request) -> None:
 def _after_fork(_server: object, _worker: object) -> None:
     die_with_parent()
     keep_memory_private()
+    take_short_turns()
     _allow_connections()
 
 

@@ -43,15 +43,18 @@ def _references(name: str, count: int) -> bytes:
     return MARKER + trailer(index([[(CONTAINER, [log] * count)]]))
 
 
+SCALE = 1 if IS_LONG else 16
 BOMBS: dict[str, Callable[[], bytes]] = {
-    "millions of empty logs": lambda: _record(utf("") + utf("0"), 50_000_000),
+    "millions of empty logs": lambda: _record(utf("") + utf("0"), 50_000_000 // SCALE),
     "2 GB of one log in 2 MB": lambda: _record(
-        bytes(1000), 2_000_000, head=ENDLESS + utf("stdout") + utf(str(1 << 40))
+        bytes(1000), 2_000_000 // SCALE, head=ENDLESS + utf("stdout") + utf(str(1 << 40))
     ),
-    "2 GB that are skipped": lambda: _record(bytes(1000), 2_000_000, key="VERSION"),
-    "millions of chunks": lambda: _record(vint(-1) + b"x", 30_000_000, head=b""),
-    "millions of records": lambda: _record(vint(2) + utf("") + vint(0), 30_000_000, head=vint(0)),
-    "30,000 references to a name of 65 kB": lambda: _references("n" * 65_000, 30_000),
+    "2 GB that are skipped": lambda: _record(bytes(1000), 2_000_000 // SCALE, key="VERSION"),
+    "millions of chunks": lambda: _record(vint(-1) + b"x", 30_000_000 // SCALE, head=b""),
+    "millions of records": lambda: _record(
+        vint(2) + utf("") + vint(0), 30_000_000 // SCALE, head=vint(0)
+    ),
+    "30,000 references to a name of 65 kB": lambda: _references("n" * 65_000, 30_000 // SCALE),
     "99,000 logs in an index": lambda: _references("n" * 255, 99_000),
 }
 
@@ -64,8 +67,7 @@ def _names(cases: Iterable[str], *long_ones: str):
     return [pytest.param(name, marks=[IF_LONG] * (name in long_ones)) for name in cases]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", _names(BOMBS, "2 GB of one log in 2 MB"))
+@pytest.mark.parametrize("name", _names(BOMBS, "99,000 logs in an index"))
 def test_a_bomb_ends_soon(row, name):
     data = BOMBS[name]()
     began = time.thread_time()

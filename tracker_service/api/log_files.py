@@ -10,7 +10,7 @@ from flask import Response
 from pydantic import Field
 
 from tracker_service.api import log_answers
-from tracker_service.api.read_budgets import SPENT, finding_the_first_byte, limited
+from tracker_service.api.read_budgets import SPENT, finding_the_first_byte, in_turns, limited
 from tracker_service.api.schemas.base import Schema
 from tracker_service.archive.reading.saved_log import SavedLog
 from tracker_service.archive.reading.sections import FoundFile, files
@@ -45,7 +45,7 @@ def answer(log: SavedLog) -> Response:
     log = limited(log)
     with finding_the_first_byte():
         found = log_answers.Prefetched(files(log))
-    return log_answers.streamed(_json(log, found), "application/json")
+    return log_answers.streamed(in_turns(_json(log, found)), "application/json")
 
 
 def _json(log: SavedLog, found: Iterable[FoundFile]) -> Iterator[bytes]:

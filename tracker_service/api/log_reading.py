@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from flask import Response
 
 from tracker_service.api import log_answers
-from tracker_service.api.read_budgets import SPENT, finding_the_first_byte, limited
+from tracker_service.api.read_budgets import SPENT, finding_the_first_byte, in_turns, limited
 from tracker_service.api.schemas.queries import LogQuery
 from tracker_service.archive.reading.grep import Grep, GrepLine, Search, search_for
 from tracker_service.archive.reading.lines import LogLine, Pieces, as_lines
@@ -54,10 +54,10 @@ def _selected(log: SavedLog, query: LogQuery) -> Response:
     if search is not None:
         return _searched(Grep(search, log.budget), pieces, query)
     if query.format == "json":
-        return log_answers.streamed(_json(pieces, log.budget), log_answers.JSON_LINES)
+        return log_answers.streamed(in_turns(_json(pieces, log.budget)), log_answers.JSON_LINES)
     is_one_file = query.container is not None and query.file is not None
     text = _text(pieces, is_titled=selection.is_by_file and not is_one_file)
-    return log_answers.streamed(text, log_answers.TEXT)
+    return log_answers.streamed(in_turns(text), log_answers.TEXT)
 
 
 def _check(query: LogQuery) -> None:
@@ -92,8 +92,8 @@ def _text(pieces: Pieces, *, is_titled: bool) -> Iterator[bytes]:
 
 def _searched(grep: Grep, pieces: Pieces, query: LogQuery) -> Response:
     if query.format == "json":
-        return log_answers.streamed(_json_found(grep, pieces), log_answers.JSON_LINES)
-    return log_answers.streamed(_text_found(grep, pieces), log_answers.TEXT)
+        return log_answers.streamed(in_turns(_json_found(grep, pieces)), log_answers.JSON_LINES)
+    return log_answers.streamed(in_turns(_text_found(grep, pieces)), log_answers.TEXT)
 
 
 def _text_found(grep: Grep, pieces: Pieces) -> Iterator[bytes]:

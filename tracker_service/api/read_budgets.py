@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from threading import Lock
 
 from flask import request
 
@@ -15,6 +16,10 @@ from tracker_service.errors import BadInput, GatewayUnavailable, TooMuchWork, Wo
 #: Key in the WSGI environment: an event that is set when this process ends.
 STOPPING = "tracker.stopping"
 SPENT = (TooMuchWork, WorkerStops)  #: what ends a reading before the end of the log
+
+#: Of this process: one reader computes at a time. All of them together take no more of the
+#: interpreter from other requests than one does.
+_TURN = Lock()
 
 #: Seconds of computing, more of them for each MiB, and in all. Usual searches take a tenth of that
 #: for each MiB, lines as JSON a fifth.
@@ -29,15 +34,27 @@ def limited(log: SavedLog, *, is_search: bool = False) -> SavedLog:
         cpu_s_per_mib=cpu_s_per_mib,
         wall_s=wall_s,
         stopping=request.environ.get(STOPPING),
+        turn=_TURN,
     )
     return replace(log, budget=budget)
 
 
+def in_turns(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield what is made of a limited log, each piece when it is this reader's turn."""
+    while True:
+        with _TURN:
+            piece = next(pieces, None)
+        if piece is None:
+            return
+        yield piece
+
+
 @contextmanager
 def finding_the_first_byte() -> Iterator[None]:
-    """Say what a reader can do where the budget ends before anything is sent."""
+    """Wait for the turn; say what a reader can do where the budget ends before anything is sent."""
     try:
-        yield
+        with _TURN:
+            yield
     except TooMuchWork as error:
         raise BadInput(
             f"This part of the log is not sought, because {error}: send the header Range for bytes "

@@ -105,6 +105,7 @@ def run_worker(chosen: settings.Settings, *, is_only: bool) -> None:
     from tracker_service.bootstrap import build_worker  # noqa: PLC0415
 
     supervisor.keep_memory_private()
+    supervisor.take_short_turns()
     build_worker(chosen).run(noted_in=chosen.state_dir / "worker" if is_only else None)
 
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from threading import Event
+from threading import Event, Lock
+from typing import TypeVar
 
 from tracker_service.errors import TooMuchWork, WorkerStops
+
+T = TypeVar("T")
 
 _MIB = 1024 * 1024
 _FREE_UNPACKED = 96 * _MIB  #: bytes that may unpack from however few
@@ -29,12 +33,23 @@ class WorkBudget:
     cpu_s_per_mib: float = 0.1  #: more with each MiB read: usual searches take a tenth of that
     most_written: int = 20 * 1024 * _MIB  #: bytes of text
     stopping: Event | None = None  #: set when the work has to break off
+    turn: Lock | None = None  #: held while this work computes, so that others wait without a core
     read: int = 0  #: bytes that came from the cluster
     unpacked: int = 0  #: bytes
     written: int = 0  #: bytes of text
     parts: int = 0  #: logs, and what a format is made of
     _began: float = field(default_factory=time.monotonic, init=False)
     _cpu_began: float = field(default_factory=time.thread_time, init=False)
+
+    def waited_for(self, pieces: Iterator[T]) -> T | None:
+        """Return the next of pieces that somebody sends, None at their end; it is no computing."""
+        if self.turn is None:
+            return next(pieces, None)
+        self.turn.release()
+        try:
+            return next(pieces, None)
+        finally:
+            self.turn.acquire()
 
     def charge_read(self, count: int) -> None:
         """Count bytes that came from the cluster.

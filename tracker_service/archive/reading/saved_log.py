@@ -44,7 +44,7 @@ class SavedLog:
 
     def _charged(self, pieces: Generator[bytes, None, None]) -> Generator[bytes, None, None]:
         with closing(pieces):
-            for piece in pieces:
+            while (piece := self.budget.waited_for(pieces)) is not None:
                 self.budget.charge_read(len(piece))
                 yield piece
 
