@@ -21,7 +21,7 @@ from tests.unit.saved_logs import a_file
 from tests.waiting import until
 
 pytestmark = pytest.mark.skipif(not IS_LONG, reason="before a release: TESTS_PROFILE=long")
-ASKED = 60
+ASKED = 40
 ATTACKERS = 16  #: as many logs as one user may read at once
 QUERIES = ("grep=[a-m][a-z ]{350}[0-9]", "format=json")
 HALF = b"POST /api/task/track/ HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhalf"
