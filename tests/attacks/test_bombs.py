@@ -14,7 +14,7 @@ from tests.unit.fakes import job
 from tests.unit.log_files import APP, MARKER, NODE, Disk, bcfile, index, trailer, utf, vint
 from tracker_service.archive.formats.node_logs import logs_of
 from tracker_service.archive.formats.yarn_text import as_text
-from tracker_service.domain.work_budget import WorkBudget
+from tracker_service.domain.work_budget import LOG_PARTS, WorkBudget
 from tracker_service.errors import LogFileBroken, TooMuchWork, WorkerStops
 from tracker_service.sources.oozie import _action, _of_a_job
 
@@ -102,7 +102,7 @@ def test_a_budget_grows_with_what_is_read():
     budget.charge_read(64 * 1024**2)
 
     for _ in range(100_000):
-        budget.charge_part()
+        budget.charge_parts(LOG_PARTS)
     budget.charge_unpacked(1024**3)
 
 

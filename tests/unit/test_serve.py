@@ -5,6 +5,7 @@ from structlog.testing import capture_logs
 
 from tracker_service import serve
 from tracker_service.errors import ConfigError
+from tracker_service.request_threads import HealthFirstWorker, MonitoredWorker
 from tracker_service.settings import ServeSettings, Settings
 
 
@@ -110,8 +111,8 @@ def test_monitors_have_an_address_of_their_own_where_one_is_set(settings):
     options = serve.options(settings.model_copy(update={"serve": chosen}))
 
     assert options["bind"] == "127.0.0.1:8080,10.1.2.4:9180"
-    assert options["worker_class"] is serve.MonitoredWorker
-    assert serve.options(settings)["worker_class"] is serve.HealthFirstWorker
+    assert options["worker_class"] is MonitoredWorker
+    assert serve.options(settings)["worker_class"] is HealthFirstWorker
 
 
 @pytest.mark.parametrize("address", ["9180", "127.0.0.1:1,127.0.0.1:2"])

@@ -15,9 +15,11 @@ T = TypeVar("T")
 _MIB = 1024 * 1024
 _FREE_UNPACKED = 96 * _MIB  #: bytes that may unpack from however few
 _MOST_RATIO = 100  #: unpacked bytes for each byte read; usual logs have 5 to 30
-_FREE_PARTS = 10_000  #: that may stand in however few bytes
-_LEAST_BYTES_A_PART = 64  #: on average, as they are stored
-_MOST_PARTS = 500_000  #: of one application; a large one has 10,000 containers with 8 logs each
+#: Parts are counted in chunks; one log costs as much as eight of them.
+LOG_PARTS = 8
+_FREE_PARTS = 10_000 * LOG_PARTS  #: that may stand in however few bytes
+_LEAST_BYTES_A_PART = 8  #: on average, as they are stored
+_MOST_PARTS = 500_000 * LOG_PARTS  #: a large application has 10,000 containers with 8 logs each
 
 
 @dataclass(slots=True, kw_only=True)
@@ -37,7 +39,7 @@ class WorkBudget:
     read: int = 0  #: bytes that came from the cluster
     unpacked: int = 0  #: bytes
     written: int = 0  #: bytes of text
-    parts: int = 0  #: logs, and what a format is made of
+    parts: int = 0  #: what a format is made of
     _began: float = field(default_factory=time.monotonic, init=False)
     _cpu_began: float = field(default_factory=time.thread_time, init=False)
 
@@ -74,12 +76,12 @@ class WorkBudget:
         if self.written > self.most_written:
             raise TooMuchWork(f"its text has more than {self.most_written} bytes")
 
-    def charge_part(self) -> None:
-        """Count a log, or a record or a chunk of a file with logs."""
-        self.parts += 1
+    def charge_parts(self, count: int = 1) -> None:
+        """Count chunks of a file with logs, or as many for a log."""
+        self.parts += count
         most = min(_MOST_PARTS, _FREE_PARTS + self.read // _LEAST_BYTES_A_PART)
         if self.parts > most:
-            raise TooMuchWork(f"{self.read} bytes hold more than {most} logs, records and chunks")
+            raise TooMuchWork(f"{self.read} bytes hold too many logs, records and chunks")
         self.go_on()
 
     def go_on(self) -> None:

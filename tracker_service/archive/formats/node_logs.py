@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from tracker_service.archive.formats import ifile, tfile
 from tracker_service.archive.formats.node_file import Log, NodeFile
+from tracker_service.domain.work_budget import LOG_PARTS
 from tracker_service.errors import LogFileBroken
 
 _SMALL_BYTES = 8 * 1024 * 1024  #: read with one request
@@ -33,7 +34,7 @@ def logs_of(file: NodeFile, end: int | None = None) -> Generator[Log, None, None
     charged = replace(file, read=partial(_charged, file))
     with closing(_named(file, _logs(charged, end))) as logs:
         for log in logs:
-            file.budget.charge_part()
+            file.budget.charge_parts(LOG_PARTS)
             yield replace(log, content=_named(file, log.content))
 
 

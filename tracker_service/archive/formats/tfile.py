@@ -206,7 +206,7 @@ def _value(block: ByteSource, key: str, budget: WorkBudget) -> Generator[bytes, 
     """Yield the value of a record: chunks, of which all but the last have negative lengths."""
     length = -1
     while length < 0:
-        budget.charge_part()
+        budget.charge_parts()
         try:
             length = vint(block)
         except Ended as error:
