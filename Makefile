@@ -22,7 +22,7 @@ PYTEST := $(IN_MEMORY) $(BIN)/pytest $(XDIST)
 # These tests wait more than they compute. `loadscope` is that of tests/scheduling.py.
 CLUSTERS := $(IN_MEMORY) $(BIN)/python -m tests.on_cluster $(BIN)/pytest tests/contract \
 	tests/acceptance -n $$(( 2 * $(CORES) )) --dist loadscope --no-loadscope-reorder --durations 15
-FAST := tests/unit tests/store tests/causes
+FAST := tests/unit tests/store tests/causes tests/attacks
 NO_SERVER := -k "not postgresql and not mariadb"
 ON_SERVERS := -k "postgresql or mariadb"
 TIMES := .times
@@ -41,7 +41,7 @@ covered = $(BIN)/coverage erase && $(IN_MEMORY) $(BIN)/coverage run -m pytest $(
 SHOW_TIMES = @cat $(TIMES); ! grep -q failed $(TIMES)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run check test test-all parts-of-test unit oldest lint types \
+.PHONY: help install run check test test-all parts-of-test unit attack oldest lint types \
 	kerberos cluster cluster-down bench crash lock system-packages clean
 
 help: ## Show what there is to make
@@ -92,6 +92,9 @@ parts-of-test:
 
 unit: install ## Run the fast tests alone, those of the store on each database that is there
 	$(PYTEST) $(FAST)
+
+attack: install ## Attack the service in all ways that are known, and print a table
+	TESTS_PROFILE=long $(IN_MEMORY) $(BIN)/pytest -n0 tests/attacks
 
 oldest: $(OLDEST)/.installed ## Run the fast tests with the oldest dependencies that are allowed
 	$(IN_MEMORY) $(OLDEST)/bin/pytest $(XDIST) $(FAST) $(NO_SERVER)

@@ -1,14 +1,12 @@
-"""Log each access to a saved log and each use of a stored credential, without secrets."""
+"""Log who reads, copies and removes logs, who was refused, and each use of a stored credential."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from enum import StrEnum
 
 import structlog
-
-from tracker_service.errors import TrackerError
 
 log = structlog.get_logger()
 
@@ -16,7 +14,9 @@ log = structlog.get_logger()
 class AuditedAction(StrEnum):
     """The actions that are audited."""
 
+    LOG_IN = "log_in"  #: only what is refused
     READ_LOG = "read_log"
+    COPY_LOG = "copy_log"
     REMOVE_LOG = "remove_log"
     USE_CREDENTIAL = "use_credential"
 
@@ -31,7 +31,35 @@ def audited(action: AuditedAction, user: str, **what: object) -> Iterator[None]:
     """
     try:
         yield
-    except TrackerError as error:
-        log.info("audit", action=action, user=user, **what, result=type(error).__name__)
+    except Exception as error:
+        note(action, user, type(error).__name__, **what)
         raise
-    log.info("audit", action=action, user=user, **what, result="ok")
+    note(action, user, "ok", **what)
+
+
+def note(action: AuditedAction, user: str, result: str, **what: object) -> None:
+    """Log an action whose result is known."""
+    log.info("audit", action=action, user=user, **what, result=result)
+
+
+class AuditedPieces(Iterator[bytes]):
+    """Pieces of a log, whose first one, or the error in its place, writes the line."""
+
+    def __init__(self, pieces: Iterable[bytes], line: AbstractContextManager[None]) -> None:
+        self._pieces, self._left = pieces, iter(pieces)
+        self._line: AbstractContextManager[None] | None = line
+
+    def __next__(self) -> bytes:
+        line, self._line = self._line, None
+        with line or nullcontext():
+            piece = next(self._left, None)
+        if piece is None:
+            raise StopIteration
+        return piece
+
+    def close(self) -> None:
+        """Close what the pieces come from; nobody may have read any, as after HEAD."""
+        line, self._line = self._line, None
+        with line or nullcontext():
+            if close := getattr(self._pieces, "close", None):
+                close()

@@ -201,6 +201,10 @@ class LogFileBroken(TrackerError):
     """This file of aggregated logs is damaged or not complete."""
 
 
+class TooMuchWork(LogFileBroken):
+    """This log or search asks for more work than one may; a repeat asks for as much."""
+
+
 class LeaseLost(TrackerError):
     """Another worker holds this jobset now; whatever was about to be written is its work."""
 

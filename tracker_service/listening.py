@@ -13,7 +13,7 @@ from tracker_service.settings.binds import Bind, binds
 
 
 def check_addresses(text: str) -> None:
-    """Listen on each address of `serve.bind` for a moment.
+    """Listen on each address of the API for a moment.
 
     Raises:
         ConfigError: one of them cannot be had; says why.
@@ -27,7 +27,8 @@ def check_addresses(text: str) -> None:
         except OSError as error:
             raise ConfigError(
                 f"serve.bind: {bind.text}: nobody can listen there: {error.strerror or error}; "
-                "end what uses it, or set TRACKER_SERVE__BIND to another address"
+                "end what uses it, or set TRACKER_SERVE__BIND (for monitors "
+                "TRACKER_SERVE__MONITORING_BIND) to another address"
             ) from error
 
 

@@ -71,14 +71,32 @@ def processors(form: Form) -> list[Processor]:
         "bunyan": bunyan_line,
         "console": structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"]),
     }
+    escapes: list[Processor] = [escape_odd] if form == "console" else []  # JSON has escapes
     return [
         structlog.contextvars.merge_contextvars,
         structlog.processors.format_exc_info,
         hide_secrets,  # after `format_exc_info`, so that it also sees the traceback
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        *escapes,
         renderers[form],
     ]
+
+
+def escape_odd(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Write what a terminal obeys or nobody sees as Python does: `\\x1b`, `\\u2028`."""
+    return {
+        name: "".join(map(_seen, str(value))) if _has_odd(value) else value
+        for name, value in event.items()
+    }
+
+
+def _has_odd(value: object) -> bool:
+    return not isinstance(value, bool | int | float | None) and not str(value).isprintable()
+
+
+def _seen(char: str) -> str:
+    return char if char.isprintable() or char == "\n" else ascii(char)[1:-1]
 
 
 _BUNYAN_LEVELS = {"debug": 20, "info": 30, "warning": 40, "error": 50, "critical": 60}

@@ -36,7 +36,9 @@ _HEAD = re.compile(
     rb"POST %b(%b)(?:\?([!-~]*))? HTTP/1\.1\r\n((?:[!-~]+:[ -~]*\r\n)*)\r\n"
     % (PATH.encode(), "|".join(NAMES).encode())
 )
-_NOT_PLAIN = frozenset((b"transfer-encoding", b"expect", b"upgrade", b"trailer", b"sec-fetch-site"))
+_NOT_PLAIN = frozenset(
+    (b"transfer-encoding", b"expect", b"upgrade", b"trailer", b"sec-fetch-site", b"origin")
+)
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
 
 

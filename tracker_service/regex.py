@@ -12,6 +12,9 @@ import re2
 
 _DFA_BYTES = 8 * 1024**2  #: at most for a pattern: RE2 takes what it needs, usually far less
 _SENT_DFA_BYTES = 1024**2  #: at most for a pattern that a caller has sent; RE2 keeps the last 128
+#: Steps of a pattern that a caller has sent. Where its states do not fit into the memory, RE2 takes
+#: up to 4 ms a MB for each step.
+_MOST_SENT_STEPS = 1100
 
 
 class BadPattern(ValueError):
@@ -91,14 +94,18 @@ def within_lines(pattern: str) -> Pattern:
     `^` and `$` stand for the ends of lines. A match has no groups.
 
     Raises:
-        BadPattern: RE2 does not take it.
+        BadPattern: RE2 does not take it, or it is so large that a search would take minutes.
     """
     options = re2.Options()
     options.never_nl = True
     options.never_capture = True
     options.log_errors = False
     options.max_mem = _SENT_DFA_BYTES
-    return _compile(pattern.encode(), options, flags=b"(?m)")
+    sent = _compile(pattern.encode(), options, flags=b"(?m)")
+    steps: int = sent.programsize  # type: ignore[attr-defined]
+    if steps > _MOST_SENT_STEPS:
+        raise BadPattern(pattern.encode(), f"it has {steps} steps, at most {_MOST_SENT_STEPS}")
+    return sent
 
 
 def _compile(pattern: bytes, options: re2.Options, *, flags: bytes = b"") -> Pattern:

@@ -32,7 +32,6 @@ from tracker_service.api import (
 from tracker_service.api.event_streams import EventStreams
 from tracker_service.api.job_calls import JobCallFront
 from tracker_service.api.rate_limit import RateLimit
-from tracker_service.api.read_limits import ReadLimits
 from tracker_service.bootstrap import Service
 
 if TYPE_CHECKING:
@@ -53,7 +52,7 @@ def _tracking(service: Service) -> Iterable[APIBlueprint]:
     callers, rights = _gateway_users(service), service.settings.rights
     return (
         tasks.blueprint(callers, service.intake, service.lookup),
-        jobs.blueprint(callers, service.lookup, service.causes, rights),
+        jobs.blueprint(callers, service.lookup, service.causes, rights, limits=service.read_limits),
         causes.blueprint(callers, service.lookup, service.causes, rights.admins),
         logs.blueprint(
             callers,
@@ -61,7 +60,7 @@ def _tracking(service: Service) -> Iterable[APIBlueprint]:
             service.identities,
             service.removal,
             service.verifications,
-            limits=ReadLimits(service.settings.serve.threads),
+            limits=service.read_limits,
         ),
     )
 
@@ -125,7 +124,11 @@ def _ledger(service: Service) -> Iterable[APIBlueprint | Blueprint]:
             ledger.require_writer, service.ledgers.writers, service.settings.rights.admins
         )
         yield from ledger.blueprints(
-            service.ledgers.by_name, service.store, readers, require_writer
+            service.ledgers.by_name,
+            service.store,
+            readers,
+            require_writer,
+            limits=service.read_limits,
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import resource
 import shutil
 import time
 from collections.abc import Callable, Iterable, MutableMapping
@@ -26,10 +27,10 @@ from tracker_service.app import create_app
 from tracker_service.bootstrap import build_service
 from tracker_service.domain.backoff import Backoff
 from tracker_service.errors import ConfigError
-from tracker_service.request_threads import HealthFirstWorker
+from tracker_service.request_threads import HealthFirstWorker, MonitoredWorker
 from tracker_service.rooms import ALL_ROOMS
 from tracker_service.settings import Settings, load
-from tracker_service.supervisor import die_with_parent
+from tracker_service.supervisor import die_with_parent, keep_memory_private, take_short_turns
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -38,6 +39,7 @@ log = get_logger()
 
 _MEMORY = "/dev/shm"  # noqa: S108 (gunicorn's heartbeat: there no disk can delay it)
 _PAUSES = Backoff(first_s=0.5, longest_s=10.0)  #: before a worker process that died is replaced
+_OPEN_FILES = 4096  #: of a process: 1,000 connections, 500 streams of events, those to the cluster
 _SHORT_LIFE_S = 30.0  #: processes that started within this time count for the next pause
 
 
@@ -80,9 +82,10 @@ class _Logger(Logger):
 
 def options(settings: Settings) -> dict[str, Any]:
     """Return gunicorn's settings; see https://docs.gunicorn.org/en/stable/settings.html"""
+    _warn_without_proxy(settings)
     return {
-        "bind": settings.serve.bind,
-        "worker_class": HealthFirstWorker,
+        "bind": settings.serve.addresses,
+        "worker_class": MonitoredWorker if settings.serve.monitoring_bind else HealthFirstWorker,
         "workers": settings.serve.processes,
         "threads": settings.serve.threads,
         "timeout": 120,
@@ -169,11 +172,33 @@ def _close_after_a_long_body(_worker: object, request: Request) -> None:
 
 def _after_fork(_server: object, _worker: object) -> None:
     die_with_parent()
+    keep_memory_private()
+    take_short_turns()
+    _allow_connections()
+
+
+def _allow_connections() -> None:
+    """Raise the limit of open files, so that it is no client that finds it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < _OPEN_FILES:
+        most = hard if hard != resource.RLIM_INFINITY else _OPEN_FILES
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(_OPEN_FILES, most), hard))
 
 
 def serve(settings: Settings) -> None:
     """Serve the API until SIGTERM."""
     _Server(settings).run()
+
+
+def _warn_without_proxy(settings: Settings) -> None:
+    """Warn where clients of a network reach the API, and no proxy on that network is named."""
+    if settings.serve.is_open_to_a_network and not settings.serve.has_proxy_elsewhere:
+        log.warning(
+            "api_without_proxy",
+            bind=settings.serve.bind,
+            risk="passwords travel unencrypted, and nobody limits the connections of a client",
+            remedy="bind to 127.0.0.1 behind a proxy, or name the proxy in serve.trusted_proxies",
+        )
 
 
 def configured() -> Settings:

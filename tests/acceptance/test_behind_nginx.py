@@ -216,6 +216,38 @@ def test_clients_that_send_slowly_hold_no_thread(proxied: Proxied, guest: reques
         each.close()
 
 
+def test_slow_readers_of_one_user_keep_nobody_else_out(proxied: Proxied) -> None:
+    path = f"/tracker/api/job/{proxied.big_job()}/logs"
+    slow = [_begin(proxied.front, f"GET {path} HTTP/1.1", "") for _ in range(40)]
+
+    with proxied.front.session("sam") as sam:
+        assert sam.get(f"{proxied.front.url}/tracker/healthz", timeout=45).status_code == 200
+        assert sam.get(f"{proxied.api}/jobs/tracking", timeout=45).status_code == 200
+    for each in slow:
+        each.close()
+
+
+def test_a_client_that_asks_too_much_is_told_and_monitors_are_not_counted(
+    proxied: Proxied,
+) -> None:
+    once_a_minute = "$tracker_address zone=tracker_requests:4m rate=1r/m"
+    front = Front(
+        proxied.front.home.parent / "strict",
+        proxied.front.behind,
+        limit_req_zone=once_a_minute,
+        limit_req="zone=tracker_requests",
+    )
+    with front.running(), front.session("guest") as guest:
+        first, second = (
+            guest.get(f"{front.url}/tracker/api/jobs/tracking", timeout=120) for _ in range(2)
+        )
+        assert guest.get(f"{front.url}/tracker/healthz", timeout=120).status_code == 200
+
+    assert first.status_code == 200
+    assert_problem(second, 429)
+    assert second.headers["Retry-After"] == "1"
+
+
 def test_a_big_log_goes_through_without_a_file(proxied: Proxied, guest: requests.Session) -> None:
     job = proxied.big_job()
     came = hashlib.sha256()
@@ -285,14 +317,21 @@ def test_a_client_that_goes_away_ends_the_reading_of_its_log(
 
 def _begin_a_post(front: Front) -> ssl.SSLSocket:
     """Send the head of a request and a part of its body."""
+    head = "Content-Type: text/plain\r\nContent-Length: 1000\r\n"
+    connection = _begin(front, "POST /tracker/api/task/track/ HTTP/1.1", head)
+    connection.sendall(b"0000001-")
+    return connection
+
+
+def _begin(front: Front, request_line: str, headers: str) -> ssl.SSLSocket:
+    """Send the head of a request of guest, and read nothing."""
     context = ssl.create_default_context(cafile=front.ca_file)
     port = int(front.url.rpartition(":")[2])
     connection = context.wrap_socket(
         create_connection(("localhost", port)), server_hostname="localhost"
     )
     connection.sendall(
-        b"POST /tracker/api/task/track/ HTTP/1.1\r\nHost: localhost\r\n"
-        b"Authorization: Basic Z3Vlc3Q6Z3Vlc3QtcGFzc3dvcmQ=\r\n"
-        b"Content-Type: text/plain\r\nContent-Length: 1000\r\n\r\n0000001-"
+        f"{request_line}\r\nHost: localhost\r\n"
+        f"Authorization: Basic Z3Vlc3Q6Z3Vlc3QtcGFzc3dvcmQ=\r\n{headers}\r\n".encode()
     )
     return connection

@@ -32,6 +32,7 @@ from tests.unit.fakes import (
 from tests.unit.held import Following
 from tests.unit.loopback_server import Loopback
 from tracker_service.api.rate_limit import RateLimit
+from tracker_service.api.read_limits import ReadLimits
 from tracker_service.app import create_app
 from tracker_service.archive.removal import Removal
 from tracker_service.archive.verification import Verifications
@@ -207,6 +208,7 @@ def service(
         ),
         muting=Muting(store, key_ring, now),
         rate_limit=RateLimit(store, 600, now),
+        read_limits=ReadLimits(32),
         teraslice=build_teraslice_pages(ExportersSettings(), store),
         metrics=Metrics(),
         clock=now,

@@ -160,3 +160,20 @@ def test_gunicorn_takes_its_options_from_the_settings(monkeypatch: pytest.Monkey
     assert {name: names[name] for name in expected} == expected
     assert (names["workers"], names["bind"]) == (3, "127.0.0.1:9999")
     assert names["wsgi_app"] == "tracker_service.serve:app()"
+
+
+def test_images_of_others_are_named_by_digest(compose: dict[str, Any]) -> None:
+    images = re.findall(r"^FROM (\S+)", (CONFIG / "Dockerfile").read_text(), re.M)
+    images += [service["image"] for service in compose["services"].values()]
+
+    assert {image for image in images if not re.search("@sha256:[0-9a-f]{64}$", image)} == {
+        "tracker-service"
+    }
+
+
+def test_what_the_service_may_take_of_the_machine_is_limited(compose: dict[str, Any]) -> None:
+    unit = (CONFIG / "tracker.service").read_text()
+
+    assert {"mem_limit", "cpus", "pids_limit", "ulimits"} <= compose["x-tracker"].keys()
+    for limit in ("MemoryMax=", "CPUQuota=", "TasksMax=", "LimitCORE=0"):
+        assert f"\n{limit}" in unit

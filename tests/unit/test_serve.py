@@ -5,7 +5,8 @@ from structlog.testing import capture_logs
 
 from tracker_service import serve
 from tracker_service.errors import ConfigError
-from tracker_service.settings import Settings
+from tracker_service.request_threads import HealthFirstWorker, MonitoredWorker
+from tracker_service.settings import ServeSettings, Settings
 
 
 @pytest.fixture
@@ -84,3 +85,37 @@ def test_a_process_that_lived_for_long_is_replaced_at_once(passing):
         passing.now += 31
 
     assert passing.pauses == []
+
+
+@pytest.mark.parametrize(
+    ("bind", "proxies", "warnings"),
+    [
+        ("127.0.0.1:8080", (), 0),
+        ("[::1]:8080,unix:/run/tracker/api.sock", (), 0),
+        ("0.0.0.0:8080", ("127.0.0.1",), 1),
+        ("10.1.2.4:8080", ("127.0.0.1", "10.1.2.3"), 0),
+    ],
+)
+def test_an_api_that_clients_reach_without_a_proxy_is_warned_of(tmp_path, bind, proxies, warnings):
+    chosen = ServeSettings(bind=bind, trusted_proxies=proxies)
+
+    with capture_logs() as logged:
+        serve.options(Settings(state_dir=tmp_path, serve=chosen))
+
+    assert [line["event"] for line in logged] == ["api_without_proxy"] * warnings
+
+
+def test_monitors_have_an_address_of_their_own_where_one_is_set(settings):
+    chosen = ServeSettings(bind="127.0.0.1:8080", monitoring_bind="10.1.2.4:9180")
+
+    options = serve.options(settings.model_copy(update={"serve": chosen}))
+
+    assert options["bind"] == "127.0.0.1:8080,10.1.2.4:9180"
+    assert options["worker_class"] is MonitoredWorker
+    assert serve.options(settings)["worker_class"] is HealthFirstWorker
+
+
+@pytest.mark.parametrize("address", ["9180", "127.0.0.1:1,127.0.0.1:2"])
+def test_the_address_of_monitors_is_one_address(address):
+    with pytest.raises(ValueError, match=r"name one address|write"):
+        ServeSettings(monitoring_bind=address)

@@ -9,13 +9,24 @@ from typing import cast
 
 from flask import Request, g, request
 
+from tracker_service.api.origins import is_of_another_site
 from tracker_service.api.proxies import NAMED
 from tracker_service.api.rate_limit import RateLimit
+from tracker_service.audit import AuditedAction, audited
 from tracker_service.domain.subscriptions import SITE_OWNER
-from tracker_service.errors import BadInput, CredentialsRefused, NotAllowed, NotAuthenticated
+from tracker_service.domain.users import folded
+from tracker_service.errors import (
+    BadInput,
+    CredentialsRefused,
+    NotAllowed,
+    NotAuthenticated,
+    TooManyRequests,
+)
 from tracker_service.identities import Caller, Identities
 from tracker_service.sources.credentials import BasicCredential, TokenCredential
 from tracker_service.sources.tokens import expiry_of, user_of
+
+_SHOWN_CHARS = 64  #: of a name that anybody may have written
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +54,20 @@ def _require_caller(identities: Identities, limit: RateLimit) -> None:
         GatewayUnavailable: the gateway does not answer.
         BadInput: a page of another site sends this from a browser (403).
     """
-    # A text/plain body needs no preflight, and browsers add stored Basic credentials by themselves.
-    if request.method != "GET" and request.headers.get("Sec-Fetch-Site") == "cross-site":
+    if is_of_another_site(request):
         raise BadInput("Requests from pages of other sites are refused.", status=403)
     named = request.environ.get(NAMED)
-    g.caller = identities.named(named) if named else identities.verify(_credential(request))
-    limit.spend(g.caller.name)
+    peer = request.remote_addr or ""
+    if named:
+        g.caller = identities.named(named)
+    else:
+        credential = _credential(request)
+        try:
+            g.caller = identities.verify(credential, peer)
+        except (NotAuthenticated, TooManyRequests):
+            with audited(AuditedAction.LOG_IN, credential.user[:_SHOWN_CHARS], client=peer):
+                raise
+    limit.spend(folded(g.caller.name))
 
 
 def current_caller() -> Caller:

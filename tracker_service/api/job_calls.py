@@ -15,7 +15,8 @@ from http import HTTPStatus
 from ipaddress import IPv4Network, IPv6Network
 from typing import TYPE_CHECKING
 
-from tracker_service.api.proxies import is_trusted
+from tracker_service.api.origins import is_from_elsewhere
+from tracker_service.api.proxies import forwarded_client, is_trusted
 from tracker_service.ledger.calls import MAX_BODY_BYTES, NAMES, PATH, Answer, Call, JobCalls
 
 if TYPE_CHECKING:
@@ -49,10 +50,10 @@ class JobCallFront:
         found = _CALL.fullmatch(path)
         if found:
             began = time.monotonic()
-            if environ.get("HTTP_SEC_FETCH_SITE", "none") in ("none", "same-origin"):
-                answer = self.calls.answer(self._call(environ, found["name"], found["ledger"]))
-            else:  # a page of another site uses that a browser runs near the service
+            if is_from_elsewhere(environ):  # it uses that a browser runs near the service
                 answer = Answer(403)
+            else:
+                answer = self.calls.answer(self._call(environ, found["name"], found["ledger"]))
             self.count(found["name"], answer, time.monotonic() - began, environ["REQUEST_METHOD"])
             start_response(_REASONS[answer.status], answer.headers)
             return _InOneSegment(environ, answer.body)
@@ -67,7 +68,7 @@ class JobCallFront:
     def client(self, peer: str, forwarded_for: str | None) -> str:
         """Return the address of a caller, as a trusted proxy names it."""
         if forwarded_for and is_trusted(peer, self._trusted):
-            return forwarded_for.rpartition(",")[2].strip()
+            return forwarded_client(forwarded_for) or peer
         return peer
 
     def count(self, name: str, answer: Answer, seconds: float, method: str = "POST") -> None:

@@ -12,6 +12,7 @@ from flask_openapi3 import APIBlueprint
 from tracker_service.api import openapi
 from tracker_service.api.auth import Credentials, current_caller, visible_owner
 from tracker_service.api.named_jobs import named_job
+from tracker_service.api.read_limits import ReadLimits
 from tracker_service.api.schemas import queries
 from tracker_service.api.schemas.jobs import (
     JobAnswer,
@@ -30,12 +31,18 @@ EVERYBODY = "*"
 
 
 def blueprint(
-    credentials: Credentials, lookup: Lookup, causes: Causes, rights: RightsSettings
+    credentials: Credentials,
+    lookup: Lookup,
+    causes: Causes,
+    rights: RightsSettings,
+    *,
+    limits: ReadLimits,
 ) -> APIBlueprint:
     """Return the calls that answer about jobs.
 
     Args:
         rights: say who may see the jobs of others.
+        limits: how many long lists are sent at once.
     """
     bp = openapi.blueprint("jobs", "Jobs, their states and histories.", "/api", credentials)
 
@@ -61,13 +68,18 @@ def blueprint(
     @bp.get("/jobs/tracking", responses=openapi.answers({200: TrackedAnswers, 304: None}))
     def tracking(query: queries.TrackingQuery) -> Response:
         """List your tracked jobs that run or ended lately."""
-        outline, pages = lookup.tracking(
-            _owner(current_caller().name, query.user, rights.overseers),
-            statuses=query.status,
-            after=query.cursor,
-            limit=query.limit,
-        )
-        return _streamed_list(outline, pages)
+        caller = current_caller().name
+
+        def listed() -> Response:
+            outline, pages = lookup.tracking(
+                _owner(caller, query.user, rights.overseers),
+                statuses=query.status,
+                after=query.cursor,
+                limit=query.limit,
+            )
+            return _streamed_list(outline, pages)
+
+        return limits.sent(caller, listed)
 
     return bp
 

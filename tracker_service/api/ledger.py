@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from urllib.parse import urlencode
 
-from flask import Blueprint, Response, jsonify, request, stream_with_context
+from flask import Blueprint, Response, g, jsonify, request, stream_with_context
 from flask_openapi3 import APIBlueprint
 
 from tracker_service.api import openapi
 from tracker_service.api.auth import Credentials, current_caller
+from tracker_service.api.origins import is_from_elsewhere
+from tracker_service.api.read_limits import ReadLimits
 from tracker_service.api.schemas.ledger import (
     LedgerJobAnswer,
     LedgerJobAnswers,
@@ -50,7 +52,7 @@ def reader_credentials(writers: Writers, gateway: Credentials) -> Credentials:
 
 def _is_writer(writers: Writers) -> bool:
     # A page of another site must not use that a browser runs near the service.
-    if request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
+    if is_from_elsewhere(request.environ):
         return False
     try:
         writers.writer(request.remote_addr or "", request.headers.get("Authorization"))
@@ -64,14 +66,17 @@ def blueprints(
     store: Store,
     credentials: Credentials,
     require_writer: Callable[[], object],
+    *,
+    limits: ReadLimits,
 ) -> Iterable[APIBlueprint | Blueprint]:
     """Return the pages of the ledgers and the calls about their jobs.
 
     Args:
         require_writer: refuses callers who may only read.
+        limits: how many pages are sent at once.
     """
     data = _data(ledgers, store, credentials, require_writer)
-    return data, _pages(ledgers, store, credentials)
+    return data, _pages(ledgers, store, credentials, limits)
 
 
 def _data(
@@ -116,7 +121,9 @@ def _data(
     return bp
 
 
-def _pages(ledgers: Mapping[str, OpenLedger], store: Store, credentials: Credentials) -> Blueprint:
+def _pages(
+    ledgers: Mapping[str, OpenLedger], store: Store, credentials: Credentials, limits: ReadLimits
+) -> Blueprint:
     bp = Blueprint("ledger-pages", __name__)
     bp.before_request(credentials.require)
 
@@ -132,9 +139,14 @@ def _pages(ledgers: Mapping[str, OpenLedger], store: Store, credentials: Credent
             with store.read() as connection:
                 yield from page(ledger_jobs.lines(connection, ledger.name))
 
-        answer = Response(stream_with_context(pieces()), content_type="text/html; charset=utf-8")
-        answer.headers["Content-Security-Policy"] = POLICY
-        return answer
+        def shown() -> Response:
+            kind = "text/html; charset=utf-8"
+            answer = Response(stream_with_context(pieces()), content_type=kind)
+            answer.headers["Content-Security-Policy"] = POLICY
+            return answer
+
+        # Writers are counted by their address: they have no name.
+        return limits.sent(getattr(g.get("caller"), "name", request.remote_addr or ""), shown)
 
     return bp
 

@@ -10,6 +10,7 @@ from flask import Response
 from pydantic import Field
 
 from tracker_service.api import log_answers
+from tracker_service.api.read_budgets import SPENT, finding_the_first_byte, in_turns, limited
 from tracker_service.api.schemas.base import Schema
 from tracker_service.archive.reading.saved_log import SavedLog
 from tracker_service.archive.reading.sections import FoundFile, files
@@ -31,6 +32,8 @@ class LogFilesAnswer(Schema):
     path: str = Field(description="of the log in HDFS")
     bytes: int = Field(description="length of the log")
     files: list[LogFileAnswer] = Field(description="in the order of the log")
+    stopped_at: int | None = Field(None, description="byte; there if the log has too many files")
+    reason: str | None = Field(None, description="why the list ends there")
 
 
 def answer(log: SavedLog) -> Response:
@@ -39,14 +42,20 @@ def answer(log: SavedLog) -> Response:
     Returns:
         a `LogFilesAnswer`, streamed.
     """
-    return log_answers.streamed(_json(log, log_answers.Prefetched(files(log))), "application/json")
+    log = limited(log)
+    with finding_the_first_byte():
+        found = log_answers.Prefetched(files(log))
+    return log_answers.streamed(in_turns(_json(log, found)), "application/json")
 
 
 def _json(log: SavedLog, found: Iterable[FoundFile]) -> Iterator[bytes]:
     """Yield a `LogFilesAnswer` as JSON."""
     yield f'{{"path": {json.dumps(log.path)}, "bytes": {log.length}, "files": ['.encode()
-    separator = "\n"
-    for file in found:
-        yield f"{separator}{json.dumps(asdict(file))}".encode()
-        separator = ",\n"
-    yield b"\n]}\n"
+    separator, position, end = "\n", 0, ""
+    try:
+        for file in found:
+            yield f"{separator}{json.dumps(asdict(file))}".encode()
+            separator, position = ",\n", file.offset + file.length
+    except SPENT as error:
+        end = f', "stopped_at": {position}, "reason": {json.dumps(str(error))}'
+    yield f"\n]{end}}}\n".encode()

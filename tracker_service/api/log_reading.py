@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from flask import Response
 
 from tracker_service.api import log_answers
+from tracker_service.api.read_budgets import SPENT, finding_the_first_byte, in_turns, limited
 from tracker_service.api.schemas.queries import LogQuery
 from tracker_service.archive.reading.grep import Grep, GrepLine, Search, search_for
 from tracker_service.archive.reading.lines import LogLine, Pieces, as_lines
 from tracker_service.archive.reading.saved_log import SavedLog
 from tracker_service.archive.reading.selection import Selection, read
+from tracker_service.domain.work_budget import WorkBudget
 from tracker_service.errors import BadInput
 
 _LIMIT = 1000  #: the most lines that a search returns, where the query names no limit
@@ -24,7 +26,8 @@ def answer(log: SavedLog, query: LogQuery) -> Response:
     Without any parameter, that is the whole log, or a range of its bytes.
 
     Raises:
-        BadInput: the parameters contradict each other, or `grep` is not a pattern of RE2.
+        BadInput: the parameters contradict each other, `grep` is not a pattern of RE2, or to find
+            the place takes more work than it may.
         LogNotSaved: the log has no such file.
     """
     _check(query)
@@ -45,14 +48,16 @@ def _selected(log: SavedLog, query: LogQuery) -> Response:
         lines=query.lines,
         by_file=query.format == "json" or search is not None,
     )
-    pieces = log_answers.Prefetched(read(log, selection))
+    log = limited(log, is_search=search is not None)
+    with finding_the_first_byte():
+        pieces = log_answers.Prefetched(read(log, selection))
     if search is not None:
-        return _searched(Grep(search), pieces, query)
+        return _searched(Grep(search, log.budget), pieces, query)
     if query.format == "json":
-        return log_answers.streamed(_json(pieces), log_answers.JSON_LINES)
+        return log_answers.streamed(in_turns(_json(pieces, log.budget)), log_answers.JSON_LINES)
     is_one_file = query.container is not None and query.file is not None
     text = _text(pieces, is_titled=selection.is_by_file and not is_one_file)
-    return log_answers.streamed(text, log_answers.TEXT)
+    return log_answers.streamed(in_turns(text), log_answers.TEXT)
 
 
 def _check(query: LogQuery) -> None:
@@ -72,19 +77,23 @@ def _search(query: LogQuery) -> Search | None:
 
 def _text(pieces: Pieces, *, is_titled: bool) -> Iterator[bytes]:
     """Yield pieces of a log as they are; with `is_titled`, a line before each file names it."""
-    current, last = None, b"\n"
-    for stretch, piece in pieces:
-        if is_titled and stretch != current:
-            separator = b"" if last.endswith(b"\n") else b"\n"
-            yield separator + f"==> {stretch.container}/{stretch.file} <==\n".encode()
-        current, last = stretch, piece or last
-        yield piece
+    current, last, position = None, b"\n", 0
+    try:
+        for stretch, piece in pieces:
+            if is_titled and stretch != current:
+                separator = b"" if last.endswith(b"\n") else b"\n"
+                yield separator + f"==> {stretch.container}/{stretch.file} <==\n".encode()
+            position = len(piece) + (position if stretch == current else stretch.offset)
+            current, last = stretch, piece or last
+            yield piece
+    except SPENT as error:
+        yield f"\n-- The reading stopped at byte {position}: {error}.\n".encode()
 
 
 def _searched(grep: Grep, pieces: Pieces, query: LogQuery) -> Response:
     if query.format == "json":
-        return log_answers.streamed(_json_found(grep, pieces), log_answers.JSON_LINES)
-    return log_answers.streamed(_text_found(grep, pieces), log_answers.TEXT)
+        return log_answers.streamed(in_turns(_json_found(grep, pieces)), log_answers.JSON_LINES)
+    return log_answers.streamed(in_turns(_text_found(grep, pieces)), log_answers.TEXT)
 
 
 def _text_found(grep: Grep, pieces: Pieces) -> Iterator[bytes]:
@@ -98,7 +107,9 @@ def _text_found(grep: Grep, pieces: Pieces) -> Iterator[bytes]:
                 block = line.block
             lines.append(_numbered(line))
         yield b"".join(lines)
-    if grep.has_more:
+    if stopped := grep.stopped:
+        yield f"--\n-- The search stopped at byte {stopped.offset}: {stopped.reason}.\n".encode()
+    elif grep.has_more:
         yield b"--\n-- There is more: these are the first %d lines that are found.\n" % grep.hits
 
 
@@ -112,14 +123,24 @@ def _numbered(found: GrepLine) -> bytes:
 def _json_found(grep: Grep, pieces: Pieces) -> Iterator[bytes]:
     for found in grep.of(pieces):
         yield b"".join(_object(line.line, hit=line.is_hit, block=line.block) for line in found)
-    end = {"end": True, "hits": grep.hits, "more": grep.has_more}
+    end: dict[str, object] = {"end": True, "hits": grep.hits, "more": grep.has_more}
+    if stopped := grep.stopped:
+        end |= {"stopped_at": stopped.offset, "reason": stopped.reason}
     yield json.dumps(end).encode() + b"\n"
 
 
-def _json(pieces: Pieces) -> Iterator[bytes]:
-    for lines in as_lines(pieces):
-        yield b"".join(_object(line) for line in lines)
-    yield b'{"end": true}\n'
+def _json(pieces: Pieces, budget: WorkBudget) -> Iterator[bytes]:
+    end: dict[str, object] = {"end": True}
+    position = 0
+    try:
+        for lines in as_lines(pieces):
+            yield b"".join(_object(line) for line in lines)
+            if lines:
+                position = lines[-1].offset + len(lines[-1].text)
+            budget.go_on()
+    except SPENT as error:
+        end |= {"stopped_at": position, "reason": str(error)}
+    yield json.dumps(end).encode() + b"\n"
 
 
 def _object(line: LogLine, **more: object) -> bytes:

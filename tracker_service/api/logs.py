@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from functools import partial
+from typing import cast
 
 from flask import Response, jsonify
 from flask_openapi3 import APIBlueprint
+from werkzeug.exceptions import HTTPException
 
 from tracker_service.api import log_answers, log_files, log_reading, openapi
 from tracker_service.api.auth import Credentials, current_caller
@@ -21,10 +24,10 @@ from tracker_service.archive.reading.opening import open_log, open_logs
 from tracker_service.archive.reading.saved_log import SavedLog
 from tracker_service.archive.removal import Removal
 from tracker_service.archive.verification import Verification, Verifications
-from tracker_service.audit import AuditedAction, audited
+from tracker_service.audit import AuditedAction, AuditedPieces, audited, note
 from tracker_service.domain.applications import ApplicationId, short
 from tracker_service.domain.copies import Copy, one_per_application
-from tracker_service.errors import BadInput, LogNotSaved
+from tracker_service.errors import AccessDenied, BadInput, LogNotSaved, TrackerError
 from tracker_service.identities import Identities
 from tracker_service.tracking.lookup import JobCopies, Lookup
 
@@ -39,13 +42,16 @@ _LOG = openapi.answers(
             },
         },
         206: openapi.text("The bytes that the header `Range` asks for."),
-        414: openapi.text("`seen` names more than fits into a URL of 8 KB.", "text/html"),
+        414: openapi.text(
+            "`seen` names more than fits into a URL of 8 KB.", "application/problem+json"
+        ),
     },
     403,
     404,
     409,
     412,
     416,
+    422,
     501,
 )
 
@@ -58,6 +64,10 @@ several ranges is answered with the whole log.
 `container` and `file` choose files. Each file follows a line `==> container/file <==`, unless you
 give both parameters. `from` and `lines`, or `tail`, choose lines of these files. `grep` and `level`
 search these lines; each line that they find comes with its whole stack trace.
+
+The computing for one request has a limit, which only odd logs and patterns meet: then a last line,
+or `stopped_at` and `reason` at the end of JSON, say at which byte of the log the answer ends. 422:
+it is spent before the first byte is found.
 
 `live=true` reads what the containers of a running application have written until now. To follow it,
 send with `seen` what you have, such as `seen=container_…_000001/stderr:4096`: these bytes are left
@@ -86,14 +96,16 @@ def blueprint(
     def logs(path: queries.JobPath, query: queries.LogsQuery) -> Response:
         """Read the saved logs of all applications of a job, or of some."""
         caller = current_caller()
-        found = lookup.copies(caller, named_job(path, lookup))
-        copies = _chosen(found, [ApplicationId(wanted) for wanted in query.id])
 
         def several() -> Response:
-            with _reading(found.id, *(copy.application for copy in copies)):
-                return log_answers.several(open_logs(identities.access(caller).hdfs, copies))
+            found = lookup.copies(caller, named_job(path, lookup))
+            copies = _chosen(found, [ApplicationId(wanted) for wanted in query.id])
+            what.job, what.applications = found.id, [copy.application for copy in copies]
+            hdfs = identities.access(caller).hdfs
+            return log_answers.several(open_logs(hdfs, copies, what.note_opened))
 
-        return limits.sent(caller.name, several)
+        what = _Reading(caller.name, path.job_id, query.id)
+        return limits.sent(caller.name, partial(_audited, several, what))
 
     @bp.delete("/logs", responses=openapi.answers({200: RemovedAnswer}, 404, 409))
     def remove(path: queries.JobPath) -> Response:
@@ -123,12 +135,20 @@ def blueprint(
     def log(path: queries.ApplicationPath, query: queries.LogQuery) -> Response:
         """Read the log of one application: all of it, a part, or what it writes now."""
         part = partial(_part, lookup, identities, path, query)
-        return limits.sent(current_caller().name, part)
+        user = current_caller().name
+        what = _Reading(user, path.job_id, [path.application])
+        return limits.sent(user, partial(_audited, part, what))
 
     @bp.get("/logs/<application>/files", responses=openapi.answers({200: LogFilesAnswer}, 404))
     def files(path: queries.ApplicationPath) -> Response:
         """List the files of containers in the saved log of one application."""
-        return log_files.answer(_opened(lookup, identities, path))
+
+        def listed() -> Response:
+            return log_files.answer(_opened(lookup, identities, path))
+
+        user = current_caller().name
+        what = _Reading(user, path.job_id, [path.application])
+        return limits.sent(user, partial(_audited, listed, what))
 
     return bp
 
@@ -137,8 +157,7 @@ def _opened(lookup: Lookup, identities: Identities, path: queries.ApplicationPat
     caller = current_caller()
     found = lookup.copies(caller, named_job(path, lookup))
     [copy] = _chosen(found, [ApplicationId(path.application)])
-    with _reading(found.id, copy.application):
-        return open_log(identities.access(caller).hdfs, copy)
+    return open_log(identities.access(caller).hdfs, copy)
 
 
 def _part(
@@ -157,8 +176,7 @@ def _live(
     lookup.status(caller, job_id)  # raises if there is no such job
     application = ApplicationId(path.application)
     chosen = Chosen(query.container, query.file, dict(map(_seen, query.seen)))
-    with _reading(job_id, application):
-        pieces = live_log(identities.access(caller), caller.name, application, chosen)
+    pieces = live_log(identities.access(caller), caller.name, application, chosen)
     if query.model_dump(exclude_defaults=True, exclude=_LIVE):
         pieces.close()
         raise BadInput("With live=true only container and file can be chosen: leave out the rest.")
@@ -185,15 +203,65 @@ def _verdicts(
         return {}
     caller, wanted = current_caller(), [ApplicationId(each) for each in query.id]
     chosen = _chosen(found, wanted) if wanted else one_per_application(found.copies)
-    with _reading(found.id, *(copy.application for copy in chosen)):
-        return verifications.verdicts(identities.access(caller).hdfs, caller.name, chosen)
+    reading = _Reading(caller.name, found.id, [copy.application for copy in chosen])
+    try:
+        verdicts = verifications.verdicts(identities.access(caller).hdfs, caller.name, chosen)
+    except TrackerError:
+        with reading.audited():
+            raise
+    for copy in chosen:
+        if verdicts[copy.id].is_read:
+            reading.note(copy, _result(verdicts[copy.id]))
+    return verdicts
 
 
-def _reading(job_id: str, *applications: ApplicationId) -> AbstractContextManager[None]:
-    user = current_caller().name
-    return audited(
-        AuditedAction.READ_LOG, user, job=job_id, applications=list(map(short, applications))
-    )
+def _result(verdict: Verification) -> str:
+    if verdict.is_pending:
+        return "pending"
+    return AccessDenied.__name__ if verdict.is_refused else "ok"
+
+
+@dataclass(slots=True)
+class _Reading:
+    """What a caller wants to read."""
+
+    user: str
+    job: str
+    applications: Sequence[str]  #: all of the job if none
+    is_noted: bool = False  #: each application has a line of its own
+
+    def note_opened(self, copy: Copy, error: Exception | None) -> None:
+        """Write a line for one of several logs, as it is opened."""
+        self.note(copy, type(error).__name__ if error else "ok")
+
+    def note(self, copy: Copy, result: str) -> None:
+        """Write a line for one application."""
+        self.is_noted = True
+        applications = [short(copy.application)]
+        note(AuditedAction.READ_LOG, self.user, result, job=self.job, applications=applications)
+
+    def audited(self) -> AbstractContextManager[None]:
+        """Write a line with the result of the block."""
+        named = list(map(short, self.applications))
+        return audited(AuditedAction.READ_LOG, self.user, job=self.job, applications=named)
+
+
+def _audited(answer: Callable[[], Response], reading: _Reading) -> Response:
+    """Return an answer with a log; audit its first byte, or the refusal."""
+    try:
+        response = answer()
+    except (TrackerError, HTTPException):
+        with nullcontext() if reading.is_noted else reading.audited():
+            raise
+    if reading.is_noted:
+        return response
+    if response.is_streamed:
+        pieces = cast(Iterable[bytes], response.response)
+        response.response = AuditedPieces(pieces, reading.audited())
+    else:
+        with reading.audited():
+            pass
+    return response
 
 
 def _chosen(found: JobCopies, wanted: Sequence[ApplicationId]) -> list[Copy]:

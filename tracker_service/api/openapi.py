@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from base64 import b64encode
 from functools import partial
 from importlib.metadata import version
 from importlib.resources import files
@@ -28,6 +30,7 @@ _MEANING = {
     412: "What is saved is not what `If-Match` names.",
     415: "Neither text/plain nor application/json.",
     416: "The log has no such bytes; `Content-Range` tells how many it has.",
+    422: "What is asked for takes more computing than it may.",
     429: "More requests than one user may make in a minute.",
     501: "This site does not allow it.",
     502: "The cluster refuses what it was asked.",
@@ -144,8 +147,14 @@ def _pages(app: OpenAPI) -> Blueprint:
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
+_SCRIPT = """
+  SwaggerUIBundle({url: "openapi.json", dom_id: "#ui", deepLinking: true})
+"""
+#: What a browser may run on the page; see https://www.w3.org/TR/CSP3/#match-element-to-source-list
+SCRIPT_HASH = f"'sha256-{b64encode(hashlib.sha256(_SCRIPT.encode()).digest()).decode()}'"
+
 # Paths without a slash in front, so that the page works below any prefix.
-_PAGE = """\
+_PAGE = f"""\
 <!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -154,7 +163,5 @@ _PAGE = """\
 <link rel="stylesheet" href="docs/css/swagger-ui.css">
 <div id="ui"></div>
 <script src="docs/js/swagger-ui-bundle.js"></script>
-<script>
-  SwaggerUIBundle({url: "openapi.json", dom_id: "#ui", deepLinking: true})
-</script>
+<script>{_SCRIPT}</script>
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import TYPE_CHECKING
@@ -16,6 +17,15 @@ if TYPE_CHECKING:
 
 #: Headers that only a listed proxy may send.
 _PROXY_HEADERS = ("HTTP_X_FORWARDED_", "HTTP_X_REQUEST_ID")
+
+_FORWARDED_FOR = "HTTP_X_FORWARDED_FOR"
+#: What a proxy can say in the other headers; anything else would be in addresses that we give out.
+_FORMS = {
+    "HTTP_X_FORWARDED_PROTO": re.compile("https?", re.IGNORECASE),
+    "HTTP_X_FORWARDED_HOST": re.compile(r"(?:[\w.-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?", re.ASCII),
+    "HTTP_X_FORWARDED_PORT": re.compile(r"\d{1,5}", re.ASCII),
+    "HTTP_X_FORWARDED_PREFIX": re.compile(r"(?:/[\w~-][\w.~-]*)*/?", re.ASCII),
+}
 
 NAMED = "tracker.user"  #: key in the WSGI environment: the user whom a proxy has verified
 
@@ -67,6 +77,7 @@ class TrustedProxies:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request, seen as its client sent it to the proxy."""
         if is_trusted(environ.get("REMOTE_ADDR"), self._networks):
+            _drop_odd(environ)
             return self._behind_proxy(environ, start_response)
         for name in [name for name in environ if name.startswith(_PROXY_HEADERS)]:
             del environ[name]
@@ -78,6 +89,32 @@ def is_trusted(peer: str | None, networks: Sequence[Network]) -> bool:
     if not peer:  # a Unix socket has the empty address: its file's permissions decide who connects
         return peer == ""
     return _is_one_of(peer, networks)
+
+
+def forwarded_client(forwarded_for: str | None) -> str | None:
+    """Return the address that the last proxy names, without a port; None if it names none.
+
+    Args:
+        forwarded_for: the header `X-Forwarded-For`.
+    """
+    entry = (forwarded_for or "").rpartition(",")[2].strip()
+    bare = entry.partition("]")[0].removeprefix("[")
+    for text in (bare, bare.partition(":")[0]):
+        try:
+            return str(ip_address(text))
+        except ValueError:
+            continue
+    return None
+
+
+def _drop_odd(environ: WSGIEnvironment) -> None:
+    """Leave of the headers of a proxy what has the form of such a header."""
+    for name, form in _FORMS.items():
+        if not form.fullmatch(environ.get(name, "").rpartition(",")[2].strip()):
+            environ.pop(name, None)
+    client = forwarded_client(environ.pop(_FORWARDED_FOR, None))
+    if client:
+        environ[_FORWARDED_FOR] = client
 
 
 def _text(value: str) -> str:

@@ -1,4 +1,4 @@
-"""Limit how many logs are sent at once, so that slow readers leave threads for others."""
+"""Limit how many logs and lists are sent at once, so that slow readers leave threads for others."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from threading import Lock
 
 from flask import Response
 
+from tracker_service.domain.users import folded
 from tracker_service.errors import TooManyRequests
 
 _RETRY_AFTER_S = 2
 
 
 class ReadLimits:
-    """Counts the logs that this process sends: half of its threads for one user, most for all.
+    """Counts the long answers that this process sends: half of its threads a user, most for all.
 
     Args:
-        threads: of this process; a client that reads a log holds one.
+        threads: of this process; a client that reads a long answer holds one.
     """
 
     def __init__(self, threads: int) -> None:
@@ -32,6 +33,7 @@ class ReadLimits:
         Raises:
             TooManyRequests: as many are being sent as may be.
         """
+        user = folded(user)
         self._enter(user)
         leave = partial(self._leave, user)
         try:
@@ -44,13 +46,11 @@ class ReadLimits:
 
     def _enter(self, user: str) -> None:
         with self._lock:
-            own, all_of_them = self._reading[user], self._reading.total()
+            own, in_all = self._reading[user], self._reading.total()
             if own >= self._per_user:
-                text = f"{own} logs are being sent to you already: read them to their end first."
-                raise TooManyRequests(text, retry_after_s=_RETRY_AFTER_S)
-            if all_of_them >= self._in_all:
-                text = f"{all_of_them} logs are being sent already: try again in a moment."
-                raise TooManyRequests(text, retry_after_s=_RETRY_AFTER_S)
+                raise _too_many(f"{own} logs and lists are being sent to you already: read these")
+            if in_all >= self._in_all:
+                raise _too_many(f"{in_all} logs and lists are being sent already: try again later")
             self._reading[user] += 1
 
     def _leave(self, user: str) -> None:
@@ -58,3 +58,7 @@ class ReadLimits:
             self._reading[user] -= 1
             if not self._reading[user]:
                 del self._reading[user]
+
+
+def _too_many(text: str) -> TooManyRequests:
+    return TooManyRequests(f"{text}.", retry_after_s=_RETRY_AFTER_S)

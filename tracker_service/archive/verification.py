@@ -28,6 +28,12 @@ class Verification:
     is_intact: bool | None  #: None: there is nothing to compare
     explanation: str  #: what differs, or why nothing can be compared
     is_pending: bool = False  #: the log is being read back now
+    is_refused: bool = False  #: HDFS does not let the reader at it
+
+    @property
+    def is_read(self) -> bool:
+        """Whether HDFS was, or is being, asked for the log."""
+        return self.is_pending or self.is_intact is not None
 
 
 _Task = tuple[Future["Verification"], "Callable[[], Verification]"]
@@ -132,7 +138,7 @@ def verify(hdfs: WebHdfs, copy: Copy) -> Verification:
     except PathNotFound:
         return Verification(False, f"{copy.path} is missing")
     except (AccessDenied, RequestRefused) as error:
-        return Verification(False, f"not readable: {error}")
+        return Verification(False, f"not readable: {error}", is_refused=True)
 
 
 def _compared(hdfs: WebHdfs, copy: Copy, length: int, sha256: str) -> Verification:

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from tracker_service.api.rate_limit import RateLimit
+from tracker_service.api.read_limits import ReadLimits
 from tracker_service.archive.removal import Removal
 from tracker_service.archive.verification import Verifications
 from tracker_service.bootstrap.exporters import build_teraslice_pages
@@ -46,6 +47,7 @@ class Service:
     subscribing: Subscribing
     muting: Muting
     rate_limit: RateLimit
+    read_limits: ReadLimits
     teraslice: TeraslicePages
     metrics: Metrics
     clock: Clock
@@ -73,6 +75,7 @@ def build_service(settings: Settings, clock: Clock = utc_now) -> Service:
         subscribing=_build_subscribing(base),
         muting=Muting(base.store, KeyRing(settings.key_file), clock),
         rate_limit=RateLimit(base.store, settings.serve.requests_per_minute, clock),
+        read_limits=ReadLimits(settings.serve.threads),
         teraslice=build_teraslice_pages(settings.exporters, base.store),
         metrics=base.metrics,
         clock=clock,

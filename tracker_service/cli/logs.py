@@ -112,12 +112,14 @@ def chosen_application(job: Job) -> str:
 
 
 def _show(pieces: Iterable[bytes], *, at_once: bool = False) -> None:
-    """Print a log: in colours on a terminal, otherwise byte by byte as it is.
+    """Print a log: harmless and in colours on a terminal, otherwise byte by byte as it is.
 
     Args:
         at_once: flush each piece, because the next one may come late.
     """
-    shown = paint.painted(pieces) if paint.wants_colour() else pieces
+    shown = pieces
+    if paint.is_on_terminal():
+        shown = paint.painted(pieces, in_colour=paint.wants_colour())
     try:
         for piece in shown:
             sys.stdout.buffer.write(piece)

@@ -53,13 +53,21 @@ output_option = click.option(
 )
 
 
-class NotDone(click.ClickException):
+class _Told(click.ClickException):
+    """An error whose words may be those of a job or of a server."""
+
+    def format_message(self) -> str:
+        """Return the words without what controls a terminal."""
+        return "".join(c if c.isprintable() or c == "\n" else "?" for c in self.message)
+
+
+class NotDone(_Told):
     """The answer is no: exit code 1."""
 
     exit_code = 1
 
 
-class CannotTell(click.ClickException):
+class CannotTell(_Told):
     """There is no answer: exit code 2."""
 
     exit_code = 2

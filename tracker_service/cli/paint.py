@@ -28,22 +28,32 @@ def wants_colour() -> bool:
     return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
 
 
-def painted(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Colour each line of a log: titles, errors, warnings; yield lines as they arrive."""
+def is_on_terminal() -> bool:
+    """Tell whether a person sees standard output, with colours or without."""
+    return sys.stdout.isatty()
+
+
+def painted(pieces: Iterable[bytes], *, in_colour: bool) -> Iterator[bytes]:
+    """Replace what controls a terminal, and colour titles, errors and warnings of a log.
+
+    Yields lines as they arrive.
+    """
     held = b""
     for piece in pieces:
         *whole, held = (held + piece).split(b"\n")
         if len(held) > _LONGEST_LINE:
             whole, held = [*whole, held], b""
         if whole:
-            yield b"".join(_line(line) + b"\n" for line in whole)
+            yield b"".join(_line(line, in_colour) + b"\n" for line in whole)
     if held:
-        yield _line(held)
+        yield _line(held, in_colour)
 
 
-def _line(line: bytes) -> bytes:
+def _line(line: bytes, in_colour: bool) -> bytes:
     wide = line.decode("utf-8", "replace").removesuffix("\r")
     text = "".join(char if char.isprintable() or char == "\t" else "?" for char in wide)
+    if not in_colour:
+        return text.encode() + b"\r" * line.endswith(b"\r")
     if _TITLE.match(text):
         text = click.style(text, fg="cyan", bold=True)
     elif _FRAME.match(text):

@@ -55,7 +55,7 @@ def run_all(chosen: settings.Settings, with_sandbox: bool) -> None:
     from tracker_service import metrics  # noqa: PLC0415
 
     lock = supervisor.lock_directory(chosen.state_dir)
-    listening.check_addresses(chosen.serve.bind)
+    listening.check_addresses(chosen.serve.addresses)
     _import_for_children(with_sandbox)
     commands = [["worker", "--only"], ["serve"]]
     if with_sandbox:
@@ -91,7 +91,7 @@ def serve(chosen: settings.Settings) -> None:
     from tracker_service import serve as gunicorn_server  # noqa: PLC0415
     from tracker_service.bootstrap import build_service  # noqa: PLC0415
 
-    listening.check_addresses(chosen.serve.bind)
+    listening.check_addresses(chosen.serve.addresses)
     build_service(chosen).store.close()  # reports a wrong setting here, and once
     gunicorn_server.serve(chosen)
 
@@ -104,6 +104,8 @@ def run_worker(chosen: settings.Settings, *, is_only: bool) -> None:
     """
     from tracker_service.bootstrap import build_worker  # noqa: PLC0415
 
+    supervisor.keep_memory_private()
+    supervisor.take_short_turns()
     build_worker(chosen).run(noted_in=chosen.state_dir / "worker" if is_only else None)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
-from tracker_service.doctor import notification, reach, routes, tokens
+from tracker_service.doctor import named_user, notification, reach, routes, tokens
 from tracker_service.doctor.results import CheckResult, Severity, fail, ok
 from tracker_service.errors import ConfigError
 from tracker_service.settings import Settings
@@ -60,6 +60,7 @@ def examine(
         finally:
             session.close()
     yield notification.finding(settings, service_url, service_ca_file)
+    yield from named_user.findings(settings, service_url, service_ca_file)
 
 
 def _is_reached(route: ClusterRoute) -> Generator[CheckResult, None, bool]:

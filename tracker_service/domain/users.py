@@ -19,6 +19,9 @@ _RESERVED = frozenset("/:*?[]{};=#")
 #: refuses them.
 _UNPRINTABLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
+#: In a distinguished name: bytes of UTF-8 as hexadecimal pairs, or one character.
+_ESCAPED = re.compile(r"(?P<hex>(?:\\[0-9A-Fa-f]{2})+)|\\.", re.DOTALL)
+
 
 class NoUserNameError(ValueError):
     """No user can have this name; the message says why, and what to set."""
@@ -65,6 +68,21 @@ class UserNames:
                 "proxy has added a realm, name the realm in gateway.user_realms"
             )
         return name
+
+
+def folded(name: str) -> str:
+    """Return one spelling for all that a directory takes for the same user (RFC 4514, RFC 4518).
+
+    It serves for counting only: escapes, case, forms of characters and spaces make no difference.
+    """
+    plain = unicodedata.normalize("NFKC", _ESCAPED.sub(_unescaped, name)).casefold()
+    seen = "".join(char for char in plain if char.isspace() or not _is_unprintable(char))
+    return unicodedata.normalize("NFKC", " ".join(seen.split()))
+
+
+def _unescaped(found: re.Match[str]) -> str:
+    pairs = found[0].replace("\\", "")
+    return bytes.fromhex(pairs).decode("utf-8", "replace") if found["hex"] else pairs
 
 
 def safe_user(name: str) -> str:

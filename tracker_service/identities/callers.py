@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from tracker_service.domain.users import NoUserNameError, UserNames
+from tracker_service.domain.users import NoUserNameError, UserNames, safe_user
 from tracker_service.engine.keyed_locks import KeyedLocks
 from tracker_service.errors import CredentialsRefused, NotAuthenticated
 from tracker_service.identities.encryption import decrypt_credential, encrypt_credential, parts_of
@@ -64,8 +64,11 @@ class Callers:
         self._failed_logins = FailedLogins(store, clock)
         self._locks = KeyedLocks()
 
-    def verify(self, credential: BasicCredential | TokenCredential) -> Caller:
+    def verify(self, credential: BasicCredential | TokenCredential, peer: str = "") -> Caller:
         """Return the user of a credential.
+
+        Args:
+            peer: the address that the credential came from.
 
         Raises:
             NotAuthenticated: the gateway refuses it.
@@ -78,10 +81,12 @@ class Callers:
             self._refuse_expired(credential.token)
         if self._is_on_behalf:
             raise NotAuthenticated(_NO_GATEWAY)
+        if isinstance(credential, BasicCredential):
+            _refuse_odd(credential.user)
         fingerprint = self._key_ring.fingerprint(*parts_of(credential))
         # When an answer has expired, many requests may come at once: only the first asks.
         with self._locks.held(fingerprint):
-            return self._known(credential, fingerprint) or self._ask(credential, fingerprint)
+            return self._known(credential, fingerprint) or self._ask(credential, fingerprint, peer)
 
     def named(self, user: str) -> Caller:
         """Return the caller that a trusted proxy has verified.
@@ -117,18 +122,22 @@ class Callers:
         )
         return Caller(name=known.owner, credential=stands_for)
 
-    def _ask(self, credential: BasicCredential | TokenCredential, fingerprint: str) -> Caller:
+    def _ask(
+        self, credential: BasicCredential | TokenCredential, fingerprint: str, peer: str
+    ) -> Caller:
+        # Anybody can write any name into a token.
+        name = credential.user if isinstance(credential, BasicCredential) else None
         with self._store.read() as connection:
             was_verified = verified_callers.find(connection, fingerprint) is not None
         try:
             if was_verified:
                 caller = self._who(credential)
             else:
-                with self._failed_logins.counted(credential.user):
+                with self._failed_logins.counted(name, peer):
                     caller = self._who(credential)
         except NotAuthenticated:
             if was_verified:
-                self._failed_logins.wrong(credential.user)
+                self._failed_logins.wrong(name)
                 self._store.write(lambda c: verified_callers.drop(c, fingerprint))
             raise
         self._keep(fingerprint, credential, caller)
@@ -156,3 +165,11 @@ class Callers:
             sealed=encrypt_credential(self._key_ring, caller.credential) if is_exchanged else None,
         )
         self._store.write(lambda c: verified_callers.keep(c, fingerprint, verified))
+
+
+def _refuse_odd(name: str) -> None:
+    """Refuse what can be no user before the gateway is asked."""
+    try:
+        safe_user(name)
+    except NoUserNameError as error:
+        raise NotAuthenticated(str(error)) from error

@@ -31,7 +31,7 @@ from pydantic_settings import (
 
 from tracker_service import regex
 from tracker_service.domain.copies import LOGS, Strategy
-from tracker_service.domain.urls import leads_to_this_machine
+from tracker_service.domain.urls import is_loopback, leads_to_this_machine
 from tracker_service.domain.users import HADOOP_USER_PATTERN
 from tracker_service.errors import ConfigError
 from tracker_service.settings.binds import binds
@@ -205,6 +205,8 @@ class ServeSettings(_SettingsSection):
     """The API."""
 
     bind: str = "127.0.0.1:8080"
+    #: another address, for monitors alone: `/healthz`, `/readyz`, `/metrics`; None: only at `bind`
+    monitoring_bind: str | None = None
     processes: ThreadCount = 1  #: each with its own threads; with SQLite keep them few
     threads: ThreadCount = 32  #: of each process; a client that reads a log holds one
     #: peers whose X-Forwarded-* headers are believed: addresses or networks
@@ -219,10 +221,34 @@ class ServeSettings(_SettingsSection):
     #: how people and receivers of events reach this service; default: http:// and `bind`
     public_url: HttpUrl | None = None
 
+    @property
+    def addresses(self) -> str:
+        """All addresses to listen on, separated by commas; that for monitors is the last one."""
+        return ",".join(filter(None, (self.bind, self.monitoring_bind)))
+
+    @property
+    def is_open_to_a_network(self) -> bool:
+        """Whether other machines reach the API."""
+        return not all(is_loopback(bind.host) for bind in binds(self.bind) if bind.host)
+
+    @property
+    def has_proxy_elsewhere(self) -> bool:
+        """Whether a proxy on another machine is believed."""
+        return not all(network.is_loopback for network in self.trusted_proxies)
+
     @field_validator("bind", mode="before")
     @classmethod
     def _can_listen(cls, text: object) -> str:
         binds(str(text))
+        return str(text)
+
+    @field_validator("monitoring_bind", mode="before")
+    @classmethod
+    def _can_be_monitored(cls, text: object) -> str | None:
+        if text is None:
+            return None
+        if len(binds(str(text))) > 1:
+            raise ValueError(f"{text}: name one address")
         return str(text)
 
 

@@ -18,6 +18,7 @@ from typing import Any
 import requests
 
 from tracker_service.errors import GatewayUnavailable
+from tracker_service.sources.plain_values import plain_json
 
 _CSRF_WORDS = "Missing Required Header"  #: of the filters of Hadoop and Knox
 CSRF_REMEDY = (
@@ -47,10 +48,11 @@ class RemoteError:
 def json_object(body: bytes) -> dict[str, Any] | None:
     """Return the JSON object in a body, None if there is none.
 
-    Numbers that are none (`INF`, `-Infinity`, `NaN`) become null.
+    Numbers that are none (`INF`, `-Infinity`, `NaN`) become null. Its texts are plain.
     """
     try:
-        value = _parsed(body.decode(json.detect_encoding(body), "replace"))
+        text = body.decode(json.detect_encoding(body), "replace")
+        value = plain_json(_parsed(text), text)
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
@@ -72,7 +74,7 @@ def trusting_nothing(path: str) -> Iterator[None]:
     """Turn what is wrong in a body into "ask again": the gateway may have cut or mixed it."""
     try:
         yield
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
         raise GatewayUnavailable(f"{path}: an answer that makes no sense ({error!r})") from error
 
 

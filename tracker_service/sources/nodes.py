@@ -24,7 +24,7 @@ _ROUTE = "yarn/nodemanager/node/containerlogs"
 _PIECE_BYTES = 64 * 1024
 _PAGE_BYTES = 1024 * 1024  #: the most before a log, or of a list of files; 5 KB are usual
 _LONGEST_ENTITY = 10  #: characters, as `&thetasym;`
-_FILE = re.compile(r"<a [^>]*>([^<>]+) : Total file length is (\d+) bytes")
+_FILE = re.compile(r"<a [^>]*>([^<>]+) : Total file length is ([0-9]{1,15}) bytes")
 _MESSAGE = re.compile(r"<h1>\s*(.*?)\s*</h1>", re.DOTALL)
 _BEGIN, _END = "<pre>", "</pre>"
 

@@ -30,6 +30,7 @@ from tracker_service.errors import BadInput, GatewayUnavailable, JobNotFound
 from tracker_service.sources.bodies import items, trusting_nothing
 from tracker_service.sources.dates import instant_of
 from tracker_service.sources.gateway import Answer, GatewaySession
+from tracker_service.sources.plain_values import number_of, text_of
 
 log = structlog.get_logger()
 
@@ -63,6 +64,10 @@ _CHILDREN = {
 }
 #: The states in which an action of a coordinator has ended, also if it never had a workflow.
 _ENDED_BADLY = ("FAILED", "KILLED", "TIMEDOUT")
+_MOST_CHILDREN = 1000  #: applications of one action; Hive and Pig start dozens
+_MOST_OF_A_JOB = 10_000  #: applications of all actions of a job
+_CHILD_CHARS = 48  #: of an id with its comma
+_LONGEST_INPUT = 16 * 1024  #: characters that name the missing input of an action
 ACTIONS_PER_PAGE = 1000  #: about 700 bytes each
 
 
@@ -124,7 +129,8 @@ class Oozie:
             try:
                 with trusting_nothing("oozie/v2/jobs"):
                     observation = _observation(job, spelling, now)
-                seen[observation.id] = observation
+                if observation.id in ids:
+                    seen[observation.id] = observation
             except GatewayUnavailable as error:  # one bad job must not hide the others
                 log.warning("job_not_understood", reason=str(error))
         return seen
@@ -188,7 +194,7 @@ class Oozie:
                 raise ValueError(f"it is about {observation.id}")
             return JobDetails(
                 observation=observation,
-                actions=tuple(_action(action, self._hide) for action in actions),
+                actions=tuple(_of_a_job(_action(action, self._hide) for action in actions)),
                 are_actions_told=job_type == JobType.WORKFLOW,
             )
 
@@ -310,17 +316,17 @@ def _checked(answer: Answer, job_id: str) -> dict[str, Any]:
 
 
 def _observation(job: dict[str, Any], spelling: _Spelling, now: datetime) -> Observation:
-    job_id = JobId(str(job[spelling.id]))
+    job_id = JobId(_needed(job[spelling.id]))
     status = JobStatus.from_oozie(job.get("status"))
     if status == JobStatus.UNKNOWN:
         log.warning("unknown_job_status", job=job_id, word=job.get("status"))
     return Observation(
         id=job_id,
         status=status,
-        run=int(job.get("run") or 0),
-        name=_text(job.get(spelling.name)),
-        user=_text(job.get("user")),
-        parent_id=_text(job.get(spelling.parent)) or None,
+        run=number_of(job.get("run")),
+        name=text_of(job.get(spelling.name)),
+        user=text_of(job.get("user")),
+        parent_id=text_of(job.get(spelling.parent)) or None,
         created_at=instant_of(job.get("createdTime")),
         started_at=instant_of(job.get("startTime")),
         ended_at=instant_of(job.get("endTime")),
@@ -338,8 +344,10 @@ def _never_started(action: dict[str, Any], hide: Callable[[str], str]) -> Action
     """Describe an action that never became a job; an action with all its fields tells why."""
     action_id = str(action.get("id") or action.get("coordJobId") or action.get("coordJobName"))
     missing = [action.get(key) for key in ("missingDependencies", "pushMissingDependencies")]
-    named = ", ".join(str(text).replace("#", ", ") for text in missing if text)
-    message = action.get("errorMessage") or (f"its input is missing: {named}" if named else None)
+    named = ", ".join(str(text)[:_LONGEST_INPUT].replace("#", ", ") for text in missing if text)
+    message = text_of(action.get("errorMessage")) or (
+        f"its input is missing: {named}" if named else None
+    )
     return Action(
         id=action_id,
         name=action_id.rpartition("@")[2],
@@ -351,21 +359,64 @@ def _never_started(action: dict[str, Any], hide: Callable[[str], str]) -> Action
 
 
 def _action(action: dict[str, Any], hide: Callable[[str], str]) -> Action:
-    message = _text(action.get("errorMessage"))
+    message = text_of(action.get("errorMessage"))
+    child_ids, more = _limited(str(action.get("externalChildIDs") or ""))
+    if more:
+        message = _with_more(message, more)
     return Action(
-        id=str(action["id"]),
-        name=str(action["name"]),
-        type=str(action.get("type") or ""),
-        status=str(action.get("status") or ""),
-        external_id=_text(action.get("externalId")),
-        child_ids=_text(action.get("externalChildIDs")),
-        external_status=_text(action.get("externalStatus")),
-        error_code=_text(action.get("errorCode")),
+        id=_needed(action["id"]),
+        name=_needed(action["name"]),
+        type=text_of(action.get("type")) or "",
+        status=text_of(action.get("status")) or "",
+        external_id=text_of(action.get("externalId")),
+        child_ids=child_ids or None,
+        external_status=text_of(action.get("externalStatus")),
+        error_code=text_of(action.get("errorCode")),
         error_message=hide(message) if message else message,
         started_at=instant_of(action.get("startTime")),
         ended_at=instant_of(action.get("endTime")),
-        retry_count=_count(action.get("userRetryCount")),
+        retry_count=_retries(action.get("userRetryCount")),
     )
+
+
+def _of_a_job(actions: Iterable[Action]) -> Iterator[Action]:
+    """Yield the actions of a job; the last ones without the applications that are too many."""
+    left = _MOST_OF_A_JOB
+    for action in actions:
+        children = action.child_ids.split(",") if action.child_ids else []
+        if more := max(0, len(children) - left):
+            message = _with_more(action.error_message, more)
+            first = ",".join(children[:left])
+            yield replace(action, child_ids=first or None, error_message=message)
+        else:
+            yield action
+        left = max(0, left - len(children))
+
+
+def _with_more(message: str | None, more: int) -> str:
+    return f"{message or ''} (and {more} more applications, which are not followed)".strip()
+
+
+def _retries(value: object) -> int:
+    """Return how often an action was repeated; what is no count is 0."""
+    try:
+        return number_of(value)
+    except ValueError:
+        return 0
+
+
+def _needed(value: object) -> str:
+    text = text_of(value)
+    if not text:
+        raise ValueError(f"{type(value)!s} in place of a name")
+    return text
+
+
+def _limited(ids: str) -> tuple[str, int]:
+    """Return the first of the ids that a program has printed, and how many there are more."""
+    first = ids.split(",", _MOST_CHILDREN)
+    more = first.pop().count(",") + 1 if len(first) > _MOST_CHILDREN else 0
+    return ",".join(first)[: _MOST_CHILDREN * _CHILD_CHARS], more
 
 
 def _earlier(action: Action, attempt: dict[str, Any]) -> Action:
@@ -373,17 +424,6 @@ def _earlier(action: Action, attempt: dict[str, Any]) -> Action:
     return replace(
         action,
         external_id=application_in(str(attempt.get("consoleUrl"))),
-        child_ids=str(attempt.get("externalChildIDs") or ""),
-        retry_count=int(attempt.get("attempt") or 0) - 1,
+        child_ids=_limited(text_of(attempt.get("externalChildIDs")) or "")[0],
+        retry_count=number_of(attempt.get("attempt")) - 1,
     )
-
-
-def _text(value: object) -> str | None:
-    """Return an optional text; some releases write a number in its place."""
-    return None if value is None else str(value)
-
-
-def _count(value: object) -> int:
-    """Return an optional count; what is none counts as 0."""
-    text = str(value)
-    return int(text) if text.isdecimal() else 0

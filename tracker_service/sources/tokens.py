@@ -27,6 +27,8 @@ from tracker_service.sources.credentials import TokenCredential
 from tracker_service.sources.gateway import GatewaySession
 
 _PATH = "knoxtoken/api/v1/token"
+#: What the libraries raise for a key of another kind, a number beyond all, or JSON of any depth.
+_ODD = (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError)
 _ALGORITHMS = ("RS256", "RS384", "RS512", "ES256", "ES384", "ES512")
 
 
@@ -75,7 +77,7 @@ def expiry_of(token: str) -> datetime | None:
 def _claims(token: str) -> dict[str, Any]:
     try:
         return jwt.decode(token, options={"verify_signature": False})
-    except jwt.PyJWTError as error:
+    except (jwt.PyJWTError, *_ODD) as error:
         raise CredentialsRefused(f"this is no token: {error}") from error
 
 
@@ -136,9 +138,9 @@ class TokenKeys:
             )
         except jwt.PyJWKClientConnectionError as error:
             raise GatewayUnavailable(f"the keys of tokens cannot be fetched: {error}") from error
-        except (jwt.PyJWTError, TypeError) as error:  # TypeError: a key of another kind
+        except (jwt.PyJWTError, *_ODD) as error:
             raise NotAuthenticated(f"the token is refused: {error}") from error
-        return TokenCredential(str(claims["sub"]), token, _instant(claims["exp"] * 1000))
+        return TokenCredential(str(claims["sub"]), token, _instant(int(claims["exp"]) * 1000))
 
 
 _KeyOf = Callable[[str], Any]

@@ -5,9 +5,11 @@ Follows https://hadoop.apache.org/docs/r3.3.6/hadoop-project-dist/hadoop-hdfs/We
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -35,9 +37,14 @@ from tracker_service.sources.bodies import (
     words_of,
 )
 from tracker_service.sources.gateway import CANNOT_ANSWER_NOW, GatewaySession
+from tracker_service.sources.plain_values import number_of
 
+#: `<prefix>/<name>`: hdfs-default.xml, dfs.user.home.dir.prefix, which may be `/`
+_HOME = re.compile(r"(?:/[^/]+)+/[^/]+")
 #: What is held of a file in memory. Smaller pieces cost more calls, larger ones are no faster.
 _PIECE_BYTES = 256 * 1024
+_MOST_BYTES = 2**53  #: of a file: what all programs that read JSON can hold
+_LAST_MS = 253_402_300_799_000  #: the end of the year 9999, the last that a date can have
 _MEANINGS: dict[str, type[GatewayError]] = {
     "FileNotFoundException": PathNotFound,
     "AccessControlException": AccessDenied,
@@ -118,11 +125,16 @@ class WebHdfs:
         return self._home
 
     def _ask_home(self) -> str:
-        answer = self._session.ask("GET", "webhdfs/v1/", params={"op": "GETHOMEDIRECTORY"}).json()
-        path = answer.get("Path")
-        if not isinstance(path, str):
-            raise GatewayUnavailable("GETHOMEDIRECTORY: the answer has no Path")
-        return urlsplit(path).path.rstrip("/") if "://" in path else path.rstrip("/")
+        answer = self._session.ask("GET", "webhdfs/v1/", params={"op": "GETHOMEDIRECTORY"})
+        path = answer.json().get("Path")
+        if answer.status != HTTPStatus.OK or not isinstance(path, str):
+            raise GatewayUnavailable(f"GETHOMEDIRECTORY: answered {answer.status} without a Path")
+        home = urlsplit(path).path.rstrip("/") if "://" in path else path.rstrip("/")
+        # Any path looks like a home without a prefix: then it must have the name that was sent.
+        is_home = _HOME.fullmatch(home) or home.strip("/") == self._session.user
+        if not is_home or {".", ".."}.intersection(home.split("/")):
+            raise CredentialsRefused(f"GETHOMEDIRECTORY: {path[:200]!r} is the home of nobody")
+        return home
 
     def status(self, path: str) -> FileStatus:
         """Return the status of a file or directory.
@@ -287,13 +299,15 @@ def _watched(pieces: Iterable[bytes], broken: list[Exception]) -> Iterator[bytes
 
 
 def _file_status(name: str, status: dict[str, Any]) -> FileStatus:
+    if "/" in name or name in (".", ".."):
+        raise ValueError(f"{name[:40]!r} is no name of a file")
     return FileStatus(
         name=name,
         is_directory=status["type"] == "DIRECTORY",
-        length=int(status["length"]),
+        length=number_of(status["length"], _MOST_BYTES),
         owner=str(status["owner"]),
         permission=str(status["permission"]),
-        modified_ms=int(status["modificationTime"]),
+        modified_ms=number_of(status["modificationTime"], _LAST_MS),
     )
 
 

@@ -11,14 +11,21 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
+import structlog
+
 from tracker_service.domain.applications import ApplicationId, application_id
 from tracker_service.domain.chunks import chunks
+from tracker_service.domain.users import NoUserNameError, safe_user
 from tracker_service.errors import ApplicationNotFound
 from tracker_service.sources.bodies import items, nested_items, trusting_nothing
 from tracker_service.sources.gateway import GatewaySession
 from tracker_service.sources.nodes import RunningContainer, running_container
+from tracker_service.sources.plain_values import text_of
+
+log = structlog.get_logger()
 
 _TAGS_PER_REQUEST = 100  #: 41 bytes each of the 8 KB that Knox takes as a request line
+_MOST_LISTED = 10_000  #: applications or containers of one answer; a large job has fewer
 _DIAGNOSTICS = 16 * 1024  #: characters that are kept; YARN itself keeps 64 KB
 
 
@@ -44,7 +51,7 @@ class ApplicationReport:
     """What the resource manager says about one application."""
 
     id: ApplicationId
-    user: str  #: owner of the application and of its logs
+    user: str  #: owner of the application and of its logs; empty if YARN names nobody
     state: str
     log_aggregation: LogAggregation
     finished_at: datetime | None = None
@@ -84,11 +91,11 @@ class Yarn:
     def _report(self, application: ApplicationId, app: Mapping[str, Any]) -> ApplicationReport:
         return ApplicationReport(
             id=application,
-            user=str(app.get("user") or ""),
-            state=str(app.get("state") or ""),
+            user=_user(app.get("user")),
+            state=text_of(app.get("state")) or "",
             log_aggregation=_aggregation(app.get("logAggregationStatus")),
             finished_at=_instant(app.get("finishedTime")),
-            diagnostics=_diagnostics(self._hide(str(app.get("diagnostics") or ""))),
+            diagnostics=_diagnostics(self._hide(text_of(app.get("diagnostics")) or "")),
         )
 
     def running_containers(self, application: ApplicationId) -> Iterator[RunningContainer]:
@@ -117,7 +124,8 @@ class Yarn:
         if answer.status == 404:
             return []
         with trusting_nothing(path):
-            return [dict(item) for item in nested_items(answer.json(), outer, inner)]
+            found = nested_items(answer.json(), outer, inner)
+            return [dict(item) for item in _first_of(found, path)]
 
     def tagged(self, tags: Collection[str]) -> list[tuple[ApplicationId, str]]:
         """Return the applications that carry any of these tags, with the tag, oldest first."""
@@ -131,11 +139,26 @@ class Yarn:
         params, path = {"applicationTags": ",".join(tags)}, "resourcemanager/v1/cluster/apps"
         listed = self._session.ask("GET", path, params=params).json()
         with trusting_nothing(path):
-            for app in nested_items(listed, "apps", "app"):
+            for app in _first_of(nested_items(listed, "apps", "app"), path):
                 named = application_id(str(app.get("id")))
                 carried = set(str(app.get("applicationTags")).split(",")).intersection(tags)
                 if named and carried:
                     yield named, min(carried)
+
+
+def _first_of(found: list[Any], path: str) -> list[Any]:
+    """Return as many as one answer may list, and log how many more there are."""
+    if more := len(found[_MOST_LISTED:]):
+        log.warning("answer_cut", path=path, left_out=more)
+    return found[:_MOST_LISTED]
+
+
+def _user(named: object) -> str:
+    """Return the name of a user; nothing for what cannot be one: paths are made of it."""
+    try:
+        return safe_user(text_of(named) or "")
+    except NoUserNameError:
+        return ""
 
 
 def _instant(milliseconds: object) -> datetime | None:
@@ -147,9 +170,7 @@ def _instant(milliseconds: object) -> datetime | None:
 
 
 def _diagnostics(words: str) -> str | None:
-    """Return a text cut to its limit, without characters that a database refuses."""
-    text = words[:_DIAGNOSTICS].encode("utf-8", "replace").decode().replace("\0", "?")
-    return text.strip() or None
+    return words[:_DIAGNOSTICS].strip() or None
 
 
 def _aggregation(word: object) -> LogAggregation:

@@ -161,12 +161,21 @@ def _open_sqlite(url: URL, *, for_upgrade: bool) -> Engine:
     return engine
 
 
+_KEPT_WAL_BYTES = 1024 * 1024  #: of the WAL after a checkpoint; the rest is given back
+
+
 def _prepare_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
     # We begin transactions ourselves, see _begin_sqlite.
     connection.isolation_level = None
     cursor = connection.cursor()
     # FULL: in WAL mode NORMAL may lose committed transactions when the power fails.
-    for pragma in ("synchronous=FULL", "foreign_keys=ON"):
+    # What is deleted, such as a credential, is overwritten; a WAL that has been read is cut.
+    for pragma in (
+        "synchronous=FULL",
+        "foreign_keys=ON",
+        "secure_delete=ON",
+        f"journal_size_limit={_KEPT_WAL_BYTES}",
+    ):
         cursor.execute(f"PRAGMA {pragma}")
     _use_wal(cursor)
     cursor.close()

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, delete, or_, select, update
 from tracker_service.store.database import Connection, insert_new
 from tracker_service.store.tables import wrong_tries
 
-MAX_PER_MINUTE = 3  #: in a minute
+MAX_PER_MINUTE = 3  #: for each user name
 LIFE = timedelta(minutes=1)
 _LONG_AGO = datetime(1970, 1, 2, tzinfo=UTC)
 
@@ -24,18 +24,21 @@ class LoginAttempt:
     tried_at: datetime
 
 
-def take(connection: Connection, name: str, now: datetime) -> LoginAttempt | datetime:
-    """Take one of the attempts that a user name has in a minute.
+def take(
+    connection: Connection, name: str, now: datetime, most: int = MAX_PER_MINUTE
+) -> LoginAttempt | datetime:
+    """Take one of the attempts that a user name or a peer has in a minute.
 
     Args:
-        name: a hash of the user name, at most 64 characters.
+        name: a hash of whose attempts are counted, at most 64 characters.
+        most: how many attempts there are.
 
     Returns:
         the attempt; if none is left, the instant from which one is free.
     """
     known = select(wrong_tries.c.place, wrong_tries.c.tried_at).where(wrong_tries.c.name == name)
     taken: dict[int, datetime] = {row.place: row.tried_at for row in connection.execute(known)}
-    for place in range(MAX_PER_MINUTE):
+    for place in range(most):
         is_free = not _counts(taken.get(place, _LONG_AGO), now)
         if is_free and _claim(connection, name, place, now):
             return LoginAttempt(name, place, now)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 from unittest import mock
 
 import pytest
@@ -133,3 +134,17 @@ def test_a_wrong_method_is_told_which_ones_are_right(client, method, path, allow
 @pytest.mark.parametrize("path", ["/", "/api", "/api/task/x", "/api/job/", "/docs/../x", "/x/y"])
 def test_an_unknown_path_is_a_problem_too(client, path):
     assert "/docs" in assert_problem(get(client, path), 404)
+
+
+@pytest.mark.parametrize(("size", "status"), [(MIB - 100, 200), (MIB, 413), (MIB + 1, 413)])
+def test_a_body_in_chunks_is_taken_whole_or_refused(client, oozie, size, status):
+    answer = client.post(
+        TRACK,
+        auth=GUEST,
+        content_type="text/plain",
+        headers={"Transfer-Encoding": "chunked"},
+        input_stream=io.BytesIO(job(1).encode().ljust(size)),
+        environ_overrides={"wsgi.input_terminated": True},
+    )
+
+    assert answer.status_code == status, answer.text

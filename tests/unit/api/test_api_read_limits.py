@@ -16,7 +16,9 @@ def test_one_user_holds_at_most_half_of_the_threads():
     limits = ReadLimits(32)
     reading(limits, "guest", 16)
 
-    with pytest.raises(TooManyRequests, match="16 logs are being sent to you already") as refused:
+    with pytest.raises(
+        TooManyRequests, match="16 logs and lists are being sent to you already"
+    ) as refused:
         reading(limits, "guest", 1)
 
     assert refused.value.retry_after_s > 0
@@ -28,7 +30,7 @@ def test_all_readers_together_leave_threads_for_other_requests():
     reading(limits, "guest", 16)
     reading(limits, "sam", 12)
 
-    with pytest.raises(TooManyRequests, match="28 logs are being sent already"):
+    with pytest.raises(TooManyRequests, match="28 logs and lists are being sent already"):
         reading(limits, "admin", 1)
 
 

@@ -75,3 +75,32 @@ def test_a_proxy_that_says_nothing_is_the_client_itself(client):
     seen = client.get("/seen", environ_overrides={"REMOTE_ADDR": PROXY}).json
 
     assert seen == {"url": "http://localhost/seen", "client": PROXY, "headers": []}
+
+
+@pytest.mark.parametrize(
+    ("header", "value"),
+    [
+        ("X-Forwarded-Proto", "javascript"),
+        ("X-Forwarded-Proto", "https://evil"),
+        ("X-Forwarded-Host", "evil.example.com/path?"),
+        ("X-Forwarded-Host", "user@evil"),
+        ("X-Forwarded-Prefix", "//evil.example.com"),
+        ("X-Forwarded-Prefix", "/../up"),
+        ("X-Forwarded-For", "unknown"),
+        ("X-Forwarded-For", "\x1b[2J"),
+    ],
+)
+def test_what_no_proxy_can_say_counts_as_nothing(client, header, value):
+    seen = client.get(
+        "/seen", headers={header: value}, environ_overrides={"REMOTE_ADDR": PROXY}
+    ).json
+
+    assert seen == {"url": "http://localhost/seen", "client": PROXY, "headers": []}
+
+
+@pytest.mark.parametrize(
+    ("said", "client_address"),
+    [("198.51.100.7:4711", "198.51.100.7"), ("[2001:db8::1]:443", "2001:db8::1"), ("::1", "::1")],
+)
+def test_a_client_is_counted_by_its_address_whatever_its_port(client, said, client_address):
+    assert seen_from(client, PROXY, **{"X-Forwarded-For": said})["client"] == client_address

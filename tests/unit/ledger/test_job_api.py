@@ -254,9 +254,10 @@ def test_other_paths_are_not_calls(ledgers, path):
     assert Wsgi(front_of(ledgers))(path).status == 299
 
 
-def test_a_page_of_another_site_cannot_report_through_a_browser(way, ledger):
-    headers = {"Sec-Fetch-Site": "cross-site"}
-
+@pytest.mark.parametrize(
+    "headers", [{"Sec-Fetch-Site": "cross-site"}, {"Origin": "null"}, {"Origin": "http://evil"}]
+)
+def test_a_page_of_another_site_cannot_report_through_a_browser(way, ledger, headers):
     assert way(f"/v2/job/update?id={ID}&state=x", headers=headers).status == 403
     assert ledger.get_status(KEY).state == "init"
 

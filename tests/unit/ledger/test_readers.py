@@ -157,7 +157,7 @@ def test_a_failed_job_is_retried_by_writers_and_admins_only(client, own):
 def test_a_page_of_another_site_cannot_use_that_a_browser_runs_near_the_service(client, own):
     answer = client.get("/api/ledger/jobs", headers={"Sec-Fetch-Site": "cross-site"})
 
-    assert_problem(answer, 401)
+    assert_problem(answer, 403)
 
 
 # Writers

@@ -79,7 +79,7 @@ class Copier:
                 owners=self._per_owner.busy,
                 copies=self._streams.copies,
                 without_workflow={owner for owner, until in self._full.items() if until > now},
-                is_without_stream=self._streams.limit_reached is not None,
+                is_without_stream=self._streams.is_full,
             )
 
     def stop(self) -> None:

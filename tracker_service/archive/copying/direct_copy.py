@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Generator, Iterable, Iterator
-from contextlib import closing
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from threading import Event
 
 from tracker_service.archive.checksum import Checksum
@@ -19,29 +18,25 @@ from tracker_service.archive.formats.pieces import UnknownCompression
 from tracker_service.archive.formats.yarn_text import as_text
 from tracker_service.causes.scan.scanner import Scanner
 from tracker_service.domain.copies import Contents, Copy, WrittenLog, part_path
+from tracker_service.domain.work_budget import WorkBudget
 from tracker_service.errors import (
     AccessDenied,
     GatewayUnavailable,
     LogFileBroken,
     NotFound,
     RequestRefused,
+    TooMuchWork,
     TrackerError,
-    WorkerStops,
 )
 from tracker_service.redaction.masking import Redaction
 from tracker_service.sources.webhdfs import WebHdfs
 
-_LONGEST_S = 3600.0  #: for one try
 _MOST_CONTAINERS = 100_000  #: that are counted: a job has 10,000 at most
 _MOST_GAPS = 100  #: shortened logs that are named
 _MOST_TEXT = (
     20  #: times the limit, or the files if longer: a log that unpacks to more is taken for a trap
 )
 _UNREADABLE = (LogFileBroken, AccessDenied, NotFound, RequestRefused)  #: another file may be whole
-
-
-class _TooMuch(LogFileBroken):
-    """This log costs more than one may cost, whichever file comes next."""
 
 
 @dataclass(slots=True)
@@ -56,14 +51,17 @@ class DirectCopy:
     scanner: Scanner  #: looks for the cause, after the secrets are hidden
     redaction: Redaction | None  #: hides secrets; None: they stay
     is_last: bool = True  #: no other try can do better: what breaks off is left out
-    leaves_unknown: bool = False  #: fail where only a workflow can unpack a file
+    has_workflow: bool = False  #: fail where only a workflow can unpack a file
     checksum: Checksum = field(default_factory=Checksum)
-    _received: int = 0  #: bytes of the aggregated files
     _containers: set[str] = field(default_factory=set)
     _logs: int = 0
     _gaps: list[str] = field(default_factory=list)
     _broken: list[TrackerError] = field(default_factory=list)  #: why files were not read to the end
-    _deadline: float = field(default_factory=lambda: time.monotonic() + _LONGEST_S)
+    _budget: WorkBudget = field(init=False)
+
+    def __post_init__(self) -> None:
+        most = _MOST_TEXT * max(self.limit, self.found.length)
+        self._budget = WorkBudget(most_written=most, stopping=self.stopping)
 
     def write(self) -> WrittenLog:
         """Write the text of all files to `part_path`, as `yarn logs` prints it.
@@ -83,10 +81,10 @@ class DirectCopy:
                 self.hdfs.make_directory(self.copy.directory)
                 self.hdfs.write_pieces(part_path(self.copy), pieces)
         except GatewayUnavailable as error:
-            if not self._received:
+            if not self._budget.read:
                 raise
             # A log that breaks in its middle again and again is not to be tried for ever.
-            reason = f"it broke off after {self._received} bytes of the files: {error}"
+            reason = f"it broke off after {self._budget.read} bytes of the files: {error}"
             raise RequestRefused(reason) from error
         if not self.checksum.length:
             nothing = LogFileBroken(f"{', '.join(self.found.directories)}: there is no log in it")
@@ -94,12 +92,21 @@ class DirectCopy:
         return WrittenLog(self.checksum.length, self.checksum.sha256, self._contents())
 
     def _text(self) -> Iterator[bytes]:
-        most = _MOST_TEXT * max(self.limit, self.found.length)
-        for file in self.found.files:
-            for piece in self._readable_text(file):
-                if self.checksum.length > most:
-                    raise LogFileBroken(f"{file.path}: its text has more than {most} bytes")
-                yield piece
+        """Yield the text of all files, cut where it asks for too much and nobody else can copy it.
+
+        Raises:
+            TooMuchWork: a workflow may copy it.
+        """
+        try:
+            for file in self.found.files:
+                for piece in self._readable_text(file):
+                    self._budget.charge_written(len(piece))
+                    yield piece
+        except TooMuchWork as error:
+            if self.has_workflow:
+                raise
+            self._broken.append(error)
+            self._note_gap(f"the log is cut here: {error}")
 
     def _readable_text(self, file: LogFile) -> Iterator[bytes]:
         """Yield the text of a file as far as it can be read, and note what is wrong with the file.
@@ -110,16 +117,16 @@ class DirectCopy:
         """
         try:
             yield from as_text(file.name, self._counted(self._logs_of(file)))
-        except _TooMuch:
+        except TooMuchWork:
             raise
         except _UNREADABLE as error:
-            if isinstance(error, UnknownCompression) and self.leaves_unknown:
+            if isinstance(error, UnknownCompression) and self.has_workflow:
                 raise
             self._broken.append(error)
             has_path = not isinstance(error, LogFileBroken)  # HDFS names the path itself
             self._note_gap(f"{error}" if has_path else f"{file.directory}/{error}")
         except GatewayUnavailable as error:
-            if not (self.is_last and self._received):
+            if not (self.is_last and self._budget.read):
                 raise
             self._broken.append(error)
             self._note_gap(str(error))
@@ -134,26 +141,13 @@ class DirectCopy:
             application=self.copy.application,
             length=file.status.length,
             modified_at=datetime.fromtimestamp(file.status.modified_ms / 1000, UTC),
-            read=lambda offset, length: self._read(file.path, offset, length),
+            read=partial(self.hdfs.read_range, file.path),
+            budget=self._budget,
         )
         if file.has_checksum:
             checksum_file = self.hdfs.head(f"{file.path}-checksum", CHECKSUM_BYTES)
             return logs_of(node_file, valid_end(checksum_file, file.name))
         return logs_of(node_file)
-
-    def _read(self, path: str, offset: int, length: int) -> Generator[bytes, None, None]:
-        """Yield a range of a file, and end the try if it takes too long or the worker stops.
-
-        This is checked where bytes come in, because few bytes can unpack to very many.
-        """
-        with closing(self.hdfs.read_range(path, offset, length)) as pieces:
-            for piece in pieces:
-                if self.stopping.is_set():
-                    raise WorkerStops("this worker stops")
-                if time.monotonic() > self._deadline:
-                    raise _TooMuch(f"{path}: it takes longer than {_LONGEST_S:.0f} s")
-                self._received += len(piece)
-                yield piece
 
     def _counted(self, logs: Iterable[Log]) -> Iterator[Log]:
         for log in logs:
@@ -176,7 +170,7 @@ class DirectCopy:
             for piece in log.content:
                 length += len(piece)
                 yield piece
-        except _TooMuch:
+        except TooMuchWork:
             raise
         except LogFileBroken as error:  # the next log may be whole
             self._broken.append(error)

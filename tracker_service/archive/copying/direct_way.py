@@ -11,8 +11,10 @@ from tracker_service.archive.copying.progress import Progress
 from tracker_service.archive.copying.publishing import Publisher
 from tracker_service.archive.copying.streams import Streams
 from tracker_service.archive.copying.ways import Choice
+from tracker_service.audit import AuditedAction, audited
 from tracker_service.causes.rules import Rules
 from tracker_service.causes.scan.scanner import Scanner
+from tracker_service.domain.applications import short
 from tracker_service.domain.copies import Copy, CopyReason, Strategy
 from tracker_service.domain.jobs import JobStatus
 from tracker_service.domain.leases import Lease
@@ -55,7 +57,7 @@ class DirectWay:
 
     def limit_reached(self, owner: str) -> Reason[CopyReason] | None:
         """Say which limit leaves no room for one more copy; None if there is room."""
-        return self._streams.limit_reached
+        return self._streams.limit_reached(owner)
 
     def begin(self, access: ClusterAccess, copy: Copy, lease: Lease, choice: Choice) -> None:
         """Note a new try, then copy the log on a thread of the streams."""
@@ -76,9 +78,12 @@ class DirectWay:
             scanner=Scanner(self._options.rules),
             redaction=Redaction(secrets) if secrets else None,
             is_last=(is_last := self._is_last(copy)),
-            leaves_unknown=self._options.may_use_workflow and not is_last,
+            has_workflow=self._options.may_use_workflow and not is_last,
         )
-        self._publisher.publish(access.hdfs, copy, lease, direct_copy.write())
+        what = {"job": copy.job_id, "applications": [short(copy.application)]}
+        with audited(AuditedAction.COPY_LOG, copy.owner, **what):
+            written = direct_copy.write()
+        self._publisher.publish(access.hdfs, copy, lease, written)
 
     def _is_last(self, copy: Copy) -> bool:
         """Tell whether neither another direct try nor a workflow follows if this try fails."""

@@ -19,7 +19,9 @@ from tracker_service.archive.copying.streams import Streams
 from tracker_service.archive.copying.tries import Tries
 from tracker_service.archive.copying.ways import Choice
 from tracker_service.archive.copying.workflow_copy import WorkflowOptions
+from tracker_service.audit import AuditedAction, audited
 from tracker_service.causes.scan.scanner import Scanner
+from tracker_service.domain.applications import short
 from tracker_service.domain.copies import STOPPED_BY_US, Copy, CopyReason, CopyStatus, Strategy
 from tracker_service.domain.jobs import JobDetails, JobId, JobStatus
 from tracker_service.domain.leases import Lease
@@ -79,7 +81,9 @@ class WorkflowWay:
             self._progress.postpone([copy], lease, LOOK_AGAIN_AFTER, "waits for a place")
             return
         with self._tries.noting_failure(access, started, lease):
-            job = workflow_copy.submit(access, started, choice.log_owner, self._options)
+            what = {"job": copy.job_id, "applications": [short(copy.application)]}
+            with audited(AuditedAction.COPY_LOG, copy.owner, **what):
+                job = workflow_copy.submit(access, started, choice.log_owner, self._options)
             self._progress.submitted(started, lease, job)
 
     def is_progressing(self, copy: Copy, status: JobStatus | None) -> bool:
@@ -115,7 +119,7 @@ class WorkflowWay:
             self._progress.not_submitted(copy, lease)
 
     def _start_reading_back(self, copy: Copy, lease: Lease) -> None:
-        if limit := self._streams.limit_reached:
+        if limit := self._streams.limit_reached(copy.owner):
             reason = f"is copied and will be checked: {limit.text}"
             self._progress.postpone([copy], lease, LOOK_AGAIN_AFTER, reason)
         else:

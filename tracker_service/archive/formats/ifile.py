@@ -17,14 +17,20 @@ from tracker_service.archive.formats import java_stream
 from tracker_service.archive.formats.java_collections import elements, entries
 from tracker_service.archive.formats.java_stream import JavaObject
 from tracker_service.archive.formats.node_file import Log, NodeFile
-from tracker_service.archive.formats.pieces import ByteSource, Portion, decoded
+from tracker_service.archive.formats.pieces import (
+    MOST_NAME_BYTES,
+    ByteSource,
+    Portion,
+    decoded,
+)
+from tracker_service.domain.work_budget import WorkBudget
 from tracker_service.errors import LogFileBroken
 
 _UUID = re.compile(rb"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _UUID_BYTES = 36
 _LENGTH_BYTES = 4
-_INDEX_BYTES = 16 * 1024 * 1024  #: the most of an index: that of 200 000 logs
-_MOST_LOGS = 500_000  #: and containers; objects that refer to each other can be any number
+_INDEX_BYTES = 8 * 1024 * 1024  #: the most of an index: that of 100,000 logs
+_MOST_LOGS = 100_000  #: and containers; objects that refer to each other can be any number
 CHECKSUM_BYTES = 4096  #: more than a `-checksum` file has
 _GAP_BYTES = 1024 * 1024  #: read and dropped rather than asking once more; asking takes longer
 _EPOCH = datetime.fromtimestamp(0, UTC)
@@ -110,7 +116,9 @@ def _index(file: NodeFile, marker: bytes) -> _Index:
         raise LogFileBroken(f"its index cannot have {length} bytes")
     meta = java_stream.read_object(file.part(end - length, length))
     algorithm = _text(meta, "compressName")
-    decoded(algorithm, iter(()))  # says now, before the first log, if it cannot be read
+    decoded(
+        algorithm, iter(()), file.budget
+    )  # says now, before the first log, if it cannot be read
     return _Index(end - length, algorithm, _checked(_entries(meta), end - length))
 
 
@@ -141,8 +149,8 @@ def _entries(meta: object) -> Iterator[_IndexEntry]:
 
 def _entry(log: object) -> _IndexEntry:
     return _IndexEntry(
-        _text(log, "containerId"),
-        _text(log, "fileName"),
+        _name(log, "containerId"),
+        _name(log, "fileName"),
         _number(log, "fileSize"),
         _number(log, "startIndex"),
         _number(log, "fileCompressedSize"),
@@ -160,6 +168,13 @@ def _text(found: object, name: str) -> str:
     text = _field(found, name)
     if not isinstance(text, str):
         raise LogFileBroken(f"its index has something else in place of the text {name}")
+    return text
+
+
+def _name(found: object, name: str) -> str:
+    text = _text(found, name)
+    if len(text.encode(errors="replace")) > MOST_NAME_BYTES:
+        raise LogFileBroken(f"{text[:40]!r}… of its index is longer than the name of a file")
     return text
 
 
@@ -204,16 +219,18 @@ def _logs(file: NodeFile, algorithm: str, run: list[_IndexEntry]) -> Iterator[Lo
                 name=entry.name,
                 length=entry.length,
                 modified_at=entry.modified_at,
-                content=_content(algorithm, stored, entry),
+                content=_content(algorithm, stored, entry, file.budget),
             )
             stored.skip()
             at = entry.end
 
 
-def _content(algorithm: str, stored: Portion, entry: _IndexEntry) -> Iterator[bytes]:
+def _content(
+    algorithm: str, stored: Portion, entry: _IndexEntry, budget: WorkBudget
+) -> Iterator[bytes]:
     if not entry.length:
         return
-    unpacked = ByteSource(decoded(algorithm, stored))
+    unpacked = ByteSource(decoded(algorithm, stored, budget))
     content = Portion(unpacked, entry.length)
     yield from content
     if not content.left:

@@ -17,7 +17,7 @@ from tracker_service.errors import LogFileBroken
 
 MAGIC = b"\xac\xed\x00\x05"
 
-_MOST_ITEMS = 1_000_000  #: objects, texts, references and so on, each read once
+_MOST_ITEMS = 500_000  #: objects, texts, references and so on, each read once
 _MOST_DEPTH = 24  #: of objects within objects; the index has 7
 _MOST_CLASSES = 100  #: the index has 5 or 6
 _MOST_PARENTS = 8  #: of a class

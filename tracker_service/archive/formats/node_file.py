@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
+from tracker_service.domain.work_budget import WorkBudget
 from tracker_service.errors import LogFileBroken
 
 
@@ -22,6 +23,8 @@ class NodeFile:
     #: Yields the bytes from an offset on, so many, in pieces of any size. It may raise
     #: GatewayUnavailable, which passes through all readers, and is closed after use.
     read: Callable[[int, int], Generator[bytes, None, None]]
+
+    budget: WorkBudget = field(default_factory=WorkBudget)  #: of all that is read for one copy
 
     def pieces(self, offset: int, length: int) -> Generator[bytes, None, None]:
         """Yield the bytes from an offset on, exactly so many.

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from typing import TypeVar
 
 from tracker_service.archive.formats import ifile, tfile
 from tracker_service.archive.formats.node_file import Log, NodeFile
+from tracker_service.domain.work_budget import LOG_PARTS
 from tracker_service.errors import LogFileBroken
 
 _SMALL_BYTES = 8 * 1024 * 1024  #: read with one request
@@ -29,9 +31,18 @@ def logs_of(file: NodeFile, end: int | None = None) -> Generator[Log, None, None
             can be read came already. Also while a log's content is read; ask for the next log then.
         GatewayUnavailable: the same, where the file's `read` raises it.
     """
-    with closing(_named(file, _logs(file, end))) as logs:
+    charged = replace(file, read=partial(_charged, file))
+    with closing(_named(file, _logs(charged, end))) as logs:
         for log in logs:
+            file.budget.charge_parts(LOG_PARTS)
             yield replace(log, content=_named(file, log.content))
+
+
+def _charged(file: NodeFile, offset: int, length: int) -> Generator[bytes, None, None]:
+    with closing(file.read(offset, length)) as pieces:
+        for piece in pieces:
+            file.budget.charge_read(len(piece))
+            yield piece
 
 
 def _logs(file: NodeFile, end: int | None) -> Iterator[Log]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import zlib
 from collections.abc import Generator, Iterable, Iterator
 
+from tracker_service.domain.work_budget import WorkBudget
 from tracker_service.errors import LogFileBroken
 
 _FED_BYTES = 64 * 1024  #: to zlib at once: what it leaves over is copied again and again
+MOST_NAME_BYTES = 255  #: of a file on a node manager, and so of a log
 _MOST_BYTES = 256 * 1024  #: out of zlib at once, however well the data is compressed
 
 
@@ -112,7 +114,7 @@ def modified_utf8(data: bytes) -> str:
         raise Misread(f"{data[:40]!r} is no text of Java") from error
 
 
-def decoded(algorithm: str, pieces: Iterator[bytes]) -> Iterator[bytes]:
+def decoded(algorithm: str, pieces: Iterator[bytes], budget: WorkBudget) -> Iterator[bytes]:
     """Return what was compressed with one of Hadoop's algorithms, in pieces of bounded size.
 
     Follows org.apache.hadoop.io.file.tfile.Compression: `gz` is one zlib stream, without the
@@ -121,22 +123,25 @@ def decoded(algorithm: str, pieces: Iterator[bytes]) -> Iterator[bytes]:
     Raises:
         UnknownCompression: the algorithm is not known here.
         LogFileBroken: while it is read, the data is damaged.
+        TooMuchWork: while it is read, it unpacks to more than the budget has.
     """
     if algorithm == "none":
         return pieces
     if algorithm == "gz":
-        return _inflated(pieces)
+        return _inflated(pieces, budget)
     raise UnknownCompression(
         f"it is compressed with {algorithm[:40]!r}; only none and gz can be read"
     )
 
 
-def _inflated(pieces: Iterator[bytes]) -> Generator[bytes, None, None]:
+def _inflated(pieces: Iterator[bytes], budget: WorkBudget) -> Generator[bytes, None, None]:
     inflater = zlib.decompressobj()
     try:
         for piece in pieces:
             for start in range(0, len(piece), _FED_BYTES):
-                yield from _inflate(inflater, piece[start : start + _FED_BYTES])
+                for unpacked in _inflate(inflater, piece[start : start + _FED_BYTES]):
+                    budget.charge_unpacked(len(unpacked))
+                    yield unpacked
             if inflater.eof:
                 return
     except zlib.error as error:

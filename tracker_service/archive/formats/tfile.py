@@ -12,8 +12,16 @@ from contextlib import closing
 from typing import NamedTuple
 
 from tracker_service.archive.formats.node_file import Log, NodeFile
-from tracker_service.archive.formats.pieces import ByteSource, Ended, Misread, Portion, decoded
-from tracker_service.errors import LogFileBroken
+from tracker_service.archive.formats.pieces import (
+    MOST_NAME_BYTES,
+    ByteSource,
+    Ended,
+    Misread,
+    Portion,
+    decoded,
+)
+from tracker_service.domain.work_budget import WorkBudget
+from tracker_service.errors import LogFileBroken, TooMuchWork
 
 #: With these bytes the file begins and ends.
 MAGIC = bytes.fromhex("d111d36891b5d7b639df414092bae150")
@@ -22,7 +30,8 @@ _MAJOR_VERSION = 1
 _META_BYTES = 1024 * 1024  #: the most of the list of meta blocks; it has three entries
 _INDEX_BYTES = 16 * 1024 * 1024  #: the most of the index of the data blocks, as it is stored
 _BLOCK_BYTES = 64 * 1024  #: the least on average; the node manager's have 256 KiB but for the last
-_KEY_BYTES = 64 * 1024
+_NAME_BYTES = 64 * 1024  #: of an algorithm or of a meta block
+_LENGTH_BYTES = 2  #: before a text of Java
 _ENDLESS = 1 << 63
 _NOT_CONTAINERS = {"VERSION", "APPLICATION_ACL", "APPLICATION_OWNER"}
 _DECIMAL = re.compile(r"[0-9]{1,19}")
@@ -67,6 +76,8 @@ def logs_in(file: NodeFile) -> Generator[Log, None, None]:
         for block in opened:
             try:
                 yield from _logs_of_block(file, block)
+            except TooMuchWork:
+                raise
             except LogFileBroken as error:
                 broken = broken or error
     if broken:
@@ -74,7 +85,7 @@ def logs_in(file: NodeFile) -> Generator[Log, None, None]:
 
 
 def _logs_of_block(file: NodeFile, block: ByteSource) -> Iterator[Log]:
-    for container, value in _records(block):
+    for container, value in _records(block, file.budget):
         if container not in _NOT_CONTAINERS:
             yield from _logs(file, container, value)
 
@@ -131,7 +142,7 @@ def _data_blocks(file: NodeFile, index: _Stored, limit: int) -> tuple[str, list[
     if index.block.length > _INDEX_BYTES:
         raise LogFileBroken(f"the index of its blocks has {index.block.length} bytes")
     with closing(file.pieces(*index.block)) as pieces:
-        source = ByteSource(decoded(index.algorithm, pieces))
+        source = ByteSource(decoded(index.algorithm, pieces, file.budget))
         algorithm, count = _text(source), vint(source)
         if not 0 <= count <= limit // _BLOCK_BYTES + 16:
             raise LogFileBroken(f"it cannot have {count} blocks")
@@ -144,7 +155,7 @@ def _data_blocks(file: NodeFile, index: _Stored, limit: int) -> tuple[str, list[
 
 def _text(source: ByteSource) -> str:
     length = vint(source)
-    if not 0 <= length <= _KEY_BYTES:
+    if not 0 <= length <= _NAME_BYTES:
         raise LogFileBroken(f"a name cannot have {length} bytes")
     return source.exactly(length).decode("utf-8", "replace")
 
@@ -174,27 +185,28 @@ def _opened(
         for block in blocks:
             Portion(stream, block.offset - at).skip()
             stored = Portion(stream, block.length)
-            yield ByteSource(decoded(algorithm, stored))
+            yield ByteSource(decoded(algorithm, stored, file.budget))
             stored.skip()
             at = block.end
 
 
-def _records(block: ByteSource) -> Iterator[tuple[str, ByteSource]]:
+def _records(block: ByteSource, budget: WorkBudget) -> Iterator[tuple[str, ByteSource]]:
     """Yield key and value of each record of a block; what is left of a value is passed over."""
     while first := block.some(1):
         length = _vint_from(int.from_bytes(first, signed=True), block)
-        if not 0 <= length <= _KEY_BYTES:
+        if not 0 <= length <= _LENGTH_BYTES + MOST_NAME_BYTES:
             raise LogFileBroken(f"the key of a record cannot have {length} bytes")
         key = ByteSource([block.exactly(length)]).utf()
-        value = ByteSource(_value(block, key))
+        value = ByteSource(_value(block, key, budget))
         yield key, value
         Portion(value, _ENDLESS).skip()
 
 
-def _value(block: ByteSource, key: str) -> Generator[bytes, None, None]:
+def _value(block: ByteSource, key: str, budget: WorkBudget) -> Generator[bytes, None, None]:
     """Yield the value of a record: chunks, of which all but the last have negative lengths."""
     length = -1
     while length < 0:
+        budget.charge_parts()
         try:
             length = vint(block)
         except Ended as error:
@@ -208,7 +220,7 @@ def _value(block: ByteSource, key: str) -> Generator[bytes, None, None]:
 def _logs(file: NodeFile, container: str, value: ByteSource) -> Iterator[Log]:
     while True:
         try:
-            name, length = value.utf(), _length(value.utf())
+            name, length = _name(value.utf()), _length(value.utf())
         except Ended:
             return
         except Misread:
@@ -223,6 +235,12 @@ def _logs(file: NodeFile, container: str, value: ByteSource) -> Iterator[Log]:
             content=content,
         )
         content.skip()
+
+
+def _name(text: str) -> str:
+    if len(text.encode(errors="replace")) > MOST_NAME_BYTES:
+        raise Misread(f"{text[:40]!r}… is longer than the name of a file")
+    return text
 
 
 def _length(text: str) -> int:

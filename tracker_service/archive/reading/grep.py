@@ -15,10 +15,12 @@ from tracker_service.archive.reading.grep_window import GrepWindow, Hit
 from tracker_service.archive.reading.lines import LogLine, Pieces
 from tracker_service.archive.reading.stack_traces import Span, trace_around
 from tracker_service.domain.log_levels import SPELLINGS, LevelName, LogLevel, spellings_from
-from tracker_service.errors import BadInput
+from tracker_service.domain.work_budget import WorkBudget
+from tracker_service.errors import BadInput, TooMuchWork, WorkerStops
 from tracker_service.regex import BadPattern, Pattern, within_lines
 
 _MOST_LINES = 500  #: given at once
+_CUT = (TooMuchWork, WorkerStops)
 
 #: Parts of a pattern that are no plain characters, as far as `_NOT_TAKEN` has to know them.
 _TOKENS = re.compile(
@@ -77,35 +79,50 @@ def _compiled(pattern: str) -> Pattern:
         ) from error
 
 
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """Where a search has ended before the end of the log, and why."""
+
+    offset: int  #: in the saved log
+    reason: str
+
+
 class Grep:
     """One search; knows afterwards how many lines it has found."""
 
-    def __init__(self, search: Search) -> None:
+    def __init__(self, search: Search, budget: WorkBudget) -> None:
         self.hits = 0
-        self.has_more = False  #: lines beyond the limit
-        self._search = search
+        self.has_more = False  #: lines beyond the limit, or beyond where it stopped
+        self.stopped: Stopped | None = None
+        self._search, self._budget = search, budget
         self._blocks = 0
 
     def of(self, pieces: Pieces) -> Iterator[list[GrepLine]]:
         """Yield what is found as soon as it is, with what is around it."""
         window: GrepWindow | None = None
-        for stretch, piece in pieces:
-            if window is None or stretch != window.stretch:
-                if window:
-                    yield from self._found_in(window, is_last=True)
-                window = GrepWindow(stretch)
-            if window.add(piece):
-                yield from self._found_in(window, is_last=False)
-            if self.has_more:
-                return
+        try:
+            for stretch, piece in pieces:
+                if window is None or stretch != window.stretch:
+                    if window:
+                        yield from self._found_in(window, is_last=True)
+                    window = GrepWindow(stretch)
+                if window.add(piece):
+                    yield from self._found_in(window, is_last=False)
+                if self.has_more:
+                    return
+        except _CUT as error:
+            self._stop(window.position if window else 0, error)
         if window:
             yield from self._found_in(window, is_last=True)
+
+    def _stop(self, position: int, error: Exception) -> None:
+        self.stopped, self.has_more = Stopped(position, str(error)), True
 
     def _found_in(self, window: GrepWindow, *, is_last: bool) -> Iterator[list[GrepLine]]:
         """Yield what is found in the lines of a window whose surroundings are known."""
         found: list[GrepLine] = []
         border = window.border(is_last=is_last)
-        while hit := window.next_hit(self._search.pattern, border):
+        while hit := self._next_hit(window, border):
             block = self._block(window, hit)
             if block is None:
                 continue
@@ -124,6 +141,13 @@ class Grep:
         if found:
             yield found
         window.forget(border)
+
+    def _next_hit(self, window: GrepWindow, border: int) -> Hit | None:
+        try:
+            return window.next_hit(self._search.pattern, border, self._budget)
+        except _CUT as error:
+            self._stop(window.position, error)
+            return None
 
     def _block(self, window: GrepWindow, hit: Hit) -> Span | None:
         """Return a line with its trace and context; None if it was logged at a lower level."""

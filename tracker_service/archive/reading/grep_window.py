@@ -7,11 +7,13 @@ from dataclasses import dataclass
 
 from tracker_service.archive.reading.lines import LONGEST_LINE, LogLine, Stretch
 from tracker_service.archive.reading.stack_traces import REACH_BYTES, Lines, Span
+from tracker_service.domain.work_budget import WorkBudget
 from tracker_service.regex import Pattern
 
 _AROUND_BYTES = 2 * REACH_BYTES  #: before and behind a line that is found: its trace, and context
 _LEAST_BYTES = 256 * 1024  #: searched at once, but for the last
-_LONGEST_SEARCHED = 1024 * 1024  #: a line that is longer is searched in parts
+_LONGEST_SEARCHED = 128 * 1024  #: a line that is longer is searched in parts
+_SEARCHED_AT_ONCE = 16 * 1024  #: to the end of a line, before the budget is looked at again
 _LONGEST_BLOCK = 256 * 1024  #: a longer one is given in parts
 
 
@@ -67,10 +69,28 @@ class GrepWindow:
             return border
         return max(end, self._searched)
 
-    def next_hit(self, pattern: Pattern, border: int) -> Hit | None:
-        """Return the next line in which something is found: one hit a line."""
+    @property
+    def position(self) -> int:
+        """Where in the saved log the search is."""
+        return self._offset + self._searched
+
+    def next_hit(self, pattern: Pattern, border: int, budget: WorkBudget) -> Hit | None:
+        """Return the next line in which something is found: one hit a line.
+
+        Raises:
+            TooMuchWork: the search has spent its budget.
+        """
+        while self._searched < border:
+            budget.go_on()
+            most = min(border, self._searched + _LONGEST_SEARCHED)
+            end = self._data.find(b"\n", self._searched + _SEARCHED_AT_ONCE, most) + 1
+            if hit := self._hit_before(end or most, pattern):
+                return hit
+        return None
+
+    def _hit_before(self, border: int, pattern: Pattern) -> Hit | None:
         data = self._data
-        found = pattern.search(data, self._searched, border) if self._searched < border else None
+        found = pattern.search(data, self._searched, border)
         at = found.start() if found else border
         if at == border and (not found or data.endswith(b"\n", 0, border)):
             self._searched = border

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain
@@ -34,7 +34,13 @@ class Logs:
         return self.pieces
 
 
-def open_logs(hdfs: WebHdfs, copies: Sequence[Copy]) -> Logs:
+#: Told of each saved log that is opened, or of the error that keeps the reader from it.
+OnOpened = Callable[[Copy, GatewayError | None], None]
+
+
+def open_logs(
+    hdfs: WebHdfs, copies: Sequence[Copy], on_opened: OnOpened = lambda _copy, _error: None
+) -> Logs:
     """Open the saved logs of some applications with the rights of the reader.
 
     Returns:
@@ -48,7 +54,7 @@ def open_logs(hdfs: WebHdfs, copies: Sequence[Copy]) -> Logs:
     opened = []
     waiting = deque(copies)
     while waiting:
-        opened.append(_open(hdfs, waiting.popleft()))
+        opened.append(_open(hdfs, waiting.popleft(), on_opened))
         if opened[-1].file is not None:
             break
     else:
@@ -56,7 +62,7 @@ def open_logs(hdfs: WebHdfs, copies: Sequence[Copy]) -> Logs:
         raise next((type(log.error) for log in opened if log.error), LogNotSaved)(reasons)
     [*missing, last] = opened
     length = last.file.length if last.file and not (missing or waiting) else None
-    pieces = _stream(hdfs, opened, waiting)
+    pieces = _stream(opened, (_open(hdfs, copy, on_opened) for copy in waiting))
     next(pieces)
     return Logs(length, pieces)
 
@@ -118,14 +124,14 @@ def _gone(copy: Copy) -> str:
 
 
 def _stream(
-    hdfs: WebHdfs, opened: Sequence[_Opened], waiting: Iterable[Copy]
+    opened: Sequence[_Opened], following: Iterable[_Opened]
 ) -> Generator[bytes, None, None]:
     """Yield the log that is open already, then the others; close each log, also if reading stops.
 
     The first piece is empty: only a generator that has begun closes what it holds.
     """
     yield b""
-    for log in chain(opened, (_open(hdfs, copy) for copy in waiting)):
+    for log in chain(opened, following):
         if log.file is None:
             yield f"{log.missing}\n".encode()
         else:
@@ -142,14 +148,16 @@ class _Opened:
     error: GatewayError | None = None  #: it is saved, and this keeps the reader from it
 
 
-def _open(hdfs: WebHdfs, copy: Copy) -> _Opened:
-    denied = None
+def _open(hdfs: WebHdfs, copy: Copy, on_opened: OnOpened) -> _Opened:
+    if not copy.saved_at:  # it may be there while a fresh copy is being made
+        return _Opened(None, _missing(copy) + _not_saved(copy))
     try:
-        if copy.saved_at:  # also while a fresh copy is being made
-            return _Opened(open_file(hdfs, copy))
-        reason = _not_saved(copy)
-    except PathNotFound:
-        reason = _gone(copy)
+        file = open_file(hdfs, copy)
+    except PathNotFound as error:
+        on_opened(copy, error)
+        return _Opened(None, _missing(copy) + _gone(copy))
     except (AccessDenied, RequestRefused, GatewayUnavailable) as error:
-        reason, denied = str(error), error
-    return _Opened(None, _missing(copy) + reason, denied)
+        on_opened(copy, error)
+        return _Opened(None, f"{_missing(copy)}{error}", error)
+    on_opened(copy, None)
+    return _Opened(file)

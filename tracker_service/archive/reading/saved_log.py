@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from weakref import WeakSet
 
+from tracker_service.domain.work_budget import WorkBudget
 from tracker_service.sources.webhdfs import WebHdfs
+
+_LONGEST_S = 6 * 3600.0  #: of one reader; 20 GiB at 1 MiB/s
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +22,10 @@ class SavedLog:
     path: str
     length: int  #: in bytes
     version: str  #: another one for other bytes: short, printable ASCII
+    #: of all that is read of it for one answer
+    budget: WorkBudget = field(
+        default_factory=partial(WorkBudget, wall_s=_LONGEST_S), compare=False, repr=False
+    )
     _open: WeakSet[Generator[bytes, None, None]] = field(
         default_factory=WeakSet, compare=False, repr=False
     )
@@ -28,10 +36,17 @@ class SavedLog:
         Raises:
             AccessDenied, PathNotFound: with the first piece.
             GatewayUnavailable: also at the end, if fewer bytes came than were asked for.
+            TooMuchWork, WorkerStops: the reader has spent its budget; this process ends.
         """
         pieces = self.hdfs.read_range(self.path, offset, length)
         self._open.add(pieces)
-        return pieces
+        return self._charged(pieces)
+
+    def _charged(self, pieces: Generator[bytes, None, None]) -> Generator[bytes, None, None]:
+        with closing(pieces):
+            while (piece := self.budget.waited_for(pieces)) is not None:
+                self.budget.charge_read(len(piece))
+                yield piece
 
     def close(self) -> None:
         """Close all that is still open in HDFS.

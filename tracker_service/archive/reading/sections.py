@@ -42,11 +42,16 @@ def files(log: SavedLog) -> Generator[FoundFile, None, None]:
 
 
 def open_sections(log: SavedLog) -> Generator[OpenSection, None, None]:
-    """Yield the sections of a log; the next one skips the rest of the one before."""
+    """Yield the sections of a log; the next one skips the rest of the one before.
+
+    Raises:
+        TooMuchWork, WorkerStops: the reader has spent its budget; this process ends.
+    """
     cursor = _Cursor(log)
     container = ""
     try:
         while section := _next_section(cursor, container):
+            log.budget.go_on()
             opened = OpenSection(cursor, section)
             yield opened
             opened.pass_over()

@@ -125,13 +125,19 @@ def test_names_are_those_that_java_wrote():
     assert read(tfile([], more=[odd])) == [(NAME, "a\0\U0001f600", b"")]
 
 
-@pytest.mark.parametrize("length", [255, 256, 0x7FFF, 0x8000, 0xFFFF])
-def test_names_may_be_long(length):
-    name = "n" * length
+def test_names_may_be_as_long_as_those_of_files():
+    name = "n" * 255
 
     assert read(tfile([], more=[record(NAME, value([(name, b"one\n")]))])) == [
         (NAME, name, b"one\n")
     ]
+
+
+@pytest.mark.parametrize("length", [256, 0x7FFF, 0x8000, 0xFFFF])
+def test_what_has_a_longer_name_is_shown_without_it(length):
+    longer = record(NAME, value([("n" * length, b"one\n")]))
+
+    assert read(tfile([], more=[longer])) == [(NAME, "unreadable", utf("4") + b"one\n")]
 
 
 def test_a_file_without_blocks_has_no_logs():

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tracker_service.archive.reading.grep import Grep, GrepLine, search_for
 from tracker_service.archive.reading.lines import Stretch
+from tracker_service.domain.work_budget import WorkBudget
 from tracker_service.errors import BadInput
 
 STDERR = Stretch(1000, 1, "container_1", "stderr")
@@ -57,7 +58,7 @@ def found(
     text: bytes, pattern=None, level=None, context=0, limit=1000, size=10_000
 ) -> list[GrepLine]:
     """Return what is found in a text that comes in pieces of some size."""
-    grep = Grep(search_for(pattern, level, context, limit))
+    grep = Grep(search_for(pattern, level, context, limit), WorkBudget())
     pieces = ((STDERR, text[at : at + size]) for at in range(0, len(text), size))
     return [each for some in grep.of(pieces) for each in some]
 
@@ -173,7 +174,7 @@ def test_no_more_lines_are_found_than_wanted_and_that_there_are_more_is_known():
     text = b"x\n" * 1000
 
     def search(limit: int) -> tuple[int, bool]:
-        grep = Grep(search_for("x", None, 0, limit))
+        grep = Grep(search_for("x", None, 0, limit), WorkBudget())
         assert sum(len(some) for some in grep.of(iter([(STDERR, text)]))) == limit
         return grep.hits, grep.has_more
 
@@ -186,12 +187,13 @@ def test_what_is_found_first_comes_before_the_rest_is_read():
         yield STDERR, b"here\n" + b"x\n" * 500 * KIB
         raise AssertionError("this was too early")
 
-    assert next(Grep(search_for("here", None, 0, 9)).of(pieces()))[0].line.text == b"here"
+    grep = Grep(search_for("here", None, 0, 9), WorkBudget())
+    assert next(grep.of(pieces()))[0].line.text == b"here"
 
 
 def test_files_are_searched_each_by_itself():
     other = Stretch(5000, 1, "container_1", "stdout")
-    grep = Grep(search_for("x", None, 2, 9))
+    grep = Grep(search_for("x", None, 2, 9), WorkBudget())
 
     lines = [
         line for some in grep.of(iter([(STDERR, b"1\nx"), (other, b"x\n2\n")])) for line in some
