@@ -5,14 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
-from tracker_service.domain.ledger import Datasets
+from tracker_service.domain.ledger import LONGEST_KEY, Datasets
 from tracker_service.errors import ConfigError
 from tracker_service.ledger.job_service import JobService, Source
+
+_LONGEST_NAMES = LONGEST_KEY - len("/20060102")  #: characters of all that comes before the date
 
 
 class _TargetDatasets(BaseModel):
@@ -32,6 +41,18 @@ class _Source(BaseModel):
     target_datasets: _TargetDatasets = _TargetDatasets()
     daily_only: bool = False
     full_history: bool = False
+
+    @model_validator(mode="after")
+    def _makes_keys(self) -> Self:
+        names = f"{self.bucket}/{self.experiment}/{self.datatype}"
+        if "\0" in names:
+            raise ValueError("bucket, experiment or datatype has a NUL character")
+        if len(names) > _LONGEST_NAMES:
+            raise ValueError(
+                "bucket, experiment and datatype have more than "
+                f"{_LONGEST_NAMES - 2} characters together: {names[:80]}…"
+            )
+        return self
 
     def source(self) -> Source:
         if self.daily_only and self.full_history:

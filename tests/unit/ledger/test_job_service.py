@@ -158,6 +158,11 @@ def test_a_file_of_gardener_is_read(tmp_path):
         ),
         ("start_date: 2019-08-01\nsources: 5", "sources"),
         ("start_date: soon\nsources: [{}]", "start_date"),
+        (
+            f"start_date: 2019-08-01\nsources: [{{bucket: {'b' * 490}}}]",
+            "sources.0: .*more than 489",
+        ),
+        ('start_date: 2019-08-01\nsources: [{datatype: "a\\0b"}]', "sources.0: .*NUL character"),
         ("a: [", "cannot be read"),
         ("", "invalid start date"),
     ],
