@@ -54,6 +54,7 @@ class _Waiting:
     connection: Any
     on_late: Callable[[_Waiting], None]
     until: float  #: of the monotonic clock
+    is_given_back: bool = False  #: its request is not for the thread of quick calls
     request: Arriving = field(default_factory=partial(Arriving, MAX_BODY_BYTES))
     began: float = field(default_factory=time.monotonic)
 
@@ -97,7 +98,7 @@ class HealthFirstWorker(ThreadWorker):
             self._quick_calls = QuickCalls(
                 self.wsgi,
                 give_back=lambda connection: self.method_queue.defer(
-                    self._await_request, connection
+                    self._await_request, connection, True
                 ),
                 gone=lambda connection: self.method_queue.defer(self._close, connection),
                 idle_s=self.cfg.keepalive,
@@ -142,12 +143,12 @@ class HealthFirstWorker(ThreadWorker):
             if waiting.until <= now or is_silent:
                 waiting.on_late(waiting)
 
-    def _await_request(self, conn: Any) -> None:  # noqa: ANN401
+    def _await_request(self, conn: Any, is_given_back: bool = False) -> None:  # noqa: ANN401
         if not isinstance(conn.sock, HeldSocket):
             conn.sock = HeldSocket(conn.sock)
         if self.nr_conns > self.worker_connections - _SPARE_CONNECTIONS:
             self._end_oldest()
-        waiting = _Waiting(conn, self._late, time.monotonic() + _HEAD_S)
+        waiting = _Waiting(conn, self._late, time.monotonic() + _HEAD_S, is_given_back)
         self._wait(waiting, selectors.EVENT_READ, partial(self._on_bytes, waiting))
         if conn.parser and (left := conn.parser.unreader.buf.getvalue()):
             conn.parser.unreader.buf = io.BytesIO()
@@ -186,7 +187,7 @@ class HealthFirstWorker(ThreadWorker):
 
     def _is_for_quick_calls(self, waiting: _Waiting) -> bool:
         """Hand a connection over whose call has come after the connection."""
-        if waiting.request.data or not self._quick_calls:
+        if waiting.is_given_back or waiting.request.data or not self._quick_calls:
             return False
         sock = waiting.connection.sock
         then = self.poller.get_key(sock).data

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from http import HTTPStatus
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import requests
 
 from tracker_service.doctor.results import CheckResult, fail, ok
 from tracker_service.domain.urls import leads_to_this_machine
 from tracker_service.settings import Settings
+from tracker_service.settings.binds import binds
 
 _CHECK = "user header"
 _NOBODY = "tracker-doctor"
@@ -23,10 +25,11 @@ def findings(
     """Send the header as a client would, to the address that clients use; nothing if none is set.
 
     Args:
-        service_url: of the proxy; None if nobody has said where it is.
+        service_url: of the proxy; None if nobody has said where it is. Nothing is found at the
+            address of the service itself, which may believe whoever asks from this machine.
     """
     header = settings.serve.user_header
-    if header is None or service_url is None:
+    if header is None or service_url is None or _is_past_the_proxy(settings, service_url):
         return
     url = service_url.rstrip("/")
     try:
@@ -48,3 +51,8 @@ def findings(
         )
     else:
         yield ok(_CHECK, f"{url} believes {header} from no client")
+
+
+def _is_past_the_proxy(settings: Settings, url: str) -> bool:
+    own_ports = {bind.port for bind in binds(settings.serve.bind)}
+    return leads_to_this_machine(url) and urlsplit(url).port in own_ports
