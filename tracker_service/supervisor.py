@@ -45,13 +45,13 @@ def die_with_parent() -> None:
 
 
 def keep_memory_private() -> None:
-    """Let nobody read the memory of this process: passwords are in it; see prctl(2), core(5)."""
+    """Close this process's memory to all others: passwords are in it; see prctl(2), core(5)."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _LIBC.prctl(_PR_SET_DUMPABLE, 0)
 
 
 def take_short_turns() -> None:
-    """Let a thread that computes make room for others sooner: they wait for it at each answer."""
+    """Have a thread that computes make room sooner: others wait for it at each answer."""
     sys.setswitchinterval(_TURN_S)
 
 

@@ -114,7 +114,7 @@ def _noticed(stand: SandboxStand, service: RunningService, saved: str) -> str:
 
 @contextmanager
 def _readers(service: RunningService, path: str, query: str) -> Iterator[None]:
-    """Let tom read something again and again, by processes of their own."""
+    """Start processes of their own in which tom reads something again and again."""
     ask = (
         "while :; do curl --silent --output /dev/null --user tom:tom-password --get "
         f"--data-urlencode '{query}' {service.url}/api/{path}; done"

@@ -124,13 +124,9 @@ def run(home: pathlib.Path, options: argparse.Namespace) -> int:
         with locked(home):
             running.write_logs(home, options.format, options.compression)
         return 0
-    if options.verb == "httpfs":
+    if options.verb in running.SWITCHED:
         with locked(home):
-            running.httpfs(home, options.action)
-        return 0
-    if options.verb == "kdc":
-        with locked(home):
-            running.kdc(home, options.action)
+            running.switch(home, options.verb, options.action)
         return 0
     if options.verb == "ldap":
         with locked(home):

@@ -19,6 +19,8 @@ MADE_ANEW = (  # by every `up`; the jars, the classes and Knox's service definit
     *("run", "logs", "conf", "oozie", "knox/conf", "knox/data/deployments", "knox/data/security"),
     *("knox/logs", "knox/tmp"),
 )
+#: Parts that start and stop alone: what a cluster needs for them, and the option for that.
+SWITCHED = {"kdc": ("kerberos", " --kerberos"), "httpfs": ("gateway", "")}
 
 
 def up(at: Layout, shared: pathlib.Path) -> dict[str, Any]:
@@ -75,28 +77,17 @@ def write_logs(home: pathlib.Path, logs: str, compression: str) -> None:
         daemons.processes.wait_line(f"nm{node + 1}", "Registered with ResourceManager")
 
 
-def kdc(home: pathlib.Path, action: str) -> None:
-    """Stops or starts the KDC; the other daemons go on."""
+def switch(home: pathlib.Path, part: str, action: str) -> None:
+    """Stops or starts the KDC or HttpFS; the other daemons go on."""
+    wanted, option = SWITCHED[part]
     described = description(home)
-    if not described or not described["kerberos"]:
-        raise Failure("no cluster with Kerberos is up: first `cluster up --kerberos`")
+    if not described or not described[wanted]:
+        raise Failure(f"no cluster with {wanted} is up: first `cluster up{option}`")
     daemons = Daemons(Layout.of_options(home, described["options"]), java_home())
     if action == "stop":
-        daemons.processes.stop("kdc")
-    elif not daemons.processes.pid("kdc"):
-        daemons.kdc()
-
-
-def httpfs(home: pathlib.Path, action: str) -> None:
-    """Starts HttpFS, which no other part needs, or stops it."""
-    described = description(home)
-    if not described or not described["gateway"]:
-        raise Failure("no cluster with a gateway is up: first `cluster up`")
-    daemons = Daemons(Layout.of_options(home, described["options"]), java_home())
-    if action == "stop":
-        daemons.processes.stop("httpfs")
-    elif not daemons.processes.pid("httpfs"):
-        daemons.httpfs()
+        daemons.processes.stop(part)
+    elif not daemons.processes.pid(part):
+        {"kdc": daemons.kdc, "httpfs": daemons.httpfs}[part]()
 
 
 def ldap(home: pathlib.Path, action: str, passwords: Sequence[str]) -> None:
