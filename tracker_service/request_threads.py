@@ -97,9 +97,7 @@ class HealthFirstWorker(ThreadWorker):
         if isinstance(self.wsgi, JobCallFront):
             self._quick_calls = QuickCalls(
                 self.wsgi,
-                give_back=lambda connection: self.method_queue.defer(
-                    self._await_request, connection, True
-                ),
+                give_back=lambda connection: self.method_queue.defer(self._take_back, connection),
                 gone=lambda connection: self.method_queue.defer(self._close, connection),
                 idle_s=self.cfg.keepalive,
                 server=SERVER,
@@ -143,7 +141,10 @@ class HealthFirstWorker(ThreadWorker):
             if waiting.until <= now or is_silent:
                 waiting.on_late(waiting)
 
-    def _await_request(self, conn: Any, is_given_back: bool = False) -> None:  # noqa: ANN401
+    def _take_back(self, conn: Any) -> None:  # noqa: ANN401
+        self._await_request(conn, is_given_back=True)
+
+    def _await_request(self, conn: Any, *, is_given_back: bool = False) -> None:  # noqa: ANN401
         if not isinstance(conn.sock, HeldSocket):
             conn.sock = HeldSocket(conn.sock)
         if self.nr_conns > self.worker_connections - _SPARE_CONNECTIONS:

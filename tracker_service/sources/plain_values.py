@@ -16,9 +16,8 @@ _MOST_NUMBER = 2**31 - 1  #: of a column of all databases
 _ODD = re.compile(
     "[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
-_MAY_HAVE_ODD = re.compile(
-    rf"\\[ubf]|{_ODD.pattern}"
-)  #: in JSON as it is written: other answers are plain, and not gone through
+#: In JSON as it is written. Other answers are plain, and not gone through.
+_MAY_HAVE_ODD = re.compile(rf"\\[ubf]|{_ODD.pattern}")
 
 
 def plain_json(value: Any, written: str) -> Any:  # noqa: ANN401 (JSON)

@@ -96,7 +96,7 @@ class Streams:
                 self._executor.submit(self._run_next)
 
     def _next(self) -> int | None:
-        """Return the place of the work that is next: of the users with the fewest threads."""
+        """Return the place of the work that is next: users with half of the threads come last."""
         most = max(1, self._slots - max(1, self._slots // 4))
         places = [
             n for n, (copy, *_) in enumerate(self._waiting) if self._running[copy.owner] < most

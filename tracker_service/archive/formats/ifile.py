@@ -116,9 +116,8 @@ def _index(file: NodeFile, marker: bytes) -> _Index:
         raise LogFileBroken(f"its index cannot have {length} bytes")
     meta = java_stream.read_object(file.part(end - length, length))
     algorithm = _text(meta, "compressName")
-    decoded(
-        algorithm, iter(()), file.budget
-    )  # says now, before the first log, if it cannot be read
+    # Says now, before the first log, if it cannot be read.
+    decoded(algorithm, iter(()), file.budget)
     return _Index(end - length, algorithm, _checked(_entries(meta), end - length))
 
 
