@@ -310,8 +310,9 @@ METRICS = [
 
 @pytest.fixture(scope="module")
 def measured(wire: Wire) -> str:
-    """What Prometheus reads after a job is complete and an unknown one was reported."""
+    """What Prometheus reads when one job is complete, one in flight, and one is unknown."""
     reported(wire, wire.next(), "update?state=parsing", "update?state=complete")
+    reported(wire, wire.next(), "update?state=parsing")
     wire.send("/v2/job/update?id=unknown&state=a")
     return wire.metrics()
 
