@@ -70,10 +70,11 @@ def test_a_reading_ends_soon_and_says_where(client, log, row, monkeypatch, name)
     spent_s = time.thread_time() - began
     said = answer.text.splitlines()[-1]
     row("readers", name, f"{spent_s:.1f} s of CPU, {answer.status_code}, {len(answer.data)} bytes")
-    if not IS_LONG:
+    if IS_LONG:  # `make attack` measures; its machine is quiet
+        assert spent_s < MOST_CPU_S
+    else:
         stopped = "stopped_at" in said or said.startswith("-- The search stopped at byte ")
         assert stopped or answer.status_code in (400, 422)
-    assert spent_s < MOST_CPU_S
 
 
 def test_the_place_where_a_reading_stopped_is_where_to_go_on(client, log, monkeypatch):
