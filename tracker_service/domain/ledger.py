@@ -133,9 +133,9 @@ class Status:
     @classmethod
     def new(cls, now: datetime, *, run: int = 0, rows: int = 0) -> Status:
         """Return the status of a job that has just been added."""
+        row = HistoryRow(rows + 1, run, 0, INIT, now, "")
         first = StateInfo(INIT, now, now)
-        new = cls(start_time=now, last=first, run=run, rows=rows)
-        return new._append(first, before=None, entry=0)
+        return cls(start_time=now, last=first, run=run, rows=rows + 1, appended=(row,))
 
     @property
     def state(self) -> str:

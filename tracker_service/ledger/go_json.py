@@ -17,12 +17,13 @@ from tracker_service.errors import BadInput
 ZERO_TIME = "0001-01-01T00:00:00Z"
 _ESCAPED = {c: f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
 _TO_ESCAPE = re.compile("[<>&\u2028\u2029]")
+_COMPACT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _FRACTION = re.compile(r"\.(\d+)")
 
 
 def dumps(value: object) -> str:
     """Return JSON as Go writes it: compact, and safe inside HTML."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    text = _COMPACT.encode(value)
     return _TO_ESCAPE.sub(lambda found: _ESCAPED[found.group()], text)
 
 
@@ -30,7 +31,7 @@ def time_text(instant: datetime | None) -> str:
     """Return an instant as Go writes it: RFC 3339, no zeros at the end; None is the zero time."""
     if instant is None:
         return ZERO_TIME
-    text = f"{instant.year:04}-{instant:%m-%dT%H:%M:%S}"
+    text = instant.isoformat()[:19]
     if instant.microsecond:
         text += f".{instant.microsecond:06}".rstrip("0")
     offset = instant.isoformat()[-6:] if instant.utcoffset() else "Z"

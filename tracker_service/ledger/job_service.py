@@ -81,6 +81,13 @@ class JobService:
         self._names = _names(sources)
         self._historical = [n for n, source in enumerate(sources) if not source.daily_only]
 
+    def begin_walk(self, cursors: Cursors, now: datetime) -> Walk:
+        """Return a walk on which each source has a cursor; those of the ledger may lack some."""
+        walk = Walk(cursors)
+        self._place(walk, DAILY, range(len(self.sources)), yesterday(now))
+        self._place(walk, HISTORICAL, self._historical, self._start)
+        return walk
+
     def choose(self, walk: Walk, now: datetime, scope: Scope) -> LedgerJob | None:
         """Return the next job for a writer and move its cursor; None if there is none now."""
         return self._daily(walk, now, scope) or self._of_history(walk, now, scope)
@@ -94,9 +101,7 @@ class JobService:
         }
 
     def _daily(self, walk: Walk, now: datetime, scope: Scope) -> LedgerJob | None:
-        everyone = range(len(self.sources))
-        self._place(walk, DAILY, everyone, yesterday(now))
-        number = self._first(walk, DAILY, everyone, scope)
+        number = self._first(walk, DAILY, range(len(self.sources)), scope)
         if number is None:
             return None
         place = DAILY, self._names[number]
@@ -108,7 +113,6 @@ class JobService:
 
     def _of_history(self, walk: Walk, now: datetime, scope: Scope) -> LedgerJob | None:
         """Return the next job that is not too old; give up after as many as there are sources."""
-        self._place(walk, HISTORICAL, self._historical, self._start)
         for _ in self._historical:
             self._wrap(walk, now)
             number = self._first(walk, HISTORICAL, self._historical, scope)

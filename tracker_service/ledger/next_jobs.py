@@ -70,7 +70,7 @@ class NextJobs:
         if self._storage is None:
             return None
         with self._store.read() as connection:
-            walk = self._walk(connection)
+            walk = self._walk(connection, now)
         jobs = filter(None, (self.service.choose(walk, now, scope) for scope in scopes))
         return {job.key: self._storage.has_files(job) for job in jobs}
 
@@ -83,7 +83,7 @@ class NextJobs:
     ) -> list[Changed | JobAlreadyExists | LedgerJobNotFound | None]:
         ledger = self._ledger.name
         ledger_cursors.lock(connection, ledger)
-        walk = self._walk(connection)
+        walk = self._walk(connection, now)
         chosen = [self.service.choose(walk, now, scope) for scope in scopes]
         given = [job if job and _has_files(job, files) else None for job in chosen]
         dated = [job for job in given if job and job.date != NO_DATE]
@@ -92,9 +92,10 @@ class NextJobs:
         ledger_cursors.write(connection, ledger, moved)
         return [_outcome(job, added) for job in given]
 
-    def _walk(self, connection: Connection) -> Walk:
+    def _walk(self, connection: Connection, now: datetime) -> Walk:
         stored = ledger_cursors.read(connection, self._ledger.name)
-        return Walk({place: Cursor(*cursor) for place, cursor in stored.items()})
+        cursors = {place: Cursor(*cursor) for place, cursor in stored.items()}
+        return self.service.begin_walk(cursors, now)
 
 
 def _outcome(

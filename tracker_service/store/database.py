@@ -235,7 +235,7 @@ def _insert_new(dialect_name: str, table: Table) -> Insert:
 
 def upsert(connection: Connection, table: Table, row: Mapping[str, Any]) -> None:
     """Insert a row, or update the row with the same primary key."""
-    statement = _upsert(connection.dialect.name, table, tuple(row))
+    statement = upserting(connection.dialect.name, table, tuple(row))
     if any(isinstance(value, ClauseElement) for value in row.values()):
         connection.execute(statement.values(row))
     else:
@@ -243,7 +243,8 @@ def upsert(connection: Connection, table: Table, row: Mapping[str, Any]) -> None
 
 
 @cache
-def _upsert(dialect_name: str, table: Table, names: tuple[str, ...]) -> Insert:
+def upserting(dialect_name: str, table: Table, names: tuple[str, ...]) -> Insert:
+    """Return the statement of `upsert` for rows with these columns."""
     keys = [column.name for column in table.primary_key]
     if dialect_name in ("mysql", "mariadb"):
         new = mysql.insert(table)

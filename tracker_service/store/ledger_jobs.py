@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -40,7 +40,7 @@ from tracker_service.domain.ledger import (
 from tracker_service.errors import JobAlreadyExists, LedgerError, LedgerJobNotFound
 from tracker_service.store import ledger_events
 from tracker_service.store.database import Connection
-from tracker_service.store.many_rows import insert_rows, update_rows
+from tracker_service.store.many_rows import insert_missing, insert_rows, update_rows
 from tracker_service.store.tables import EPOCH, ledger_changes, ledger_jobs
 
 MOST_ROWS = 10_000  #: of one job's history; of a longer one the oldest rows are left out
@@ -115,23 +115,25 @@ def add_all(
     connection: Connection, ledger: str, jobs: Sequence[LedgerJob], now: datetime
 ) -> list[Changed | JobAlreadyExists]:
     """Add jobs; a job that was removed, has failed or is complete starts anew."""
-    keys = [job.key for job in jobs]
-    known = {row.job_key: row for row in _rows_of(connection, ledger, keys)}
+    new = {job.key: (job, Status.new(now)) for job in jobs}
+    # In one order, so that two writers of the same jobs wait for one another and not in a ring.
+    added = _insert_missing(connection, ledger, {key: new[key] for key in sorted(new)})
+    there = [key for key in new if key not in added]
+    known = {row.job_key: row for row in _rows_of(connection, ledger, there)} if there else {}
     outcomes: list[Changed | JobAlreadyExists] = []
-    new, again = dict[str, tuple[LedgerJob, Status]](), dict[str, tuple[LedgerJob, Status]]()
-    for job, key in zip(jobs, keys, strict=True):
+    again = dict[str, tuple[LedgerJob, Status]]()
+    for job in jobs:
+        key = job.key
         row = known.get(key)
-        if key in new or key in again or (row and not _may_start_again(row)):
-            outcomes.append(JobAlreadyExists(f"the ledger has {key} already"))
-        elif row:
+        if key in added:
+            del added[key]  # once: whoever asks for the same job after this one gets nothing
+            outcomes.append(Changed(job, None, new[key][1]))
+        elif row and key not in again and _may_start_again(row):
             status = Status.new(now, run=row.run + 1, rows=row.history_rows)
             again[key] = job, status
             outcomes.append(Changed(job, _status(row) if row.removed_at is None else None, status))
         else:
-            new[key] = job, Status.new(now)
-            outcomes.append(Changed(job, None, new[key][1]))
-    # In one order, so that two writers of the same jobs wait for one another and not in a ring.
-    insert_all(connection, ledger, [new[key] for key in sorted(new)])
+            outcomes.append(JobAlreadyExists(f"the ledger has {key} already"))
     _restart(connection, [(known[key].id, *started) for key, started in again.items()])
     return outcomes
 
@@ -140,25 +142,53 @@ def insert_all(
     connection: Connection, ledger: str, started: Sequence[tuple[LedgerJob, Status]]
 ) -> None:
     """Insert jobs that no ledger has had, with the rows of their histories."""
-    if not started:
-        return
-    rows = [
-        _job_columns(job)
+    if started:
+        _insert(connection, ledger, {job.key: (job, status) for job, status in started})
+
+
+def _insert_missing(
+    connection: Connection, ledger: str, new: Mapping[str, tuple[LedgerJob, Status]]
+) -> dict[str, int]:
+    """Insert those jobs that the ledger has never had; return their ids by their keys."""
+    if not new:
+        return {}
+    added = insert_missing(connection, ledger_jobs, _rows(ledger, new), "job_key")
+    if added is not None:
+        _append(connection, [(added[key], new[key][1]) for key in new if key in added])
+        return added
+    known = _ids(connection, ledger, new)
+    return _insert(connection, ledger, {key: new[key] for key in new if key not in known})
+
+
+def _insert(
+    connection: Connection, ledger: str, new: Mapping[str, tuple[LedgerJob, Status]]
+) -> dict[str, int]:
+    insert_rows(connection, ledger_jobs, _rows(ledger, new))
+    ids = _ids(connection, ledger, new)
+    _append(connection, [(ids[key], status) for key, (_, status) in new.items()])
+    return ids
+
+
+def _rows(ledger: str, new: Mapping[str, tuple[LedgerJob, Status]]) -> list[dict[str, Any]]:
+    return [
+        _job_columns(key, job)
         | {"ledger": ledger, "heartbeat_at": status.heartbeat_time}
         | _columns(status)
-        for job, status in started
+        for key, (job, status) in new.items()
     ]
-    insert_rows(connection, ledger_jobs, rows)
-    ids = dict[str, int]()
-    for keys in chunks([job.key for job, _ in started]):
-        found = connection.execute(_IDS, {"of_ledger": ledger, "keys": keys})
-        ids |= {row.job_key: row.id for row in found}
-    _append(connection, [(ids[job.key], status) for job, status in started])
+
+
+def _ids(connection: Connection, ledger: str, keys: Iterable[str]) -> dict[str, int]:
+    found = dict[str, int]()
+    for some in chunks(list(keys)):
+        rows = connection.execute(_IDS, {"of_ledger": ledger, "keys": some})
+        found |= {row.job_key: row.id for row in rows}
+    return found
 
 
 def _restart(connection: Connection, started: Sequence[tuple[int, LedgerJob, Status]]) -> None:
     if started:
-        rows = [_job_columns(j) | _columns(s) | {"job_id": i} for i, j, s in started]
+        rows = [_job_columns(j.key, j) | _columns(s) | {"job_id": i} for i, j, s in started]
         connection.execute(_RESTART, rows)
         _append(connection, [(job_id, status) for job_id, _, status in started])
 
@@ -478,10 +508,10 @@ def _columns(status: Status) -> dict[str, Any]:
     }
 
 
-def _job_columns(job: LedgerJob) -> dict[str, Any]:
+def _job_columns(key: str, job: LedgerJob) -> dict[str, Any]:
     datasets = {"tmp": job.datasets.tmp, "raw": job.datasets.raw, "join": job.datasets.join}
     return {
-        "job_key": job.key,
+        "job_key": key,
         "bucket": job.bucket,
         "experiment": job.experiment,
         "datatype": job.datatype,

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from tracker_service.store.database import Connection, database_now, upsert
+from functools import cache
+
+from sqlalchemy import Insert, bindparam
+
+from tracker_service.store.database import Connection, database_now, upserting
 from tracker_service.store.tables import locks
 
 
@@ -13,4 +17,11 @@ def take(connection: Connection, purpose: str, owner: str = "") -> None:
         purpose: what is limited.
         owner: the user whose rows are limited; empty if the limit is one of all users.
     """
-    upsert(connection, locks, {"purpose": purpose, "owner": owner, "taken_at": database_now()})
+    connection.execute(_taken(connection.dialect.name), {"purpose": purpose, "owner": owner})
+
+
+@cache
+def _taken(dialect_name: str) -> Insert:
+    return upserting(dialect_name, locks, ("purpose", "owner", "taken_at")).values(
+        purpose=bindparam("purpose"), owner=bindparam("owner"), taken_at=database_now()
+    )

@@ -13,7 +13,7 @@ from tests.unit.ledger.conftest import SOURCES
 from tests.unit.ledger.writers import Wsgi, front_of
 from tracker_service.domain.ledger import EVERYTHING, NO_DATE, Scope
 from tracker_service.errors import ConfigError
-from tracker_service.ledger.job_service import JobService, Source, Walk
+from tracker_service.ledger.job_service import Cursors, JobService, Source
 from tracker_service.ledger.ledger import Ledger
 from tracker_service.ledger.next_jobs import NextJobs
 from tracker_service.ledger.sources import load_sources
@@ -29,7 +29,8 @@ def day(text: str) -> datetime:
     return datetime.fromisoformat(f"{text}T00:00:00+00:00")
 
 
-def taken(service: JobService, walk: Walk, now: datetime, number: int, scope=EVERYTHING):
+def taken(service: JobService, cursors: Cursors, now: datetime, number: int, scope=EVERYTHING):
+    walk = service.begin_walk(cursors, now)
     jobs = (service.choose(walk, now, scope) for _ in range(number))
     return [f"{job.datatype} {job.date:%m-%d}" if job else None for job in jobs]
 
@@ -40,7 +41,7 @@ NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 def test_all_sources_of_yesterday_come_first_then_history_date_by_date():
     service = JobService([source("a"), source("b")], day("2026-11-01"))
 
-    assert taken(service, Walk({}), NOON, 7) == [
+    assert taken(service, Cursors(), NOON, 7) == [
         *("a 11-21", "b 11-21"),
         *("a 11-01", "b 11-01", "a 11-02", "b 11-02", "a 11-03"),
     ]
@@ -51,14 +52,14 @@ def test_the_data_of_a_day_are_there_from_half_past_ten_of_the_next(hour, minute
     service = JobService([source("a")], day("2026-11-01"))
     now = datetime(2026, 11, 22, hour, minute, tzinfo=UTC)
 
-    assert taken(service, Walk({}), now, 1) == [first]
+    assert taken(service, Cursors(), now, 1) == [first]
 
 
 def test_a_day_that_was_asked_for_too_early_is_not_left_out_later():
-    service, walk = JobService([source("a", daily_only=True)], day("2026-11-01")), Walk({})
+    service, cursors = JobService([source("a", daily_only=True)], day("2026-11-01")), Cursors()
 
-    assert taken(service, walk, datetime(2026, 11, 22, 5, tzinfo=UTC), 1) == [None]
-    assert taken(service, walk, datetime(2026, 11, 24, 11, tzinfo=UTC), 4) == [
+    assert taken(service, cursors, datetime(2026, 11, 22, 5, tzinfo=UTC), 1) == [None]
+    assert taken(service, cursors, datetime(2026, 11, 24, 11, tzinfo=UTC), 4) == [
         *("a 11-21", "a 11-22", "a 11-23", None)
     ]
 
@@ -66,13 +67,13 @@ def test_a_day_that_was_asked_for_too_early_is_not_left_out_later():
 def test_history_leaves_out_sources_that_are_only_daily():
     service = JobService([source("a", daily_only=True), source("b")], day("2026-11-01"))
 
-    assert taken(service, Walk({}), NOON, 4) == ["a 11-21", "b 11-21", "b 11-01", "b 11-02"]
+    assert taken(service, Cursors(), NOON, 4) == ["a 11-21", "b 11-21", "b 11-01", "b 11-02"]
 
 
 def test_history_begins_anew_before_the_last_36_hours():
     service = JobService([source("a"), source("b")], day("2026-11-19"))
 
-    assert taken(service, Walk({}), NOON, 11)[2:] == [
+    assert taken(service, Cursors(), NOON, 11)[2:] == [
         *("a 11-19", "b 11-19", "a 11-20", "b 11-20", "a 11-21", "b 11-21"),
         *("a 11-19", "b 11-19", "a 11-20"),
     ]
@@ -81,21 +82,21 @@ def test_history_begins_anew_before_the_last_36_hours():
 def test_a_start_date_within_the_last_36_hours_is_given_out_again_and_again():
     service = JobService([source("a")], day("2026-11-22"))
 
-    assert taken(service, Walk({}), NOON, 3)[1:] == ["a 11-22", "a 11-22"]
+    assert taken(service, Cursors(), NOON, 3)[1:] == ["a 11-22", "a 11-22"]
 
 
 def test_what_is_older_than_a_year_is_left_out_but_for_sources_with_full_history():
     service = JobService([source("a"), source("b", full_history=True)], day("2025-11-21"))
-    walk = Walk({})
+    cursors = Cursors()
 
-    assert taken(service, walk, NOON, 5)[2:] == ["b 11-21", "b 11-22", "a 11-23"]
+    assert taken(service, cursors, NOON, 5)[2:] == ["b 11-21", "b 11-22", "a 11-23"]
 
 
 def test_a_call_tries_as_many_jobs_as_there_are_sources():
-    service, walk = JobService([source("a"), source("b")], day("2025-11-01")), Walk({})
-    taken(service, walk, NOON, 2)
+    service, cursors = JobService([source("a"), source("b")], day("2025-11-01")), Cursors()
+    taken(service, cursors, NOON, 2)
 
-    asked = taken(service, walk, NOON, 25)
+    asked = taken(service, cursors, NOON, 25)
 
     # Each call leaves out a date; with the 23rd of November a date is young enough.
     assert asked[:22] == [None] * 22
@@ -103,29 +104,39 @@ def test_a_call_tries_as_many_jobs_as_there_are_sources():
 
 
 def test_a_writer_with_a_scope_does_not_hold_back_the_others():
-    service, walk = JobService([source("a"), source("b")], day("2026-11-01")), Walk({})
+    service, cursors = JobService([source("a"), source("b")], day("2026-11-01")), Cursors()
 
-    assert taken(service, walk, NOON, 3, Scope(datatype="b")) == ["b 11-21", "b 11-01", "b 11-02"]
-    assert taken(service, walk, NOON, 5) == ["a 11-21", "a 11-01", "a 11-02", "a 11-03", "b 11-03"]
-    assert taken(service, walk, NOON, 1, Scope("other")) == [None]
+    assert taken(service, cursors, NOON, 3, Scope(datatype="b")) == [
+        "b 11-21",
+        "b 11-01",
+        "b 11-02",
+    ]
+    assert taken(service, cursors, NOON, 5) == [
+        "a 11-21",
+        "a 11-01",
+        "a 11-02",
+        "a 11-03",
+        "b 11-03",
+    ]
+    assert taken(service, cursors, NOON, 1, Scope("other")) == [None]
 
 
 def test_a_new_source_joins_the_others_where_they_are():
-    walk = Walk({})
-    taken(JobService([source("a")], day("2026-11-01")), walk, NOON, 4)
+    cursors = Cursors()
+    taken(JobService([source("a")], day("2026-11-01")), cursors, NOON, 4)
 
     both = JobService([source("a"), source("b")], day("2026-11-01"))
 
-    assert taken(both, walk, NOON, 3) == ["a 11-04", "b 11-04", "a 11-05"]
+    assert taken(both, cursors, NOON, 3) == ["a 11-04", "b 11-04", "a 11-05"]
 
 
 def test_history_is_never_before_the_start_date():
-    walk = Walk({})
-    taken(JobService([source("a")], day("2026-11-01")), walk, NOON, 4)
+    cursors = Cursors()
+    taken(JobService([source("a")], day("2026-11-01")), cursors, NOON, 4)
 
     later = JobService([source("a")], day("2026-11-10"))
 
-    assert taken(later, walk, NOON, 1) == ["a 11-10"]
+    assert taken(later, cursors, NOON, 1) == ["a 11-10"]
 
 
 # The file of Gardener
@@ -175,7 +186,7 @@ def test_a_file_that_cannot_be_used_is_refused_with_its_name(tmp_path, text, mes
 def test_the_start_date_is_cut_to_its_midnight(tmp_path):
     text = "start_date: 2026-11-01T05:00:00Z\nsources: [{datatype: a}]"
 
-    assert taken(load(tmp_path, text), Walk({}), NOON, 2)[1] == "a 11-01"
+    assert taken(load(tmp_path, text), Cursors(), NOON, 2)[1] == "a 11-01"
 
 
 # Several writers
