@@ -28,6 +28,7 @@ from tracker_service.api.job_calls import JobCallFront
 from tracker_service.api.problems import TOO_LONG
 from tracker_service.api.read_budgets import STOPPING
 from tracker_service.api.schemas.queries import MAX_BODY_BYTES
+from tracker_service.api.turns import TURNS
 from tracker_service.arrivals import Arrival, Arriving
 from tracker_service.held_socket import HeldSocket
 from tracker_service.own_errors import plain_answer
@@ -225,10 +226,14 @@ class HealthFirstWorker(ThreadWorker):
         conn.parser.unreader.unread(bytes(request.data))
         conn.data_ready = True
         threads = self._health if request.is_for_health else self.tpool
-        done = threads.submit(self.handle, conn)
+        done = threads.submit(self._answer, conn, TURNS.expect())
         done.add_done_callback(
             lambda answered: self.method_queue.defer(self.finish_request, conn, answered)
         )
+
+    def _answer(self, conn: Any, turn: int) -> Any:  # noqa: ANN401
+        with TURNS.answering(turn):
+            return self.handle(conn)
 
     def _late(self, waiting: _Waiting) -> None:
         """End a connection whose request has not come in time."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from flask import Response
 
@@ -17,6 +17,7 @@ from tracker_service.archive.reading.selection import Selection, read
 from tracker_service.domain.work_budget import WorkBudget
 from tracker_service.errors import BadInput
 
+_AT_ONCE = 100  #: lines; they take half a millisecond
 _LIMIT = 1000  #: the most lines that a search returns, where the query names no limit
 
 
@@ -134,13 +135,19 @@ def _json(pieces: Pieces, budget: WorkBudget) -> Iterator[bytes]:
     position = 0
     try:
         for lines in as_lines(pieces):
-            yield b"".join(_object(line) for line in lines)
+            yield b"".join(_objects(lines, budget))
             if lines:
                 position = lines[-1].offset + len(lines[-1].text)
-            budget.go_on()
     except SPENT as error:
         end |= {"stopped_at": position, "reason": str(error)}
     yield json.dumps(end).encode() + b"\n"
+
+
+def _objects(lines: Sequence[LogLine], budget: WorkBudget) -> Iterator[bytes]:
+    for number, line in enumerate(lines):
+        if number % _AT_ONCE == 0:
+            budget.go_on()
+        yield _object(line)
 
 
 def _object(line: LogLine, **more: object) -> bytes:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from threading import Lock
 
 from flask import request
 
+from tracker_service.api.turns import TURNS
 from tracker_service.archive.reading.saved_log import SavedLog
 from tracker_service.domain.work_budget import WorkBudget
 from tracker_service.errors import BadInput, GatewayUnavailable, TooMuchWork, WorkerStops
@@ -17,9 +17,6 @@ from tracker_service.errors import BadInput, GatewayUnavailable, TooMuchWork, Wo
 STOPPING = "tracker.stopping"
 SPENT = (TooMuchWork, WorkerStops)  #: what ends a reading before the end of the log
 
-#: Of this process: one reader computes at a time. All of them together take no more of the
-#: interpreter from other requests than one does.
-_TURN = Lock()
 
 #: Seconds of computing, more of them for each MiB, and in all. Usual searches take a tenth of that
 #: for each MiB, lines as JSON a fifth.
@@ -27,14 +24,15 @@ _OF_SEARCHES, _OF_PARTS = (2.0, 0.1, 600.0), (3.0, 0.3, 3600.0)
 
 
 def limited(log: SavedLog, *, is_search: bool = False) -> SavedLog:
-    """Return a saved log whose reading for this request has a budget."""
+    """Return a saved log whose reading for this request has a budget: it is no short one."""
+    TURNS.is_long()
     cpu_s, cpu_s_per_mib, wall_s = _OF_SEARCHES if is_search else _OF_PARTS
     budget = WorkBudget(
         cpu_s=cpu_s,
         cpu_s_per_mib=cpu_s_per_mib,
         wall_s=wall_s,
         stopping=request.environ.get(STOPPING),
-        turn=_TURN,
+        turn=TURNS,
     )
     return replace(log, budget=budget)
 
@@ -42,7 +40,7 @@ def limited(log: SavedLog, *, is_search: bool = False) -> SavedLog:
 def in_turns(pieces: Iterator[bytes]) -> Iterator[bytes]:
     """Yield what is made of a limited log, each piece when it is this reader's turn."""
     while True:
-        with _TURN:
+        with TURNS.taken():
             piece = next(pieces, None)
         if piece is None:
             return
@@ -53,7 +51,7 @@ def in_turns(pieces: Iterator[bytes]) -> Iterator[bytes]:
 def finding_the_first_byte() -> Iterator[None]:
     """Wait for the turn; say what a reader can do where the budget ends before anything is sent."""
     try:
-        with _TURN:
+        with TURNS.taken():
             yield
     except TooMuchWork as error:
         raise BadInput(

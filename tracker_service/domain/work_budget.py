@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from threading import Event, Lock
-from typing import TypeVar
+from threading import Event
+from typing import Protocol, TypeVar
 
 from tracker_service.errors import TooMuchWork, WorkerStops
 
@@ -22,6 +22,19 @@ _LEAST_BYTES_A_PART = 8  #: on average, as they are stored
 _MOST_PARTS = 500_000 * LOG_PARTS  #: a large application has 10,000 containers with 8 logs each
 
 
+class Turn(Protocol):
+    """What only one of several works has at a time."""
+
+    def acquire(self) -> object:
+        """Wait for the turn."""
+
+    def release(self) -> None:
+        """End the turn."""
+
+    def give_way(self) -> None:
+        """Make room for those who are more urgent, and come back."""
+
+
 @dataclass(slots=True, kw_only=True)
 class WorkBudget:
     """Counts the work done for one copy, one search or one answer, and ends it at its limits.
@@ -35,7 +48,7 @@ class WorkBudget:
     cpu_s_per_mib: float = 0.1  #: more with each MiB read: usual searches take a tenth of that
     most_written: int = 20 * 1024 * _MIB  #: bytes of text
     stopping: Event | None = None  #: set when the work has to break off
-    turn: Lock | None = None  #: held while this work computes, so that others wait without a core
+    turn: Turn | None = None  #: held while this work computes, so that others wait without a core
     read: int = 0  #: bytes that came from the cluster
     unpacked: int = 0  #: bytes
     written: int = 0  #: bytes of text
@@ -85,7 +98,9 @@ class WorkBudget:
         self.go_on()
 
     def go_on(self) -> None:
-        """Look at the clocks."""
+        """Look at the clocks, and give way to others."""
+        if self.turn is not None:
+            self.turn.give_way()
         if self.stopping is not None and self.stopping.is_set():
             raise WorkerStops("this worker stops")
         if time.monotonic() - self._began > self.wall_s:

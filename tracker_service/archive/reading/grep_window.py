@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from dataclasses import dataclass
 
@@ -13,7 +14,10 @@ from tracker_service.regex import Pattern
 _AROUND_BYTES = 2 * REACH_BYTES  #: before and behind a line that is found: its trace, and context
 _LEAST_BYTES = 256 * 1024  #: searched at once, but for the last
 _LONGEST_SEARCHED = 128 * 1024  #: a line that is longer is searched in parts
-_SEARCHED_AT_ONCE = 16 * 1024  #: to the end of a line, before the budget is looked at again
+#: Bytes to search at once, to the end of a line, before the budget is looked at again; their number
+#: follows the pattern, so that others wait for no more than a few milliseconds.
+_SEARCHED_AT_ONCE = range(1024, 64 * 1024)
+_SEARCH_S = 0.002
 _LONGEST_BLOCK = 256 * 1024  #: a longer one is given in parts
 
 
@@ -46,7 +50,7 @@ class GrepWindow:
         self._fresh_bytes = 0
         self._offset = stretch.offset  #: of the first byte that is held
         self._number, self._counted = stretch.line, 0  #: of the line at a position
-        self._searched = 0
+        self._searched, self._at_once = 0, 4096
         self._block: Span | None = None
         self._hits: list[int] = []
         self._taken = -1  #: the end of the last block that was taken
@@ -83,10 +87,19 @@ class GrepWindow:
         while self._searched < border:
             budget.go_on()
             most = min(border, self._searched + _LONGEST_SEARCHED)
-            end = self._data.find(b"\n", self._searched + _SEARCHED_AT_ONCE, most) + 1
-            if hit := self._hit_before(end or most, pattern):
+            end = self._data.find(b"\n", self._searched + self._at_once, most) + 1
+            began = time.monotonic()
+            hit = self._hit_before(end or most, pattern)
+            self._take_more_or_less(time.monotonic() - began)
+            if hit:
                 return hit
         return None
+
+    def _take_more_or_less(self, spent_s: float) -> None:
+        if spent_s > _SEARCH_S:
+            self._at_once = max(_SEARCHED_AT_ONCE.start, self._at_once // 2)
+        elif spent_s < _SEARCH_S / 4:
+            self._at_once = min(_SEARCHED_AT_ONCE.stop, self._at_once * 2)
 
     def _hit_before(self, border: int, pattern: Pattern) -> Hit | None:
         data = self._data

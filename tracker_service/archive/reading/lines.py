@@ -10,7 +10,7 @@ from tracker_service.archive.reading.saved_log import SavedLog
 LONGEST_LINE = 64 * 1024  #: in bytes; a longer one is given in parts
 _FIRST_BYTES = 256 * 1024  #: are read back from the end; then twice as many, and so on
 _MOST_BYTES = 4 * 1024 * 1024  #: read back at once, and held for the answer
-_SPLIT_BYTES = 64 * 1024  #: split at once: each may be a line
+_SPLIT_BYTES = 8 * 1024  #: split at once: each may be a line
 
 
 @dataclass(frozen=True, slots=True)
