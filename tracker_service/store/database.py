@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -46,6 +47,7 @@ _CONFLICTS = frozenset(
 )
 #: What PgBouncer says if `pool_mode` is `statement`; its code stands for other troubles as well.
 _STATEMENT_POOLING = "not allowed in statement pooling mode"
+_NO_TABLE = re.compile(r"no such table: \w+|relation .* does not exist|Table .* doesn't exist")
 
 
 class database_now(FunctionElement[Any]):
@@ -177,6 +179,11 @@ def _translated_errors() -> Iterator[None]:
         if _STATEMENT_POOLING in str(message):
             raise ConfigError(
                 f"store.url cannot be used: the pooler says: {message}; set pool_mode = transaction"
+            ) from error
+        if missing := _NO_TABLE.search(str(message)):
+            raise StoreUnavailable(
+                f"the database has no tables of this service ({missing[0]}): create them with "
+                "`tracker db upgrade`, or name another database with store.url"
             ) from error
         if not _is_temporary(error):
             raise
