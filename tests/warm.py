@@ -26,6 +26,7 @@ from tracker_service.domain.timing import Timing
 
 _IMPORTED = (
     "tests.warm",
+    "tests.warm_rules",
     "tracker_service.serve",
     "tracker_service.cli.running",
     "tracker_service.store.upgrade",

@@ -7,7 +7,7 @@ import string
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import cached_property
+from functools import cache, cached_property
 from importlib import resources
 from itertools import chain
 from pathlib import Path
@@ -304,6 +304,16 @@ def load_rules(extra: Sequence[Path] = ()) -> Rules:
     Raises:
         ConfigError: a file cannot be read or has something wrong; says which rule and what.
     """
+    return _load(tuple(extra)) if extra else own_rules()
+
+
+@cache
+def own_rules() -> Rules:
+    """Return the rules of this package; processes that are forked later share them."""
+    return _load(())
+
+
+def _load(extra: tuple[Path, ...]) -> Rules:
     own = Path(str(resources.files(__package__).joinpath(_OWN)))
     shapes = {path: _read(path) for path in (*extra, own)}
     words = _joined(shape.words for shape in shapes.values())

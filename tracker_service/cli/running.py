@@ -69,8 +69,11 @@ def run_all(chosen: settings.Settings, with_sandbox: bool) -> None:
 
 
 def _import_for_children(with_sandbox: bool) -> None:
-    """Import the modules that the child processes share."""
+    """Import the modules that the child processes share, and compile the rules."""
     from tracker_service import bootstrap, serve  # noqa: PLC0415, F401
+    from tracker_service.causes.rules import own_rules  # noqa: PLC0415
+
+    own_rules()
 
     if with_sandbox:
         from tracker_service.sandbox import server  # noqa: PLC0415, F401
