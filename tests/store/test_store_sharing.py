@@ -12,6 +12,7 @@ from tracker_service.domain.tasks import TaskState
 from tracker_service.errors import LeaseLost
 from tracker_service.store import copies, figures, jobsets, tasks, track_tasks, workers
 from tracker_service.store.database import database_now
+from tracker_service.store.jobsets import Offer
 from tracker_service.store.tables import jobsets as table
 from tracker_service.store.tables import tasks as task_table
 from tracker_service.store.tables import workers as worker_table
@@ -51,6 +52,11 @@ def tasks_in(connection, jobset_id: int) -> int:
     return len(
         connection.execute(select(task_table.c.id).where(task_table.c.jobset_id == jobset_id)).all()
     )
+
+
+def shares(connection, *kinds: str) -> dict[str, int]:
+    offers = jobsets.offers(connection, kinds, 30)
+    return {kind: offer.share for kind, offer in offers.items()}
 
 
 def free_since(connection, seconds: float) -> None:
@@ -99,7 +105,7 @@ def test_each_living_worker_has_a_fair_share_and_one_more(connection, living, sh
     for number in range(living):
         says(connection, f"worker-{number}")
 
-    assert jobsets.fair_share(connection, ["track"], 30) == share
+    assert shares(connection, "track") == {"track": share}
 
 
 def test_what_has_just_become_free_is_not_what_has_waited_long(connection):
@@ -385,17 +391,25 @@ def test_who_alone_knows_a_kind_takes_all_of_it_and_a_share_of_the_rest(connecti
     says(connection, "tracker")
     says(connection, "another tracker")
 
-    assert jobsets.fair_share(connection, ["track", "check"], 30) == 3 + 4 + 1
-    assert jobsets.fair_share(connection, ["track"], 30) == 3 + 1
+    assert shares(connection, "track", "check") == {"track": 3 + 1, "check": 4 + 1}
 
 
-def test_parts_of_jobsets_are_rounded_up_once(connection):
-    of_kind(connection, "track", 1)
-    of_kind(connection, "check", 1)
-    for worker in ("first", "second"):
-        says(connection, worker, kinds=("track", "check"))
+def test_a_kind_without_jobsets_is_offered_as_one_that_may_come(connection):
+    says(connection, "worker", kinds=("track", "check"))
+    of_kind(connection, "track", 2)
+    hold(connection)
 
-    assert jobsets.fair_share(connection, ["track", "check"], 30) == 1 + 1
+    offers = jobsets.offers(connection, ["track", "check"], 30)
+
+    assert offers == {"track": Offer(share=3, free=0), "check": Offer(share=1, free=0)}
+
+
+def test_only_what_nobody_holds_for_long_enough_is_offered(connection):
+    says(connection, "worker")
+    of_kind(connection, "track", 2)
+
+    assert jobsets.offers(connection, ["track"], 30)["track"].free == 2
+    assert jobsets.offers(connection, ["track"], 30, waited_s=60)["track"].free == 0
 
 
 def test_a_worker_of_the_release_before_shares_what_it_knows(connection):
@@ -405,7 +419,7 @@ def test_a_worker_of_the_release_before_shares_what_it_knows(connection):
     now = database_now()
     connection.execute(worker_table.insert().values(id="old", started_at=NOW, seen_at=now))
 
-    assert jobsets.fair_share(connection, ["track", "check"], 30) == 2 + 4 + 1
+    assert shares(connection, "track", "check") == {"track": 2 + 1, "check": 4 + 1}
 
 
 def test_jobsets_of_two_kinds_are_never_merged(connection):

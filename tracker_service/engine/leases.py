@@ -75,8 +75,7 @@ class Leases:
         if self._renewed == float("-inf"):
             self.renew()  # only a worker that is known to live has a share
         self._give_back_late()
-        for name, kind in self._kinds.items():
-            self._take_share(name, kind)
+        self._take_shares()
         with self._store.read() as connection:
             held = {h.lease.jobset_id: h for h in jobsets.held(connection, self._worker)}
             for jobset_id, jobset in held.items():
@@ -161,26 +160,34 @@ class Leases:
         if conditions.note(connection, conditions.SCALING_LIMIT, "workers", remedy):
             log.error("scaling_limit_hit", worker=self._worker, **remedy)
 
-    def _take_share(self, name: str, kind: TaskKind) -> None:
-        """Claim free jobsets of a kind up to a fair share; give the newest ones above it back.
+    def _take_shares(self) -> None:
+        """Claim free jobsets up to a fair share of each kind; give the newest ones above it back.
 
         A worker that joins thus gets work within moments, and no other worker stops for it.
         """
         waited_s = WAITED_TOO_LONG_S if time.monotonic() < self._full_until else 0.0
-        leases = [held.lease for held in self._held.values() if held.kind == name]
         with self._store.read() as connection:
-            room = jobsets.fair_share(connection, [name], self._lease_s) - len(leases)
-            is_work_free = room > 0 and jobsets.any_free(connection, [name], waited_s)
-            pinned = kind.pinned(connection) if room < 0 else set()
-        if is_work_free:
-            limit = min(room, _CLAIMS_AT_ONCE)
-            self._store.write(
-                lambda connection: jobsets.claim(
-                    connection, self._worker, [name], self._lease_s, limit, waited_s=waited_s
-                )
+            offers = jobsets.offers(connection, list(self._kinds), self._lease_s, waited_s)
+        for name, offer in offers.items():
+            leases = [held.lease for held in self._held.values() if held.kind == name]
+            room = offer.share - len(leases)
+            if room > 0 and offer.free:
+                self._claim(name, min(room, _CLAIMS_AT_ONCE), waited_s)
+            elif room < 0:
+                self._give_back_newest(name, leases, -room)
+
+    def _claim(self, name: str, limit: int, waited_s: float) -> None:
+        self._store.write(
+            lambda connection: jobsets.claim(
+                connection, self._worker, [name], self._lease_s, limit, waited_s=waited_s
             )
+        )
+
+    def _give_back_newest(self, name: str, leases: Sequence[Lease], number: int) -> None:
+        with self._store.read() as connection:
+            pinned = self._kinds[name].pinned(connection)
         movable = [lease for lease in reversed(leases) if lease.jobset_id not in pinned]
-        self._release(movable[: max(0, -room)])
+        self._release(movable[:number])
 
     def _release(self, leases: Sequence[Lease]) -> None:
         if leases:

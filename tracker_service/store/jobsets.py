@@ -7,11 +7,9 @@ the database's clock, the only clock that all workers share.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from fractions import Fraction
 
 from sqlalchemy import ColumnElement, and_, bindparam, case, delete, func, or_, select, true, update
 
@@ -48,6 +46,14 @@ class HeldJobset:
     kind: str  #: of its tasks
     version: int
     size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """What a worker may hold of a kind."""
+
+    share: int  #: the most jobsets that it should hold
+    free: int  #: jobsets that nobody holds
 
 
 def place(connection: Connection, kind: str, affinity: str, count: int) -> list[int]:
@@ -120,19 +126,30 @@ def waiting(connection: Connection, kinds: Kinds) -> tuple[int, int]:
     return number, int(tasks_in_them)
 
 
-def fair_share(connection: Connection, kinds: Collection[str], lease_s: float) -> int:
-    """Return the most jobsets that a worker of these kinds should hold.
+def offers(
+    connection: Connection, kinds: Collection[str], lease_s: float, waited_s: float = 0.0
+) -> dict[str, Offer]:
+    """Return what a worker of these kinds may hold, by kind.
 
-    The jobsets of each kind are divided among the living workers that know the kind.
+    The jobsets of a kind are divided among the living workers that know the kind.
+
+    Args:
+        waited_s: a jobset counts as free only if it has been free for this many seconds.
     """
-    with_tasks = connection.execute(
-        select(jobsets.c.kind, func.count().label("number"))
+    free = func.count(case((_is_free(EVERY_KIND, waited_s), 1)))
+    found = connection.execute(
+        select(jobsets.c.kind, func.count().label("number"), free.label("free"))
         .where(jobsets.c.size > 0, jobsets.c.kind.in_(list(kinds)))
         .group_by(jobsets.c.kind)
     )
     living = workers.living_by_kind(connection, lease_s)
-    shares = [Fraction(row.number, max(1, living[row.kind])) for row in with_tasks]
-    return math.ceil(sum(shares)) + 1
+    there = {row.kind: row for row in found}
+    return {
+        kind: Offer(share=-(-there[kind].number // max(1, living[kind])) + 1, free=there[kind].free)
+        if kind in there
+        else Offer(share=1, free=0)
+        for kind in kinds
+    }
 
 
 def claim(
