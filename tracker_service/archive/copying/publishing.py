@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import structlog
 
 from tracker_service.archive.copying import target
@@ -81,10 +84,22 @@ def remove_leftovers(hdfs: WebHdfs, copy: Copy) -> None:
     Where the cluster refuses that, the copy stands all the same. What a crash leaves of a failed
     try is removed at the end of the last try.
     """
-    try:
+    with _tidying(copy):
         if copy.strategy == Strategy.WORKFLOW:
             hdfs.delete(copy.working_directory)
         _remove_parts(hdfs, copy)
+
+
+def remove_part(hdfs: WebHdfs, copy: Copy) -> None:
+    """Remove the part of this try of a copy, which nobody will publish."""
+    with _tidying(copy):
+        hdfs.delete(part_path(copy))
+
+
+@contextmanager
+def _tidying(copy: Copy) -> Iterator[None]:
+    try:
+        yield
     except CredentialsRefused:
         raise
     except GatewayError as error:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import structlog
 
 from tracker_service.archive.copying.progress import LimitReached, Progress
-from tracker_service.archive.copying.publishing import remove_leftovers
+from tracker_service.archive.copying.publishing import remove_leftovers, remove_part
 from tracker_service.domain.copies import Copy, CopyStatus, Strategy
 from tracker_service.domain.leases import Lease
 from tracker_service.errors import (
@@ -65,7 +65,7 @@ class Tries:
             CredentialsRefused, GatewayUnavailable, LimitReached, StoreUnavailable: these are no
                 failures of the try, and the next copy would meet them too.
         """
-        with _dropping_work_of_others(copy):
+        with _dropping_work_of_others(copy, access):
             try:
                 yield
             except (CredentialsRefused, GatewayUnavailable, LimitReached, StoreUnavailable):
@@ -130,14 +130,18 @@ class Tries:
 
 
 @contextmanager
-def _dropping_work_of_others(copy: Copy) -> Iterator[None]:
-    """Stop work on a copy that another worker will do, or has done; the log says why."""
+def _dropping_work_of_others(copy: Copy, access: ClusterAccess | None = None) -> Iterator[None]:
+    """Stop work on a copy that another worker will do, or has done; the log says why.
+
+    The other worker may have tidied up before the part of this try was there.
+    """
     try:
         yield
-    except LeaseLost as error:
-        log.warning("lease_lost", job=copy.job_id, copy=copy.id, reason=str(error))
-    except CopyChanged as error:
-        log.warning("copy_changed", job=copy.job_id, copy=copy.id, reason=str(error))
+    except (LeaseLost, CopyChanged) as error:
+        event = "lease_lost" if isinstance(error, LeaseLost) else "copy_changed"
+        log.warning(event, job=copy.job_id, copy=copy.id, reason=str(error))
+        if access and copy.strategy == Strategy.DIRECT and copy.part is None:
+            remove_part(access.hdfs, copy)
     except WorkerStops as error:
         log.info("copy_broken_off", job=copy.job_id, copy=copy.id, reason=str(error))
 

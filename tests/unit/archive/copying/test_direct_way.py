@@ -293,6 +293,24 @@ def test_a_log_of_which_another_worker_takes_over_is_not_published(copying, monk
 
     assert copying.copy().path not in copying.home.files
     assert copying.copy().status == "RUNNING"
+    assert copying.parts_left() == []
+
+
+def test_a_try_that_fails_after_another_worker_has_taken_over_leaves_nothing(copying, monkeypatch):
+    copying.want(APP)
+    copying.lies_there()
+    whole = FakeHdfs.write_pieces
+
+    def lose_and_break(home: FakeHdfs, path: str, pieces) -> None:
+        whole(home, path, pieces)
+        copying.lose_lease()
+        raise AccessDenied("not here")
+
+    monkeypatch.setattr(FakeHdfs, "write_pieces", lose_and_break)
+    copying.advance()
+
+    assert copying.copy().status == "RUNNING"
+    assert copying.parts_left() == []
 
 
 def test_a_worker_that_stops_breaks_off_and_the_next_one_copies_again(copying, monkeypatch):
