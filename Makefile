@@ -23,8 +23,8 @@ PYTEST := $(IN_MEMORY) $(BIN)/pytest $(XDIST)
 CLUSTERS := $(IN_MEMORY) $(BIN)/python -m tests.on_cluster $(BIN)/pytest tests/contract \
 	tests/acceptance -n $$(( 2 * $(CORES) )) --dist loadscope --no-loadscope-reorder --durations 15
 FAST := tests/unit tests/store tests/causes tests/attacks
-NO_SERVER := -k "not postgresql and not mariadb"
-ON_SERVERS := -k "postgresql or mariadb"
+# The marks `server` and `uncovered` are set by tests/conftest.py.
+NO_SERVER := -m "not server"
 TIMES := .times
 # The suite starts hundreds of interpreters; without this each would compile all modules for itself.
 unexport PYTHONDONTWRITEBYTECODE
@@ -67,7 +67,7 @@ run: install ## Run the service with the sandbox cluster, and print how to try i
 check: install ## Check style and types, and run the quick tests that need no cluster and no server
 	@rm -f $(TIMES)
 	$(call part,style,$(MAKE) --no-print-directory -k -j2 --output-sync lint types)
-	$(call part,unit,$(PYTEST) $(FAST) $(NO_SERVER) -m "not slow")
+	$(call part,unit,$(PYTEST) $(FAST) -m "not server and not slow")
 	$(SHOW_TIMES)
 
 test: install system-packages ## Run all that the promises rest on, on real clusters too
@@ -86,8 +86,8 @@ test-all: install system-packages ## Before a release: the same with many more e
 
 parts-of-test:
 	$(call part,style,$(MAKE) --no-print-directory -k -j3 --output-sync kerberos lint types)
-	$(call part,unit,$(call covered,$(FAST) $(NO_SERVER)))
-	$(call part,servers,$(PYTEST) $(FAST) $(ON_SERVERS))
+	$(call part,unit,$(call covered,$(FAST) -m "not server and not uncovered"))
+	$(call part,servers,$(PYTEST) $(FAST) -m "server or uncovered")
 	$(call part,clusters,$(CLUSTERS))
 
 unit: install ## Run the fast tests alone, those of the store on each database that is there

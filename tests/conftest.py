@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import TypeVar
@@ -18,6 +19,10 @@ from tests.scheduling import ByUnit
 Started = TypeVar("Started")
 
 LEFT_OUT: list[str] = []  #: parts that cannot be tested on this machine, with the reasons
+
+SERVERS = re.compile("postgresql|mariadb")
+#: Coverage makes a third of the time of tests; these are left out of what is measured.
+UNCOVERED = ("tests/causes/", "tests/attacks/")
 
 profiles.load()
 for variable in [name for name in os.environ if name.startswith("TRACKER_")]:
@@ -70,8 +75,14 @@ def stand(request: pytest.FixtureRequest) -> stands.Stand:
     return request.getfixturevalue(request.param)
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest chooses by the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the tests that take longest; the others fill the gaps."""
+    """Mark tests by what they need; begin with those that take longest: others fill the gaps."""
+    for item in items:
+        if SERVERS.search(item.nodeid):
+            item.add_marker("server")
+        if item.nodeid.startswith(UNCOVERED):
+            item.add_marker("uncovered")
     items.sort(key=lambda item: scheduling.turn(item.nodeid))
 
 

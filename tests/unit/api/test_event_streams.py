@@ -37,6 +37,7 @@ def test_a_reader_above_the_most_is_told_when_to_come_again(client, monkeypatch,
 
 def test_who_has_as_many_readers_as_may_be_leaves_the_others_their_place(store, monkeypatch):
     monkeypatch.setattr(event_streams, "MOST_OF_A_USER", 1)
+    monkeypatch.setattr(event_streams, "_ALIVE_S", 0.5)  # to see soon that a reader has gone
     streams, environ = EventStreams(store, "http://here"), {"gunicorn.socket": object()}
     ours, theirs = socket.socketpair()
     streams.take(theirs, "guest", is_chunked=True, wanted=EventFilter(), after=0)

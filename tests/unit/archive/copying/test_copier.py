@@ -250,8 +250,8 @@ def test_a_workflow_that_never_arrives_is_submitted_less_and_less_often(copying,
     submitted = []
     for _ in range(6):
         before = len(oozie.submitted)
-        for _ in range(60):
-            copying.advance(10)
+        for _ in range(30):
+            copying.advance(20)
         submitted.append(len(oozie.submitted) - before)
 
     assert submitted[0] > 3
@@ -259,8 +259,8 @@ def test_a_workflow_that_never_arrives_is_submitted_less_and_less_often(copying,
     assert "HDFS is full" in (copying.copy().reason or "")
     assert (copying.copy().failures, copying.copy().status.is_finished) == (0, False)
     oozie.refusal = None
-    for _ in range(70):
-        copying.advance(10)
+    for _ in range(35):
+        copying.advance(20)
     assert copying.copy().job in oozie.known
 
 

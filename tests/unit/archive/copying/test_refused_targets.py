@@ -81,7 +81,7 @@ def test_a_log_that_hdfs_does_not_take_waits_visibly_and_is_not_lost(
 
 
 def test_the_pauses_grow_up_to_an_hour(refused):
-    tries = run_for(refused, 30)
+    tries = run_for(refused, 10)
 
     begun = [copy.started_at for copy in tries if copy.started_at]
     pauses = [later - earlier for earlier, later in pairwise(begun)]
