@@ -16,7 +16,7 @@ SINKS = {name: {"type": "graphite", "host": "localhost"} for name in ("counts", 
 @pytest.fixture
 def set_routes(store):
     def set_them(*routes: dict[str, object]) -> Routes:
-        found = EventsAndSinks(sinks=SINKS, routes=routes)
+        found = EventsAndSinks.model_validate({"sinks": SINKS, "routes": routes})
         return Routes(store, found.routes, found.sinks.by_name, lambda: NOW)
 
     return set_them
