@@ -1,4 +1,4 @@
-"""Read YAML 1.2 with the line of each key: duplicate keys are errors, `on` and `12:30` are texts."""
+"""Read YAML 1.2 with the line of each key: no key stands twice, `on` and `12:30` are texts."""
 
 from __future__ import annotations
 
@@ -10,9 +10,13 @@ from typing import Any
 import yaml
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_INT = re.compile(r"[-+]?[0-9]+$")
+_INT = re.compile(r"[-+]?(0|[1-9][0-9]*)$")
 _FLOAT = re.compile(r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))([eE][-+]?[0-9]+)?$")
 _WORDS = {"": None, "~": None, "null": None, "true": True, "false": False}
+_TAGS = {
+    f"tag:yaml.org,2002:{name}"
+    for name in ("str", "null", "bool", "int", "float", "timestamp", "merge", "value")
+}
 _DEEPEST = 20  #: levels of one file
 _LONGEST_NUMBER = 300  #: digits
 
@@ -69,7 +73,7 @@ def read(text: str) -> Iterator[Entry]:
 
 def _problem(error: yaml.MarkedYAMLError) -> str:
     problem = error.problem or error.context or "this is no YAML"
-    if "alias" in problem or "anchor" in problem:
+    if "alias" in problem or "anchor" in problem or "alphabetic" in problem:
         return f"{problem}: put a text that begins with * or & in quotes"
     if "mapping values" in problem:
         return f"{problem}: keys below a key that has a value belong beside it"
@@ -107,7 +111,9 @@ def _value(node: yaml.Node, seen: set[int], depth: int) -> Any:  # noqa: ANN401 
 
 def _scalar(node: yaml.ScalarNode, line: int) -> object:
     text = str(node.value)
-    if node.style or node.tag == "tag:yaml.org,2002:str":
+    if node.tag not in _TAGS:
+        raise BadYaml("tag", line, f"{node.tag}: tags are not read")
+    if node.style:
         return text
     word = text.lower() if text in (text.lower(), text.upper(), text.capitalize()) else text
     if word in _WORDS:
@@ -117,6 +123,4 @@ def _scalar(node: yaml.ScalarNode, line: int) -> object:
             return int(text)
         if _FLOAT.match(text):
             return float(text)
-    if node.tag.startswith("!"):
-        raise BadYaml("tag", line, f"{node.tag}: tags are not read")
     return text

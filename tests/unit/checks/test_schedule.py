@@ -1,7 +1,8 @@
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
-from itertools import islice
+from itertools import islice, pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -55,7 +56,7 @@ def test_in_autumn_a_doubled_time_is_due_once():
 def test_what_is_hourly_follows_real_time(cron):
     for day in ("2026-03-08T00:30", "2026-11-01T00:30"):
         found = list(islice(Schedule.of(cron, NEW_YORK).after(local(day)), 5))
-        assert {b - a for a, b in zip(found, found[1:], strict=False)} == {timedelta(hours=1)}
+        assert {b - a for a, b in pairwise(found)} == {timedelta(hours=1)}
 
 
 @pytest.mark.parametrize(
@@ -74,9 +75,8 @@ def test_what_is_hourly_follows_real_time(cron):
     ],
 )
 def test_an_expression_that_is_no_cron_says_why(cron, message):
-    with pytest.raises(ValueError) as caught:
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
         Schedule.of(cron)
-    assert str(caught.value).startswith(message)
 
 
 def test_an_unknown_zone_is_refused():
