@@ -170,7 +170,7 @@ class Leases:
         leases = [held.lease for held in self._held.values() if held.kind == name]
         with self._store.read() as connection:
             room = jobsets.fair_share(connection, [name], self._lease_s) - len(leases)
-            is_work_free = room > 0 and jobsets.any_free(connection, [name], waited_s)
+            is_work_free = room > 0 and jobsets.any_free(connection, [name], waited_s, self._worker)
             pinned = kind.pinned(connection) if room < 0 else set()
         if is_work_free:
             limit = min(room, _CLAIMS_AT_ONCE)

@@ -9,8 +9,9 @@ from typing import Any
 
 from sqlalchemy import Row, bindparam, func, or_, select, update
 
-from tracker_service.domain.events import TEST, Event, KeptEvent
+from tracker_service.domain.events import CHECK_POST, TEST, Event, KeptEvent
 from tracker_service.domain.subscriptions import (
+    CHECKS_OWNER,
     NOTIFY,
     SITE_OWNER,
     UNSENT,
@@ -58,8 +59,12 @@ class Change:
 
 def plan(connection: Connection, new: Sequence[KeptEvent]) -> None:
     """Write a delivery for each event and each subscription that wants it."""
-    owners = {SITE_OWNER, *(kept.event.owner for kept in new if kept.event.owner)}
-    found = subscriptions.of_owners(connection, owners)
+    named = {kept.event.subject for kept in new if kept.event.type == CHECK_POST}
+    owners = {SITE_OWNER, *(kept.event.owner for kept in new if kept.event.owner)} - {CHECKS_OWNER}
+    found = [
+        *subscriptions.of_owners(connection, owners),
+        *subscriptions.named(connection, CHECKS_OWNER, named),
+    ]
     if not found:
         return
     now = current_time(connection)
@@ -76,6 +81,8 @@ def plan(connection: Connection, new: Sequence[KeptEvent]) -> None:
 
 
 def _wants(subscription: Subscription, event: Event) -> bool:
+    if event.type == CHECK_POST:
+        return (subscription.owner, subscription.name) == (event.owner, event.subject)
     if event.type == TEST:
         return subscription.name == event.subject
     return subscription.selection.wants(event)
