@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
@@ -14,12 +15,12 @@ LEASE_S = 3600.0
 
 def wanted(digest: str = "1", file: str = "a.yml") -> checks.WantedCheck:
     return checks.WantedCheck(
-        file=file, url="http://h/", cron="* * * * *", sealed="s", digest=digest, tags=["t"]
+        file=file, url="http://h/", cron="* * * * *", digest=digest, tags=["t"]
     )
 
 
 def enrol(store: Store, kept: tuple[str, ...] = (), **named: checks.WantedCheck) -> None:
-    store.write(lambda c: checks.enrol(c, named, kept, NOW))
+    store.write(lambda c: checks.enrol(c, named, kept, NOW, seal=lambda name: f"sealed {name}"))
 
 
 def claimed(store: Store, worker: str = "w") -> dict[str, tuple[int, Lease]]:
@@ -56,7 +57,7 @@ def run(task_id: int, due: timedelta, *, is_ok: bool = True, state: str = "up") 
 def alive(store: Store, *names: str) -> None:
     for name in names:
         presence = workers.Presence(id=name, started_at=NOW, release="1", kinds=(checks.KIND,))
-        store.write(lambda c, p=presence: workers.note(c, p))
+        store.write(partial(workers.note, presence=presence))
 
 
 def test_checks_come_go_and_change(store):
@@ -168,7 +169,7 @@ def test_availability_counts_what_succeeded(store, hours):
         ago = current_time(connection) - NOW
     runs = [run(task_id, ago - timedelta(minutes=n), is_ok=n != 1) for n in (4, 3, 2, 1)]
     for each in runs:
-        store.write(lambda c, r=each: checks.record(c, [r]))
+        store.write(partial(checks.record, runs=[each]))
 
     with store.read() as connection:
         assert checks.availability(connection, task_id, hours) == 0.75
@@ -181,7 +182,7 @@ def test_hours_are_added_up_and_runs_pruned(store):
         ago = current_time(connection) - NOW
     for n in range(6, 1, -1):
         each = run(task_id, ago - timedelta(hours=n), is_ok=n != 3)
-        store.write(lambda c, r=each: checks.record(c, [r]))
+        store.write(partial(checks.record, runs=[each]))
 
     store.write(checks.sum_hours)
     store.write(checks.sum_hours)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import structlog
 
@@ -29,15 +28,33 @@ class Fault:
     message: str
 
 
+@dataclass(frozen=True, slots=True)
+class Source:
+    """How a check is written, and what others need to know of it."""
+
+    key: str  #: the endpoint
+    raw: str = field(repr=False)  #: the rest, as JSON
+    url: str
+    cron: str
+    tags: tuple[str, ...]
+    target: SelfReport  #: where its results go
+
+    @classmethod
+    def of(cls, key: str, value: object, check: Check) -> Source:
+        """Return the source of a check."""
+        target = SelfReport(post=check.post, put=check.put)
+        schedule = check.schedule
+        return cls(key, json.dumps(value), check.request.url, schedule.cron, check.tags, target)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadFile:
     """What is in a file."""
 
     name: str
     checks: tuple[Check, ...] = ()
-    raw: Mapping[str, tuple[str, str]] = field(default_factory=dict)  #: endpoints and JSON by name
+    sources: Mapping[str, Source] = field(default_factory=dict)  #: by the names of the checks
     report: SelfReport | None = None
-    raw_report: str | None = None  #: its JSON
     fault: Fault | None = None
     was_repaired: bool = False
 
@@ -55,13 +72,12 @@ def read_file(name: str, text: str, secrets: Secrets, *, is_lenient: bool = Fals
 
 
 def _read(name: str, text: str, secrets: Secrets, *, was_repaired: bool = False) -> ReadFile:
-    checks, raw = list[Check](), dict[str, tuple[str, str]]()
-    report, raw_report, lines = None, None, dict[str, int]()
+    checks, sources = list[Check](), dict[str, Source]()
+    report, lines = None, dict[str, int]()
     try:
         for entry in read(text):
             if entry.key == SELF:
                 report = self_of(entry.value, entry.line, secrets)
-                raw_report = json.dumps(entry.value)
                 continue
             check = check_of(entry.key, entry.value, entry.line, secrets)
             if check is None:
@@ -71,15 +87,14 @@ def _read(name: str, text: str, secrets: Secrets, *, was_repaired: bool = False)
                 raise BadCheck("duplicate", entry.line, message)
             lines[check.name] = entry.line
             checks.append(check)
-            raw[check.name] = entry.key, json.dumps(entry.value)
+            sources[check.name] = Source.of(entry.key, entry.value, check)
     except (BadYaml, BadCheck) as error:
         return ReadFile(name=name, fault=Fault(error.rule, error.line, error.message))
     return ReadFile(
         name=name,
         checks=tuple(checks),
-        raw=raw,
+        sources=sources,
         report=report,
-        raw_report=raw_report,
         was_repaired=was_repaired,
     )
 
@@ -137,7 +152,8 @@ class Directories:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             return ReadFile(name=name, fault=Fault("file", 1, str(error)))
-        return read_file(name, text, self._secrets, is_lenient=self._is_lenient)
+        found = read_file(name, text, self._secrets, is_lenient=self._is_lenient)
+        return replace(found, checks=())  # 10,000 of them take room, and nobody needs them here
 
 
 def _version(path: Path) -> tuple[int, int]:
@@ -149,12 +165,12 @@ def _without_doubles(files: Sequence[ReadFile]) -> list[ReadFile]:
     """Refuse a file with a check whose name an earlier file has."""
     owners, kept = dict[str, str](), list[ReadFile]()
     for file in files:
-        double = next((c.name for c in file.checks if c.name in owners), None)
+        double = next((name for name in file.sources if name in owners), None)
         if double is not None:
             message = f"{double}: {owners[double]} has it too; give one of them another name"
             kept.append(ReadFile(name=file.name, fault=Fault("duplicate", 1, message)))
             continue
-        owners |= {check.name: file.name for check in file.checks}
+        owners |= dict.fromkeys(file.sources, file.name)
         kept.append(file)
     return kept
 
@@ -166,8 +182,3 @@ def raw_check(key: str, raw: str, secrets: Secrets) -> Check | None:
         BadCheck: this machine lacks a secret, or the grammar of this release is another one.
     """
     return check_of(key, json.loads(raw), 1, secrets)
-
-
-def raw_self(raw: str, secrets: Secrets) -> Any:  # noqa: ANN401
-    """Return the report of the checks themselves; see `raw_check`."""
-    return self_of(json.loads(raw), 1, secrets)

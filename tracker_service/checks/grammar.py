@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import time
+from functools import partial
 from pathlib import Path as FilePath
 from typing import Any
 from urllib.parse import urlsplit
@@ -258,7 +259,7 @@ def _headers(keys: _Keys, secrets: Secrets) -> tuple[tuple[str, str], ...]:
     for name, value in found.items():
         if not _TOKEN.fullmatch(name):
             raise keys.fault("header", "headers", f"{name!r} is no name of a header")
-        text = keys.tried("secret", "headers", lambda v=value: secrets.resolve(str(v)))
+        text = keys.tried("secret", "headers", partial(secrets.resolve, str(value)))
         if not text.isprintable():
             raise keys.fault("header", "headers", f"the value of {name} is not printable")
         headers.append((name, text))
@@ -296,7 +297,7 @@ def _extracted(keys: _Keys) -> tuple[tuple[str, Path], ...]:
     for each in found:
         named = each if isinstance(each, Mapping) and len(each) == 1 else {str(each): each}
         [(name, path)] = named.items()
-        pairs.append((name, keys.tried("path", "response_json_values", lambda p=path: _path(p))))
+        pairs.append((name, keys.tried("path", "response_json_values", partial(_path, path))))
     return tuple(pairs)
 
 
@@ -312,7 +313,7 @@ def _tests(keys: _Keys) -> Iterable[SuccessTest]:
         where = f"{keys.where}: success_test"
         test = _Keys(where, each, keys.line("success_test"))
         op = test.one_of("op", "eq", tuple(OPERATORS))
-        path = test.tried("path", "key", lambda t=test: _path(t.required("key")))
+        path = test.tried("path", "key", partial(_path, test.required("key")))
         value = test.any("value") if op == "exists" else test.required("value")
         if op == "in" and not isinstance(value, list):
             raise test.fault("type", "value", "write a list of values")
@@ -344,11 +345,11 @@ def _maintenance(keys: _Keys) -> Iterable[QuietHours]:
     for each in found if isinstance(found, list) else [found]:
         window = _Keys(f"{keys.where}: maintenance", each, keys.line("maintenance"))
         begin, end = (
-            window.tried("time", name, lambda n=name, w=window: _time(w.required(n)))
+            window.tried("time", name, partial(_time, window.required(name)))
             for name in ("begin", "end")
         )
         zone = window.text("zone", "UTC") or "UTC"
-        window.tried("zone", "zone", lambda z=zone: Schedule.of("@daily", z))
+        window.tried("zone", "zone", partial(Schedule.of, "@daily", zone))
         window.end()
         yield QuietHours(begin=begin, end=end, zone=ZoneInfo(zone))
 

@@ -156,7 +156,7 @@ class _Visit:
                 connected = self._encrypted(connected, host, how)
             connection = HTTPConnection(host, port)
             connection.auto_open = 0
-            connection.sock = _Bounded(connected, self)  # type: ignore[assignment]
+            connection.sock = _Bounded(connected, self)
             target = f"{parts.path or '/'}{f'?{parts.query}' if parts.query else ''}"
             return self._exchange(connection, method, target, headers, body)
         finally:
@@ -227,7 +227,7 @@ class _Visit:
         raise _Fault(f"no connection to {host}:{port}: {text}", is_unreachable=True) from last
 
     def _connect(
-        self, family: socket.AddressFamily, address: tuple[str | int, ...]
+        self, family: socket.AddressFamily, address: Any  # noqa: ANN401 (what `connect` takes)
     ) -> socket.socket:
         new = socket.socket(family, socket.SOCK_STREAM)
         try:

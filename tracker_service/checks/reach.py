@@ -6,6 +6,7 @@ import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from typing import Any
 
 from tracker_service.errors import TrackerError
 
@@ -14,7 +15,7 @@ Network = IPv4Network | IPv6Network
 _METADATA = tuple(
     map(ip_network, ("169.254.0.0/16", "fe80::/10", "fd00:ec2::/32", "100.100.100.200/32"))
 )
-Place = tuple[socket.AddressFamily, tuple[str | int, ...]]
+Place = tuple[socket.AddressFamily, Any]  # what `connect` takes
 
 
 class NotAllowedHere(TrackerError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -58,8 +58,7 @@ class WantedCheck:
     file: str
     url: str  #: for people
     cron: str
-    sealed: str  #: the whole check, encrypted
-    digest: str  #: keyed hash of the same
+    digest: str  #: keyed hash of the whole check
     tags: Sequence[str] = ()
 
 
@@ -81,12 +80,18 @@ def enrol(
     wanted: Mapping[str, WantedCheck],
     kept_files: Collection[str],
     now: datetime,
-) -> None:
+    *,
+    seal: Callable[[str], str],
+) -> list[str]:
     """Change the tasks so that there is one for each wanted check and no other.
 
     Args:
         wanted: the checks by their names.
         kept_files: files that cannot be used now; the checks of their last good version stay.
+        seal: returns a wanted check, whole and encrypted, by its name.
+
+    Returns:
+        the names of the checks that stay though they are not wanted.
     """
     locks.take(connection, KIND)
     columns = (checks.c.task_id, checks.c.name, checks.c.file, checks.c.digest, tasks.c.jobset_id)
@@ -102,10 +107,12 @@ def enrol(
     _remove(connection, gone)
     for row in changed:
         new = update(checks).where(checks.c.task_id == row.task_id)
-        connection.execute(new.values(**_values(wanted[row.name])))
+        values = _values(wanted[row.name], seal(row.name))
+        connection.execute(new.values(**values))
     for jobset_id in sorted({row.jobset_id for row in changed}):
         jobsets.touch(connection, jobset_id)
-    _add(connection, {n: c for n, c in wanted.items() if n not in found}, now)
+    _add(connection, {n: c for n, c in wanted.items() if n not in found}, now, seal)
+    return [r.name for r in found.values() if r.name not in wanted and r.file in kept]
 
 
 def _file(name: str) -> str:
@@ -116,12 +123,12 @@ def _identity(check: WantedCheck) -> tuple[str, str]:
     return check.digest, _file(check.file)
 
 
-def _values(check: WantedCheck) -> dict[str, Any]:
+def _values(check: WantedCheck, sealed: str) -> dict[str, Any]:
     return {
         "file": _file(check.file),
         "url": check.url,
         "cron": check.cron[:255],
-        "sealed": check.sealed,
+        "sealed": sealed,
         "digest": check.digest,
         "tags": list(check.tags),
     }
@@ -137,7 +144,12 @@ def _remove(connection: Connection, gone: Sequence[Any]) -> None:
         connection.execute(delete(tasks).where(tasks.c.id.in_(ids)))
 
 
-def _add(connection: Connection, new: Mapping[str, WantedCheck], now: datetime) -> None:
+def _add(
+    connection: Connection,
+    new: Mapping[str, WantedCheck],
+    now: datetime,
+    seal: Callable[[str], str],
+) -> None:
     if not new:
         return
     places = jobsets.place(connection, KIND, _OWNER, len(new))
@@ -154,7 +166,12 @@ def _add(connection: Connection, new: Mapping[str, WantedCheck], now: datetime) 
     connection.execute(
         insert(checks),
         [
-            {"task_id": row.id, "name": row.subject, **begin, **_values(new[row.subject])}
+            {
+                "task_id": row.id,
+                "name": row.subject,
+                **begin,
+                **_values(new[row.subject], seal(row.subject)),
+            }
             for row in connection.execute(added)
         ],
     )
@@ -457,3 +474,9 @@ def replace_sealed(connection: Connection, task_id: int, old: str, new: str) -> 
     """Replace an encrypted check, if it is still the old one."""
     this = (checks.c.task_id == task_id, checks.c.sealed == old)
     connection.execute(update(checks).where(*this).values(sealed=new))
+
+
+def longest_lag_s(connection: Connection) -> float:
+    """Return how many seconds too late the latest of the last minute's runs began."""
+    found = select(func.max(check_runs.c.late_ms)).where(check_runs.c.due_at > after(-60.0))
+    return (connection.scalar(found) or 0) / 1000

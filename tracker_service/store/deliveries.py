@@ -250,6 +250,14 @@ def known(
     return [_delivery(row) for row in connection.execute(rows)]
 
 
+def count_dead(connection: Connection) -> int:
+    """Count the results of checks that could not be posted."""
+    of_checks = select(tasks.c.id).where(tasks.c.kind == NOTIFY, tasks.c.owner == CHECKS_OWNER)
+    dead = deliveries.c.state == DeliveryState.DEAD
+    found = select(func.count()).where(dead, deliveries.c.task_id.in_(of_checks))
+    return connection.scalar(found) or 0
+
+
 def replay(connection: Connection, owner: str, ids: Collection[int] | None) -> int:
     """Send deliveries again that are dead.
 

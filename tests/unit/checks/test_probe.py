@@ -59,7 +59,10 @@ def test_headers_method_and_body_are_sent(endpoint, check):
         (http(b"no gzip", 200, "Content-Encoding: gzip"), "its answer cannot be unpacked"),
         (lambda c, _: c.sendall(b"hello\r\n\r\n"), "it does not speak HTTP: BadStatusLine: hello"),
         (lambda c, _: None, "it does not speak HTTP: RemoteDisconnected"),
-        (lambda c, _: c.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx"), "its answer lacks 8"),
+        (
+            lambda c, _: c.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx"),
+            "its answer lacks 8",
+        ),
         (lambda c, _: c.sendall(b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 1000), "it does not speak"),
     ],
 )
