@@ -227,7 +227,9 @@ class _Visit:
         raise _Fault(f"no connection to {host}:{port}: {text}", is_unreachable=True) from last
 
     def _connect(
-        self, family: socket.AddressFamily, address: Any  # noqa: ANN401 (what `connect` takes)
+        self,
+        family: socket.AddressFamily,
+        address: Any,  # noqa: ANN401 (what `connect` takes)
     ) -> socket.socket:
         new = socket.socket(family, socket.SOCK_STREAM)
         try:

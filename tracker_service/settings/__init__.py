@@ -35,6 +35,7 @@ from tracker_service.domain.urls import is_loopback, leads_to_this_machine
 from tracker_service.domain.users import HADOOP_USER_PATTERN
 from tracker_service.errors import ConfigError
 from tracker_service.settings.binds import binds
+from tracker_service.settings.checks import ChecksSettings
 from tracker_service.settings.exporters import ExportersSettings
 from tracker_service.settings.kerberos import KerberosSettings
 from tracker_service.settings.ledger import LedgerSettings
@@ -355,6 +356,7 @@ class Settings(EventsAndSinks, BaseSettings):
     rights: RightsSettings = RightsSettings()
     exporters: ExportersSettings = ExportersSettings()
     ledger: LedgerSettings = LedgerSettings()
+    checks: ChecksSettings = ChecksSettings()
 
     @classmethod
     def settings_customise_sources(
