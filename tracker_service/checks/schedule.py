@@ -56,9 +56,7 @@ class Schedule:
         Raises:
             ValueError: the expression or the time zone cannot be used; says why.
         """
-        found = _schedule(" ".join(cron.split()), zone)
-        next(found.after(datetime.now(UTC)))
-        return found
+        return _schedule(" ".join(cron.split()), zone)
 
     @property
     def every_s(self) -> float | None:
@@ -107,7 +105,9 @@ def _schedule(cron: str, zone: str) -> Schedule:
             CronSim(expression, datetime(2026, 1, 1, tzinfo=UTC))
         except CronSimError as error:
             raise ValueError(f"{cron!r}: {str(error).lower()}") from error
-    return Schedule(cron, zone)
+    found = Schedule(cron, zone)
+    next(found.after(datetime.now(UTC)), None)
+    return found
 
 
 @cache
