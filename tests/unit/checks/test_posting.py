@@ -101,7 +101,7 @@ def bus(aws: str):
 
 @pytest.fixture
 def datadog(loopback: Loopback) -> Loopback:
-    loopback.answer(Reply(status=202, body=b'{"status": "ok"}'))
+    loopback.says(Reply(status=202, body=b'{"status": "ok"}'))
     return loopback
 
 
@@ -137,9 +137,9 @@ def test_the_sample_of_the_note_posts_to_datadog_and_eventbridge(
     worker.do("report_checks")
     deliver(site, deliverer)
 
-    posted = {request.path.partition("?")[0]: request for request in datadog.requests}
+    posted = {asked.path: asked for asked in datadog.asked}
     event = posted["/api/v1/events"]
-    assert event.path.endswith(f"?api_key={SECRET}")
+    assert event.query == {"api_key": SECRET}
     assert json.loads(event.body) == {
         "title": "first health",
         "text": "health ok",
@@ -157,7 +157,7 @@ def test_the_sample_of_the_note_posts_to_datadog_and_eventbridge(
 
 
 def test_a_secret_of_a_file_is_written_down_nowhere(site, endpoint, datadog, deliverer):
-    datadog.answer(Reply(status=403, body=f"wrong key {SECRET}".encode()))
+    datadog.says(Reply(status=403, body=f"wrong key {SECRET}".encode()))
     server = endpoint(http())
     site.write(
         f"{server.authority}/?token={SECRET}:\n  cron_schedule: '* * * * *'\n"
@@ -170,7 +170,7 @@ def test_a_secret_of_a_file_is_written_down_nowhere(site, endpoint, datadog, del
     deliver(site, deliverer)
 
     assert SECRET.encode() in server.requests[0]
-    assert datadog.requests[0].headers["K"] == SECRET
+    assert datadog.asked[0].headers["K"] == SECRET
     with site.store.read() as connection:
         [kept] = deliveries.known(connection, CHECKS_OWNER, [], None, 10)
     assert "wrong key ***" in str(kept.answer)
@@ -178,7 +178,7 @@ def test_a_secret_of_a_file_is_written_down_nowhere(site, endpoint, datadog, del
 
 
 def test_a_post_that_is_refused_for_good_is_kept_and_counted(site, endpoint, datadog, deliverer):
-    datadog.answer(Reply(status=400, body=b"no"))
+    datadog.says(Reply(status=400, body=b"no"))
     server = endpoint(http())
     site.write(
         f"{server.authority}/:\n  cron_schedule: '* * * * *'\n"
