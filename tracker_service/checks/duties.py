@@ -404,7 +404,8 @@ class Checks:
         def give(connection: Connection) -> bool:
             if jobsets.give_away(connection, task.lease, task.id, self._worker, _GIVEN_AWAY_S):
                 return True
-            data = {"check": name, "error": finding.probe.error}
+            error = finding.probe.error
+            data = {"check": name, "error": error, "message": error}
             conditions.note(connection, conditions.CHECK_UNREACHABLE, name[:100], data)
             return False
 

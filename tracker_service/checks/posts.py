@@ -73,6 +73,7 @@ def change_event(
         "since": before.since.isoformat(),
         "status": found.status,
         "error": found.error,
+        **({"message": found.error} if is_down else {}),
         "tags": list(check.tags),
     }
     kind = CheckEventType.FAILED if is_down else CheckEventType.RECOVERED

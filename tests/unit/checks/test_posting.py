@@ -24,6 +24,9 @@ from tracker_service.sinks.opening import SinkOpener
 from tracker_service.store import deliveries, jobsets, subscriptions
 from tracker_service.store.tables import tasks
 
+# boto3 itself still calls what Python 3.12 deprecates.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
 SECRET = "0123456789abcdef"
 SAMPLE = """\
 {first}/health:
@@ -84,19 +87,20 @@ def bus(aws: str):
         "aws_access_key_id": "testing",
         "aws_secret_access_key": "testing",
     }
-    events, logs = boto3.client("events", **more), boto3.client("logs", **more)
-    logs.create_log_group(logGroupName="/seen")
-    arn = logs.describe_log_groups()["logGroups"][0]["arn"]
+    events, queues = boto3.client("events", **more), boto3.client("sqs", **more)
+    url = queues.create_queue(QueueName="seen")["QueueUrl"]
+    about = queues.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
+    arn = about["Attributes"]["QueueArn"]
     events.put_rule(Name="all", EventPattern=json.dumps({"source": ["second"]}))
     events.put_targets(Rule="all", Targets=[{"Id": "1", "Arn": arn}])
 
     def seen() -> list[dict[str, object]]:
-        found = logs.filter_log_events(logGroupName="/seen")["events"]
-        return [json.loads(each["message"]) for each in found]
+        found = queues.receive_message(QueueUrl=url, MaxNumberOfMessages=10)
+        return [json.loads(each["Body"]) for each in found.get("Messages", [])]
 
     yield seen
     events.close()
-    logs.close()
+    queues.close()
 
 
 @pytest.fixture
