@@ -238,7 +238,7 @@ def known(
         before: only deliveries with a smaller id; None for the newest.
         limit: the most deliveries to return.
     """
-    of_owner = select(tasks.c.id).where(tasks.c.kind == NOTIFY, tasks.c.owner == owner)
+    of_owner = select(tasks.c.id).where(tasks.c.kind == NOTIFY, tasks.c.owner.in_(_with(owner)))
     page = select(deliveries.c.id).where(deliveries.c.task_id.in_(of_owner))
     if states:
         page = page.where(deliveries.c.state.in_(states))
@@ -258,6 +258,11 @@ def count_dead(connection: Connection) -> int:
     return connection.scalar(found) or 0
 
 
+def _with(owner: str) -> tuple[str, ...]:
+    """Return an owner; what checks post is the site's."""
+    return (SITE_OWNER, CHECKS_OWNER) if owner == SITE_OWNER else (owner,)
+
+
 def replay(connection: Connection, owner: str, ids: Collection[int] | None) -> int:
     """Send deliveries again that are dead.
 
@@ -269,7 +274,8 @@ def replay(connection: Connection, owner: str, ids: Collection[int] | None) -> i
         the number of deliveries that are sent again.
     """
     now = current_time(connection)
-    of_owner = select(tasks.c.id).where(tasks.c.kind == NOTIFY, tasks.c.owner == owner, IS_LIVE)
+    is_of_owner = tasks.c.owner.in_(_with(owner))
+    of_owner = select(tasks.c.id).where(tasks.c.kind == NOTIFY, is_of_owner, IS_LIVE)
     dead = (
         update(deliveries)
         .where(deliveries.c.state == DeliveryState.DEAD, deliveries.c.task_id.in_(of_owner))
