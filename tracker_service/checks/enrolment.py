@@ -19,7 +19,7 @@ from tracker_service.store.database import Connection, Store
 
 log = structlog.get_logger()
 
-_READ_S = 10.0
+_READ_S = 2.0  #: from one look at the files to the next
 OF_SETTINGS = ""  #: the file of the checks that the settings make
 
 
