@@ -1,4 +1,4 @@
-"""Real processes check endpoints: the cluster, and those of a file; a killed worker loses nothing."""
+"""Real processes check the cluster, and endpoints of a file; a killed worker loses nothing."""
 
 from __future__ import annotations
 

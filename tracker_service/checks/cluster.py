@@ -37,7 +37,7 @@ _SERVICES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
         },
     ),
     "jobhistory": (
-        "/jobhistory/v1/history/info",
+        "/jobhistory/ws/v1/history/info",
         {"success_test": {"key": "historyInfo.startedOn", "op": "exists"}},
     ),
 }
