@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,10 @@ def check(service: RunningService, name: str, runs: int = 1000) -> dict[str, Any
     return answer.json() if answer.status_code == 200 else {"state": None, "runs": []}
 
 
+def have_more(service: RunningService, counts: dict[str, int]) -> bool:
+    return all(len(check(service, n)["runs"]) > count + 5 for n, count in counts.items())
+
+
 @pytest.mark.parametrize("name", ["knox", "oozie", "webhdfs", "resourcemanager", "jobhistory"])
 def test_the_services_of_the_cluster_are_up(service, name):
     found = until(lambda: check(service, f"cluster:{name}"), lambda c: c["runs"])
@@ -96,13 +101,11 @@ def test_when_a_worker_is_killed_no_due_time_is_lost_and_none_runs_twice(service
         (files / f"{n}.yml").write_text(f"{name}:\n{EVERY}")
     until(lambda: all(len(check(service, name)["runs"]) > 3 for name in names))
 
-    for victim in (other.pid, service.child("worker"), service.child("worker")):
-        if victim:
-            os.kill(victim, signal.SIGKILL)
+    victims = (lambda: other.pid, *[partial(service.child, "worker")] * 2)
+    for victim in victims:
+        os.kill(until(victim) or 0, signal.SIGKILL)
         counts = {name: len(check(service, name)["runs"]) for name in names}
-        until(
-            lambda before=counts: all(len(check(service, n)["runs"]) > before[n] + 5 for n in names)
-        )
+        until(partial(have_more, service, counts))
 
     for name in names:
         due = sorted(datetime.fromisoformat(run["due"]) for run in check(service, name)["runs"])

@@ -66,7 +66,9 @@ def cluster_checks(gateway: Gateway) -> dict[str, Source]:
     if not gateway.verify:
         common["verify"] = False
     return {
-        f"{PREFIX}{service}": _source(f"{gateway.base}{path}", f"{PREFIX}{service}", common | more)
+        f"{PREFIX}{service}": _source(
+            f"{gateway.base}{path}", f"{PREFIX}{service}", {**common, **more}
+        )
         for service, (path, more) in _SERVICES.items()
     }
 

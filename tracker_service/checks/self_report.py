@@ -42,7 +42,7 @@ class Reporter:
         mark = hashlib.sha256(facts.encode()).hexdigest()[:20]
         if mark == self._last:
             return
-        values = {f"watcher.{name}": value for name, value in figures.items()}
+        values: dict[str, Any] = {f"watcher.{name}": value for name, value in figures.items()}
         values |= {"endpoint": posts.SELF, "checked_at": now.isoformat(), "watcher": figures}
         found = posts.events_of(posts.SELF, report, values, now)
         made = [

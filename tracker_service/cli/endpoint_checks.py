@@ -40,14 +40,13 @@ def list_checks(tracker: TrackerClient, down: bool, output: str) -> None:
       tracker checks list --down
     """
     answer = tracker.checks()
-    if down:
-        answer["checks"] = [check for check in answer["checks"] if check["state"] == "down"]
+    found = [check for check in answer["checks"] if not down or check["state"] == "down"]
     if output == "json":
-        tables.show_json(answer)
+        tables.show_json({**answer, "checks": found})
         return
     rows = [
         (c["name"], c["state"], c["last-run"] or "", c["latency-ms"], c["error"] or "")
-        for c in answer["checks"]
+        for c in found
     ]
     click.echo(tables.table(("CHECK", "STATE", "LAST RUN", "MS", "ERROR"), rows))
     for file in answer["files"]:

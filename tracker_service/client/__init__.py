@@ -408,12 +408,12 @@ class TrackerClient:
     def checks(self) -> JsonObject:
         """Return all checks and the files that they stand in, as the service says it."""
         answer: JsonObject = self._json("GET", "checks", dict)
-        page = answer["checks"]
+        found = page = list(answer["checks"])
         while page:
             params = {"after": page[-1]["name"]}
             page = self._json("GET", "checks", dict, params=params)["checks"]
-            answer["checks"] += page
-        return answer
+            found = found + page
+        return {**answer, "checks": found}
 
     def ledger_jobs(
         self, *, ledger: str = "default", state: str | None = None

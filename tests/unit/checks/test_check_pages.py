@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from flask.testing import FlaskClient
 
 from tests.unit.calls import GUEST
 from tests.unit.checks.endpoints import http
 from tests.unit.checks.test_duties import closed_port
+
+
+def json_of(client: FlaskClient, path: str) -> Any:
+    return client.get(path, auth=GUEST).get_json()
 
 
 @pytest.fixture
@@ -28,7 +34,7 @@ def names(site, endpoint) -> tuple[str, str]:
 
 
 def test_checks_are_listed_with_their_files(client: FlaskClient, names):
-    answer = client.get("/api/checks", auth=GUEST).json
+    answer = json_of(client, "/api/checks")
 
     found = {check["name"]: check for check in answer["checks"]}
     assert found[names[0]]["state"] == "up"
@@ -41,14 +47,14 @@ def test_checks_are_listed_with_their_files(client: FlaskClient, names):
 
 
 def test_checks_are_listed_page_after_page(client: FlaskClient, names):
-    first = client.get("/api/checks?limit=1", auth=GUEST).json["checks"]
-    second = client.get(f"/api/checks?after={first[0]['name']}", auth=GUEST).json
+    first = json_of(client, "/api/checks?limit=1")["checks"]
+    second = json_of(client, f"/api/checks?after={first[0]['name']}")
     assert [c["name"] for c in (*first, *second["checks"])] == sorted(names)
     assert second["files"] == []
 
 
 def test_a_check_is_shown_with_its_history_and_availability(client: FlaskClient, names):
-    answer = client.get(f"/api/checks/{names[0]}", auth=GUEST).json
+    answer = json_of(client, f"/api/checks/{names[0]}")
 
     assert answer["runs"][0]["values"] == {"status": "ok"}
     assert set(answer["availability"]) == {"1h", "24h", "7d", "30d"}
@@ -59,7 +65,7 @@ def test_an_unknown_check_is_answered_404(client: FlaskClient, names):
     for path in ("/api/checks/none", "/badges/checks/none.svg"):
         answer = client.get(path, auth=GUEST)
         assert answer.status_code == 404
-        assert "`tracker checks list`" in answer.json["detail"]
+        assert "`tracker checks list`" in answer.get_json()["detail"]
 
 
 def test_strangers_see_no_checks(client: FlaskClient, names):

@@ -8,7 +8,7 @@ from tests.unit.checks.endpoints import http
 from tracker_service.checks.cluster import Gateway, cluster_checks
 from tracker_service.checks.files import raw_check
 from tracker_service.checks.grammar import Secrets
-from tracker_service.checks.probe import Prober
+from tracker_service.checks.probe import Probe, Prober
 from tracker_service.checks.reach import Reach
 
 SERVICES = ("knox", "oozie", "webhdfs", "resourcemanager", "jobhistory")
@@ -27,7 +27,7 @@ def password(tmp_path):
     return file
 
 
-def probed(base: str, password) -> dict[str, object]:
+def probed(base: str, password) -> dict[str, Probe]:
     sources = cluster_checks(
         Gateway(base=base, user="guest", password_file=password, ca_file=None, verify=True)
     )
