@@ -101,9 +101,10 @@ def test_when_a_worker_is_killed_no_due_time_is_lost_and_none_runs_twice(service
         (files / f"{n}.yml").write_text(f"{name}:\n{EVERY}")
     until(lambda: all(len(check(service, name)["runs"]) > 3 for name in names))
 
-    victims = (lambda: other.pid, *[partial(service.child, "worker")] * 2)
-    for victim in victims:
-        os.kill(until(victim) or 0, signal.SIGKILL)
+    for n in range(3):
+        victim = other.pid if n == 0 else until(lambda: service.child("worker"))
+        assert victim is not None
+        os.kill(victim, signal.SIGKILL)
         counts = {name: len(check(service, name)["runs"]) for name in names}
         until(partial(have_more, service, counts))
 
