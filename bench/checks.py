@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import shutil
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -16,10 +17,12 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from http.client import HTTPConnection
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from tests.ports import free_port
 from tests.waiting import until
 from tracker_service.checks.enrolment import Enrolment
 from tracker_service.checks.files import Directories
@@ -248,6 +251,45 @@ def beside_gatus(home: Path, authority: str) -> str:
         process.wait()
 
 
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port)).close()
+    except OSError:
+        return False
+    return True
+
+
+def beside_blackbox(home: Path, authority: str) -> str:
+    """Have blackbox_exporter probe 100 endpoints a second; it has no schedule of its own."""
+    names = ("blackbox_exporter", "prometheus-blackbox-exporter")
+    program = next(filter(None, map(shutil.which, names)), None)
+    if program is None:
+        return "left out: there is no blackbox_exporter on the PATH"
+    port = free_port()
+    address = f"--web.listen-address=127.0.0.1:{port}"
+    config = home / "blackbox.yml"
+    config.write_text(
+        "modules: {m: {prober: http, http: {preferred_ip_protocol: ip4, "
+        'fail_if_body_not_matches_regexp: ["ok"]}}}\n'
+    )
+    quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen([program, f"--config.file={config}", address], **quiet)
+    try:
+        until(lambda: _listens(port))
+        asked, began, cpu = 0, time.monotonic(), cpu_s(process.pid)
+        client = HTTPConnection("127.0.0.1", port)
+        while time.monotonic() - began < WATCHED_S:
+            client.request("GET", f"/probe?module=m&target=http://{authority}/{asked}")
+            client.getresponse().read()
+            asked += 1
+            time.sleep(max(0.0, began + asked / 100 - time.monotonic()))
+        used = cpu_s(process.pid) - cpu
+        return f"{1000 * used / asked:.2f} ms a check, {memory_mb(process.pid):.0f} MB"
+    finally:
+        process.kill()
+        process.wait()
+
+
 def beside(home: Path, authority: str) -> str:
     """Check the same 1,000 endpoints every 10 s."""
     write_files(home / "checks", [f"{authority}/{n}" for n in range(BESIDE)], "@every 10s")
@@ -262,6 +304,7 @@ def main() -> None:
         "many": many,
         "beside": beside,
         "gatus": beside_gatus,
+        "blackbox": beside_blackbox,
         "hanging": hanging,
         "killed": killed,
         "files": lambda home, _: files(home),
