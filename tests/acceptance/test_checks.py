@@ -71,11 +71,11 @@ def have_more(service: RunningService, counts: dict[str, int]) -> bool:
     return all(len(check(service, n)["runs"]) > count + 5 for n, count in counts.items())
 
 
-@pytest.mark.parametrize("name", ["knox", "oozie", "webhdfs", "resourcemanager", "jobhistory"])
-def test_the_services_of_the_cluster_are_up(service, name):
-    found = until(lambda: check(service, f"cluster:{name}"), lambda c: c["runs"])
-    assert found["error"] is None
-    assert found["state"] == "up"
+def test_the_services_of_the_cluster_are_up(service):
+    for name in ("knox", "oozie", "webhdfs", "resourcemanager", "jobhistory"):
+        found = until(partial(check, service, f"cluster:{name}"), lambda c: c["runs"])
+        assert found["error"] is None
+        assert found["state"] == "up"
 
 
 def test_results_are_posted_and_shown(service, files, endpoint, receiver):
