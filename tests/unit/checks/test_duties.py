@@ -107,6 +107,20 @@ def test_what_a_worker_found_after_it_lost_its_lease_is_not_recorded(site, serve
     assert len(server.requests) <= 2
 
 
+def test_what_was_found_before_the_lease_was_lost_is_left_to_the_next_worker(site, name):
+    slow = site.worker()
+    site.advance(60)
+    slow.do("check")
+    slow.leases.give_back()
+    slow.do("record_checks")
+    assert site.runs(name) == []
+
+    other = site.worker()
+    other.turn()
+    [run] = site.runs(name)
+    assert run.worker == other.id
+
+
 def test_results_wait_for_a_database_that_is_away(site, name):
     worker = site.worker()
     site.advance(60)
