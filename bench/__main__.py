@@ -8,6 +8,7 @@ import click
 
 from bench import (
     big_log,
+    checks,
     copying,
     decoding,
     events,
@@ -29,6 +30,7 @@ MEASUREMENTS = {
     "teraslice": teraslice.main,
     "thousand_jobs": thousand_jobs.main,
     "big_log": big_log.main,
+    "checks": checks.main,
     "copying": copying.main,
     "decoding": decoding.main,
     "events": events.main,

@@ -22,6 +22,7 @@ TrackerError
 ├── NotTracked                the caller does not track this job
 ├── NoSuchToken               a notification token that is unknown here: make another one
 ├── NoSuchSubscription        a subscription that is unknown here: list those that there are
+├── NoSuchCheck               a check that is unknown here: list those that there are
 ├── NoSuchLink                a link of a message that is too old: use the command
 ├── LogNotSaved               there is no saved log yet, with the reason
 ├── NotRunning                this application does not run: read its saved log
@@ -151,6 +152,10 @@ class NoSuchToken(TrackerError):
 
 class NoSuchSubscription(TrackerError):
     """You have no subscription of this name: `tracker notify list` shows those that you have."""
+
+
+class NoSuchCheck(TrackerError):
+    """There is no check of this name: `tracker checks list` shows those that there are."""
 
 
 class NoSuchLink(TrackerError):

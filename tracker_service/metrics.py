@@ -178,6 +178,19 @@ class Metrics:
             registry=self._registry,
         )
 
+        self._checks = Counter(
+            "tracker_checks",
+            "Runs of checks, by what came of them.",
+            ["outcome"],
+            registry=self._registry,
+        )
+        self._check_files = Counter(
+            "tracker_check_files_refused",
+            "Readings of a file of checks that could not be used.",
+            ["file"],
+            registry=self._registry,
+        )
+
         self._circuits = Gauge(
             "tracker_gateway_circuit_open",
             "1 from several requests of a process without an answer until the next with one.",
@@ -212,6 +225,14 @@ class Metrics:
     def delivery(self, sink: str, outcome: str) -> None:
         """Count a try to deliver an event."""
         self._deliveries.labels(sink, outcome).inc()
+
+    def check(self, outcome: str) -> None:
+        """Count a run of a check."""
+        self._checks.labels(outcome).inc()
+
+    def check_file_refused(self, file: str) -> None:
+        """Count a file of checks that cannot be used."""
+        self._check_files.labels(file).inc()
 
     def lease_lost(self) -> None:
         """Count a write that was refused because another worker had taken over."""

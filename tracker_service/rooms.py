@@ -14,6 +14,7 @@ from flask_openapi3 import APIBlueprint
 from tracker_service.api import (
     auth,
     causes,
+    checks,
     deliveries,
     events,
     exporters,
@@ -117,6 +118,13 @@ def _exporters(service: Service) -> Iterable[APIBlueprint]:
     yield exporters.blueprint(service.teraslice)
 
 
+def _checks(service: Service) -> Iterable[APIBlueprint]:
+    return (
+        checks.blueprint(_gateway_users(service), service.checks),
+        checks.open_pages(service.checks),
+    )
+
+
 def _ledger(service: Service) -> Iterable[APIBlueprint | Blueprint]:
     if service.ledgers:
         readers = ledger.reader_credentials(service.ledgers.writers, _gateway_users(service))
@@ -154,6 +162,7 @@ EVENTS = Room("events", _events)  #: what has happened, and who hears of it
 LOGIN = Room("login", _login)  #: fresh credentials for work in the background
 OPERATIONS = Room("operations", _operations)  #: health and metrics, without credentials
 EXPORTERS = Room("exporters", _exporters)  #: metrics of other systems, without credentials
+CHECKS = Room("checks", _checks)  #: how HTTP endpoints are, and for Prometheus without credentials
 LEDGER = Room("ledger", _ledger, _ledger_front)  #: jobs that report themselves
 
-ALL_ROOMS = (TRACKING, WORKERS, NOTIFICATIONS, EVENTS, LOGIN, OPERATIONS, EXPORTERS, LEDGER)
+ALL_ROOMS = (TRACKING, WORKERS, NOTIFICATIONS, EVENTS, LOGIN, OPERATIONS, EXPORTERS, CHECKS, LEDGER)

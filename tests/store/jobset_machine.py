@@ -16,11 +16,12 @@ from tests.store.rows import NOW, seen
 from tracker_service.domain.leases import Lease
 from tracker_service.domain.tasks import ENDED, TRACK, HeldTask
 from tracker_service.errors import LeaseLost
-from tracker_service.store import jobs, jobsets, tasks, track_tasks
+from tracker_service.store import jobs, jobsets, tasks, track_tasks, workers
 from tracker_service.store.database import Connection, Store
 from tracker_service.store.tables import jobsets as jobset_table
 from tracker_service.store.tables import metadata
 from tracker_service.store.tables import tasks as task_table
+from tracker_service.store.tables import workers as worker_table
 
 Thing = TypeVar("Thing")
 
@@ -57,6 +58,7 @@ class Expected:
     is_over: bool = False  #: whether the lease has run out
     version: int = -1  #: at the last check
     content: tuple[object, ...] = ()  #: at the last check; a change must raise the version
+    excluded: frozenset[str] = frozenset()  #: the workers that do not get it
 
 
 @dataclass
@@ -88,6 +90,14 @@ class Jobsets(RuleBasedStateMachine):
     def clocks_are_off(self, minutes: tuple[int, ...]) -> None:
         off = zip(WORKERS, minutes, strict=True)
         self.clocks = {name: NOW + timedelta(minutes=each) for name, each in off}
+        with self.store.begin() as connection:
+            for name in WORKERS:
+                workers.note(
+                    connection,
+                    workers.Presence(id=name, started_at=NOW, release="1", kinds=KINDS[name]),
+                )
+            # They live for as long as the test takes.
+            connection.execute(update(worker_table).values(seen_at=NOW + timedelta(days=36500)))
 
     @rule(user=st.sampled_from(USERS), count=st.integers(5, 12))
     def add(self, user: str, count: int) -> None:
@@ -120,9 +130,10 @@ class Jobsets(RuleBasedStateMachine):
                 each.id
                 for each in jobsets.known(connection)
                 if (known := self.model.jobsets[each.id]).holder is None or known.is_over
-                if each.kind in KINDS[worker]
+                if each.kind in KINDS[worker] and worker not in known.excluded
             }
-            assert jobsets.any_free(connection, KINDS[worker]) is bool(free)
+            offers = jobsets.offers(connection, worker, KINDS[worker], LEASE_S)
+            assert sum(offer.free for offer in offers.values()) == len(free)
             taken = jobsets.claim(connection, worker, KINDS[worker], LEASE_S, limit)
             assert {each.kind for each in jobsets.known(connection, worker)} <= set(KINDS[worker])
             held = {each.lease.jobset_id: each.lease for each in jobsets.held(connection, worker)}
@@ -191,6 +202,51 @@ class Jobsets(RuleBasedStateMachine):
         for number in ended:
             del self.model.live[number]
 
+    @rule(prefers_current=st.booleans(), pick=PICK, number=PICK)
+    def a_worker_gives_away_what_it_cannot_do(
+        self, prefers_current: bool, pick: int, number: int
+    ) -> None:
+        """Use any lease; exactly one task moves, and no worker that gave it away gets it."""
+        current = [each for each in self.model.leases if self.model.counts(each[1])]
+        leases = current if prefers_current and current else self.model.leases
+        if not leases:
+            return
+        worker, lease = _picked(leases, pick)
+        with self.store.read() as connection:
+            here = _tasks_in(connection, lease)
+            kinds = {row.id: row.kind for row in connection.execute(select(task_table))}
+        if not here:
+            return
+        task = _picked(here, number)[1]
+        try:
+            with self.store.begin() as connection:
+                is_gone = jobsets.give_away(connection, lease, task.id, worker, LEASE_S)
+                where = connection.scalar(
+                    select(task_table.c.jobset_id).where(task_table.c.id == task.id)
+                )
+        except LeaseLost:
+            assert not self.model.counts(lease)
+            return
+        assert self.model.counts(lease)
+        excluded = self.model.jobsets[lease.jobset_id].excluded | {worker}
+        able = {name for name in WORKERS if kinds[task.id] in KINDS[name]}
+        assert is_gone is bool(able - excluded)
+        assert (where != lease.jobset_id) is is_gone
+        if is_gone:
+            assert where is not None
+            self.model.jobsets[where] = Expected(excluded=excluded)
+
+    @rule(kind=st.sampled_from((TRACK, BELL)))
+    def what_nobody_would_get_is_offered_to_all_again(self, kind: str) -> None:
+        with self.store.begin() as connection:
+            jobsets.readmit(connection, kind)
+            free = {each.id for each in jobsets.known(connection) if each.is_waiting}
+            of_kind = {each.id for each in jobsets.known(connection) if each.kind == kind}
+        able = {name for name in WORKERS if kind in KINDS[name]}
+        for key, known in self.model.jobsets.items():
+            if key in free & of_kind and able <= known.excluded:
+                known.excluded = frozenset()
+
     @rule(pick=PICK)
     def a_user_stops_a_task(self, pick: int) -> None:
         if tracked := [n for n, task in self.model.live.items() if task.kind == TRACK]:
@@ -256,13 +312,14 @@ class Jobsets(RuleBasedStateMachine):
             sizes = {row.id: row.size for row in connection.execute(select(jobset_table))}
             assert _live(connection) == self.model.live
             found = connection.execute(
-                select(task_table.c.jobset_id, task_table.c.owner, jobset_table.c.affinity)
+                select(task_table.c.id, task_table.c.jobset_id, task_table.c.owner)
+                .add_columns(jobset_table.c.affinity)
                 .add_columns(task_table.c.kind, jobset_table.c.kind.label("jobset_kind"))
                 .join(jobset_table, jobset_table.c.id == task_table.c.jobset_id)
                 .where(task_table.c.state != ENDED)
             ).all()
         assert len(found) == len(self.model.live)
-        assert all(row.owner == row.affinity for row in found)
+        assert all(row.affinity in (row.owner, f"apart:{row.id}") for row in found)
         assert all(row.kind == row.jobset_kind for row in found)
         counted = [row.jobset_id for row in found]
         assert sizes == {key: counted.count(key) for key in sizes}

@@ -55,7 +55,7 @@ def tasks_in(connection, jobset_id: int) -> int:
 
 
 def shares(connection, *kinds: str) -> dict[str, int]:
-    offers = jobsets.offers(connection, kinds, 30)
+    offers = jobsets.offers(connection, "worker", kinds, 30)
     return {kind: offer.share for kind, offer in offers.items()}
 
 
@@ -399,7 +399,7 @@ def test_a_kind_without_jobsets_is_offered_as_one_that_may_come(connection):
     of_kind(connection, "track", 2)
     hold(connection)
 
-    offers = jobsets.offers(connection, ["track", "check"], 30)
+    offers = jobsets.offers(connection, "worker", ["track", "check"], 30)
 
     assert offers == {"track": Offer(share=3, free=0), "check": Offer(share=1, free=0)}
 
@@ -408,8 +408,8 @@ def test_only_what_nobody_holds_for_long_enough_is_offered(connection):
     says(connection, "worker")
     of_kind(connection, "track", 2)
 
-    assert jobsets.offers(connection, ["track"], 30)["track"].free == 2
-    assert jobsets.offers(connection, ["track"], 30, waited_s=60)["track"].free == 0
+    assert jobsets.offers(connection, "worker", ["track"], 30)["track"].free == 2
+    assert jobsets.offers(connection, "worker", ["track"], 30, waited_s=60)["track"].free == 0
 
 
 def test_a_worker_of_the_release_before_shares_what_it_knows(connection):

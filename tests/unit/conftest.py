@@ -38,6 +38,7 @@ from tracker_service.archive.removal import Removal
 from tracker_service.archive.verification import Verifications
 from tracker_service.bootstrap import Service
 from tracker_service.bootstrap.exporters import build_teraslice_pages
+from tracker_service.checks.lookup import CheckPages
 from tracker_service.engine.slots import Slots
 from tracker_service.identities import Callers, Identities, KeptCredentials
 from tracker_service.identities.keys import KeyRing
@@ -210,6 +211,7 @@ def service(
         rate_limit=RateLimit(store, 600, now),
         read_limits=ReadLimits(32),
         teraslice=build_teraslice_pages(ExportersSettings(), store),
+        checks=CheckPages(store),
         metrics=Metrics(),
         clock=now,
     )

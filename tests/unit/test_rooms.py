@@ -22,6 +22,7 @@ PATHS = {
     "login": "/api/login",
     "operations": "/healthz",
     "exporters": "/metrics/teraslice",
+    "checks": "/api/checks",
     "ledger": "/api/ledger/jobs",
 }
 

@@ -19,6 +19,7 @@ from tracker_service.api.schemas.workers import (
 from tracker_service.errors import NotAllowed
 from tracker_service.store import jobsets, workers
 from tracker_service.store.database import Store
+from tracker_service.store.figures import capacity
 
 
 def blueprint(
@@ -36,11 +37,14 @@ def blueprint(
 
     @bp.get("/workers", responses=openapi.answers({200: WorkerAnswers}))
     def list_workers() -> Response:
-        """List the workers."""
+        """List the workers; the header Tracker-Workers-Needed says how many the load needs."""
         _require_overseer(overseers)
         with store.read() as connection:
             found = workers.known(connection, worker_silence_s)
-        return jsonify([WorkerAnswer.of(worker).model_dump() for worker in found])
+            needed = capacity(connection, worker_silence_s).workers_needed
+        answer = jsonify([WorkerAnswer.of(worker).model_dump() for worker in found])
+        answer.headers["Tracker-Workers-Needed"] = str(needed)
+        return answer
 
     @bp.get("/jobsets", responses=openapi.answers({200: JobsetAnswers}))
     def list_jobsets(query: queries.JobsetsQuery) -> Response:

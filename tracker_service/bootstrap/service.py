@@ -13,6 +13,7 @@ from tracker_service.bootstrap.exporters import build_teraslice_pages
 from tracker_service.bootstrap.foundation import Foundation, build_foundation
 from tracker_service.bootstrap.ledger import Ledgers, build_ledgers
 from tracker_service.bootstrap.reading import build_causes, build_lookup
+from tracker_service.checks.lookup import CheckPages
 from tracker_service.engine.clock import Clock, utc_now
 from tracker_service.exporters.lookup import TeraslicePages
 from tracker_service.identities import Identities
@@ -49,6 +50,7 @@ class Service:
     rate_limit: RateLimit
     read_limits: ReadLimits
     teraslice: TeraslicePages
+    checks: CheckPages
     metrics: Metrics
     clock: Clock
     ledgers: Ledgers | None = None  #: None: the settings do not enable them
@@ -77,6 +79,7 @@ def build_service(settings: Settings, clock: Clock = utc_now) -> Service:
         rate_limit=RateLimit(base.store, settings.serve.requests_per_minute, clock),
         read_limits=ReadLimits(settings.serve.threads),
         teraslice=build_teraslice_pages(settings.exporters, base.store),
+        checks=CheckPages(base.store),
         metrics=base.metrics,
         clock=clock,
         ledgers=build_ledgers(settings.ledger, base.store, base.metrics, clock),

@@ -25,6 +25,7 @@ from tracker_service.archive.copying.workflow_way import WorkflowWay
 from tracker_service.archive.expiry import Expiry
 from tracker_service.archive.manifest import write_manifest
 from tracker_service.archive.place import LogPlace
+from tracker_service.bootstrap.checks import build_checks_work
 from tracker_service.bootstrap.exporters import build_exporters_work
 from tracker_service.bootstrap.foundation import Foundation, build_foundation
 from tracker_service.bootstrap.ledger import build_ledger_duties
@@ -76,11 +77,12 @@ class _Threads:
     sends: ThreadPoolExecutor
     scrapes: ThreadPoolExecutor
     actions: ThreadPoolExecutor
+    checks: ThreadPoolExecutor
 
     def all(self) -> list[ThreadPoolExecutor]:
         return [
             *(self.polls, self.details, self.copies, self.streams),
-            *(self.sends, self.scrapes, self.actions),
+            *(self.sends, self.scrapes, self.actions, self.checks),
         ]
 
 
@@ -109,9 +111,15 @@ def build_worker(settings: Settings, clock: Clock = utc_now, timing: Timing = OP
     trouble = Trouble(store, outages, clock)
     deliverer = _build_deliverer(base, threads)
     exporters = build_exporters_work(settings.exporters, store, clock, threads.scrapes)
+    checks = build_checks_work(base, threads.checks)
     return Worker(
         store,
-        [tracking.Tracking(store, schedule, completion, clock), deliverer, *exporters.kinds],
+        [
+            tracking.Tracking(store, schedule, completion, clock),
+            deliverer,
+            *exporters.kinds,
+            *checks.kinds,
+        ],
         [
             *tracking.duties(store, poller, hints, completion, reruns, purge, trouble, clock=clock),
             *archive.duties(
@@ -120,6 +128,7 @@ def build_worker(settings: Settings, clock: Clock = utc_now, timing: Timing = OP
             *sinks.duties(deliverer, _build_routes(base), _build_pruning(base)),
             *identities.duties(store, clock),
             *exporters.duties,
+            *checks.duties,
             *build_ledger_duties(base, threads.actions),
         ],
         executors=threads.all(),
@@ -139,6 +148,7 @@ def _build_threads(settings: Settings) -> _Threads:
         sends=ThreadPoolExecutor(_RECEIVERS_AT_ONCE, "send"),
         scrapes=ThreadPoolExecutor(MOST_SCRAPES, "scrape"),
         actions=ThreadPoolExecutor(settings.worker.threads, "action"),
+        checks=ThreadPoolExecutor(settings.checks.at_once, "check"),
     )
 
 

@@ -12,6 +12,7 @@ import click
 from tracker_service.cli import access, jobs, logs, saved, service, why
 from tracker_service.cli.checks import doctor
 from tracker_service.cli.completion import completion
+from tracker_service.cli.endpoint_checks import checks
 from tracker_service.cli.exporters import exporter
 from tracker_service.cli.keys import keys
 from tracker_service.cli.ledger import ledger
@@ -54,6 +55,7 @@ for _command in (
     access.give_credential,
     keys,
     ledger,
+    checks,
     doctor,
     exporter,
     completion,

@@ -405,6 +405,16 @@ class TrackerClient:
         params = {"site": "true"} if of_site else {}
         self._connection.ask("DELETE", path, params=params).close()
 
+    def checks(self) -> JsonObject:
+        """Return all checks and the files that they stand in, as the service says it."""
+        answer: JsonObject = self._json("GET", "checks", dict)
+        found = page = list(answer["checks"])
+        while page:
+            params = {"after": page[-1]["name"]}
+            page = self._json("GET", "checks", dict, params=params)["checks"]
+            found = found + page
+        return {**answer, "checks": found}
+
     def ledger_jobs(
         self, *, ledger: str = "default", state: str | None = None
     ) -> Iterator[LedgerJob]:

@@ -41,6 +41,16 @@ class LedgerEventType(StrEnum):
     EXPIRED = "ledger.job.expired"
 
 
+class CheckEventType(StrEnum):
+    """The types of the events of checks."""
+
+    FAILED = "check.failed"
+    RECOVERED = "check.recovered"
+    UNREACHABLE = "check.unreachable"  #: by every worker
+    REACHABLE = "check.reachable"
+
+
+CHECK_POST = "check.post"  #: goes only to the subscription of its owner that is its subject
 TEST = "tracker.test"  #: goes only to the subscription that is its subject
 
 

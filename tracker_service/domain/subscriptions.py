@@ -14,6 +14,7 @@ from tracker_service.domain.events import Event, EventType
 
 NOTIFY = "notify"  #: the kind of the tasks that deliver events; each is one subscription
 SITE_OWNER = ""  #: the owner of a subscription of the site
+CHECKS_OWNER = "~checks"  #: of the subscriptions that post results of checks; it is no user's name
 
 
 class DeliveryState(StrEnum):

@@ -167,7 +167,9 @@ class Leases:
         """
         waited_s = WAITED_TOO_LONG_S if time.monotonic() < self._full_until else 0.0
         with self._store.read() as connection:
-            offers = jobsets.offers(connection, list(self._kinds), self._lease_s, waited_s)
+            offers = jobsets.offers(
+                connection, self._worker, list(self._kinds), self._lease_s, waited_s=waited_s
+            )
         for name, offer in offers.items():
             leases = [held.lease for held in self._held.values() if held.kind == name]
             room = offer.share - len(leases)

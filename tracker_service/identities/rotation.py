@@ -10,7 +10,7 @@ from tempfile import NamedTemporaryFile
 from cryptography.fernet import Fernet
 
 from tracker_service.identities.keys import KeyRing
-from tracker_service.store import credentials, subscriptions
+from tracker_service.store import checks, credentials, subscriptions
 from tracker_service.store.database import Store
 
 
@@ -24,7 +24,7 @@ def rotate_keys(store: Store, key_file: Path, *, forget_old: bool) -> int:
         forget_old: remove the older keys when nothing is encrypted with them any more.
 
     Returns:
-        how many credentials and subscriptions were encrypted anew.
+        how many credentials, subscriptions and checks were encrypted anew.
 
     Raises:
         ConfigError: the file cannot be used, or a credential was encrypted with a key that is gone.
@@ -43,13 +43,17 @@ def _encrypt_anew(store: Store, keys: KeyRing) -> int:
     with store.read() as connection:
         kept = credentials.all_encrypted(connection)
         sealed = subscriptions.all_sealed(connection)
+        of_checks = checks.all_sealed(connection)
     for owner, encrypted in kept:
         new = keys.encrypt(*keys.decrypt(encrypted))
         store.write(partial(credentials.replace_encrypted, owner=owner, old=encrypted, new=new))
     for task_id, text in sealed:
         again = keys.encrypt(*keys.decrypt(text.encode())).decode()
         store.write(partial(subscriptions.replace_sealed, task_id=task_id, old=text, new=again))
-    return len(kept) + len(sealed)
+    for task_id, text in of_checks:
+        again = keys.encrypt(*keys.decrypt(text.encode())).decode()
+        store.write(partial(checks.replace_sealed, task_id=task_id, old=text, new=again))
+    return len(kept) + len(sealed) + len(of_checks)
 
 
 def _write(key_file: Path, keys: list[bytes]) -> None:

@@ -35,6 +35,8 @@ from tracker_service.domain.urls import is_loopback, leads_to_this_machine
 from tracker_service.domain.users import HADOOP_USER_PATTERN
 from tracker_service.errors import ConfigError
 from tracker_service.settings.binds import binds
+from tracker_service.settings.checks import ChecksSettings
+from tracker_service.settings.encryption import plain_database_host
 from tracker_service.settings.exporters import ExportersSettings
 from tracker_service.settings.kerberos import KerberosSettings
 from tracker_service.settings.ledger import LedgerSettings
@@ -199,6 +201,16 @@ class StoreSettings(_SettingsSection):
     url: str = ""  #: SQLAlchemy URL; default: SQLite in the state directory
     #: how long ended jobs are kept in the database; their logs and manifests stay in HDFS
     keep_jobs_h: Hours = 365 * 24
+    allow_plain: bool = False  #: let traffic to a database on another machine be unencrypted
+
+    @model_validator(mode="after")
+    def _is_encrypted(self) -> Self:
+        if not self.allow_plain and (host := plain_database_host(self.url)):
+            raise ValueError(
+                f"what goes to the database on {host} is not encrypted: add sslmode=verify-full "
+                "(PostgreSQL) or ssl_ca=FILE (MariaDB) to the URL, or set store.allow_plain"
+            )
+        return self
 
 
 class ServeSettings(_SettingsSection):
@@ -355,6 +367,7 @@ class Settings(EventsAndSinks, BaseSettings):
     rights: RightsSettings = RightsSettings()
     exporters: ExportersSettings = ExportersSettings()
     ledger: LedgerSettings = LedgerSettings()
+    checks: ChecksSettings = ChecksSettings()
 
     @classmethod
     def settings_customise_sources(

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from tracker_service.domain.events import Event, EventType, LedgerEventType
+from tracker_service.domain.events import CheckEventType, Event, EventType, LedgerEventType
 from tracker_service.sinks.sink import Message, Outcome, delivered, one_by_one
 from tracker_service.sinks.web import WebReceiver
 from tracker_service.sinks.wording import words_of
@@ -28,6 +28,8 @@ _RESOLVE: Mapping[str, tuple[str, ...]] = {
     EventType.SCALING_LIMIT_OVER: (EventType.SCALING_LIMIT_HIT,),
     EventType.EXECUTION_APPEARED: (),
     EventType.EXECUTION_VANISHED: (EventType.EXECUTION_FAILING_SLICES,),
+    CheckEventType.RECOVERED: (CheckEventType.FAILED,),
+    CheckEventType.REACHABLE: (CheckEventType.UNREACHABLE,),
     LedgerEventType.COMPLETED: (LedgerEventType.FAILED, LedgerEventType.EXPIRED),
     LedgerEventType.ACTION_DONE: (),
     LedgerEventType.STATE_CHANGED: (),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,7 @@ class Bus:
     source: str  #: of the events
     credentials_file: Path | None  #: None: as boto3 finds them
     endpoint_url: str | None  #: None: that of the region
+    key: tuple[str, str] | None = field(default=None, repr=False)  #: and its secret, if named here
 
     def client(self) -> Any:  # noqa: ANN401 (boto3 makes its classes when it runs)
         """Return a client of EventBridge."""
@@ -59,6 +60,8 @@ class Bus:
         return boto3.Session(botocore_session=session, region_name=self.region).client(
             "events",
             endpoint_url=self.endpoint_url,
+            aws_access_key_id=self.key[0] if self.key else None,
+            aws_secret_access_key=self.key[1] if self.key else None,
             config=Config(connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 1}),
         )
 
@@ -142,6 +145,30 @@ class EventBridge:
             if outcomes[-1].result == Result.TRY_AGAIN:
                 break
         return outcomes
+
+
+class ResultPut(EventBridge):
+    """Puts results of checks on a bus, as the file of the check describes them."""
+
+    def __init__(self, bus: Bus, detail_type: str, resources: Sequence[str]) -> None:
+        """Prepare to send.
+
+        Raises:
+            ConfigError: boto3 cannot use the settings of the bus.
+        """
+        super().__init__(bus, base_url="")
+        self._detail_type, self._resources = detail_type, resources
+
+    def _entry(self, message: Message) -> Mapping[str, Any]:
+        event = message.kept.event
+        return {
+            "Time": event.time,
+            "Source": self._bus.source,
+            "Resources": list(self._resources),
+            "DetailType": self._detail_type[:_LONGEST_TYPE],
+            "Detail": json.dumps(event.data["body"]),
+            "EventBusName": self._bus.name,
+        }
 
 
 def _outcome(entry: Mapping[str, Any]) -> Outcome:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from urllib.parse import urlencode
 
 from pydantic import ValidationError
 
-from tracker_service.domain.subscriptions import SITE_OWNER, Subscription
+from tracker_service.domain.subscriptions import CHECKS_OWNER, SITE_OWNER, Subscription
 from tracker_service.errors import ConfigError
 from tracker_service.identities.keys import KeyRing
 from tracker_service.settings.sinks import (
@@ -30,6 +31,7 @@ from tracker_service.sinks.datadog import Datadog
 from tracker_service.sinks.graphite import Graphite
 from tracker_service.sinks.mail import Mail, MailServer
 from tracker_service.sinks.reach import NotReachable, Reach
+from tracker_service.sinks.results import open_results
 from tracker_service.sinks.sink import Sink
 from tracker_service.sinks.web import WebReceiver
 from tracker_service.sinks.webhook import Webhook
@@ -55,6 +57,9 @@ class SinkOpener:
         sink = subscription.sink
         if subscription.owner == SITE_OWNER:
             return self._of_site(str(sink["name"]))
+        if subscription.owner == CHECKS_OWNER:
+            [text] = self.key_ring.decrypt(str(sink["sealed"]).encode())
+            return open_results(str(sink["type"]), json.loads(text))
         if sink["type"] == "mail":
             return self._mail_of_user(str(sink["to"]))
         settings, secrets = unsealed(self.key_ring, sink)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from tracker_service.domain.events import TEST, Event, EventType, LedgerEventType
+from tracker_service.domain.events import TEST, CheckEventType, Event, EventType, LedgerEventType
 from tracker_service.sinks.cloud_events import message_json
 from tracker_service.sinks.sink import Message, Others
 from tracker_service.sinks.words import Proof, Severity, Words, clipped
@@ -149,6 +149,18 @@ _KINDS: Mapping[str, _Kind] = {
     LedgerEventType.EXPIRED: _Kind(
         severity=Severity.WARNING,
         sentence=lambda event: f"{event.subject} was without news for too long",
+    ),
+    CheckEventType.FAILED: _Kind(
+        severity=Severity.FAILURE, sentence=lambda event: f"{event.subject} is down"
+    ),
+    CheckEventType.RECOVERED: _Kind(
+        severity=Severity.SUCCESS, sentence=lambda event: f"{event.subject} is up again"
+    ),
+    CheckEventType.UNREACHABLE: _Kind(
+        severity=Severity.WARNING, sentence=lambda event: f"no worker reaches {event.subject}"
+    ),
+    CheckEventType.REACHABLE: _Kind(
+        severity=Severity.SUCCESS, sentence=lambda event: f"{event.subject} is reached again"
     ),
     TEST: _Kind(severity=Severity.INFO, sentence=lambda _: "A test message of the tracker"),
 }

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import ColumnElement, delete, insert, select, update
 
-from tracker_service.domain.events import SITE, Event, EventType
+from tracker_service.domain.events import SITE, CheckEventType, Event, EventType
 from tracker_service.store import events
 from tracker_service.store.database import Connection, after, current_time, database_now
 from tracker_service.store.tables import conditions
@@ -29,6 +29,9 @@ SCALING_LIMIT = ConditionType(
 )
 CLUSTER_TROUBLE = ConditionType(
     name="cluster-trouble", begins=EventType.CLUSTER_TROUBLE, ends=EventType.CLUSTER_TROUBLE_OVER
+)
+CHECK_UNREACHABLE = ConditionType(
+    name="check-unreachable", begins=CheckEventType.UNREACHABLE, ends=CheckEventType.REACHABLE
 )
 
 
@@ -67,7 +70,17 @@ def note(
 
 def end_unseen(connection: Connection, kind: ConditionType, unseen_s: float) -> None:
     """End what no worker has seen for some seconds, and tell who oversees the site."""
-    is_over = (conditions.c.name == kind.name) & (conditions.c.seen_at <= after(-unseen_s))
+    _end(connection, kind, conditions.c.seen_at <= after(-unseen_s))
+
+
+def end(connection: Connection, kind: ConditionType, subjects: Collection[str]) -> None:
+    """End what some subjects no longer have, and tell who oversees the site."""
+    if subjects:
+        _end(connection, kind, conditions.c.subject.in_(sorted(subjects)))
+
+
+def _end(connection: Connection, kind: ConditionType, which: ColumnElement[bool]) -> None:
+    is_over = (conditions.c.name == kind.name) & which
     for row in connection.execute(select(conditions).where(is_over)).all():
         ended = connection.execute(
             delete(conditions).where(is_over, conditions.c.subject == row.subject)

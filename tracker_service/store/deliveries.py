@@ -9,8 +9,9 @@ from typing import Any
 
 from sqlalchemy import Row, bindparam, func, or_, select, update
 
-from tracker_service.domain.events import TEST, Event, KeptEvent
+from tracker_service.domain.events import CHECK_POST, TEST, Event, KeptEvent
 from tracker_service.domain.subscriptions import (
+    CHECKS_OWNER,
     NOTIFY,
     SITE_OWNER,
     UNSENT,
@@ -58,8 +59,12 @@ class Change:
 
 def plan(connection: Connection, new: Sequence[KeptEvent]) -> None:
     """Write a delivery for each event and each subscription that wants it."""
-    owners = {SITE_OWNER, *(kept.event.owner for kept in new if kept.event.owner)}
-    found = subscriptions.of_owners(connection, owners)
+    named = {kept.event.subject for kept in new if kept.event.type == CHECK_POST}
+    owners = {SITE_OWNER, *(kept.event.owner for kept in new if kept.event.owner)} - {CHECKS_OWNER}
+    found = [
+        *subscriptions.of_owners(connection, owners),
+        *subscriptions.named(connection, CHECKS_OWNER, named),
+    ]
     if not found:
         return
     now = current_time(connection)
@@ -76,6 +81,8 @@ def plan(connection: Connection, new: Sequence[KeptEvent]) -> None:
 
 
 def _wants(subscription: Subscription, event: Event) -> bool:
+    if event.type == CHECK_POST:
+        return (subscription.owner, subscription.name) == (event.owner, event.subject)
     if event.type == TEST:
         return subscription.name == event.subject
     return subscription.selection.wants(event)
@@ -231,7 +238,7 @@ def known(
         before: only deliveries with a smaller id; None for the newest.
         limit: the most deliveries to return.
     """
-    of_owner = select(tasks.c.id).where(tasks.c.kind == NOTIFY, tasks.c.owner == owner)
+    of_owner = select(tasks.c.id).where(tasks.c.kind == NOTIFY, tasks.c.owner.in_(_with(owner)))
     page = select(deliveries.c.id).where(deliveries.c.task_id.in_(of_owner))
     if states:
         page = page.where(deliveries.c.state.in_(states))
@@ -241,6 +248,19 @@ def known(
     ids = list(connection.scalars(page.order_by(deliveries.c.id.desc()).limit(limit)))
     rows = _with_events().where(deliveries.c.id.in_(ids)).order_by(deliveries.c.id.desc())
     return [_delivery(row) for row in connection.execute(rows)]
+
+
+def count_dead(connection: Connection) -> int:
+    """Count the results of checks that could not be posted."""
+    of_checks = select(tasks.c.id).where(tasks.c.kind == NOTIFY, tasks.c.owner == CHECKS_OWNER)
+    dead = deliveries.c.state == DeliveryState.DEAD
+    found = select(func.count()).where(dead, deliveries.c.task_id.in_(of_checks))
+    return connection.scalar(found) or 0
+
+
+def _with(owner: str) -> tuple[str, ...]:
+    """Return an owner; what checks post is the site's."""
+    return (SITE_OWNER, CHECKS_OWNER) if owner == SITE_OWNER else (owner,)
 
 
 def replay(connection: Connection, owner: str, ids: Collection[int] | None) -> int:
@@ -254,7 +274,8 @@ def replay(connection: Connection, owner: str, ids: Collection[int] | None) -> i
         the number of deliveries that are sent again.
     """
     now = current_time(connection)
-    of_owner = select(tasks.c.id).where(tasks.c.kind == NOTIFY, tasks.c.owner == owner, IS_LIVE)
+    is_of_owner = tasks.c.owner.in_(_with(owner))
+    of_owner = select(tasks.c.id).where(tasks.c.kind == NOTIFY, is_of_owner, IS_LIVE)
     dead = (
         update(deliveries)
         .where(deliveries.c.state == DeliveryState.DEAD, deliveries.c.task_id.in_(of_owner))

@@ -18,9 +18,10 @@ from tracker_service.domain.tasks import ENDED, TaskState
 from tracker_service.errors import LeaseLost
 from tracker_service.store import workers
 from tracker_service.store.database import Connection, after, database_now, insert_new
-from tracker_service.store.tables import jobsets, tasks
+from tracker_service.store.tables import jobset_exclusions, jobsets, tasks
 
 CAPACITY = 100  #: tasks in one jobset
+_APART = "apart:"  #: begins the affinity of a jobset of one task that a worker could not do
 # Statements of every POST are built once: to build one takes longer than SQLite to execute it.
 _ROOMY = (
     select(jobsets.c.id, jobsets.c.size, jobsets.c.version)
@@ -53,7 +54,7 @@ class Offer:
     """What a worker may hold of a kind."""
 
     share: int  #: the most jobsets that it should hold
-    free: int  #: jobsets that nobody holds
+    free: int  #: jobsets that nobody holds and that it may claim
 
 
 def place(connection: Connection, kind: str, affinity: str, count: int) -> list[int]:
@@ -101,12 +102,26 @@ def touch(connection: Connection, jobset_id: int) -> None:
     shrink(connection, jobset_id, 0)
 
 
-def _is_free(kinds: Kinds, for_s: float = 0.0) -> ColumnElement[bool]:
-    """Return the condition that a jobset with tasks has no worker, for at least some seconds."""
+def _is_free(kinds: Kinds, for_s: float = 0.0, worker: str | None = None) -> ColumnElement[bool]:
+    """Return the condition that a jobset with tasks has no worker, for at least some seconds.
+
+    Args:
+        worker: leave out the jobsets that this worker has given away, because it cannot do them.
+    """
     long_ago = jobsets.c.lease_until < after(-for_s)
     free = and_(jobsets.c.owner.is_(None), long_ago) if for_s else jobsets.c.owner.is_(None)
     is_wanted = true() if kinds is None else jobsets.c.kind.in_(list(kinds))
-    return and_(is_wanted, jobsets.c.size > 0, or_(free, long_ago))
+    found = and_(is_wanted, jobsets.c.size > 0, or_(free, long_ago))
+    return found if worker is None else and_(found, ~_excludes(worker))
+
+
+def _excludes(worker: str) -> ColumnElement[bool]:
+    excluded = select(jobset_exclusions.c.worker).where(
+        jobset_exclusions.c.jobset_id == jobsets.c.id,
+        jobset_exclusions.c.worker == worker,
+        jobset_exclusions.c.until > database_now(),
+    )
+    return excluded.exists()
 
 
 def any_free(connection: Connection, kinds: Kinds, for_s: float = 0.0) -> bool:
@@ -127,7 +142,12 @@ def waiting(connection: Connection, kinds: Kinds) -> tuple[int, int]:
 
 
 def offers(
-    connection: Connection, kinds: Collection[str], lease_s: float, waited_s: float = 0.0
+    connection: Connection,
+    worker: str,
+    kinds: Collection[str],
+    lease_s: float,
+    *,
+    waited_s: float = 0.0,
 ) -> dict[str, Offer]:
     """Return what a worker of these kinds may hold, by kind.
 
@@ -136,7 +156,7 @@ def offers(
     Args:
         waited_s: a jobset counts as free only if it has been free for this many seconds.
     """
-    free = func.count(case((_is_free(EVERY_KIND, waited_s), 1)))
+    free = func.count(case((_is_free(EVERY_KIND, waited_s, worker), 1)))
     found = connection.execute(
         select(jobsets.c.kind, func.count().label("number"), free.label("free"))
         .where(jobsets.c.size > 0, jobsets.c.kind.in_(list(kinds)))
@@ -173,7 +193,7 @@ def claim(
     Returns:
         how many jobsets were claimed.
     """
-    free = _is_free(kinds, waited_s)
+    free = _is_free(kinds, waited_s, worker)
     candidates = connection.execute(
         select(jobsets.c.id, jobsets.c.version)
         .where(free)
@@ -288,6 +308,70 @@ def note_polled(connection: Connection, looked_at: Mapping[Lease, datetime]) -> 
         .values(polled_at=bindparam("instant")),
         rows,
     )
+
+
+def give_away(
+    connection: Connection, lease: Lease, task_id: int, worker: str, for_s: float
+) -> bool:
+    """Move a task into a free jobset of its own, which this worker does not get for a while.
+
+    Args:
+        worker: holds the jobset, and cannot do the task.
+        for_s: how long the worker does not get the task, in seconds.
+
+    Returns:
+        False if no other worker that lives may take it: then nothing is changed.
+
+    Raises:
+        LeaseLost: another worker holds the jobset now.
+    """
+    guard(connection, lease)
+    is_here = (tasks.c.id == task_id) & (tasks.c.jobset_id == lease.jobset_id)
+    kind = connection.scalar(select(tasks.c.kind).where(is_here))
+    if kind is None:
+        return False
+    excluded = _excluded(connection, lease.jobset_id)
+    others = workers.living_ids(connection, kind) - {worker, *excluded}
+    if not others:
+        return False
+    _add(connection, kind, f"{_APART}{task_id}", 1)
+    [apart] = connection.scalars(
+        select(func.max(jobsets.c.id)).where(jobsets.c.affinity == f"{_APART}{task_id}")
+    )
+    changed = update(jobsets).where(jobsets.c.id == apart)
+    connection.execute(changed.values(size=1, version=jobsets.c.version + 1))
+    connection.execute(update(tasks).where(is_here).values(jobset_id=apart))
+    shrink(connection, lease.jobset_id, 1)
+    until = connection.execute(select(after(for_s))).scalar_one()
+    rows = [
+        {"jobset_id": apart, "worker": each, "until": end}
+        for each, end in {**excluded, worker: until}.items()
+    ]
+    insert_new(connection, jobset_exclusions, rows)
+    return True
+
+
+def _excluded(connection: Connection, jobset_id: int) -> dict[str, datetime]:
+    """Return the workers that do not get a jobset, and until when."""
+    found = select(jobset_exclusions.c.worker, jobset_exclusions.c.until).where(
+        jobset_exclusions.c.jobset_id == jobset_id, jobset_exclusions.c.until > database_now()
+    )
+    return {row.worker: row.until for row in connection.execute(found)}
+
+
+def readmit(connection: Connection, kind: str) -> None:
+    """Let all workers have the jobsets again that no living worker would get, and end old bans."""
+    connection.execute(delete(jobset_exclusions).where(jobset_exclusions.c.until <= database_now()))
+    waiting = (
+        select(jobsets.c.id)
+        .where(_is_free([kind]))
+        .where(jobsets.c.id.in_(select(jobset_exclusions.c.jobset_id)))
+    )
+    living = workers.living_ids(connection, kind)
+    for jobset_id in list(connection.scalars(waiting)):
+        if living <= _excluded(connection, jobset_id).keys():
+            lifted = delete(jobset_exclusions).where(jobset_exclusions.c.jobset_id == jobset_id)
+            connection.execute(lifted)
 
 
 def thin(connection: Connection, worker: str) -> list[Lease]:

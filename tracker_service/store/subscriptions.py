@@ -65,6 +65,14 @@ def of_owners(connection: Connection, owners: Collection[str]) -> list[Subscript
     return [_subscription(row) for row in connection.execute(found)]
 
 
+def named(connection: Connection, owner: str, names: Collection[str]) -> list[Subscription]:
+    """Return the subscriptions of an owner that have one of some names."""
+    if not names:
+        return []
+    found = select(tasks).where(*_LIVE, tasks.c.owner == owner, tasks.c.subject.in_(sorted(names)))
+    return [_subscription(row) for row in connection.execute(found)]
+
+
 def locked(connection: Connection, owner: str, name: str) -> Subscription | None:
     """Return a subscription; nobody else changes it until this transaction ends."""
     locks.take(connection, "subscriptions", owner)
@@ -114,22 +122,34 @@ def set_routes(
     connection: Connection,
     routes: Mapping[str, tuple[Mapping[str, Any], Selection]],
     now: datetime,
+    *,
+    owner: str = SITE_OWNER,
+    kept: Collection[str] = (),
 ) -> None:
     """Make the subscriptions of the site those of the settings; what stays keeps its deliveries.
 
     Args:
         routes: sinks and selections, by the names of the subscriptions.
+        owner: of the subscriptions.
+        kept: names of subscriptions that stay as they are, though `routes` does not have them.
     """
-    locks.take(connection, "subscriptions", SITE_OWNER)
-    known = {each.name: each for each in of_owners(connection, [SITE_OWNER])}
-    for name in known.keys() - routes.keys():
-        remove(connection, SITE_OWNER, name, now)
+    locks.take(connection, "subscriptions", owner)
+    known = {each.name: each for each in of_owners(connection, [owner])}
+    for name in known.keys() - routes.keys() - set(kept):
+        remove(connection, owner, name, now)
     for name, (sink, selection) in routes.items():
         before = known.get(name)
         if before is None:
-            add(connection, SITE_OWNER, name, sink, selection, now)
-        elif (before.sink, before.selection) != (sink, selection):
+            add(connection, owner, name, sink, selection, now)
+        elif not _is_same(before.sink, sink) or before.selection != selection:
             change(connection, before, sink, selection)
+
+
+def _is_same(before: Mapping[str, Any], sink: Mapping[str, Any]) -> bool:
+    """Tell whether two sinks are the same; an encrypted one has a hash of what is in it."""
+    if "digest" in before and "digest" in sink:
+        return bool(before["digest"] == sink["digest"])
+    return before == sink
 
 
 def change(

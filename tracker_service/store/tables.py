@@ -465,3 +465,76 @@ ledger_actions = Table(
     Column("attempts", Integer, nullable=False),
     Column("reference", String(100)),  # id of the workflow that it has started
 )
+
+jobset_exclusions = Table(
+    "jobset_exclusions",  # workers that do not get a jobset, because they cannot do its work
+    metadata,
+    Column("jobset_id", _Key, ForeignKey("jobsets.id", ondelete="CASCADE"), primary_key=True),
+    Column("worker", String(64), primary_key=True),
+    Column("until", Instant, nullable=False),  # by the database's clock
+)
+
+checks = Table(
+    "checks",  # one row for each task of the kind `check`
+    metadata,
+    Column("task_id", _Key, ForeignKey("tasks.id", ondelete="CASCADE"), primary_key=True),
+    Column("name", String(255), nullable=False),
+    Column("file", String(255), nullable=False),  # where it was read; empty: the settings
+    Column("url", _Text, nullable=False),  # for people: without the values of its query
+    Column("cron", String(255), nullable=False),
+    Column("sealed", _Text, nullable=False),  # the whole check, encrypted: it may have secrets
+    Column("digest", String(64), nullable=False),  # keyed hash of the same
+    Column("tags", JSON, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("since", Instant, nullable=False),  # when the state began
+    Column("in_a_row", Integer, nullable=False),  # runs that speak for another state
+    Column("due_at", Instant, nullable=False),  # the last due time that is recorded, or its start
+    Column("ran_at", Instant),  # the rest is of the last run
+    Column("is_ok", Boolean),
+    Column("status", Integer),
+    Column("latency_ms", Integer),
+    Column("phases", JSON),
+    Column("error", _Text),
+    Column("certificate_until", Instant),
+    UniqueConstraint("name"),
+)
+
+check_runs = Table(
+    "check_runs",  # the history: one row for each due time, whoever ran it
+    metadata,
+    Column("task_id", _Key, ForeignKey("tasks.id", ondelete="CASCADE"), primary_key=True),
+    Column("due_at", Instant, primary_key=True, autoincrement=False),
+    Column("ran_at", Instant, nullable=False),
+    Column("late_ms", Integer, nullable=False),
+    Column("is_ok", Boolean, nullable=False),
+    Column("in_maintenance", Boolean, nullable=False),
+    Column("status", Integer),
+    Column("latency_ms", Integer, nullable=False),
+    Column("phases", JSON, nullable=False),  # milliseconds
+    Column("values", JSON),  # of the answer
+    Column("error", _Text),
+    Column("worker", String(64), nullable=False),
+    Index(None, "due_at"),
+)
+
+check_hours = Table(
+    "check_hours",  # runs added up by the hour, which are kept for longer
+    metadata,
+    Column("task_id", _Key, ForeignKey("tasks.id", ondelete="CASCADE"), primary_key=True),
+    Column("hour", Instant, primary_key=True, autoincrement=False),
+    Column("runs", Integer, nullable=False),
+    Column("ok", Integer, nullable=False),
+    Index(None, "hour"),
+)
+
+check_files = Table(
+    "check_files",  # what the worker that read a file last has found
+    metadata,
+    Column("name", String(255), primary_key=True),
+    Column("read_at", Instant, nullable=False),
+    Column("checks", Integer, nullable=False),
+    Column("rule", String(32)),  # that is broken; null: none
+    Column("line", Integer),
+    Column("message", _Text),
+    Column("was_repaired", Boolean, nullable=False),
+)

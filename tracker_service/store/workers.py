@@ -58,6 +58,13 @@ def living(connection: Connection, within_s: float) -> int:
     return connection.scalar(alive) or 0
 
 
+def living_ids(connection: Connection, kind: str, within_s: float = 60.0) -> set[str]:
+    """Return the ids of the workers that were seen within some seconds and know a kind."""
+    alive = select(workers.c.id, workers.c.kinds).where(workers.c.seen_at > after(-within_s))
+    rows = connection.execute(alive)
+    return {row.id for row in rows if kind in (row.kinds or _OF_EARLIER_RELEASES)}
+
+
 def living_by_kind(connection: Connection, within_s: float) -> Counter[str]:
     """Return how many workers that were seen within some seconds know a kind, by kind."""
     alive = select(workers.c.kinds).where(workers.c.seen_at > after(-within_s))

@@ -87,7 +87,7 @@ def test_a_long_summary_leaves_room_for_the_count():
     assert told.subject.endswith("… (and 14 more, since 02:10 UTC)")
 
 
-@pytest.mark.parametrize("kind", [*EventType, *LedgerEventType, TEST, "check.failed", HOSTILE])
+@pytest.mark.parametrize("kind", [*EventType, *LedgerEventType, TEST, "agent.failed", HOSTILE])
 def test_hostile_texts_of_any_event_do_no_harm(kind):
     changed: dict[str, Any] = {"from": HOSTILE, "to": HOSTILE}
     quote = dict.fromkeys(("text", "action", "application", "container", "file"), HOSTILE * 1000)
@@ -192,10 +192,10 @@ def test_data_of_another_form_is_told_as_far_as_it_goes(kind, data):
             f"{JOB} was without news for too long",
         ),
         (
-            "check.failed",
+            "agent.failed",
             {"message": "answered 503"},
             Severity.INFO,
-            f"check.failed: {JOB}: answered 503",
+            f"agent.failed: {JOB}: answered 503",
         ),
     ],
 )

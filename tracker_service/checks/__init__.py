@@ -1,0 +1,1 @@
+"""Check HTTP endpoints on cron schedules, shared between workers."""
