@@ -57,21 +57,29 @@ class Process:
 
     def __init__(self, process: BaseProcess, words: Sequence[str]) -> None:
         self._process, self._words = process, words
+        self._returncode: int | None = None
         assert process.pid is not None
         self.pid = process.pid
+        # Otherwise this process would wait for it at its own end.
+        atexit.register(process.kill)
 
     @property
     def returncode(self) -> int | None:
-        return self._process.exitcode
+        if self._returncode is None and self._process.exitcode is not None:
+            self._returncode = self._process.exitcode
+            atexit.unregister(self._process.kill)
+            self._process.close()  # also its file, of which a run of kills would need too many
+        return self._returncode
 
     def poll(self) -> int | None:
-        return self._process.exitcode
+        return self.returncode
 
     def wait(self, timeout: float | None = None) -> int:
-        self._process.join(timeout)
-        if self._process.exitcode is None:
+        if self.returncode is None:
+            self._process.join(timeout)
+        if self.returncode is None:
             raise subprocess.TimeoutExpired(self._words, timeout or 0)
-        return self._process.exitcode
+        return self.returncode
 
     def terminate(self) -> None:
         self._send(signal.SIGTERM)
@@ -115,8 +123,6 @@ def start(
         target=_be, args=(words, dict(environment), files, directory or Path.cwd(), timing)
     )
     process.start()
-    # Otherwise this process would wait for it at its own end.
-    atexit.register(process.kill)
     return Process(process, words)
 
 
