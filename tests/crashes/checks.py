@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from itertools import pairwise
 from typing import Any
 
 from tests.crashes.clients import USERS
+from tests.crashes.endpoints import RUNS, left_out
 from tests.crashes.seen import Seen
 
 LOST, TWICE, UNTIDY = "lost", "done twice", "untidy"
@@ -72,6 +74,7 @@ def problems(seen: Seen, left: Sequence[str]) -> list[Problem]:
         *_changes_told(seen),
         *_deliveries(seen),
         *_reports(seen),
+        *(Problem(LOST, text) for text in left_out(seen.rows(RUNS), time.time())),
     ]
 
 

@@ -18,6 +18,7 @@ from tests.crashes import checks
 from tests.crashes.clients import USERS, Client, Ledger, stop_clients
 from tests.crashes.cluster import Traps, WatchedSandbox
 from tests.crashes.databases import Database, database
+from tests.crashes.endpoints import checked
 from tests.crashes.processes import Family, Part
 from tests.crashes.report import Report
 from tests.crashes.seen import Seen, wait_until_settled
@@ -78,7 +79,7 @@ class Driver:
         with WatchedSandbox(self._cluster, self._family, self._traps) as sandbox:
             sandbox.gateway.receiver.prints = False
             self._subscribe(f"{sandbox.root_url}{RECEIVER}")
-            self._family.parts, self._requests = self._parts(sandbox.url), sandbox.record.requests
+            self._family.parts, self._requests = self._parts(sandbox), sandbox.record.requests
             try:
                 self._family.tend()
                 self._until_enough(began, progress)
@@ -115,11 +116,11 @@ class Driver:
     def _kills(self) -> int:
         return self._family.kills.total()
 
-    def _parts(self, gateway: str) -> list[Part]:
+    def _parts(self, sandbox: WatchedSandbox) -> list[Part]:
         common = {
             "TRACKER_STATE_DIR": str(self._home),
             "TRACKER_STORE__URL": self._db.url,
-            "TRACKER_GATEWAY__URL": gateway,
+            "TRACKER_GATEWAY__URL": sandbox.url,
             "TRACKER_POLLING__INTERVAL_S": "1",
             "TRACKER_WORKER__LEASE_S": "3",
             "TRACKER_COPYING__RETRY_AFTER_S": "0.5",
@@ -130,6 +131,7 @@ class Driver:
             "TRACKER_SINKS__ALLOWED_NETWORKS": '["127.0.0.0/8"]',
             "TMPDIR": str(self._home),
             **enabled(self._home),
+            **checked(self._home, sandbox.root_url.partition("://")[2]),
         }
         workers = [
             Part(WORKER, common, self._home / f"worker-{number}.log")

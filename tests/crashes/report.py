@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tests.crashes.checks import LOST, TWICE, UNTIDY, Problem
+from tests.crashes.endpoints import RUNS
 from tests.crashes.seen import Seen
 from tests.crashes.steps import POINTS, Moment, Point, rows
 
@@ -25,6 +26,7 @@ class Report:
     saved: int
     live: int
     reports: int
+    check_runs: int
     copies: int
     tries: int
     published: int
@@ -68,6 +70,7 @@ class Report:
             saved=sum(seen.is_saved(*key) for key in to_be_saved),
             live=live,
             reports=seen.reports.number,
+            check_runs=len(seen.rows(RUNS)),
             copies=int(succeeded or 0),
             tries=int(tries or 0),
             published=len(record.published),
@@ -117,6 +120,7 @@ class Report:
             "all of them saved": self.saved,
             "still tracked": self.live,
             "reports to a ledger answered": self.reports,
+            "runs of checks, none left out": self.check_runs,
             "lost": self.number(LOST),
             "copies made": f"{self.copies} in {self.tries} tries, {self.workflows} workflows",
             "logs published": f"{self.published}; {self.refreshes} ids were requested again",

@@ -324,14 +324,20 @@ class Checks:
         self._findings.append(Finding(task, before, probe, run))
 
     def record(self) -> None:
-        """Record what was found, in one transaction; what another worker holds now is left to it.
+        """Record what was found; what another worker holds now is left to it.
+
+        Several runs of a check, as after an outage, are recorded one after the other.
 
         Raises:
             StoreUnavailable: the database does not answer; the next call tries again.
         """
-        taken = list(_first_of_each(self._findings))
-        if not taken:
-            return
+        has_more = True
+        while has_more:
+            taken, has_more = _first_of_each(self._findings)
+            if taken:
+                self._record_one_of_each(taken)
+
+    def _record_one_of_each(self, taken: Sequence[Finding]) -> None:
         try:
             given_away = self._give_away(taken)
             rest = [finding for finding in taken if finding.task.id not in given_away]
@@ -421,14 +427,15 @@ class Checks:
         return is_gone
 
 
-def _first_of_each(findings: deque[Finding]) -> Iterator[Finding]:
-    """Take findings, the first of each check; later ones of a check stay for the next time."""
-    seen, later = set[int](), list[Finding]()
+def _first_of_each(findings: deque[Finding]) -> tuple[list[Finding], bool]:
+    """Take findings, the first of each check; tell whether there are later ones of a check."""
+    seen, first, later = set[int](), list[Finding](), list[Finding]()
     for _ in range(len(findings)):
         finding = findings.popleft()
         if finding.task.id in seen:
             later.append(finding)
             continue
         seen.add(finding.task.id)
-        yield finding
-    findings.extend(later)
+        first.append(finding)
+    findings.extendleft(reversed(later))
+    return first, bool(later)

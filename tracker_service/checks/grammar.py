@@ -337,7 +337,9 @@ def _missed(keys: _Keys) -> dict[str, Any]:
             most = int(policy[2])
         if 0 < most <= _MOST_RUNS and (policy[1] == "run_all" or not policy[2]):
             return {"on_missed": policy[1], "most_missed": most}
-    raise keys.fault("choice", "on_missed", f"{found!r} is none of skip, run_once, run_all(NUMBER)")
+    raise keys.fault(
+        "choice", "on_missed", f"{found!r} is none of skip, run_once, run_all(1 to {_MOST_RUNS})"
+    )
 
 
 def _maintenance(keys: _Keys) -> Iterable[QuietHours]:

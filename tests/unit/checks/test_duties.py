@@ -75,6 +75,21 @@ def test_what_was_missed_runs_as_the_check_wants(site, server, policy, runs):
     assert len(site.runs(f"{server.authority}/")) == runs
 
 
+def test_all_runs_of_a_check_that_wait_are_recorded_at_once(site, server):
+    site.write(f"{server.authority}/:\n{MINUTELY}  on_missed: run_all\n")
+    site.worker().leases.give_back()
+    site.advance(600)
+    worker = site.worker()
+    for _ in range(10):
+        worker.do("check")
+
+    worker.do("record_checks")
+
+    due = [run.due_at for run in site.runs(f"{server.authority}/")]
+    assert len(due) == 10
+    assert due == sorted(due, reverse=True)
+
+
 def test_a_worker_goes_on_where_another_one_has_stopped(site, name):
     first = site.worker()
     site.advance(60)
