@@ -54,6 +54,7 @@ def test_after_three_wrong_passwords_the_fourth_has_to_wait(client, fake_cluster
 OPEN = {
     *("/healthz", "/readyz", "/metrics", "/metrics/teraslice"),
     *("/openapi.json", "/docs", "/api/notify/{token}", "/api/mute/{token}"),
+    *("/metrics/checks", "/badges/checks/{name}.svg"),
 }
 
 
