@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from ipaddress import ip_network
 
 import pytest
@@ -66,7 +67,9 @@ def test_nothing_is_told_to_who_does_not_prove_who_they_are(documented):
     values |= {"name": "0" * 12, "fingerprint": "f" * 12}
 
     for number, (path, method) in enumerate(calls):
-        call = getattr(documented, method)
+        call = partial(
+            getattr(documented, method), environ_overrides={"REMOTE_ADDR": f"10.0.{number}.1"}
+        )
         for wrong in (None, (f"user{number}", "wrong")):
             assert_problem(call(path.format(**values), auth=wrong), 401)
     assert len(calls) > 15
