@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tracker_service.checks.schedule import Schedule
-from tracker_service.checks.values import Path, SuccessTest
+from tracker_service.checks.values import AnyPath, SuccessTest
 from tracker_service.domain.subscriptions import QuietHours
 
 CHECK = "check"  #: the kind of the tasks
@@ -67,7 +67,7 @@ class Check:
     request: Request
     schedule: Schedule
     statuses: tuple[range, ...] = (range(200, 300),)
-    values: tuple[tuple[str, Path], ...] = ()  #: of the answer, that are kept
+    values: tuple[tuple[str, AnyPath], ...] = ()  #: of the answer, that are kept
     tests: tuple[SuccessTest, ...] = ()
     retries: int = 0
     failures_in_a_row: int = 2  #: before the check is down

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from tracker_service import regex
 from tracker_service.checks.check import BusPut, Check, HttpPost, Request, SelfReport
 from tracker_service.checks.schedule import Schedule, duration_s
-from tracker_service.checks.values import OPERATORS, Path, SuccessTest
+from tracker_service.checks.values import OPERATORS, AnyPath, SuccessTest, path_of
 from tracker_service.domain.subscriptions import QuietHours
 
 SELF = "self"
@@ -289,7 +289,7 @@ def _statuses(keys: _Keys) -> tuple[range, ...]:
     return tuple(ranges)
 
 
-def _extracted(keys: _Keys) -> tuple[tuple[str, Path], ...]:
+def _extracted(keys: _Keys) -> tuple[tuple[str, AnyPath], ...]:
     found = keys.any("response_json_values", [])
     if not isinstance(found, list):
         raise keys.fault("type", "response_json_values", "write a list of names")
@@ -301,10 +301,10 @@ def _extracted(keys: _Keys) -> tuple[tuple[str, Path], ...]:
     return tuple(pairs)
 
 
-def _path(value: Any) -> Path:  # noqa: ANN401 (of YAML)
+def _path(value: Any) -> AnyPath:  # noqa: ANN401 (of YAML)
     if not isinstance(value, str):
         raise ValueError(f"{value!r} is no name or path")
-    return Path.of(value)
+    return path_of(value)
 
 
 def _tests(keys: _Keys) -> Iterable[SuccessTest]:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+
+import jmespath
+from jmespath.exceptions import JMESPathError
 
 from tracker_service import regex
 
@@ -15,6 +18,7 @@ _WHOLE = re.compile(
 )
 _PLACE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}")
 _MISSING = object()
+_JMES = "jmes:"
 Json = Any  # what JSON has
 
 
@@ -46,6 +50,47 @@ class Path:
             if value is _MISSING:
                 return False, None
         return True, value
+
+
+@dataclass(frozen=True, slots=True)
+class JmesPath:
+    """A question to JSON, see https://jmespath.org/specification.html; `null` is no answer."""
+
+    text: str
+    expression: Any = field(compare=False, repr=False)  #: compiled
+
+    @classmethod
+    def of(cls, text: str) -> JmesPath:
+        """Read an expression.
+
+        Raises:
+            ValueError: it is none.
+        """
+        try:
+            return cls(text, jmespath.compile(text))
+        except JMESPathError as error:
+            reason = str(error).partition("\n")[0]
+            raise ValueError(f"{text!r} is no JMESPath: {reason}") from error
+
+    def find(self, value: Json) -> tuple[bool, Json]:
+        """Return whether there is an answer, and the answer."""
+        try:
+            found = self.expression.search(value)
+        except JMESPathError:  # a function that does not take what is there
+            found = None
+        return found is not None, found
+
+
+AnyPath = Path | JmesPath
+
+
+def path_of(text: str) -> AnyPath:
+    """Read a path, or an expression of JMESPath that begins with `jmes:`.
+
+    Raises:
+        ValueError: it is none.
+    """
+    return JmesPath.of(text.removeprefix(_JMES)) if text.startswith(_JMES) else Path.of(text)
 
 
 def _step(value: Json, step: str | int) -> Json:
@@ -105,7 +150,7 @@ OPERATORS: Mapping[str, Callable[[Json, Json, bool], bool]] = {
 class SuccessTest:
     """One thing that must hold for a check to succeed."""
 
-    path: Path
+    path: AnyPath
     op: str
     value: Json
     coerce: bool = False

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tracker_service.checks.values import Filling, Path, SuccessTest
+from tracker_service.checks.values import Filling, Path, SuccessTest, path_of
 
 BODY = {"status": "ok", "a.b": 1, "a": {"b": 2}, "items": [{"n": 1.5}, {"n": "x"}], "up": True}
 
@@ -24,6 +24,25 @@ def test_a_path_that_leads_nowhere_finds_nothing(path):
 def test_what_is_no_path_is_refused(path):
     with pytest.raises(ValueError, match="is no path such as"):
         Path.of(path)
+
+
+@pytest.mark.parametrize(
+    ("expression", "found"),
+    [
+        ("jmes:items[?n=='x'].n | [0]", (True, "x")),
+        ("jmes:length(items)", (True, 2)),
+        ("jmes:a.nothing", (False, None)),
+        ("jmes:length(up)", (False, None)),
+        ("status", (True, "ok")),
+    ],
+)
+def test_an_expression_of_jmespath_asks_for_a_value(expression, found):
+    assert path_of(expression).find(BODY) == found
+
+
+def test_what_is_no_expression_of_jmespath_is_refused():
+    with pytest.raises(ValueError, match=r"'a\[\?' is no JMESPath: "):
+        path_of("jmes:a[?")
 
 
 def fault(key: str, op: str, value: object, **more: bool) -> str | None:
