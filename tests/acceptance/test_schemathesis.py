@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import requests
 
 from tests.acceptance.conftest import Run
 from tests.profiles import IS_LONG
@@ -27,6 +28,8 @@ def test_the_service_answers_as_its_description_says(run: Run, tmp_path: Path, i
             service.wait_saved(job)
             (tmp_path / "schemathesis.toml").write_text(f'[parameters]\n"path.job_id" = "{job}"\n')
 
+        paths = requests.get(f"{service.url}/openapi.json", timeout=60).json()["paths"]
+        calls = sum(map(len, paths.values()))
         found = subprocess.run(
             [
                 *(Path(sys.executable).with_name("schemathesis"), "run"),
@@ -47,4 +50,5 @@ def test_the_service_answers_as_its_description_says(run: Run, tmp_path: Path, i
         )
 
     assert found.returncode == 0, found.stdout[-30000:]
-    assert "Tested: 37" in found.stdout, found.stdout[-3000:]
+    assert calls > 40
+    assert f"Tested: {calls}" in found.stdout, found.stdout[-3000:]
