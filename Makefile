@@ -23,8 +23,9 @@ PYTEST := $(IN_MEMORY) $(BIN)/pytest $(XDIST)
 CLUSTERS := $(IN_MEMORY) $(BIN)/python -m tests.on_cluster $(BIN)/pytest tests/contract \
 	tests/acceptance -n $$(( 2 * $(CORES) )) --dist loadscope --no-loadscope-reorder --durations 15
 FAST := tests/unit tests/store tests/causes tests/attacks
-# The marks `server` and `uncovered` are set by tests/conftest.py.
+# The mark is set by tests/conftest.py.
 NO_SERVER := -m "not server"
+ON_SERVERS := -m server
 TIMES := .times
 # The suite starts hundreds of interpreters; without this each would compile all modules for itself.
 unexport PYTHONDONTWRITEBYTECODE
@@ -86,8 +87,8 @@ test-all: install system-packages ## Before a release: the same with many more e
 
 parts-of-test:
 	$(call part,style,$(MAKE) --no-print-directory -k -j3 --output-sync kerberos lint types)
-	$(call part,unit,$(call covered,$(FAST) -m "not server and not uncovered"))
-	$(call part,servers,$(PYTEST) $(FAST) -m "server or uncovered")
+	$(call part,unit,$(call covered,$(FAST) $(NO_SERVER)))
+	$(call part,servers,$(PYTEST) $(FAST) $(ON_SERVERS))
 	$(call part,clusters,$(CLUSTERS))
 
 unit: install ## Run the fast tests alone, those of the store on each database that is there

@@ -21,8 +21,6 @@ Started = TypeVar("Started")
 LEFT_OUT: list[str] = []  #: parts that cannot be tested on this machine, with the reasons
 
 SERVERS = re.compile("postgresql|mariadb")
-#: Coverage makes a third of the time of tests; this one is left out of what is measured.
-UNCOVERED = "tests/causes/test_accuracy.py"
 
 profiles.load()
 for variable in [name for name in os.environ if name.startswith("TRACKER_")]:
@@ -81,8 +79,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if SERVERS.search(item.nodeid):
             item.add_marker("server")
-        if item.nodeid.startswith(UNCOVERED):
-            item.add_marker("uncovered")
     items.sort(key=lambda item: scheduling.turn(item.nodeid))
 
 
