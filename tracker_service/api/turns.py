@@ -1,4 +1,4 @@
-"""Let one reader of a process compute at a time, and none while a short request is answered.
+"""One reader of a process computes at a time, and none while a short request is answered.
 
 Python gives the interpreter to a thread that computes again and again while another one answers a
 request: at each row that it reads from the database. So a reader stands back until the answer is

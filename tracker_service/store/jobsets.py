@@ -360,7 +360,7 @@ def _excluded(connection: Connection, jobset_id: int) -> dict[str, datetime]:
 
 
 def readmit(connection: Connection, kind: str) -> None:
-    """Let all workers have the jobsets again that no living worker would get, and end old bans."""
+    """End old bans, and those of jobsets that no living worker would get."""
     connection.execute(delete(jobset_exclusions).where(jobset_exclusions.c.until <= database_now()))
     waiting = (
         select(jobsets.c.id)
