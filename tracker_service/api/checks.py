@@ -8,7 +8,6 @@ from flask_openapi3 import APIBlueprint, Tag
 from tracker_service.api import openapi
 from tracker_service.api.auth import Credentials
 from tracker_service.api.schemas.checks import (
-    BadgePath,
     CheckAnswer,
     CheckAnswers,
     CheckFileAnswer,
@@ -64,7 +63,7 @@ def open_pages(pages: CheckPages) -> APIBlueprint:
         "/badges/checks/<path:name>.svg",
         responses=openapi.answers({200: openapi.text("The state.", "image/svg+xml")}, 404, 503),
     )
-    def badge(path: BadgePath) -> Response:
+    def badge(path: CheckPath) -> Response:
         """Return the state of a check as a picture."""
         answer = Response(pages.badge(path.name), content_type="image/svg+xml")
         answer.headers["Cache-Control"] = "no-cache"

@@ -17,7 +17,6 @@ from tracker_service.errors import BadInput, GatewayUnavailable, TooMuchWork, Wo
 STOPPING = "tracker.stopping"
 SPENT = (TooMuchWork, WorkerStops)  #: what ends a reading before the end of the log
 
-
 #: Seconds of computing, more of them for each MiB, and in all. Usual searches take a tenth of that
 #: for each MiB, lines as JSON a fifth.
 _OF_SEARCHES, _OF_PARTS = (2.0, 0.1, 600.0), (3.0, 0.3, 3600.0)

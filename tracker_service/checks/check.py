@@ -14,6 +14,13 @@ from tracker_service.domain.subscriptions import QuietHours
 CHECK = "check"  #: the kind of the tasks
 
 
+def shown_url(url: str) -> str:
+    """Return a URL, or an endpoint, without the values of its query, which may be secrets."""
+    place, mark, query = url.partition("?")
+    parts = (each.partition("=") for each in query.split("&"))
+    return place + mark + "&".join(f"{name}=***" if equals else name for name, equals, _ in parts)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpPost:
     """Where the result of a check is posted to."""

@@ -8,7 +8,7 @@ from dataclasses import replace
 import structlog
 
 from tracker_service.checks import posts
-from tracker_service.checks.check import SelfReport
+from tracker_service.checks.check import SelfReport, shown_url
 from tracker_service.checks.files import Directories, ReadFile, Source
 from tracker_service.domain.subscriptions import CHECKS_OWNER, Selection
 from tracker_service.engine.clock import Clock
@@ -124,7 +124,7 @@ class Enrolment:
     def _wanted(self, file: str, source: Source) -> checks.WantedCheck:
         return checks.WantedCheck(
             file=file,
-            url=posts.shown_url(source.url),
+            url=shown_url(source.url),
             cron=source.cron,
             digest=self._key_ring.fingerprint("check", source.key, source.raw),
             tags=source.tags,

@@ -83,7 +83,10 @@ def _read(name: str, text: str, secrets: Secrets, *, was_repaired: bool = False)
             if check is None:
                 continue
             if check.name in lines:
-                message = f"{check.name}: line {lines[check.name]} has this name already"
+                message = (
+                    f"{check.name}: line {lines[check.name]} has this name already; "
+                    "give one of them another name"
+                )
                 raise BadCheck("duplicate", entry.line, message)
             lines[check.name] = entry.line
             checks.append(check)
@@ -106,24 +109,27 @@ class Directories:
         self, directories: Sequence[Path], secrets: Secrets, *, is_lenient: bool = False
     ) -> None:
         self._directories, self._secrets, self._is_lenient = directories, secrets, is_lenient
-        self._known: dict[str, tuple[tuple[int, int], ReadFile]] = {}
+        self._known: dict[str, tuple[tuple[int, int], ReadFile]] | None = None  # None: not read
         self._warned = set[str]()
 
     def changed(self) -> list[ReadFile] | None:
         """Return all files in the order of their names; None if nothing has changed."""
         found = {str(path): _version(path) for path in self._paths()}
-        if {name: version for name, (version, _) in self._known.items()} == found and self._known:
+        before = self._known or {}
+        is_read = self._known is not None
+        if is_read and {name: version for name, (version, _) in before.items()} == found:
             return None
-        before, self._known = self._known, {}
-        for name, version in found.items():
-            known = before.get(name)
-            is_same = known is not None and known[0] == version
-            self._known[name] = known if known and is_same else (version, self._read(Path(name)))
+        self._known = {
+            name: known
+            if (known := before.get(name)) and known[0] == version
+            else (version, self._read(Path(name)))
+            for name, version in found.items()
+        }
         return _without_doubles([file for _, file in self._known.values()])
 
     def forget(self) -> None:
         """Read all files again the next time: a secret may have changed."""
-        self._known = {}
+        self._known = None
 
     def _paths(self) -> Iterator[Path]:
         for directory in self._directories:

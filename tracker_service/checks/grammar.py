@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from tracker_service import regex
-from tracker_service.checks.check import BusPut, Check, HttpPost, Request, SelfReport
+from tracker_service.checks.check import BusPut, Check, HttpPost, Request, SelfReport, shown_url
 from tracker_service.checks.schedule import Schedule, duration_s
 from tracker_service.checks.values import OPERATORS, AnyPath, SuccessTest, path_of
 from tracker_service.domain.subscriptions import QuietHours
@@ -169,9 +169,10 @@ def check_of(
     Raises:
         BadCheck: it breaks a rule.
     """
-    keys = _Keys(key, value, line)
+    shown = shown_url(key)
+    keys = _Keys(shown, value, line)
     is_enabled = keys.flag("enabled", True)
-    name = keys.text("name") or key
+    name = keys.text("name") or shown
     if not 0 < len(name) <= _LONGEST_NAME or not name.isprintable():
         raise keys.fault("name", "name", f"it has 1 to {_LONGEST_NAME} printable characters")
     check = Check(
@@ -190,7 +191,7 @@ def check_of(
         tags=_texts(keys, "tags"),
         post_on=keys.one_of("post_on", "success", ("success", "failure", "change", "always")),
         post=_post(keys, secrets),
-        put=_put(keys, secrets, key),
+        put=_put(keys, secrets, shown),
     )
     keys.end()
     return check if is_enabled else None
@@ -234,7 +235,9 @@ def _url(key: str, keys: _Keys) -> str:
     if "://" in key:
         written = key.partition("://")[0]
         if written not in ("http", "https"):
-            raise BadCheck("endpoint", keys.line(""), f"{key}: it begins with http:// or https://")
+            raise BadCheck(
+                "endpoint", keys.line(""), f"{keys.where}: it begins with http:// or https://"
+            )
         if scheme not in (None, written):
             raise keys.fault("scheme", "scheme", f"the endpoint itself says {written}")
         url = key
@@ -246,7 +249,7 @@ def _url(key: str, keys: _Keys) -> str:
     except ValueError:
         is_good = False
     if not is_good or not url.isprintable() or " " in url:
-        message = f"{key}: it is no endpoint such as www.example.com:8080/health"
+        message = f"{keys.where}: it is no endpoint such as www.example.com:8080/health"
         raise BadCheck("endpoint", keys.line(""), message)
     return url
 

@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
-from tracker_service.checks.check import BusPut, Check, HttpPost, SelfReport
+from tracker_service.checks.check import BusPut, Check, HttpPost, SelfReport, shown_url
 from tracker_service.checks.probe import Probe, built_ins
 from tracker_service.checks.state import CheckState, Standing
 from tracker_service.checks.values import Filling
@@ -78,17 +78,6 @@ def change_event(
     }
     kind = CheckEventType.FAILED if is_down else CheckEventType.RECOVERED
     return Event(type=kind, subject=check.name, time=at, data=data, owner=SITE)
-
-
-def shown_url(url: str) -> str:
-    """Return a URL without the values of its query, which may be secrets."""
-    parts = urlsplit(url)
-    if not parts.query:
-        return url
-    query = "&".join(
-        f"{each.partition('=')[0]}=***" if "=" in each else each for each in parts.query.split("&")
-    )
-    return parts._replace(query=query).geturl()
 
 
 def sinks_of(

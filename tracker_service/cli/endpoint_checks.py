@@ -124,6 +124,7 @@ def run_check(chosen: Settings, endpoint: str, file: Path | None) -> None:
 
 def _named(chosen: Settings, endpoint: str, file: Path | None) -> Check:
     """Return the check of a name from a file, or from all files of the settings."""
+    from tracker_service.checks.check import shown_url  # noqa: PLC0415
     from tracker_service.checks.files import read_file  # noqa: PLC0415
     from tracker_service.checks.grammar import Secrets  # noqa: PLC0415
 
@@ -137,13 +138,13 @@ def _named(chosen: Settings, endpoint: str, file: Path | None) -> Check:
         if fault := found.fault:
             click.echo(f"{path}, line {fault.line}: {fault.rule}: {fault.message}", err=True)
         for check in found.checks:
-            if check.name == endpoint:
+            if check.name in (endpoint, shown_url(endpoint)):
                 return check
     raise NotDone(f"{endpoint}: no file has this check; looked at {len(files)} files")
 
 
 def _show(check: Check, found: Probe) -> None:
-    from tracker_service.checks.posts import shown_url  # noqa: PLC0415
+    from tracker_service.checks.check import shown_url  # noqa: PLC0415
 
     click.echo(f"{check.request.method} {tables.plain(shown_url(check.request.url))}")
     for phase, milliseconds in found.phases.items():

@@ -56,6 +56,16 @@ def test_the_second_file_with_a_check_is_refused_with_the_name_of_the_first(dire
     assert fault.message == f"same: {tmp_path}/a.yml has it too; give one of them another name"
 
 
+@pytest.mark.parametrize("keys", ["  cron_schedule: never\n", "  nothing: 1\n"])
+def test_a_fault_does_not_show_the_values_of_a_query(directories, tmp_path, keys):
+    write(tmp_path / "a.yml", f"host/x?token=geheim&y:\n{keys}")
+
+    [found] = directories.changed() or []
+
+    assert found.fault
+    assert found.fault.message.startswith("host/x?token=***&y: ")
+
+
 def test_files_of_other_names_and_folders_are_left_out(directories, tmp_path):
     write(tmp_path / "a.yaml", GOOD.format(name="a"))
     write(tmp_path / "b.txt", GOOD.format(name="b"))
@@ -74,6 +84,7 @@ def test_files_are_given_again_only_when_one_has_changed(directories, tmp_path):
 
     (tmp_path / "a.yml").unlink()
     assert directories.changed() == []
+    assert directories.changed() is None
 
 
 def test_a_folder_that_has_gone_has_no_checks(tmp_path):

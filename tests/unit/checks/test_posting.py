@@ -12,7 +12,9 @@ from moto.server import ThreadedMotoServer
 from tests.unit.checks.endpoints import http
 from tests.unit.fakes import AtOnce
 from tests.unit.loopback_server import Loopback, Reply
-from tracker_service.checks.posts import is_posted, shown_url
+from tracker_service.checks.check import shown_url
+from tracker_service.checks.lookup import CheckPages
+from tracker_service.checks.posts import is_posted
 from tracker_service.checks.repair import repaired
 from tracker_service.checks.self_report import Reporter, figures_of
 from tracker_service.checks.state import CheckState, Standing
@@ -160,13 +162,14 @@ def test_the_sample_of_the_note_posts_to_datadog_and_eventbridge(
     assert put["detail"] == {"ok": True, "http_status": 200}
 
 
-def test_a_secret_of_a_file_is_written_down_nowhere(site, endpoint, datadog, deliverer):
+@pytest.mark.parametrize("name", ["", "  name: it\n"])
+def test_a_secret_of_a_file_is_written_down_nowhere(site, endpoint, datadog, deliverer, name):
     datadog.says(Reply(status=403, body=f"wrong key {SECRET}".encode()))
     server = endpoint(http())
     site.write(
         f"{server.authority}/?token={SECRET}:\n  cron_schedule: '* * * * *'\n"
         f"  headers: {{X-Key: '{SECRET}'}}\n  post_endpoint: {datadog.origin}/\n"
-        f"  post_api_key: {{header_name: K, header_value: '{SECRET}'}}\n  name: it\n"
+        f"  post_api_key: {{header_name: K, header_value: '{SECRET}'}}\n{name}  post_on: always\n"
     )
     worker = site.worker()
     site.advance(60)
@@ -178,7 +181,9 @@ def test_a_secret_of_a_file_is_written_down_nowhere(site, endpoint, datadog, del
     with site.store.read() as connection:
         [kept] = deliveries.known(connection, CHECKS_OWNER, [], None, 10)
     assert "wrong key ***" in str(kept.answer)
-    assert SECRET.encode() not in (site.directory / "tracker.db").read_bytes()
+    written = [file.read_bytes() for file in site.directory.glob("tracker.db*")]
+    assert SECRET.encode() not in b"".join(written)
+    assert SECRET not in "".join(CheckPages(site.store).exposition())
 
 
 def test_a_post_that_is_refused_for_good_is_kept_and_counted(site, endpoint, datadog, deliverer):

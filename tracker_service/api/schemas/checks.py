@@ -18,12 +18,6 @@ class CheckPath(BaseModel):
     name: str = Field(description="name of the check, with its slashes")
 
 
-class BadgePath(BaseModel):
-    """Which check is meant."""
-
-    name: str = Field(description="name of the check, with its slashes")
-
-
 class ChecksQuery(Query):
     """Which checks."""
 
