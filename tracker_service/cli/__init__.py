@@ -10,9 +10,9 @@ from pathlib import Path
 import click
 
 from tracker_service.cli import access, jobs, logs, saved, service, why
-from tracker_service.cli.checks import doctor
+from tracker_service.cli.checks import checks
 from tracker_service.cli.completion import completion
-from tracker_service.cli.endpoint_checks import checks
+from tracker_service.cli.doctor import doctor
 from tracker_service.cli.exporters import exporter
 from tracker_service.cli.keys import keys
 from tracker_service.cli.ledger import ledger
